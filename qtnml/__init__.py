@@ -1,0 +1,30 @@
+"""Quantum machine learning with tensor networks: train classically, compile exactly, run on quantum computers."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qtnml.backends import get_backend
+    from qtnml.data import load_dataset
+    from qtnml.models import TreeClassifier, load_model
+
+__version__ = "0.1.0"
+__all__ = ["TreeClassifier", "get_backend", "load_dataset", "load_model"]
+
+# Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
+_ROOMS = {
+    "TreeClassifier": "qtnml.models",
+    "get_backend": "qtnml.backends",
+    "load_dataset": "qtnml.data",
+    "load_model": "qtnml.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'qtnml' has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,7 @@
+"""Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
+
+from qtnml.compile.circuit import compile_network
+from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
+
+__all__ = ["CompiledCircuit", "Schedule", "compile_network", "depth_first_order", "schedule_network"]

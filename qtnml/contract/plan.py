@@ -1,0 +1,118 @@
+"""How a tree is contracted: which nodes are one batched product, and where their inputs lie.
+
+A plan is pure structure, computed once per topology. Nodes of one height with the same kinds of
+children form one step; the transfer maps of all nodes with the same shape are computed together.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from qtnml.network.tensor_network import stacking
+from qtnml.network.topology import Topology
+
+
+@dataclass(frozen=True)
+class WireKind:
+    """What decides the number of coefficients on a wire: its qubits, and whether it is a leaf."""
+
+    width: int
+    is_leaf: bool
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Nodes of one kind have transfer maps of one shape."""
+
+    children: tuple[WireKind, ...]
+    fresh: int
+    width: int
+    is_root: bool
+
+    @property
+    def num_qubits(self) -> int:
+        """Qubits the node's unitary acts on."""
+        return sum(child.width for child in self.children) + self.fresh
+
+
+@dataclass(frozen=True)
+class MapGroup:
+    """All nodes of one kind: rows `rows` of the unitaries' stack number `stack`."""
+
+    kind: NodeKind
+    stack: int
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batched product: maps `start:stop` of a group, applied to one gathered array per child.
+
+    A gather is a sequence of (pool, rows): rows of earlier arrays, joined in order. Pools are the
+    leaf arrays first, then the output of every step.
+    """
+
+    group: int
+    start: int
+    stop: int
+    gathers: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Leaf pools as (width, leaves), map groups, and steps in order of execution."""
+
+    leaf_pools: tuple[tuple[int, tuple[int, ...]], ...]
+    groups: tuple[MapGroup, ...]
+    steps: tuple[Step, ...]
+
+
+@lru_cache(maxsize=256)
+def contraction_plan(topology: Topology) -> Plan:
+    """Plan the level-by-level contraction of a topology."""
+    kinds = [_node_kind(topology, k) for k in range(len(topology.nodes))]
+    leaf_pools = _leaf_pools(topology)
+    place = {leaf: (p, row) for p, (_, leaves) in enumerate(leaf_pools) for row, leaf in enumerate(leaves)}
+    members: dict[NodeKind, list[int]] = {}
+    by_step: dict[tuple[int, NodeKind], list[int]] = {}
+    for k in sorted(range(len(kinds)), key=lambda k: (topology.heights[k], k)):
+        members.setdefault(kinds[k], []).append(k)
+        by_step.setdefault((topology.heights[k], kinds[k]), []).append(k)
+    group_of = {kind: number for number, kind in enumerate(members)}
+    steps: list[Step] = []
+    for (_, kind), nodes in by_step.items():
+        slots = zip(*(topology.nodes[k].children for k in nodes), strict=True)
+        gathers = tuple(_gather([place[wire] for wire in wires]) for wires in slots)
+        start = members[kind].index(nodes[0])
+        steps.append(Step(group_of[kind], start, start + len(nodes), gathers))
+        pool = len(leaf_pools) + len(steps) - 1
+        place |= {topology.num_leaves + k: (pool, row) for row, k in enumerate(nodes)}
+    position = {node: (s, row) for s, (_, ns) in enumerate(stacking(topology)) for row, node in enumerate(ns)}
+    groups = tuple(
+        MapGroup(kind, position[nodes[0]][0], tuple(position[k][1] for k in nodes))
+        for kind, nodes in members.items()
+    )
+    return Plan(leaf_pools, groups, tuple(steps))
+
+
+def _node_kind(topology: Topology, k: int) -> NodeKind:
+    node = topology.nodes[k]
+    children = tuple(WireKind(topology.wire_width(w), w < topology.num_leaves) for w in node.children)
+    return NodeKind(children, node.fresh, node.width, k == len(topology.nodes) - 1)
+
+
+def _leaf_pools(topology: Topology) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    by_width: dict[int, list[int]] = {}
+    for leaf, width in enumerate(topology.leaf_widths):
+        by_width.setdefault(width, []).append(leaf)
+    return tuple((width, tuple(leaves)) for width, leaves in by_width.items())
+
+
+def _gather(places: list[tuple[int, int]]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Join consecutive rows of the same pool into one segment."""
+    segments: list[tuple[int, list[int]]] = []
+    for pool, row in places:
+        if segments and segments[-1][0] == pool:
+            segments[-1][1].append(row)
+        else:
+            segments.append((pool, [row]))
+    return tuple((pool, tuple(rows)) for pool, rows in segments)

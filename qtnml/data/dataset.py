@@ -1,0 +1,64 @@
+"""A data set in memory, with what is needed to draw one of its samples again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test samples with features in [0, 1]; the arrays are read-only.
+
+    Attributes:
+        name: What was loaded.
+        X_train, X_test: Features, shapes (samples, features), float64 in [0, 1].
+        y_train, y_test: Labels as they came, shape (samples,).
+        image_shape: (rows, columns) of the picture a sample is, or None for a table.
+        order: `order[k]` is the raster position (or table column) that feature `k` shows.
+        feature_names: One name per feature in feature order; empty for pictures.
+    """
+
+    name: str
+    X_train: NDArray
+    y_train: NDArray
+    X_test: NDArray
+    y_test: NDArray
+    image_shape: tuple[int, int] | None
+    order: NDArray
+    feature_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for array in (self.X_train, self.y_train, self.X_test, self.y_test, self.order):
+            array.setflags(write=False)
+
+    @property
+    def num_features(self) -> int:
+        """Number of features of one sample."""
+        return int(self.X_train.shape[1])
+
+    @property
+    def classes(self) -> NDArray:
+        """The sorted distinct labels of the training samples."""
+        return np.unique(self.y_train)
+
+    def image(self, sample: NDArray) -> NDArray:
+        """Undo the pixel order: features of shape (..., features) to pictures (..., rows, columns)."""
+        if self.image_shape is None:
+            raise InvalidInputError(f"data set {self.name!r} is a table: its samples are not pictures")
+        sample = np.asarray(sample)
+        if sample.shape[-1:] != (self.num_features,):
+            raise InvalidInputError(
+                f"a sample of {self.name!r} has {self.num_features} features, got shape {sample.shape}"
+            )
+        raster = np.empty_like(sample)
+        raster[..., self.order] = sample
+        return raster.reshape(*sample.shape[:-1], *self.image_shape)
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}, {len(self.X_train)} training and {len(self.X_test)} test samples, "
+            f"{self.num_features} features, classes {self.classes.tolist()})"
+        )

@@ -1,0 +1,153 @@
+"""`load_dataset`: any named set or file, filtered, averaged, ordered, and scaled to [0, 1]."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.data.dataset import Dataset
+from qtnml.data.files import load_file
+from qtnml.data.named import DATASET_NAMES, load_named
+from qtnml.data.orders import pixel_order
+from qtnml.data.raw import RawData
+from qtnml.data.resize import area_average
+from qtnml.errors import DataError, InvalidInputError
+
+
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    *,
+    size: int | tuple[int, int] | None = None,
+    classes: Sequence[object] | None = None,
+    order: str = "raster",
+    target: str | None = None,
+    train_size: int | None = None,
+    test_fraction: float = 0.25,
+    seed: int = 0,
+) -> Dataset:
+    """Load a data set with features in [0, 1].
+
+    Args:
+        name_or_path: "digits" (built in), "mnist", "fashion-mnist" (found in the directory named by
+            the environment variable QTNML_DATA, else in the user cache, else downloaded), or a path:
+            `.npz`, `.csv`, `.csv.gz`, an IDX picture file, a folder of four IDX files.
+        size: Side (or rows and columns) to average pictures down to; None keeps them.
+        classes: Keep only these labels.
+        order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).
+        target: The label's column in a CSV file with a header; the last by default.
+        train_size: Keep this many training samples, drawn by `seed`.
+        test_fraction: Share of test samples where the source has no split of its own.
+        seed: Seed of that split and of the draw of `train_size`.
+
+    Tables are scaled by the smallest and largest training value of each column; test values beyond
+    are clipped.
+
+    Raises:
+        DataError: Unknown name, unreadable file, failed download.
+        InvalidInputError: An option that does not fit the data.
+
+    >>> load_dataset("digits", classes=(3, 5), order="z")
+    Dataset('digits', 273 training and 92 test samples, 64 features, classes [3, 5])
+    """
+    if not 0 < test_fraction < 1:
+        raise InvalidInputError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
+    name, raw = _load_raw(name_or_path, target, test_fraction, seed)
+    raw = _draw(_keep_classes(raw, classes, name), train_size, seed)
+    _check_samples(raw, name)
+    X_train, X_test, shape = _features(raw, size, name)
+    positions = pixel_order(order, *shape) if shape else np.arange(X_train.shape[1])
+    return Dataset(
+        name=name,
+        X_train=np.ascontiguousarray(X_train[:, positions]),
+        y_train=np.array(raw.y_train),
+        X_test=np.ascontiguousarray(X_test[:, positions]),
+        y_test=np.array(raw.y_test),
+        image_shape=shape,
+        order=positions,
+        feature_names=raw.feature_names,
+    )
+
+
+def _load_raw(
+    name_or_path: str | os.PathLike[str], target: str | None, test_fraction: float, seed: int
+) -> tuple[str, RawData]:
+    if isinstance(name_or_path, str) and name_or_path in DATASET_NAMES:
+        return name_or_path, load_named(name_or_path, test_fraction=test_fraction, seed=seed)
+    path = Path(name_or_path).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"unknown data set {str(name_or_path)!r}: neither a file nor one of {', '.join(DATASET_NAMES)}"
+        )
+    return path.name, load_file(path, target=target, test_fraction=test_fraction, seed=seed)
+
+
+def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> RawData:
+    if classes is None:
+        return raw
+    present = np.unique(raw.y_train).tolist()
+    wanted = [_as_label(c, raw.y_train) for c in classes]
+    missing = [c for c in wanted if c not in present]
+    if missing or len(set(wanted)) < 2:
+        raise InvalidInputError(
+            f"classes must name at least two labels of {name!r}, got {tuple(classes)}; it has {present}"
+        )
+    train, test = np.isin(raw.y_train, wanted), np.isin(raw.y_test, wanted)
+    return RawData(
+        raw.X_train[train], raw.y_train[train], raw.X_test[test], raw.y_test[test], raw.feature_names
+    )
+
+
+def _as_label(value: object, labels: NDArray) -> object:
+    """Read a class given as text (on a command line) in the labels' own type."""
+    if isinstance(value, str) and np.issubdtype(labels.dtype, np.integer) and value.lstrip("-").isdigit():
+        return int(value)
+    return value
+
+
+def _draw(raw: RawData, train_size: int | None, seed: int) -> RawData:
+    if train_size is None:
+        return raw
+    if not 1 <= train_size <= len(raw.y_train):
+        raise InvalidInputError(f"train_size must be 1 to {len(raw.y_train)}, got {train_size}")
+    chosen = np.sort(np.random.default_rng(seed).choice(len(raw.y_train), train_size, replace=False))
+    return RawData(raw.X_train[chosen], raw.y_train[chosen], raw.X_test, raw.y_test, raw.feature_names)
+
+
+def _check_samples(raw: RawData, name: str) -> None:
+    for part, X in (("training", raw.X_train), ("test", raw.X_test)):
+        if X.size == 0:
+            raise DataError(f"{name!r} has no {part} samples (shape {X.shape})")
+        if not np.isfinite(X).all():
+            raise DataError(f"{name!r} has NaN or infinite values in its {part} samples; fill them first")
+    if raw.X_train.shape[1:] != raw.X_test.shape[1:]:
+        raise DataError(
+            f"{name!r}: training samples of shape {raw.X_train.shape[1:]} but test samples of shape "
+            f"{raw.X_test.shape[1:]}"
+        )
+
+
+def _features(
+    raw: RawData, size: int | tuple[int, int] | None, name: str
+) -> tuple[NDArray, NDArray, tuple[int, int] | None]:
+    """Flat features in [0, 1] of both parts, and the picture shape if they are pictures."""
+    if raw.X_train.ndim == 2:
+        if size is not None:
+            raise InvalidInputError(f"size={size} is for pictures; {name!r} is a table")
+        low, high = raw.X_train.min(axis=0), raw.X_train.max(axis=0)
+        return *(_scaled(X, low, high) for X in (raw.X_train, raw.X_test)), None
+    shape = raw.X_train.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
+    rows, columns = (int(side) for side in shape)
+    low, high = min(raw.X_train.min(), 0.0), max(raw.X_train.max(), 1.0)
+    train, test = (
+        _scaled(area_average(X, rows, columns), low, high).reshape(len(X), rows * columns)
+        for X in (raw.X_train, raw.X_test)
+    )
+    return train, test, (rows, columns)
+
+
+def _scaled(X: NDArray, low: NDArray | float, high: NDArray | float) -> NDArray:
+    """Map [low, high] to [0, 1], clipped; a column without spread becomes 0."""
+    span = np.where(np.equal(high, low), 1.0, np.subtract(high, low))
+    return np.clip((X - low) / span, 0.0, 1.0)

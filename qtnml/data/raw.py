@@ -1,0 +1,44 @@
+"""What every source hands over before features are ordered and scaled."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import DataError
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Samples as pictures (samples, rows, columns) or as a table (samples, features), split in two."""
+
+    X_train: NDArray
+    y_train: NDArray
+    X_test: NDArray
+    y_test: NDArray
+    feature_names: tuple[str, ...] = ()
+
+
+def stratified_split(
+    X: NDArray, y: NDArray, *, test_fraction: float, seed: int, feature_names: tuple[str, ...] = ()
+) -> RawData:
+    """Split samples so that both parts hold the classes in the same proportions."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        X_train, X_test, y_train, y_test = train_test_split(
+            X, y, test_size=test_fraction, random_state=seed, stratify=y
+        )
+    except ValueError as error:
+        raise DataError(
+            f"cannot split {len(y)} samples into {1 - test_fraction:g} training and {test_fraction:g} test: "
+            f"{error}"
+        ) from error
+    return RawData(X_train, y_train, X_test, y_test, feature_names)
+
+
+def as_float_images(images: NDArray) -> NDArray:
+    """Scale integer pictures by their type's largest value; leave floating ones alone."""
+    if np.issubdtype(images.dtype, np.integer):
+        return images / np.iinfo(images.dtype).max
+    return images.astype(np.float64)

@@ -1,0 +1,36 @@
+"""Every exception and warning of the toolkit.
+
+A message says what is wrong, the value, and the cure, in one line.
+"""
+
+
+class QtnmlError(Exception):
+    """Base of every error the toolkit raises on purpose."""
+
+
+class InvalidInputError(QtnmlError, ValueError):
+    """An argument or a data array cannot be used as it is."""
+
+
+class DataError(QtnmlError, ValueError):
+    """A data set is unknown, cannot be read, or cannot be fetched."""
+
+
+class ModelFileError(QtnmlError, ValueError):
+    """A saved model is missing, damaged, foreign, or of a newer format."""
+
+
+class BackendError(QtnmlError, RuntimeError):
+    """A backend is unknown, or cannot run what it was asked to run."""
+
+
+class TrainingError(QtnmlError, RuntimeError):
+    """Training cannot go on (the loss is not finite)."""
+
+
+class ClippedDataWarning(UserWarning):
+    """New data lay outside the range the model learnt, and were clipped to it."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """Training was stopped by the user; the best weights so far were kept."""

@@ -1,0 +1,70 @@
+"""Exact synthesis of a unitary into `u` rotations and CX gates.
+
+Two qubits: the Cartan (KAK) form with at most three CX (quant-ph/0308006). More: Qiskit's quantum
+Shannon decomposition (quant-ph/0406176). In both, neighbouring rotations of a qubit are merged into
+one `u`, and the last rotation of every qubit is handed back apart: on a qubit that is let go it is
+invisible, on a kept wire the next node can absorb it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit.library import CXGate
+from qiskit.synthesis import OneQubitEulerDecomposer, TwoQubitBasisDecomposer, qs_decomposition
+
+from qtnml.arrays import NDArray
+
+_EULER = OneQubitEulerDecomposer("U")
+_KAK = TwoQubitBasisDecomposer(CXGate(), euler_basis="U")
+_IDENTITY_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True)
+class SynthesizedNode:
+    """A unitary as gates, up to a global phase: `last[q]` on every qubit after `circuit`.
+
+    Qubit 0 is the most significant bit of the matrix index.
+    """
+
+    circuit: QuantumCircuit
+    last: tuple[NDArray, ...]
+
+
+def synthesize(unitary: NDArray) -> SynthesizedNode:
+    """Decompose a unitary of shape (2**m, 2**m) exactly."""
+    return _merge_rotations(_decompose(np.asarray(unitary, dtype=np.complex128)))
+
+
+def append_rotation(circuit: QuantumCircuit, matrix: NDArray, qubit: int) -> None:
+    """Append a 2x2 unitary as one `u` gate, or nothing if it is the identity."""
+    phase = matrix[0, 0] / abs(matrix[0, 0]) if abs(matrix[0, 0]) > 0.5 else 1.0
+    if np.abs(matrix - phase * np.eye(2)).max() > _IDENTITY_TOLERANCE:
+        circuit.u(*_EULER.angles(matrix), qubit)
+
+
+def _decompose(unitary: NDArray) -> QuantumCircuit:
+    if unitary.shape[0] == 2:
+        circuit = QuantumCircuit(1)
+        circuit.u(*_EULER.angles(unitary), 0)
+        return circuit
+    if unitary.shape[0] == 4:
+        return _KAK(unitary)
+    return qs_decomposition(unitary)
+
+
+def _merge_rotations(circuit: QuantumCircuit) -> SynthesizedNode:
+    """Reverse Qiskit's qubit order, multiply rotations that meet, and split the last ones off."""
+    size = circuit.num_qubits
+    merged = QuantumCircuit(size)
+    pending = [np.eye(2, dtype=np.complex128) for _ in range(size)]
+    for instruction in circuit.data:
+        qubits = [size - 1 - circuit.find_bit(bit).index for bit in instruction.qubits]
+        if len(qubits) == 1:
+            pending[qubits[0]] = instruction.operation.to_matrix() @ pending[qubits[0]]
+            continue
+        for qubit in qubits:
+            append_rotation(merged, pending[qubit], qubit)
+            pending[qubit] = np.eye(2, dtype=np.complex128)
+        merged.append(instruction.operation, qubits)
+    return SynthesizedNode(merged, tuple(pending))

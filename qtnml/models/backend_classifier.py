@@ -1,0 +1,93 @@
+"""A trained classifier whose probabilities are measured on a backend."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Backend, get_backend
+from qtnml.compile import CompiledCircuit
+from qtnml.errors import BackendError
+from qtnml.models.progress import progress_bar
+from qtnml.models.readout import class_probabilities, counts_to_outcomes
+
+_BATCH = 32
+
+
+class BackendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Made by `TreeClassifier.to_backend`; predicts from counted outcomes.
+
+    Args:
+        compiled: The circuit with its trained weights.
+        classes: Class labels in the order of the outcomes.
+        backend: A backend or its name.
+        shots: Measurements per sample.
+        random_state: Seed of a simulator's shots; the same seed gives the same counts.
+        verbose: 1 shows a progress bar on standard error.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledCircuit,
+        classes: NDArray,
+        backend: Backend | str = "aer",
+        *,
+        shots: int = 1024,
+        random_state: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.compiled = compiled
+        self.classes = classes
+        self.backend = backend
+        self.shots = shots
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def classes_(self) -> NDArray:
+        """Class labels."""
+        return self.classes
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return len(self.compiled.x)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def outcome_frequencies(self, X: Any) -> NDArray:
+        """Measured frequency of every outcome, shape (samples, 2**root_qubits)."""
+        backend = self._backend()
+        circuits = self.compiled.bind(np.asarray(X))
+        seeds = np.random.SeedSequence(self.random_state).generate_state(max(1, len(circuits)))
+        parts = []
+        with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
+            for start in range(0, len(circuits), _BATCH):
+                batch = circuits[start : start + _BATCH]
+                counts = backend.run(batch, shots=self.shots, seed=int(seeds[start] >> 1))
+                parts.append(counts_to_outcomes(counts, self.compiled.num_outcomes))
+                advance(len(batch), "circuits")
+        return np.concatenate(parts) if parts else np.empty((0, self.compiled.num_outcomes))
+
+    def _backend(self) -> Backend:
+        backend = get_backend(self.backend) if isinstance(self.backend, str) else self.backend
+        if self.compiled.num_resets and not backend.capabilities.resets:
+            raise BackendError(
+                f"the circuit has {self.compiled.num_resets} mid-circuit resets, which backend "
+                f"{backend.name!r} lacks; use to_backend(..., reuse_qubits=False)"
+            )
+        return backend
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Class probabilities as measured, shape (samples, classes)."""
+        return class_probabilities(self.outcome_frequencies(X), len(self.classes))[0]
+
+    def predict(self, X: Any) -> NDArray:
+        """The class measured most often, shape (samples,)."""
+        return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
+
+    def lost_mass(self, X: Any) -> NDArray:
+        """Share of shots that fell on outcomes without a class, per sample."""
+        return class_probabilities(self.outcome_frequencies(X), len(self.classes))[1]

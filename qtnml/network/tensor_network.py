@@ -1,0 +1,68 @@
+"""A topology together with one unitary per node: a JAX pytree."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import jax
+import numpy as np
+
+from qtnml.arrays import Array, NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.network.topology import Topology
+from qtnml.network.unitaries import near_identity_unitaries, project_to_unitary
+
+
+@lru_cache(maxsize=256)
+def stacking(topology: Topology) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """How node unitaries are stacked: ((number of qubits, nodes in ascending order), ...)."""
+    by_size: dict[int, list[int]] = {}
+    for node, size in enumerate(topology.num_qubits):
+        by_size.setdefault(size, []).append(node)
+    return tuple((size, tuple(nodes)) for size, nodes in sorted(by_size.items()))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class TensorNetwork:
+    """A tree of unitaries; pure functions act on it.
+
+    Attributes:
+        topology: The tree (static for JAX).
+        unitaries: One complex array (nodes, 2**m, 2**m) for each number m of node qubits that
+            occurs, ascending in m; nodes ascend within a stack. Qubit 0 of a node is the most
+            significant bit of an index.
+    """
+
+    topology: Topology = field(metadata={"static": True})
+    unitaries: tuple[Array, ...]
+
+    @classmethod
+    def random(cls, topology: Topology, rng: np.random.Generator, *, scale: float = 0.5) -> "TensorNetwork":
+        """Start near the identity in float64; see `near_identity_unitaries` for `scale`."""
+        stacks = (
+            near_identity_unitaries(len(nodes), 2**size, scale, rng) for size, nodes in stacking(topology)
+        )
+        return cls(topology, tuple(stacks))
+
+    def projected(self) -> "TensorNetwork":
+        """The nearest network of exact unitaries, in float64 on NumPy."""
+        return TensorNetwork(self.topology, tuple(project_to_unitary(np.asarray(s)) for s in self.unitaries))
+
+    def node_unitaries(self) -> list[NDArray]:
+        """The unitary of every node, in node order."""
+        matrices: dict[int, NDArray] = {}
+        for (_, nodes), stack in zip(stacking(self.topology), self.unitaries, strict=True):
+            matrices |= dict(zip(nodes, np.asarray(stack), strict=True))
+        return [matrices[node] for node in range(len(self.topology.nodes))]
+
+    def check_shapes(self) -> None:
+        """Refuse stacks that do not fit the topology."""
+        expected = [(len(nodes), 2**size, 2**size) for size, nodes in stacking(self.topology)]
+        found = [tuple(stack.shape) for stack in self.unitaries]
+        if found != expected:
+            raise InvalidInputError(f"the topology needs unitaries of shapes {expected}, got {found}")
+
+    @property
+    def num_parameters(self) -> int:
+        """Real parameters of the unitaries, 4**m - 1 for a node on m qubits."""
+        return sum(4**size - 1 for size in self.topology.num_qubits)
