@@ -7,13 +7,15 @@ if TYPE_CHECKING:
     from qtnml.backends import get_backend
     from qtnml.data import load_dataset
     from qtnml.models import TreeClassifier, load_model
+    from qtnml.train import enable_compilation_cache
 
 __version__ = "0.1.0"
-__all__ = ["TreeClassifier", "get_backend", "load_dataset", "load_model"]
+__all__ = ["TreeClassifier", "enable_compilation_cache", "get_backend", "load_dataset", "load_model"]
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
     "TreeClassifier": "qtnml.models",
+    "enable_compilation_cache": "qtnml.train",
     "get_backend": "qtnml.backends",
     "load_dataset": "qtnml.data",
     "load_model": "qtnml.models",

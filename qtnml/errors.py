@@ -3,6 +3,12 @@
 A message says what is wrong, the value, and the cure, in one line.
 """
 
+import sys
+import warnings
+from pathlib import Path
+
+_PACKAGE = f"{Path(__file__).parent}/"
+
 
 class QtnmlError(Exception):
     """Base of every error the toolkit raises on purpose."""
@@ -34,3 +40,16 @@ class ClippedDataWarning(UserWarning):
 
 class TrainingInterruptedWarning(UserWarning):
     """Training was stopped by the user; the best weights so far were kept."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside this package that led here, where a user can do something about it."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_internal(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_internal(file: str) -> bool:
+    """Ours, or scikit-learn's, whose `score` calls our `predict`."""
+    return file.startswith(_PACKAGE) or "/sklearn/" in file

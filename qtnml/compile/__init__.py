@@ -2,6 +2,7 @@
 
 from qtnml.compile.circuit import compile_network
 from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
 
-__all__ = ["CompiledCircuit", "Schedule", "compile_network", "depth_first_order", "schedule_network"]
+__all__ = ["CompiledCircuit", "Schedule", "compile_network", "depth_first_order", "overview_circuit", "schedule_network"]

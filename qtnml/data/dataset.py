@@ -18,6 +18,7 @@ class Dataset:
         y_train, y_test: Labels as they came, shape (samples,).
         image_shape: (rows, columns) of the picture a sample is, or None for a table.
         order: `order[k]` is the raster position (or table column) that feature `k` shows.
+        low, high: Raw values that became 0 and 1, shape (features,).
         feature_names: One name per feature in feature order; empty for pictures.
     """
 
@@ -28,10 +29,12 @@ class Dataset:
     y_test: NDArray
     image_shape: tuple[int, int] | None
     order: NDArray
+    low: NDArray
+    high: NDArray
     feature_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for array in (self.X_train, self.y_train, self.X_test, self.y_test, self.order):
+        for array in (self.X_train, self.y_train, self.X_test, self.y_test, self.order, self.low, self.high):
             array.setflags(write=False)
 
     @property
@@ -43,6 +46,10 @@ class Dataset:
     def classes(self) -> NDArray:
         """The sorted distinct labels of the training samples."""
         return np.unique(self.y_train)
+
+    def raw(self, X: NDArray) -> NDArray:
+        """Undo the scaling: features in [0, 1] back to the units of the source, shape unchanged."""
+        return np.asarray(self.low + np.asarray(X) * (self.high - self.low))
 
     def image(self, sample: NDArray) -> NDArray:
         """Undo the pixel order: features of shape (..., features) to pictures (..., rows, columns)."""

@@ -56,16 +56,19 @@ def load_dataset(
     name, raw = _load_raw(name_or_path, target, test_fraction, seed)
     raw = _draw(_keep_classes(raw, classes, name), train_size, seed)
     _check_samples(raw, name)
-    X_train, X_test, shape = _features(raw, size, name)
+    X_train, X_test, shape = _flat_features(raw, size, name)
     positions = pixel_order(order, *shape) if shape else np.arange(X_train.shape[1])
+    low, high = _range(X_train, raw, is_picture=shape is not None)
     return Dataset(
         name=name,
-        X_train=np.ascontiguousarray(X_train[:, positions]),
+        X_train=np.ascontiguousarray(_scaled(X_train, low, high)[:, positions]),
         y_train=np.array(raw.y_train),
-        X_test=np.ascontiguousarray(X_test[:, positions]),
+        X_test=np.ascontiguousarray(_scaled(X_test, low, high)[:, positions]),
         y_test=np.array(raw.y_test),
         image_shape=shape,
         order=positions,
+        low=low[positions],
+        high=high[positions],
         feature_names=raw.feature_names,
     )
 
@@ -128,26 +131,31 @@ def _check_samples(raw: RawData, name: str) -> None:
         )
 
 
-def _features(
+def _flat_features(
     raw: RawData, size: int | tuple[int, int] | None, name: str
 ) -> tuple[NDArray, NDArray, tuple[int, int] | None]:
-    """Flat features in [0, 1] of both parts, and the picture shape if they are pictures."""
+    """Features of both parts, shape (samples, features), and the picture shape if they are pictures."""
     if raw.X_train.ndim == 2:
         if size is not None:
             raise InvalidInputError(f"size={size} is for pictures; {name!r} is a table")
-        low, high = raw.X_train.min(axis=0), raw.X_train.max(axis=0)
-        return *(_scaled(X, low, high) for X in (raw.X_train, raw.X_test)), None
+        return raw.X_train, raw.X_test, None
     shape = raw.X_train.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
     rows, columns = (int(side) for side in shape)
-    low, high = min(raw.X_train.min(), 0.0), max(raw.X_train.max(), 1.0)
     train, test = (
-        _scaled(area_average(X, rows, columns), low, high).reshape(len(X), rows * columns)
-        for X in (raw.X_train, raw.X_test)
+        area_average(X, rows, columns).reshape(len(X), rows * columns) for X in (raw.X_train, raw.X_test)
     )
     return train, test, (rows, columns)
 
 
-def _scaled(X: NDArray, low: NDArray | float, high: NDArray | float) -> NDArray:
+def _range(X_train: NDArray, raw: RawData, *, is_picture: bool) -> tuple[NDArray, NDArray]:
+    """Values to become 0 and 1: one range for all pixels, one per column of a table."""
+    if is_picture:
+        low, high = min(raw.X_train.min(), 0.0), max(raw.X_train.max(), 1.0)
+        return np.full(X_train.shape[1], low), np.full(X_train.shape[1], high)
+    return X_train.min(axis=0), X_train.max(axis=0)
+
+
+def _scaled(X: NDArray, low: NDArray, high: NDArray) -> NDArray:
     """Map [low, high] to [0, 1], clipped; a column without spread becomes 0."""
-    span = np.where(np.equal(high, low), 1.0, np.subtract(high, low))
+    span = np.where(high > low, high - low, 1.0)
     return np.clip((X - low) / span, 0.0, 1.0)

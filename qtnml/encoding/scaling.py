@@ -1,12 +1,11 @@
 """From a user's features to [0, 1]: a range per feature, clipping, and word of what was clipped."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.errors import ClippedDataWarning, InvalidInputError
+from qtnml.errors import ClippedDataWarning, InvalidInputError, warn_user
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,23 +34,22 @@ class FeatureScaler:
             )
         return cls(np.full(num_features, low), np.full(num_features, high))
 
-    def __call__(self, X: NDArray, *, stacklevel: int = 3) -> NDArray:
+    def __call__(self, X: NDArray) -> NDArray:
         """Scale to [0, 1] in float64; warn if values had to be clipped."""
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != len(self.low):
             raise InvalidInputError(f"expected samples with {len(self.low)} features, got shape {X.shape}")
         if not np.isfinite(X).all():
             raise InvalidInputError("samples have NaN or infinite values; fill missing values first")
-        outside = (X < self.low) | (X > self.high)
-        if outside.any():
-            excess = np.maximum(self.low - X, X - self.high)[outside].max()
-            warnings.warn(
-                f"{outside.sum()} of {X.size} values ({outside.mean():.2%}) lay outside the learnt feature "
-                f"range, by up to {excess:.3g}, and were clipped to it; fit on wider data or set feature_range",
+        clipped = np.clip(X, self.low, self.high)
+        moved = clipped != X
+        if moved.any():
+            warn_user(
+                f"{moved.sum()} of {X.size} values ({100 * moved.mean():.2g} %) lay outside the feature range, "
+                f"by up to {2 * np.abs(X / 2 - clipped / 2).max():.3g}, and were clipped to it; "
+                "fit on wider data or set feature_range",
                 ClippedDataWarning,
-                stacklevel=stacklevel,
             )
-        span = np.where(self.high > self.low, self.high - self.low, 1.0)
         # Halves keep the difference of two huge features finite.
-        scaled = (X / 2 - self.low / 2) / (span / 2)
-        return np.asarray(np.clip(scaled, 0.0, 1.0))
+        span = self.high / 2 - self.low / 2
+        return np.asarray((clipped / 2 - self.low / 2) / np.where(span > 0, span, 1.0))

@@ -1,7 +1,6 @@
 """`TreeClassifier`: a tree tensor network that is a scikit-learn classifier and a quantum circuit."""
 
 import os
-import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.contract import outcome_probabilities
 from qtnml.encoding import FeatureScaler, get_encoding
-from qtnml.errors import InvalidInputError, TrainingInterruptedWarning
+from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import check_root, class_probabilities, qubits_for_classes
@@ -196,18 +195,17 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 on_epoch=lambda record: advance(1, f"loss {record.score:.4f}"),
             )
         if result.stopped == "interrupted":
-            warnings.warn(
+            warn_user(
                 f"training was interrupted after {len(result.history)} of {epochs} epochs; the best weights "
                 "so far were kept",
                 TrainingInterruptedWarning,
-                stacklevel=3,
             )
         return result
 
     def outcome_probabilities(self, X: Any) -> NDArray:
         """Exact probability of every outcome at the root, shape (samples, 2**root_qubits)."""
         check_is_fitted(self)
-        X = self.scaler_(checked_samples(self, X), stacklevel=4)
+        X = self.scaler_(checked_samples(self, X))
         return outcome_probabilities(self.network_, get_encoding("angle"), X)
 
     def predict_proba(self, X: Any) -> NDArray:
@@ -216,15 +214,18 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Outcomes without a class are left out and the others renormalised; `lost_mass` tells how
         much that was.
         """
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[0]
+        outcomes = self.outcome_probabilities(X)
+        return class_probabilities(outcomes, len(self.classes_))[0]
 
     def predict(self, X: Any) -> NDArray:
         """The likeliest class of each sample, shape (samples,)."""
-        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
+        proba = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(proba, axis=1)])
 
     def lost_mass(self, X: Any) -> NDArray:
         """Probability of outcomes that stand for no class, per sample; 0 for 2, 4, 8, ... classes."""
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[1]
+        outcomes = self.outcome_probabilities(X)
+        return class_probabilities(outcomes, len(self.classes_))[1]
 
     def compile(self, *, reuse_qubits: bool = True) -> CompiledCircuit:
         """Compile into a parameterised circuit that answers like `predict_proba`.

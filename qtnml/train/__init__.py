@@ -1,5 +1,6 @@
 """Losses, Riemannian Adam, and the training loop."""
 
+from qtnml.train.compilation_cache import enable_compilation_cache
 from qtnml.train.loop import train
 from qtnml.train.losses import CrossEntropy, HingePower, Loss, get_loss
 from qtnml.train.records import EpochRecord, TrainingOptions, TrainingResult, TrainingSet
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingResult",
     "TrainingSet",
+    "enable_compilation_cache",
     "get_loss",
     "train",
 ]

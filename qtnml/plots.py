@@ -1,0 +1,95 @@
+"""Figures, as matplotlib `Figure` objects; no window is opened and no global state is touched."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit, overview_circuit
+from qtnml.data import Dataset
+from qtnml.train import EpochRecord
+
+_TRAINING, _VALIDATION, _WRONG = "#1f5fa8", "#d9822b", "#b3261e"
+
+
+def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
+    """Loss and error rate by epoch, the kept epoch marked."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, errors = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    for axes, name in ((losses, "loss"), (errors, "accuracy")):
+        series = [(name, "training", _TRAINING), (f"validation_{name}", "validation", _VALIDATION)]
+        for field, label, colour in series:
+            values = [getattr(record, field) for record in history]
+            if values and values[0] is not None:
+                shown = values if name == "loss" else [100 * (1 - value) for value in values]
+                axes.plot(epochs, shown, color=colour, label=label, linewidth=1.6)
+        if best_epoch >= 0:
+            axes.axvline(best_epoch + 1, color="0.6", linestyle=":", label=f"kept: epoch {best_epoch + 1}")
+        axes.set(xlabel="epoch", ylabel="loss" if name == "loss" else "error rate (%)")
+        axes.spines[["top", "right"]].set_visible(False)
+    losses.set_yscale("log")
+    errors.set_ylim(bottom=0)
+    losses.legend(frameon=False)
+    return figure
+
+
+def plot_circuit(compiled: CompiledCircuit, *, columns: int = 28) -> Figure:
+    """The schedule at the level of nodes: leaves `x`, nodes `U`, resets |0>, the measurement."""
+    figure = Figure(figsize=(18, 13), layout="constrained")
+    axes = figure.subplots()
+    style = {"displaycolor": _colours(compiled), "fontsize": 13, "subfontsize": 8}
+    overview_circuit(compiled).draw("mpl", ax=axes, fold=columns, style=style, idle_wires=False)
+    axes.set_title(
+        f"{len(compiled.x)} features on {compiled.num_qubits} qubits: x prepares a feature, U is a node "
+        f"({compiled.two_qubit_gates} CX in all), |0> resets a qubit for its next use",
+        fontsize=15,
+    )
+    return figure
+
+
+def _colours(compiled: CompiledCircuit) -> dict[str, tuple[str, str]]:
+    gates = {instruction.operation.name for instruction in overview_circuit(compiled).data}
+    return {
+        name: ("#cfe3d4", "#1b1b1b") if name.startswith("x") else ("#c9dbf2", "#1b1b1b")
+        for name in gates
+        if name[0] in "xU"
+    }
+
+
+def plot_samples(data: Dataset, X: NDArray, y: NDArray, proba: NDArray, classes: NDArray) -> Figure:
+    """Pictures with the predicted probabilities of their classes; wrong predictions in red."""
+    columns = min(8, len(X))
+    rows = -(-len(X) // columns)
+    figure = Figure(figsize=(1.5 * columns, 2.1 * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, label, row in zip(axes, data.image(X), y, proba, strict=False):
+        axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        likeliest = np.argsort(row)[::-1][:2]
+        text = "\n".join(f"{classes[k]}: {row[k]:.2f}" for k in likeliest)
+        right = classes[likeliest[0]] == label
+        axis.set_title(text, fontsize=9, color="0.15" if right else _WRONG)
+    figure.suptitle("Predicted probabilities (red: wrong)", fontsize=11)
+    return figure
+
+
+def plot_confusion(y: NDArray, predicted: NDArray, classes: NDArray, *, title: str = "") -> Figure:
+    """Counts of true class (rows) by predicted class (columns)."""
+    counts = np.array([[np.sum((y == t) & (predicted == p)) for p in classes] for t in classes])
+    side = max(3.4, 0.55 * len(classes) + 1.8)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.imshow(counts, cmap="Blues", vmin=0)
+    for (row, column), count in np.ndenumerate(counts):
+        dark = count > counts.max() / 2
+        axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "0.2")
+    names = [str(label) for label in classes]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, fontsize=10)
+    return figure

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+
+from qtnml import TreeClassifier, get_backend
+from qtnml.backends import Backend
+from qtnml.backends.aer import _exact_method, _sampling_method
+from qtnml.errors import BackendError
+
+
+def bell(bits: str = "01") -> QuantumCircuit:
+    """|01> on qubits 0 (=1), 1 (=0), measured into bits of the same number."""
+    circuit = QuantumCircuit(2, 2)
+    for qubit, bit in enumerate(bits):
+        if bit == "1":
+            circuit.x(qubit)
+    circuit.measure([0, 1], [0, 1])
+    return circuit
+
+
+def test_bit_order_and_counts() -> None:
+    backend = get_backend("aer")
+    assert isinstance(backend, Backend)
+    assert backend.run([bell("10"), bell("01")], shots=5) == [{1: 5}, {2: 5}]
+    np.testing.assert_allclose(backend.probabilities([bell("10")]), [[0, 1, 0, 0]], atol=1e-15)
+
+
+def test_seeds_and_batches(trained: TreeClassifier, small_digits) -> None:
+    backend, circuits = get_backend("aer"), trained.compile().bind(small_digits.X_test[:1]) * 3
+    first = backend.run(circuits, shots=500, seed=1)
+    assert first == backend.run(circuits, shots=500, seed=1)
+    assert first != backend.run(circuits, shots=500, seed=2)
+    assert first[0] != first[1]  # equal circuits of one job draw their own shots
+    assert [sum(counts.values()) for counts in first] == [500] * 3
+
+
+def test_submit_and_fetch() -> None:
+    backend = get_backend("aer")
+    jobs = [backend.submit([bell(bits)], shots=3) for bits in ("10", "11")]
+    assert backend.fetch(jobs[1]) == [{3: 3}]
+    assert backend.fetch(jobs[0]) == [{1: 3}]
+    with pytest.raises(BackendError, match="no job 'aer-1' on this backend, or it was fetched before"):
+        backend.fetch(jobs[0])
+
+
+def test_nothing_to_run() -> None:
+    assert get_backend("aer").run([], shots=10) == []
+    assert get_backend("aer").probabilities([]).shape[0] == 0
+
+
+def test_bad_circuits_and_shots() -> None:
+    free = QuantumCircuit(1, 1)
+    free.rx(Parameter("t"), 0)
+    free.measure(0, 0)
+    backend = get_backend("aer")
+    with pytest.raises(BackendError, match=r"circuit 0 has 1 unbound parameters \(t, ...\); bind samples first"):
+        backend.run([free], shots=1)
+    with pytest.raises(BackendError, match="circuit 0 measures nothing"):
+        backend.run([QuantumCircuit(1)], shots=1)
+    with pytest.raises(BackendError, match="shots must be at least 1, got 0"):
+        backend.run([bell()], shots=0)
+    with pytest.raises(BackendError, match=r"unknown backend 'ear'; choose one of \['aer'\]"):
+        get_backend("ear")
+
+
+def test_method_is_chosen_by_circuit() -> None:
+    def circuit(width: int, *, reset: bool) -> QuantumCircuit:
+        made = QuantumCircuit(width, 1)
+        if reset:
+            made.reset(0)
+        made.measure(0, 0)
+        return made
+
+    assert _sampling_method(circuit(7, reset=True)) == "density_matrix"
+    assert _sampling_method(circuit(12, reset=True)) == "statevector"
+    assert _sampling_method(circuit(64, reset=False)) == "matrix_product_state"
+    assert _exact_method(circuit(12, reset=False)) == "statevector"
+    assert _exact_method(circuit(12, reset=True)) == "density_matrix"
+    with pytest.raises(BackendError, match="14 qubits are more than 13; use shots, or compile with reuse"):
+        _exact_method(circuit(14, reset=True))
+
+
+def test_wide_circuit_runs_exactly_as_a_matrix_product_state(digits) -> None:
+    clf = TreeClassifier(epochs=3, feature_range=(0, 1), random_state=0).fit(digits.X_train, digits.y_train)
+    X = digits.X_test[:2]
+    found = get_backend("aer").probabilities(clf.compile(reuse_qubits=False).bind(X))
+    np.testing.assert_allclose(found, clf.predict_proba(X), atol=1e-8)

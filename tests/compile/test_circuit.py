@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtnml import TreeClassifier, get_backend
+from qtnml.compile import compile_network, overview_circuit
+from qtnml.contract import outcome_probabilities
+from qtnml.encoding import AngleEncoding, FeatureScaler
+from qtnml.errors import ClippedDataWarning, InvalidInputError
+from qtnml.network import TensorNetwork, Topology, balanced_tree
+from tests.network.strategies import small_trees
+
+ENCODING = AngleEncoding()
+
+
+def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool) -> float:
+    compiled = compile_network(network, ENCODING, reuse_qubits=reuse)
+    assert compiled.infidelity < 1e-10
+    circuit = get_backend("aer").probabilities(compiled.bind(X))
+    return float(np.abs(circuit - outcome_probabilities(network, ENCODING, X)).max())
+
+
+@settings(max_examples=25, deadline=None)
+@given(small_trees(max_qubits=7), st.booleans(), st.integers(0, 1000))
+def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = TensorNetwork.random(topology, rng, scale=3.0)
+    X = rng.random((2, topology.num_features))
+    assert largest_deviation(network, X, reuse=reuse) < 1e-10
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize(
+    ("num_features", "bond_qubits"), [(4, 1), (8, 1), (12, 1), (6, 2), (8, 2), (12, 2), (6, 3), (9, 3)]
+)
+def test_four_to_twelve_qubits(
+    num_features: int, bond_qubits: int, reuse: bool, rng: np.random.Generator
+) -> None:
+    """The full circuit as a dense state vector, the reuse circuit as a dense density matrix."""
+    network = TensorNetwork.random(balanced_tree(num_features, bond_qubits), rng, scale=3.0)
+    assert largest_deviation(network, rng.random((2, num_features)), reuse=reuse) < 1e-10
+
+
+@pytest.mark.slow
+def test_twelve_qubits_at_the_widest_bond(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(12, 3, root_qubits=4), rng, scale=3.0)
+    assert largest_deviation(network, rng.random((1, 12)), reuse=False) < 1e-9
+
+
+def test_64_pixels_on_7_qubits(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(64), rng, scale=1.0)
+    compiled = compile_network(network, ENCODING)
+    assert (compiled.num_qubits, compiled.num_resets) == (7, 57)
+    assert compiled.two_qubit_gates == 63 * 3
+    assert compiled.circuit.num_parameters == len(compiled.x) + len(compiled.w)
+    assert len(compiled.x) == 64
+    assert largest_deviation(network, rng.random((3, 64)), reuse=True) < 1e-10
+
+
+def test_weights_are_parameters_with_trained_values(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(4), rng, scale=2.0)
+    reused, unrolled = (compile_network(network, ENCODING, reuse_qubits=r) for r in (True, False))
+    np.testing.assert_array_equal(reused.weights, unrolled.weights)
+    X = rng.random((1, 4))
+    shifted = reused.with_weights(reused.weights + 0.3)
+    backend = get_backend("aer")
+    before, after = backend.probabilities(reused.bind(X)), backend.probabilities(shifted.bind(X))
+    assert np.abs(before - after).max() > 1e-3
+    assert np.isnan(shifted.infidelity)
+    with pytest.raises(InvalidInputError, match="expected 57 weights"):
+        reused.with_weights(np.zeros(3))
+
+
+def test_bind_checks_samples(rng: np.random.Generator) -> None:
+    compiled = compile_network(TensorNetwork.random(balanced_tree(4), rng), ENCODING)
+    assert [circuit.num_parameters for circuit in compiled.bind(np.zeros((3, 4)))] == [0, 0, 0]
+    with pytest.raises(InvalidInputError, match=r"samples with 4 features, got shape \(1, 5\)"):
+        compiled.bind(np.zeros((1, 5)))
+    with pytest.raises(InvalidInputError, match=r"features in \[0, 1\], got values from 0 to 2"):
+        compiled.bind(np.array([[0.0, 1.0, 2.0, 0.5]]))
+
+
+def test_bind_takes_the_models_own_units(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(2), rng)
+    scaler = FeatureScaler.fixed((-10, 10), 2)
+    compiled = compile_network(network, ENCODING, scaler=scaler)
+    np.testing.assert_allclose(compiled.angles(np.array([[-10.0, 0.0]])), [[0, np.pi / 2]])
+    with pytest.warns(ClippedDataWarning):
+        compiled.bind(np.array([[20.0, 0.0]]))
+
+
+def test_non_unitary_networks_are_refused() -> None:
+    network = TensorNetwork(balanced_tree(2), (1.001 * np.eye(4, dtype=complex)[None],))
+    with pytest.raises(InvalidInputError, match=r"off unitary by 2\.0e-03; call TensorNetwork.projected"):
+        compile_network(network, ENCODING)
+    assert compile_network(network.projected(), ENCODING).infidelity < 1e-12
+
+
+def test_overview_has_a_box_per_leaf_and_node(trained: TreeClassifier) -> None:
+    compiled = trained.compile()
+    names = list(overview_circuit(compiled).count_ops())
+    assert sum(name.startswith("U") for name in names) == 15
+    assert sum(name.startswith("x") for name in names) == 16
+    assert overview_circuit(compiled).num_qubits == 5

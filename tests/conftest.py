@@ -1,0 +1,44 @@
+"""Shared fixtures: small real data, a small trained model, float64 for JAX on request."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+from qtnml import TreeClassifier, load_dataset
+from qtnml.data import Dataset
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Float64 in JAX for one test."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_18)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """8x8 handwritten 3s and 5s in quad-tree order."""
+    return load_dataset("digits", classes=(3, 5), order="z")
+
+
+@pytest.fixture(scope="session")
+def small_digits() -> Dataset:
+    """The same on 4x4 pixels."""
+    return load_dataset("digits", size=4, classes=(3, 5), order="z")
+
+
+@pytest.fixture(scope="session")
+def trained(small_digits: Dataset) -> TreeClassifier:
+    """A tree on 16 pixels; treat as read-only."""
+    return TreeClassifier(feature_range=(0, 1), epochs=40, random_state=0).fit(
+        small_digits.X_train, small_digits.y_train
+    )

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit.circuit.library import SwapGate
+from qiskit.quantum_info import Operator, random_unitary
+
+from qtnml.gates import channel_infidelity, synthesize
+
+
+def rebuilt(unitary: np.ndarray) -> np.ndarray:
+    """The matrix of a synthesis, qubit 0 most significant."""
+    node = synthesize(unitary)
+    last = np.eye(1)
+    for rotation in node.last:
+        last = np.kron(last, rotation)
+    return last @ Operator(node.circuit.reverse_bits()).data
+
+
+def distance_up_to_phase(a: np.ndarray, b: np.ndarray) -> float:
+    overlap = np.trace(a.conj().T @ b)
+    return float(np.abs(a * overlap / abs(overlap) - b).max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_synthesis_is_exact(num_qubits: int, seed: int) -> None:
+    unitary = random_unitary(2**num_qubits, seed=seed).data
+    assert distance_up_to_phase(rebuilt(unitary), unitary) < 1e-10
+    assert set(synthesize(unitary).circuit.count_ops()) <= {"u", "cx"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_two_qubits_take_at_most_three_cx(seed: int) -> None:
+    node = synthesize(random_unitary(4, seed=seed).data)
+    assert node.circuit.count_ops()["cx"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("unitary", "cx"),
+    [
+        (np.eye(4), 0),
+        (np.kron(random_unitary(2, seed=1).data, random_unitary(2, seed=2).data), 0),
+        (np.diag([1, 1, 1, -1]), 1),
+        (SwapGate().to_matrix(), 3),
+        (np.diag([1j, 1, 1, 1]), 2),
+    ],
+)
+def test_special_gates_cost_what_they_must(unitary: np.ndarray, cx: int) -> None:
+    assert synthesize(unitary).circuit.count_ops().get("cx", 0) == cx
+    assert distance_up_to_phase(rebuilt(unitary), unitary) < 1e-10
+
+
+def test_no_rotation_follows_the_last_cx() -> None:
+    """They are handed back apart, for the node above."""
+    circuit = synthesize(random_unitary(4, seed=5).data).circuit
+    assert circuit.data[-1].operation.name == "cx"
+
+
+def test_infidelity_ignores_what_happens_to_lost_qubits() -> None:
+    unitary = random_unitary(8, seed=3).data
+    on_lost = np.kron(np.eye(2), random_unitary(4, seed=4).data)
+    assert channel_infidelity(unitary, on_lost @ unitary, 1) < 1e-12
+    on_kept = np.kron(random_unitary(2, seed=4).data, np.eye(4))
+    assert channel_infidelity(unitary, on_kept @ unitary, 1) > 0.1
+
+
+def test_infidelity_of_a_small_rotation_is_its_closed_form() -> None:
+    """exp(-i a Z / 2) on a kept qubit has fidelity cos(a / 2)**2."""
+    angle = 0.3
+    rotation = np.diag(np.exp([-0.5j * angle, 0.5j * angle]))
+    found = channel_infidelity(np.eye(4), np.kron(rotation, np.eye(2)), 1)
+    assert found == pytest.approx(np.sin(angle / 2) ** 2, abs=1e-14)
