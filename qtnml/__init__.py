@@ -1,4 +1,4 @@
-"""Quantum machine learning with tensor networks: train classically, compile exactly, run on quantum computers."""
+"""Quantum machine learning with tensor networks: train classically, compile exactly, run anywhere."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -6,9 +6,8 @@ import json
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -30,9 +29,7 @@ Classes = Annotated[
     typer.Option(help="Keep only these labels, separated by commas, e.g. 3,5."),
 ]
 Size = Annotated[Optional[int], typer.Option(help="Average pictures down to SIZE x SIZE pixels.")]  # noqa: UP045
-Order = Annotated[
-    str, typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).")
-]
+Order = Annotated[str, typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).")]
 Target = Annotated[
     Optional[str], typer.Option(help="Label column of a CSV file (the last by default).")  # noqa: UP045
 ]
@@ -52,7 +49,7 @@ def main() -> None:
     debug = "--debug" in arguments
     warnings.showwarning = _show_warning
     try:
-        app(args=[argument for argument in arguments if argument != "--debug"])
+        app(args=[argument for argument in arguments if argument != "--debug"], prog_name="qtnml")
     except (QtnmlError, OSError) as error:
         if debug:
             raise
@@ -125,7 +122,9 @@ def train(
     train_size: Annotated[
         Optional[int], typer.Option(min=1, help="Use only this many training samples.")  # noqa: UP045
     ] = None,
-    bond_qubits: Annotated[int, typer.Option("--bond-qubits", "-v", help="Width of inner wires, 1 to 3.")] = 1,
+    bond_qubits: Annotated[
+        int, typer.Option("--bond-qubits", "-v", help="Width of inner wires, 1 to 3.")
+    ] = 1,
     leaf: Annotated[str, typer.Option(help="Leaf wires: data or fresh.")] = "data",
     epochs: Annotated[
         Optional[int], typer.Option(min=1, help="Passes over the data (default: chosen by its size).")  # noqa: UP045
@@ -236,9 +235,7 @@ def predict(
         typer.Option(help="Measure on this backend (aer) instead of computing exactly."),
     ] = None,
     shots: Annotated[int, typer.Option(min=1, help="Measurements per sample, with --backend.")] = 1024,
-    reuse: Annotated[
-        bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")
-    ] = True,
+    reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the shots.")] = 0,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
     output: Annotated[

@@ -68,9 +68,7 @@ class AerBackend:
         counts = [result.get_counts(k) for k in range(len(result.results))]
         return [{int(bits.replace(" ", ""), 2): n for bits, n in c.items()} for c in counts]
 
-    def run(
-        self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None
-    ) -> list[Counts]:
+    def run(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> list[Counts]:
         """Submit and fetch."""
         return self.fetch(self.submit(circuits, shots=shots, seed=seed))
 

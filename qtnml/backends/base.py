@@ -34,9 +34,7 @@ class Backend(Protocol):
     def fetch(self, job_id: str) -> list[Counts]:
         """Wait for a job and return the counts of each circuit, in order."""
 
-    def run(
-        self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None
-    ) -> list[Counts]:
+    def run(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> list[Counts]:
         """Submit and fetch."""
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:

@@ -5,4 +5,11 @@ from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
 
-__all__ = ["CompiledCircuit", "Schedule", "compile_network", "depth_first_order", "overview_circuit", "schedule_network"]
+__all__ = [
+    "CompiledCircuit",
+    "Schedule",
+    "compile_network",
+    "depth_first_order",
+    "overview_circuit",
+    "schedule_network",
+]

@@ -112,7 +112,9 @@ def _assemble(
                 circuit.append(encoding.gate(x[feature]), [qubit])
         else:
             first = starts[operation.node]
-            _append_node(circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]])
+            _append_node(
+                circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]]
+            )
     # Kept qubit 0 is the most significant bit of an outcome, classical bit 0 the least.
     circuit.measure(schedule.measured, list(reversed(bits)))
     return circuit

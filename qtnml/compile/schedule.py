@@ -46,7 +46,8 @@ def depth_first_order(topology: Topology) -> tuple[int, tuple[int, ...]]:
     Ullman, 1970). For data leaves with N/V a power of two this needs V log2(2N/V) qubits
     (arXiv:1803.11537), with fresh leaves V (log2 N + 1).
     """
-    needs, orders = list[int](topology.leaf_widths), [(leaf,) for leaf in range(topology.num_leaves)]
+    needs = list(topology.leaf_widths)
+    orders: list[tuple[int, ...]] = [(leaf,) for leaf in range(topology.num_leaves)]
     for k, node in enumerate(topology.nodes):
         children = sorted(
             node.children, key=lambda wire: needs[wire] - topology.wire_width(wire), reverse=True

@@ -5,7 +5,7 @@ cost of a node on wires of v qubits is 16**v * 4**v multiply-adds per sample, in
 per level. The same code runs on NumPy (float64, no compilation) and on JAX (jitted, differentiated).
 """
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _CHUNK_FLOATS = 2**22  # of the largest intermediate array in `outcome_probabili
 class BlochEncoding(Protocol):
     """What the contraction asks of an encoding."""
 
-    paulis: str
+    paulis: ClassVar[str]
 
     def bloch(self, X: Array) -> Array:
         """Pauli expectations of each feature's qubit, stacked on a new first axis."""
@@ -65,9 +65,7 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
     for step in plan.steps:
         joint, *others = (_gathered(pools, gather) for gather in step.gathers)
         for other in others:
-            joint = (joint[:, :, None, :] * other[:, None, :, :]).reshape(
-                joint.shape[0], -1, joint.shape[-1]
-            )
+            joint = (joint[:, :, None, :] * other[:, None, :, :]).reshape(joint.shape[0], -1, joint.shape[-1])
         pools.append(xp.matmul(maps[step.group][step.start : step.stop], joint))
     return _outcomes_from_z(pools[-1][0])
 
@@ -75,7 +73,7 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
 def _outcomes_from_z(expectations: Array) -> Array:
     """Probabilities of bit strings from the expectations of all Z strings: a Hadamard transform."""
     xp = namespace(expectations)
-    hadamard = np.eye(1)
+    hadamard: NDArray = np.eye(1)
     while len(hadamard) < expectations.shape[0]:
         hadamard = np.kron(hadamard, [[0.5, 0.5], [0.5, -0.5]])
     return xp.matmul(xp.asarray(hadamard, dtype=expectations.dtype), expectations)  # type: ignore[no-any-return]

@@ -48,10 +48,10 @@ def _embed(unitary: NDArray, qubits: list[int], total: int) -> NDArray:
     rest = [qubit for qubit in range(total) if qubit not in qubits]
     full = np.kron(unitary, np.eye(2 ** len(rest))).reshape((2,) * (2 * total))
     order = np.argsort(qubits + rest)
-    return full.transpose([*order, *(order + total)]).reshape(2**total, 2**total)
+    return np.asarray(full.transpose([*order, *(order + total)]).reshape(2**total, 2**total))
 
 
 def _marginal(probabilities: NDArray, qubits: list[int], total: int) -> NDArray:
     tensor = probabilities.reshape((2,) * total)
     tensor = tensor.sum(axis=tuple(q for q in range(total) if q not in qubits))
-    return tensor.transpose(np.argsort(np.argsort(qubits))).reshape(-1)
+    return np.asarray(tensor.transpose(np.argsort(np.argsort(qubits))).reshape(-1))

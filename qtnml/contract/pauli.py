@@ -11,6 +11,7 @@ the row T[0] = (1, 0, 0, ...), both exact in any precision.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,7 @@ def pauli_transfer_maps(
     labels = (out_paulis,) * width + in_paulis
     count, size = unitaries.shape[0], len(labels)
     choi = _real_choi(unitaries[:, :, :: 2**fresh], width)
-    choi = xp.permute_dims(choi.reshape(count, *(2,) * (2 * size)), _interleaved(size))
-    maps = choi.reshape(count, -1)
+    maps: Any = xp.permute_dims(choi.reshape(count, *(2,) * (2 * size)), _interleaved(size))
     for start in range(0, size, _GROUP):
         matrix = _transform(labels[start : start + _GROUP])
         maps = maps.reshape(count, matrix.shape[1], -1)

@@ -43,7 +43,7 @@ def _load_idx_folder(folder: Path) -> RawData:
     arrays |= {part: as_float_images(arrays[part]) for part in ("X_train", "X_test")}
     _same_length(arrays["X_train"], arrays["y_train"], folder)
     _same_length(arrays["X_test"], arrays["y_test"], folder)
-    return RawData(**arrays)
+    return RawData(arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"])
 
 
 def _labels_of(images: Path) -> Path:
@@ -65,10 +65,9 @@ def _load_npz(path: Path, test_fraction: float, seed: int) -> RawData:
         parts = [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     elif {"x", "y"} <= arrays.keys():
         _same_length(arrays["x"], arrays["y"], path)
-        split = stratified_split(
+        return stratified_split(
             _samples(arrays["x"], path), arrays["y"], test_fraction=test_fraction, seed=seed
         )
-        return split
     else:
         raise DataError(
             f"{path} holds {sorted(arrays)}; expected X and y, or X_train, y_train, X_test and y_test"
@@ -117,7 +116,9 @@ def read_samples(path: Path, num_features: int, target: str | None = None) -> tu
         label = _target_column(names, target, path) if has_label else None
         X, labels = _csv_samples(path, names, rows, first_line, label)
     if X.ndim != 2 or X.shape[1] != num_features or not np.issubdtype(X.dtype, np.number):
-        raise DataError(f"{path} holds samples of shape {X.shape[1:]}, the model takes {num_features} features")
+        raise DataError(
+            f"{path} holds samples of shape {X.shape[1:]}, the model takes {num_features} features"
+        )
     return X.astype(np.float64), labels
 
 

@@ -96,7 +96,7 @@ def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> 
         raise InvalidInputError(
             f"classes must name at least two labels of {name!r}, got {tuple(classes)}; it has {present}"
         )
-    train, test = np.isin(raw.y_train, wanted), np.isin(raw.y_test, wanted)
+    train, test = (np.isin(y, np.array(wanted)) for y in (raw.y_train, raw.y_test))
     return RawData(
         raw.X_train[train], raw.y_train[train], raw.X_test[test], raw.y_test[test], raw.feature_names
     )

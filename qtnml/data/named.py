@@ -5,7 +5,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 
 from qtnml.arrays import NDArray
@@ -69,7 +68,7 @@ def load_named(name: str, *, test_fraction: float, seed: int) -> RawData:
         return _load_digits(test_fraction, seed)
     arrays = {part: _mirrored_array(name, part) for part in FILES}
     arrays |= {part: arrays[part] / 255.0 for part in ("X_train", "X_test")}
-    return RawData(**arrays)
+    return RawData(arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"])
 
 
 def _load_digits(test_fraction: float, seed: int) -> RawData:

@@ -29,4 +29,4 @@ def _cell_shares(cells: int, pixels: int) -> NDArray:
     low, high = edges[:-1, None], edges[1:, None]
     pixel = np.arange(pixels)
     overlap = np.minimum(high, pixel + 1) - np.maximum(low, pixel)
-    return np.clip(overlap, 0, None) * cells / pixels
+    return np.asarray(np.clip(overlap, 0, None) * cells / pixels)

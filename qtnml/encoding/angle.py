@@ -28,8 +28,8 @@ class AngleEncoding:
             raise InvalidInputError("features must be finite, got NaN or infinity; fill missing values first")
         if X.size and (X.min() < 0 or X.max() > 1):
             raise InvalidInputError(
-                f"the angle encoding takes features in [0, 1], got values from {X.min():.6g} to {X.max():.6g}; "
-                "scale them first"
+                f"the angle encoding takes features in [0, 1], got values from {X.min():.6g} to "
+                f"{X.max():.6g}; scale them first"
             )
 
     def vectors(self, X: NDArray) -> NDArray:

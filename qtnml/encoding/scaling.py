@@ -45,8 +45,8 @@ class FeatureScaler:
         moved = clipped != X
         if moved.any():
             warn_user(
-                f"{moved.sum()} of {X.size} values ({100 * moved.mean():.2g} %) lay outside the feature range, "
-                f"by up to {2 * np.abs(X / 2 - clipped / 2).max():.3g}, and were clipped to it; "
+                f"{moved.sum()} of {X.size} values ({100 * moved.mean():.2g} %) lay outside the feature "
+                f"range, by up to {2 * np.abs(X / 2 - clipped / 2).max():.3g}, and were clipped to it; "
                 "fit on wider data or set feature_range",
                 ClippedDataWarning,
             )

@@ -15,7 +15,7 @@ from qtnml.models.readout import class_probabilities, counts_to_outcomes
 _BATCH = 32
 
 
-class BackendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class BackendClassifier(ClassifierMixin, BaseEstimator):
     """Made by `TreeClassifier.to_backend`; predicts from counted outcomes.
 
     Args:

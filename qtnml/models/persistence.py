@@ -92,10 +92,12 @@ def _plain_parameters(model: TreeClassifier) -> dict[str, Any]:
     if not isinstance(loss, str):
         if LOSSES.get(loss.name) is not type(loss):
             raise ModelFileError(
-                f"a model with the user-defined loss {loss!r} cannot be saved; set_params(loss='cross-entropy')"
-                " first, predictions do not need it"
+                f"a model with the user-defined loss {loss!r} cannot be saved; "
+                "set_params(loss='cross-entropy') first, predictions do not need it"
             )
         parameters["loss"] = {"name": loss.name, **asdict(loss)}
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+    return {
+        name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()
+    }

@@ -20,14 +20,14 @@ from qtnml.models.readout import check_root, class_probabilities, qubits_for_cla
 from qtnml.models.validation import checked_samples, checked_training_data, hold_out
 from qtnml.network import TensorNetwork, Topology, balanced_tree
 from qtnml.network.topology import MAX_BOND_QUBITS
-from qtnml.train import Loss, TrainingOptions, TrainingResult, TrainingSet, get_loss, train
+from qtnml.train import EpochRecord, Loss, TrainingOptions, TrainingResult, TrainingSet, get_loss, train
 from qtnml.train.loop import merge_repeats
 
 _AUTO_EPOCHS = 30
 _AUTO_STEPS = 600
 
 
-class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class TreeClassifier(ClassifierMixin, BaseEstimator):
     """Balanced tree of unitaries over the features, read out at the root (arXiv:1803.11537).
 
     Every feature is encoded in one qubit. A node acts on the qubits of two wires, keeps
@@ -69,6 +69,14 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    classes_: NDArray
+    network_: TensorNetwork
+    scaler_: FeatureScaler
+    history_: list[EpochRecord]
+    best_epoch_: int
+    n_iter_: int
+    n_features_in_: int
+
     def __init__(
         self,
         bond_qubits: int = 1,
@@ -109,6 +117,14 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
+        learnt = dict(vars(self))
+        try:
+            return self._fit(X, y, sample_weight)
+        except BaseException:
+            self.__dict__ = learnt
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
@@ -133,10 +149,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | np.integer) and value >= least):
                 raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
-        if (
-            not isinstance(self.bond_qubits, int | np.integer)
-            or not 1 <= self.bond_qubits <= MAX_BOND_QUBITS
-        ):
+        if not isinstance(self.bond_qubits, int | np.integer) or not 1 <= self.bond_qubits <= MAX_BOND_QUBITS:
             raise InvalidInputError(
                 f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {self.bond_qubits!r}: a node is a unitary "
                 "on twice as many qubits"
@@ -160,7 +173,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _new_scaler(self, X: NDArray) -> FeatureScaler:
         if isinstance(self.feature_range, str) and self.feature_range == "learn":
             return FeatureScaler.learn(X)
-        return FeatureScaler.fixed(self.feature_range, X.shape[1])  # type: ignore[arg-type]
+        return FeatureScaler.fixed(self.feature_range, X.shape[1])
 
     def _check_same_problem(self, X: NDArray, classes: NDArray) -> None:
         if X.shape[1] != self.network_.topology.num_features or not np.array_equal(classes, self.classes_):

@@ -18,6 +18,6 @@ def enable_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Pa
     machine = f"{platform.node()}-{platform.machine()}"
     path = Path(folder) if folder else Path(platformdirs.user_cache_dir("qtnml")) / "xla" / machine
     path.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_compilation_cache_dir", str(path))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # type: ignore[no-untyped-call]
     return path

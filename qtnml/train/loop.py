@@ -60,8 +60,9 @@ def train(
                     f"the loss became {loss} in epoch {epoch + 1}; lower the learning rate "
                     f"({options.learning_rate:g})"
                 )
-            held_out = run.validate(unitaries)
-            record = EpochRecord(epoch + 1, loss, accuracy, *held_out, time.perf_counter() - began)
+            validation_loss, validation_accuracy = run.validate(unitaries)
+            seconds = time.perf_counter() - began
+            record = EpochRecord(epoch + 1, loss, accuracy, validation_loss, validation_accuracy, seconds)
             history.append(record)
             if best_epoch < 0 or record.score < history[best_epoch].score:
                 # A full-batch epoch measured the weights it began with.
@@ -176,7 +177,7 @@ def _weighted_sums(
 ) -> jax.Array:
     """Sums over samples of weight * (loss, correct, 1), shape (3,)."""
     maps = transfer_maps(TensorNetwork(topology, unitaries), encoding.paulis)
-    probabilities = contract(topology, maps, encoding.bloch(X.T))
+    probabilities = jnp.asarray(contract(topology, maps, encoding.bloch(X.T)))
     correct = (jnp.argmax(probabilities, axis=0) == y).astype(weights.dtype)
     per_sample = jnp.stack([loss(probabilities, y), correct, jnp.ones_like(weights)])
     return jnp.sum(per_sample * weights, axis=1)
@@ -219,9 +220,7 @@ def _run_steps(
 
 
 @partial(jax.jit, static_argnames=("topology", "encoding", "loss"))
-def _evaluate(
-    unitaries: Unitaries, data: tuple[jax.Array, jax.Array, jax.Array], **static: Any
-) -> jax.Array:
+def _evaluate(unitaries: Unitaries, data: tuple[jax.Array, jax.Array, jax.Array], **static: Any) -> jax.Array:
     """Weighted sums over a whole set, a batch at a time."""
     batch = min(_EVALUATION_BATCH, data[1].shape[0])
     batches = tuple(array.reshape(-1, batch, *array.shape[1:]) for array in data)

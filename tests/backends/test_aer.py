@@ -54,7 +54,9 @@ def test_bad_circuits_and_shots() -> None:
     free.rx(Parameter("t"), 0)
     free.measure(0, 0)
     backend = get_backend("aer")
-    with pytest.raises(BackendError, match=r"circuit 0 has 1 unbound parameters \(t, ...\); bind samples first"):
+    with pytest.raises(
+        BackendError, match=r"circuit 0 has 1 unbound parameters \(t, ...\); bind samples first"
+    ):
         backend.run([free], shots=1)
     with pytest.raises(BackendError, match="circuit 0 measures nothing"):
         backend.run([QuantumCircuit(1)], shots=1)

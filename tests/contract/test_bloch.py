@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtnml.contract import contract, dense_outcome_probabilities, outcome_probabilities, transfer_maps
 from qtnml.contract import bloch as bloch_module
+from qtnml.contract import contract, dense_outcome_probabilities, outcome_probabilities, transfer_maps
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError

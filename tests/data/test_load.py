@@ -63,7 +63,9 @@ def test_classes_and_train_size() -> None:
         load_dataset("digits", test_fraction=1.5)
 
 
-def test_named_set_is_found_by_environment_variable(idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_set_is_found_by_environment_variable(
+    idx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QTNML_DATA", str(idx_folder.parent))
     data = load_dataset("mnist", size=3, order="z", classes=(0, 2))
     assert data.X_train.shape == (20, 9)

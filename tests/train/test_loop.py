@@ -119,9 +119,7 @@ def test_padding_changes_nothing(problem: tuple[TensorNetwork, TrainingSet], x64
         np.testing.assert_allclose(other.history[-1].loss, losses[0].history[-1].loss, rtol=1e-12)
 
 
-def test_precision_follows_the_users_choice(
-    problem: tuple[TensorNetwork, TrainingSet], x64: None
-) -> None:
+def test_precision_follows_the_users_choice(problem: tuple[TensorNetwork, TrainingSet], x64: None) -> None:
     assert run(problem, epochs=1).optimizer_state.first[0].dtype == np.complex128
 
 

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from sklearn.base import is_classifier
+
+from qtnml import TreeClassifier, get_backend
+from qtnml.backends import Capabilities
+from qtnml.backends.aer import AerBackend
+from qtnml.data import Dataset
+from qtnml.errors import BackendError
+from qtnml.models.readout import class_probabilities
+
+
+def test_measures_what_the_contraction_says(trained: TreeClassifier, small_digits: Dataset) -> None:
+    X, shots = small_digits.X_test[:40], 4000
+    on_aer = trained.to_backend(get_backend("aer"), shots=shots, random_state=5)
+    exact, measured = trained.predict_proba(X)[:, 1], on_aer.predict_proba(X)[:, 1]
+    assert (np.abs(measured - exact) < 5 * np.sqrt(exact * (1 - exact) / shots)).all()
+    np.testing.assert_array_equal(on_aer.predict_proba(X)[:, 1], measured)
+    assert is_classifier(on_aer)
+    sure = np.abs(exact - 0.5) > 0.05
+    np.testing.assert_array_equal(on_aer.predict(X)[sure], trained.predict(X)[sure])
+    assert on_aer.score(X[sure], trained.predict(X)[sure]) == 1.0
+    assert on_aer.n_features_in_ == 16
+
+
+def test_text_labels_and_lost_shots() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 4))
+    y = np.array(["low", "mid", "top"])[np.digitize(X[:, 0], [0.33, 0.66])]
+    clf = TreeClassifier(epochs=40, random_state=0).fit(X, y)
+    on_aer = clf.to_backend("aer", shots=3000, random_state=0)
+    assert set(on_aer.predict(X[:8])) <= {"low", "mid", "top"}
+    exact = clf.lost_mass(X[:8])
+    sigma = np.sqrt(exact * (1 - exact) / 3000)
+    assert (np.abs(on_aer.lost_mass(X[:8]) - exact) < 5 * sigma + 1e-9).all()
+    assert on_aer.predict_proba(X[:0]).shape == (0, 3)
+
+
+def test_backend_without_resets_needs_the_unrolled_circuit(
+    trained: TreeClassifier, small_digits: Dataset
+) -> None:
+    class NoResets(AerBackend):
+        name = "no-resets"
+        capabilities = Capabilities(resets=False, exact=False)
+
+    with pytest.raises(
+        BackendError, match="11 mid-circuit resets, which backend 'no-resets' lacks; use .*reuse"
+    ):
+        trained.to_backend(NoResets()).predict(small_digits.X_test[:1])
+    unrolled = trained.to_backend(NoResets(), reuse_qubits=False, shots=10)
+    assert unrolled.predict(small_digits.X_test[:1]).shape == (1,)
+
+
+def test_nothing_left_is_uniform() -> None:
+    proba, lost = class_probabilities(np.array([[0.0, 0.0, 0.0, 1.0], [0.2, 0.2, 0.1, 0.5]]), 3)
+    np.testing.assert_allclose(proba, [[1 / 3] * 3, [0.4, 0.4, 0.2]])
+    np.testing.assert_allclose(lost, [1.0, 0.5])

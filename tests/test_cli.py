@@ -1,0 +1,164 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit import qasm3, qpy
+
+from qtnml import cli, load_model
+
+# A few test values lie beyond the learnt ranges.
+pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+
+
+def qtnml(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """Run the command in this process; return exit status, stdout, stderr."""
+    monkeypatch.setattr(sys, "argv", ["qtnml", *map(str, arguments)])
+    monkeypatch.setattr("qtnml.train.enable_compilation_cache", lambda: None)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capfd.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    import warnings
+
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    return lambda *arguments: qtnml(monkeypatch, capfd, *arguments)
+
+
+@pytest.fixture
+def model(run, tmp_path: Path) -> Path:
+    path = tmp_path / "model.qtnml"
+    status, _, err = run(
+        "train", "digits", "--size", 4, "--classes", "3,5", "--epochs", 10, "-o", path, "--json"
+    )
+    assert (status, "error" in err) == (0, False)
+    return path
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["compile"], ["predict"]])
+def test_help_is_there(run, command: list[str]) -> None:
+    status, out, _ = run(*command, "--help")
+    assert status == 0
+    assert "Usage: qtnml" in out
+
+
+def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
+    clf = load_model(model)
+    assert clf.n_features_in_ == 16
+
+    status, out, _ = run("compile", model, "--json", "-o", tmp_path / "c.qasm", "--draw", tmp_path / "c.png")
+    facts = json.loads(out)
+    assert (status, facts["num_qubits"], facts["two_qubit_gates"]) == (0, 5, 45)
+    assert facts["infidelity"] < 1e-10
+    text = (tmp_path / "c.qasm").read_text()
+    assert text.startswith("OPENQASM 3")
+    assert text.count("input float") == 16
+    assert (tmp_path / "c.png").stat().st_size > 10_000
+    run("compile", model, "-o", tmp_path / "c.qpy", "--free-weights", "--no-reuse")
+    with (tmp_path / "c.qpy").open("rb") as file:
+        (circuit,) = qpy.load(file)
+    assert circuit.num_qubits == 16
+    assert circuit.num_parameters == 16 + len(clf.compile().w)
+
+    select = ["digits", "--size", 4, "--classes", "3,5"]
+    status, out, _ = run("predict", model, *select, "--json", "-o", tmp_path / "p.csv")
+    exact = json.loads(out)
+    assert exact["accuracy"] > 0.7
+    rows = list(csv.reader((tmp_path / "p.csv").read_text().splitlines()))
+    assert rows[0] == ["predicted", "p(3)", "p(5)"]
+    assert len(rows) == exact["samples"] + 1
+    status, out, _ = run("predict", model, *select, "--backend", "aer", "--limit", 5, "--shots", 64)
+    assert status == 0
+    assert "accuracy" in out
+    assert "aer" in out
+
+
+def test_qasm_is_the_same_circuit(run, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("qiskit_qasm3_import", reason="Qiskit reads OpenQASM 3 through this extra package")
+    run("compile", model, "-o", tmp_path / "c.qasm")
+    circuit = qasm3.loads((tmp_path / "c.qasm").read_text())
+    assert circuit.count_ops()["cx"] == 45
+
+
+def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(50, 20, (120, 3))
+    y = np.where(X[:, 0] > X[:, 1], "up", "down")
+    table, bare = tmp_path / "t.csv", tmp_path / "bare.csv"
+    lines = [",".join(f"{v:.6f}" for v in row) for row in X]
+    table.write_text(
+        "a,b,c,way\n" + "\n".join(f"{line},{label}" for line, label in zip(lines, y, strict=True))
+    )
+    bare.write_text("\n".join(lines))
+    model = tmp_path / "m.qtnml"
+    status, out, _ = run("train", table, "-v", 2, "--epochs", 150, "-o", model, "--json")
+    assert status == 0
+    assert json.loads(out)["test_accuracy"] > 0.8
+    _, out, _ = run("predict", model, table, "--json")
+    labelled = json.loads(out)
+    assert labelled["samples"] == 120
+    assert labelled["accuracy"] > 0.85
+    _, out, _ = run("predict", model, bare, "--json")
+    assert json.loads(out)["predicted"] == labelled["predicted"]
+    np.save(tmp_path / "bare.npy", X)
+    _, out, _ = run("predict", model, tmp_path / "bare.npy", "--json")
+    assert json.loads(out)["predicted"] == labelled["predicted"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "minst"], "unknown data set 'minst'"),
+        (["train", "digits", "-v", "9"], "bond_qubits must be 1 to 3, got 9"),
+        (["train", "digits", "--classes", "3,99"], "classes must name at least two labels"),
+        (["train", "digits", "--order", "hilbert"], "unknown pixel order 'hilbert'"),
+        (["train", "digits", "-o", "no/such/folder/m.qtnml"], "there is no folder no/such/folder"),
+        (["train", "digits", "--leaf", "green"], "leaf must be 'data' or 'fresh'"),
+        (["compile", "missing.qtnml"], "no model file missing.qtnml"),
+        (["predict", "missing.qtnml", "digits"], "no model file missing.qtnml"),
+    ],
+)
+def test_errors_are_one_line(run, arguments: list[str], message: str) -> None:
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_errors_around_a_model(run, model: Path) -> None:
+    assert "digits has 64 features, the model takes 16; give the --size" in run("predict", model, "digits")[2]
+    assert "end it in .qasm or .qpy" in run("compile", model, "-o", model.with_suffix(".txt"))[2]
+    assert "unknown backend 'ear'" in run("predict", model, "digits", "--size", 4, "--backend", "ear")[2]
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["qtnml", "--debug", "compile", "missing.qtnml"])
+    with pytest.raises(cli.QtnmlError, match="no model file"):
+        cli.main()
+
+
+def test_usage_errors_exit_2(run) -> None:
+    status, _, err = run("train", "digits", "--bogus")
+    assert status == 2
+    assert "bogus" in err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from qtnml import cli; "
+        "print([m for m in ('jax', 'qiskit', 'sklearn', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

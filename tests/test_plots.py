@@ -1,0 +1,40 @@
+import numpy as np
+
+from qtnml import TreeClassifier
+from qtnml.data import Dataset
+from qtnml.plots import plot_circuit, plot_confusion, plot_samples, plot_training
+from qtnml.train import EpochRecord
+
+
+def test_training_curves_show_what_there_is(trained: TreeClassifier) -> None:
+    losses, errors = plot_training(trained.history_, trained.best_epoch_).axes
+    assert [line.get_label() for line in losses.lines] == [
+        "training",
+        f"kept: epoch {trained.best_epoch_ + 1}",
+    ]
+    np.testing.assert_allclose(losses.lines[0].get_ydata(), [record.loss for record in trained.history_])
+    held_out = [EpochRecord(1, 1.0, 0.5, 1.1, 0.6, 0.1), EpochRecord(2, 0.9, 0.7, 1.0, 0.8, 0.2)]
+    _, errors = plot_training(held_out, 1).axes
+    np.testing.assert_allclose(errors.lines[1].get_ydata(), [40, 20])
+
+
+def test_samples_in_red_where_wrong(trained: TreeClassifier, small_digits: Dataset) -> None:
+    X, y = small_digits.X_test[:5], small_digits.y_test[:5].copy()
+    proba = trained.predict_proba(X)
+    y[0] = 8 - trained.predict(X)[0]
+    y[1] = trained.predict(X)[1]
+    axes = plot_samples(small_digits, X, y, proba, trained.classes_).axes
+    assert axes[0].title.get_color() == "#b3261e"
+    assert axes[1].title.get_color() == "0.15"
+    np.testing.assert_array_equal(axes[0].images[0].get_array(), small_digits.image(X[0]))
+
+
+def test_confusion_counts() -> None:
+    (axes,) = plot_confusion(np.array([3, 3, 5, 5]), np.array([3, 5, 5, 5]), np.array([3, 5]), title="t").axes
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "2"]
+
+
+def test_circuit_is_drawn_on_its_own_axes(trained: TreeClassifier) -> None:
+    (axes,) = plot_circuit(trained.compile()).axes
+    assert "16 features on 5 qubits" in axes.get_title()
+    assert len(axes.texts) > 30
