@@ -66,8 +66,8 @@ def _real_choi(isometries: Array, width: int) -> Array:
     xp = namespace(isometries)
     count, rows, columns = isometries.shape
     kept = 2**width
-    blocks = isometries.reshape(count, kept, rows // kept, columns).swapaxes(1, 2)
-    blocks = blocks.reshape(count, rows // kept, kept * columns)
+    split = isometries.reshape(count, kept, rows // kept, columns)
+    blocks = split.swapaxes(1, 2).reshape(count, rows // kept, kept * columns)
     real, imag = xp.real(blocks), xp.imag(blocks)
     left = xp.concat([real, imag], axis=1)
     right = xp.concat([real + imag, imag - real], axis=1)

@@ -97,7 +97,7 @@ class _Run:
         self._steps = -(-self._samples // self._batch)
         self._data = self._on_device(data, _padded_size(self._samples))
         self._static = {"topology": topology, "encoding": encoding, "loss": options.loss}
-        self._steps_per_call = 8
+        self._steps_per_call = 1
         self._validation = None
         if validation is not None:
             size = -(-len(validation.y) // _EVALUATION_BATCH) * _EVALUATION_BATCH
