@@ -66,13 +66,28 @@ def _plain(error: Exception) -> str:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, UserWarning):
+    if issubclass(category, UserWarning) and str(message) not in _shown_warnings:
+        _shown_warnings.add(str(message))
         Console(stderr=True).print(f"[yellow]warning:[/yellow] {message}", highlight=False, soft_wrap=True)
+
+
+_shown_warnings: set[str] = set()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from qtnml import __version__
+
+        print(f"qtnml {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Tensor networks as quantum classifiers: train classically, compile to a circuit, run it."""
 
@@ -98,7 +113,7 @@ def demo(
     rows = {
         "test accuracy, exact": f"{result.test_accuracy:.4f}",
         f"test accuracy on Aer, {shots} shots": f"{result.shots_accuracy:.4f}",
-        "largest difference, contraction and circuit": f"{result.max_probability_error:.1e}",
+        "largest |contraction - circuit| probability": f"{result.max_probability_error:.1e}",
         "qubits without reuse": str(result.num_qubits),
         "qubits with reuse": str(result.num_qubits_reuse),
         "depth with reuse": str(result.depth),
@@ -123,18 +138,26 @@ def train(
         Optional[int], typer.Option(min=1, help="Use only this many training samples.")  # noqa: UP045
     ] = None,
     bond_qubits: Annotated[
-        int, typer.Option("--bond-qubits", "-v", help="Width of inner wires, 1 to 3.")
+        int, typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3; 1 for up to 4 classes.")
     ] = 1,
     leaf: Annotated[str, typer.Option(help="Leaf wires: data or fresh.")] = "data",
     epochs: Annotated[
         Optional[int], typer.Option(min=1, help="Passes over the data (default: chosen by its size).")  # noqa: UP045
     ] = None,
     loss: Annotated[str, typer.Option(help="cross-entropy or hinge (the paper's).")] = "cross-entropy",
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 250,
+    patience: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Stop after this many epochs without improvement."),
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="First step, in radians.")] = 0.03,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, split and batches.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a tree classifier and write it to a file.
+
+    The file remembers how the data were read, for `qtnml predict`. Ctrl-C ends training early and
+    writes the best model so far, with exit status 130; before the first epoch nothing is written.
 
     Example: qtnml train mnist --size 8 --classes 3,5 --bond-qubits 2 -o model.qtnml
     """
@@ -149,6 +172,8 @@ def train(
         leaf=leaf,  # type: ignore[arg-type]
         epochs=epochs,
         loss=loss,
+        batch_size=batch_size,
+        patience=patience,
         learning_rate=learning_rate,
         random_state=seed,
         verbose=1,
@@ -157,6 +182,14 @@ def train(
     X_train, X_test = loaded.raw(loaded.X_train), loaded.raw(loaded.X_test)
     clf.fit(X_train, loaded.y_train)
     seconds = time.perf_counter() - began
+    clf.notes_ = {
+        "data": loaded.name,
+        "size": size,
+        "order": order,
+        "classes": None if classes is None else clf.classes_.tolist(),
+        "target": target,
+        "feature_names": list(loaded.feature_names),
+    }
     clf.save(output)
     facts = {
         "model": str(output),
@@ -173,6 +206,8 @@ def train(
     }
     rows = {name.replace("_", " "): _shown(value) for name, value in facts.items()}
     _report(f"Trained on {loaded.name}", rows, facts, as_json)
+    if clf.stopped_ == "interrupted":
+        raise typer.Exit(130)
 
 
 @app.command(name="compile")
@@ -203,9 +238,13 @@ def compile_(
     for path in (output, draw):
         if path is not None:
             _check_parent(path)
+    if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
+        raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
     compiled = load_model(model).compile(reuse_qubits=reuse)
     if output is not None:
-        _write_circuit(compiled.circuit if free_weights else compiled.trained_circuit, output)
+        from qtnml.compile import export_circuit
+
+        export_circuit(compiled, output, free_weights=free_weights)
     if draw is not None:
         from qtnml.plots import plot_circuit
 
@@ -228,7 +267,10 @@ def predict(
     data: DataArgument,
     classes: Classes = None,
     size: Size = None,
-    order: Order = "z",
+    order: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Pixel order: raster, snake or z."),
+    ] = None,
     target: Target = None,
     backend: Annotated[
         Optional[str],  # noqa: UP045
@@ -244,17 +286,20 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict with a trained model: the test part of a named set, or every row of a file.
+    """Predict with a trained model: the test part of a data set, or every row of a .csv or .npy file.
 
-    A .csv or .npy file of as many columns as the model has features needs no labels.
-    Example: qtnml predict model.qtnml mnist --size 8 --classes 3,5 --backend aer --limit 20
+    Data are read as for training (classes, size, order, target) unless an option says otherwise. A
+    table needs no labels; with a header its columns are found by their names.
+
+    Example: qtnml predict model.qtnml mnist --backend aer --limit 20
     """
     from qtnml.models import load_model
 
     if output is not None:
         _check_parent(output)
     clf = load_model(model)
-    X, y = _samples(data, clf.n_features_in_, classes, size, order, target)
+    given = {"classes": classes, "size": size, "order": order, "target": target}
+    X, y = _samples(data, clf, given)
     X, y = X[:limit], y if y is None else y[:limit]
     reader: Any = clf
     if backend is not None:
@@ -284,44 +329,50 @@ def _load(
     return load_dataset(data, size=size, classes=wanted, order=order, target=target, train_size=train_size)
 
 
-def _samples(
-    data: str, num_features: int, classes: str | None, size: int | None, order: str, target: str | None
-) -> tuple[Any, Any]:
+def _samples(data: str, clf: Any, given: dict[str, Any]) -> tuple[Any, Any]:
     """Raw samples and labels (or None): all rows of a table file, else the test part of a set."""
     from qtnml.data import read_samples
 
+    how = getattr(clf, "notes_", {}) | {name: value for name, value in given.items() if value is not None}
     path = Path(data)
     if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
-        return read_samples(path, num_features, target)
-    loaded = _load(data, classes, size, order, target)
-    if loaded.num_features != num_features:
+        names, target = how.get("feature_names", ()), how.get("target")
+        X, y = read_samples(path, clf.n_features_in_, feature_names=names, target=target)
+    else:
+        order = how.get("order") or "z"
+        loaded = _load(data, None, how.get("size"), order, how.get("target"))
+        X, y = loaded.raw(loaded.X_test), loaded.y_test
+    if X.shape[1] != clf.n_features_in_:
         raise InvalidInputError(
-            f"{data} has {loaded.num_features} features, the model takes {num_features}; "
-            "give the --size it was trained with"
+            f"{data} has {X.shape[1]} features, the model takes {clf.n_features_in_}; give the --size it "
+            "was trained with"
         )
-    return loaded.raw(loaded.X_test), loaded.y_test
+    return _of_classes(X, y, how.get("classes"), clf.classes_, data)
+
+
+def _of_classes(X: Any, y: Any, classes: str | list[Any] | None, known: Any, data: str) -> tuple[Any, Any]:
+    """Keep the samples of the wanted classes; refuse labels that the model never saw."""
+    if y is None:
+        return X, None
+    labels = [str(label) for label in y]
+    if classes is not None:
+        wanted = [c.strip() for c in classes.split(",")] if isinstance(classes, str) else [*map(str, classes)]
+        chosen = [k for k, label in enumerate(labels) if label in wanted]
+        X, labels = X[chosen], [labels[k] for k in chosen]
+    by_name = {str(label): label for label in known.tolist()}
+    strange = sorted(set(labels) - set(by_name))
+    if strange or not labels:
+        found = f"labels {strange[:10]}, which the model never saw" if strange else f"no sample of {classes}"
+        raise InvalidInputError(
+            f"{data} has {found}; it knows {known.tolist()}: choose with --classes, or take the labels out"
+        )
+    return X, known[[list(by_name).index(label) for label in labels]]
 
 
 def _check_parent(path: Path) -> None:
     """Fail before the work is done, not when its result is written."""
     if not path.parent.is_dir():
         raise InvalidInputError(f"cannot write {path}: there is no folder {path.parent}")
-
-
-def _write_circuit(circuit: Any, path: Path) -> None:
-    from qiskit import qasm3, qpy
-
-    from qtnml.storage import write_atomically
-
-    if path.suffix == ".qasm":
-        content = qasm3.dumps(circuit).encode()
-    elif path.suffix == ".qpy":
-        buffer = io.BytesIO()
-        qpy.dump(circuit, buffer)
-        content = buffer.getvalue()
-    else:
-        raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
-    write_atomically(path, content)
 
 
 def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any) -> None:

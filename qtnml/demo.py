@@ -111,7 +111,15 @@ def _draw(
     figures = {
         "training.png": plot_training(clf.history_, clf.best_epoch_),
         "circuit.png": plot_circuit(compiled),
-        "digits.png": plot_samples(data, X[shown], y[shown], proba[shown], clf.classes_),
+        "digits.png": plot_samples(
+            data,
+            X[shown],
+            y[shown],
+            proba[shown],
+            clf.classes_,
+            title=f"Probabilities measured in {shots} shots: the least certain digits first, then the surest "
+            "(a wrong prediction in red)",
+        ),
         "confusion.png": plot_confusion(
             y, predicted, clf.classes_, title=f"{count} test images, {shots} shots each"
         ),

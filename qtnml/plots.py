@@ -43,8 +43,9 @@ def plot_circuit(compiled: CompiledCircuit, *, columns: int = 28) -> Figure:
     style = {"displaycolor": _colours(compiled), "fontsize": 13, "subfontsize": 8}
     overview_circuit(compiled).draw("mpl", ax=axes, fold=columns, style=style, idle_wires=False)
     axes.set_title(
-        f"{len(compiled.x)} features on {compiled.num_qubits} qubits: x prepares a feature, U is a node "
-        f"({compiled.two_qubit_gates} CX in all), |0> resets a qubit for its next use",
+        f"{len(compiled.x)} features on {compiled.num_qubits} qubits, {compiled.two_qubit_gates} CX: x "
+        "prepares a feature, U is a node, |0> resets a qubit for its next use\n"
+        "(digits in a box mark the qubits it acts on; the others pass by)",
         fontsize=15,
     )
     return figure
@@ -59,21 +60,25 @@ def _colours(compiled: CompiledCircuit) -> dict[str, tuple[str, str]]:
     }
 
 
-def plot_samples(data: Dataset, X: NDArray, y: NDArray, proba: NDArray, classes: NDArray) -> Figure:
+def plot_samples(
+    data: Dataset, X: NDArray, y: NDArray, proba: NDArray, classes: NDArray, *, title: str = ""
+) -> Figure:
     """Pictures with the predicted probabilities of their classes; wrong predictions in red."""
     columns = min(8, len(X))
     rows = -(-len(X) // columns)
     figure = Figure(figsize=(1.5 * columns, 2.1 * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axis in axes:
+    for axis in axes[len(X) :]:
         axis.axis("off")
     for axis, image, label, row in zip(axes, data.image(X), y, proba, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_color("0.8")
         likeliest = np.argsort(row)[::-1][:2]
         text = "\n".join(f"{classes[k]}: {row[k]:.2f}" for k in likeliest)
         right = classes[likeliest[0]] == label
         axis.set_title(text, fontsize=9, color="0.15" if right else _WRONG)
-    figure.suptitle("Predicted probabilities (red: wrong)", fontsize=11)
+    figure.suptitle(title or "Predicted probabilities (red: wrong)", fontsize=11)
     return figure
 
 

@@ -61,7 +61,9 @@ def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
     assert (status, facts["num_qubits"], facts["two_qubit_gates"]) == (0, 5, 45)
     assert facts["infidelity"] < 1e-10
     text = (tmp_path / "c.qasm").read_text()
-    assert text.startswith("OPENQASM 3")
+    assert text.startswith("// Input _x_k_ is the angle of feature k in radians: pi * ")
+    low, high = (array[3] for array in (clf.scaler_.low, clf.scaler_.high))
+    assert f"// feature 3: low {low:.17g}, high {high:.17g}\n" in text
     assert text.count("input float") == 16
     assert (tmp_path / "c.png").stat().st_size > 10_000
     run("compile", model, "-o", tmp_path / "c.qpy", "--free-weights", "--no-reuse")
@@ -70,14 +72,13 @@ def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
     assert circuit.num_qubits == 16
     assert circuit.num_parameters == 16 + len(clf.compile().w)
 
-    select = ["digits", "--size", 4, "--classes", "3,5"]
-    status, out, _ = run("predict", model, *select, "--json", "-o", tmp_path / "p.csv")
+    status, out, _ = run("predict", model, "digits", "--json", "-o", tmp_path / "p.csv")
     exact = json.loads(out)
     assert exact["accuracy"] > 0.7
     rows = list(csv.reader((tmp_path / "p.csv").read_text().splitlines()))
     assert rows[0] == ["predicted", "p(3)", "p(5)"]
     assert len(rows) == exact["samples"] + 1
-    status, out, _ = run("predict", model, *select, "--backend", "aer", "--limit", 5, "--shots", 64)
+    status, out, _ = run("predict", model, "digits", "--backend", "aer", "--limit", 5, "--shots", 64)
     assert status == 0
     assert "accuracy" in out
     assert "aer" in out
@@ -101,7 +102,7 @@ def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
     )
     bare.write_text("\n".join(lines))
     model = tmp_path / "m.qtnml"
-    status, out, _ = run("train", table, "-v", 2, "--epochs", 150, "-o", model, "--json")
+    status, out, _ = run("train", table, "-b", 2, "--epochs", 150, "-o", model, "--json")
     assert status == 0
     assert json.loads(out)["test_accuracy"] > 0.8
     _, out, _ = run("predict", model, table, "--json")
@@ -110,6 +111,14 @@ def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
     assert labelled["accuracy"] > 0.85
     _, out, _ = run("predict", model, bare, "--json")
     assert json.loads(out)["predicted"] == labelled["predicted"]
+    swapped = tmp_path / "swapped.csv"
+    swapped.write_text("c,a,b\n" + "\n".join(f"{c:.6f},{a:.6f},{b:.6f}" for a, b, c in X))
+    _, out, _ = run("predict", model, swapped, "--json")
+    assert json.loads(out)["predicted"] == labelled["predicted"]
+    swapped.write_text("c,a,d\n1,2,3\n")
+    assert "has no column 'b'; its columns are ['c', 'a', 'd']" in run("predict", model, swapped)[2]
+    _, out, _ = run("predict", model, table, "--classes", "up", "--json")
+    assert json.loads(out)["samples"] == (y == "up").sum()
     np.save(tmp_path / "bare.npy", X)
     _, out, _ = run("predict", model, tmp_path / "bare.npy", "--json")
     assert json.loads(out)["predicted"] == labelled["predicted"]
@@ -119,7 +128,7 @@ def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["train", "minst"], "unknown data set 'minst'"),
-        (["train", "digits", "-v", "9"], "bond_qubits must be 1 to 3, got 9"),
+        (["train", "digits", "-b", "9"], "bond_qubits must be 1 to 3, got 9"),
         (["train", "digits", "--classes", "3,99"], "classes must name at least two labels"),
         (["train", "digits", "--order", "hilbert"], "unknown pixel order 'hilbert'"),
         (["train", "digits", "-o", "no/such/folder/m.qtnml"], "there is no folder no/such/folder"),
@@ -138,7 +147,12 @@ def test_errors_are_one_line(run, arguments: list[str], message: str) -> None:
 
 
 def test_errors_around_a_model(run, model: Path) -> None:
-    assert "digits has 64 features, the model takes 16; give the --size" in run("predict", model, "digits")[2]
+    err = run("predict", model, "digits", "--size", 8)[2]
+    assert "digits has 64 features, the model takes 16; give the --size" in err
+    err = run("predict", model, "digits", "--classes", "1,3")[2]
+    assert "labels ['1'], which the model never saw; it knows [3, 5]: choose with --classes" in err
+    assert "has no sample of 12" in run("predict", model, "digits", "--classes", "12")[2]
+    assert "cannot draw c.xyz; end it in .png, .svg or .pdf" in run("compile", model, "--draw", "c.xyz")[2]
     assert "end it in .qasm or .qpy" in run("compile", model, "-o", model.with_suffix(".txt"))[2]
     assert "unknown backend 'ear'" in run("predict", model, "digits", "--size", 4, "--backend", "ear")[2]
 
@@ -147,6 +161,34 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["qtnml", "--debug", "compile", "missing.qtnml"])
     with pytest.raises(cli.QtnmlError, match="no model file"):
         cli.main()
+
+
+def test_version(run) -> None:
+    from qtnml import __version__
+
+    assert run("--version")[:2] == (0, f"qtnml {__version__}\n")
+
+
+@pytest.mark.filterwarnings("ignore::qtnml.errors.TrainingInterruptedWarning")
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_ctrl_c_saves_what_was_learnt(run, model: Path, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Status 130; the file holds the best so far, or what it held before if there was no epoch yet."""
+    from qtnml.train import loop
+
+    before, calls = model.read_bytes(), []
+    original = loop._Run.epoch
+
+    def interrupted(self, *arguments):
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        calls.append(epoch)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(loop._Run, "epoch", interrupted)
+    status, _, _ = run("train", "digits", "--size", 4, "--classes", "3,5", "--seed", 1, "-o", model)
+    assert status == 130
+    assert (model.read_bytes() == before) == (epoch == 0)
+    assert load_model(model).n_iter_ == (10 if epoch == 0 else 2)
 
 
 def test_usage_errors_exit_2(run) -> None:

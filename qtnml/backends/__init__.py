@@ -1,6 +1,6 @@
 """Where circuits run."""
 
 from qtnml.backends.base import Backend, Capabilities, Counts
-from qtnml.backends.registry import get_backend
+from qtnml.backends.registry import get_backend, resolve_backend
 
-__all__ = ["Backend", "Capabilities", "Counts", "get_backend"]
+__all__ = ["Backend", "Capabilities", "Counts", "get_backend", "resolve_backend"]

@@ -34,15 +34,12 @@ class AerBackend:
 
     def __init__(self, method: str | None = None, **options: Any) -> None:
         self._method = method
-        # Circuits of a job run side by side. Fusing from one gate on, to two qubits, measured 2.3
-        # times faster than Aer's defaults on the 7-qubit reuse tree.
-        self._options = {
-            "max_parallel_experiments": 0,
-            "fusion_threshold": 1,
-            "fusion_max_qubit": 2,
-        } | options
+        self._options = options
         self._jobs: dict[str, Any] = {}
         self._numbers = itertools.count(1)
+
+    def __repr__(self) -> str:
+        return f"AerBackend(method={self._method!r})"
 
     def submit(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> str:
         """Start a job over all circuits and return its id at once."""
@@ -53,7 +50,7 @@ class AerBackend:
             self._jobs[job_id] = None
             return job_id
         method = self._method or max(map(_sampling_method, circuits), key=_METHODS.index)
-        simulator = AerSimulator(method=method, **self._options)
+        simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
         self._jobs[job_id] = simulator.run(list(circuits), shots=shots, seed_simulator=seed)
         return job_id
 
@@ -82,12 +79,25 @@ class AerBackend:
         if not circuits:
             return np.empty((0, 0))
         method = self._method or max(map(_exact_method, circuits), key=_METHODS.index)
-        simulator = AerSimulator(method=method, **self._options)
+        simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
         result = _checked(simulator.run([_saving_probabilities(c) for c in circuits]).result())
         return np.array([result.data(k)["probabilities"] for k in range(len(circuits))])
 
 
 _METHODS = ("density_matrix", "statevector", "matrix_product_state")
+
+
+def _speed_options(method: str, circuits: Sequence[QuantumCircuit]) -> dict[str, Any]:
+    """Run circuits side by side, and fuse the gates of a node, whatever the circuit's width.
+
+    Aer by itself fuses from 14 qubits on. Measured: the density matrix of the 7-qubit tree at V=1
+    is 2 times faster with fusion over two qubits; with nodes on four qubits, fusion over four makes
+    its density matrix 2 and its state vector 10 times faster than fusion over two.
+    """
+    gates = circuits[0].count_ops()
+    wide_nodes = gates.get("cx", 0) > 10 * gates.get("ry", 0)
+    width = 4 if wide_nodes or method == "statevector" else 2
+    return {"max_parallel_experiments": 0, "fusion_threshold": 1, "fusion_max_qubit": width}
 
 
 def _has_reset(circuit: QuantumCircuit) -> bool:

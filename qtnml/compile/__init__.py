@@ -2,6 +2,7 @@
 
 from qtnml.compile.circuit import compile_network
 from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.export import export_circuit
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
 
@@ -10,6 +11,7 @@ __all__ = [
     "Schedule",
     "compile_network",
     "depth_first_order",
+    "export_circuit",
     "overview_circuit",
     "schedule_network",
 ]

@@ -25,6 +25,13 @@ def stratified_split(
     """Split samples so that both parts hold the classes in the same proportions."""
     from sklearn.model_selection import train_test_split
 
+    classes, counts = np.unique(y, return_counts=True)
+    if len(y) == 0 or counts.min() < 2:
+        rare = classes[counts < 2].tolist()
+        raise DataError(
+            f"cannot split {len(y)} samples into training and test: a class needs at least two samples, "
+            f"these have one: {rare[:5]}"
+        )
     try:
         X_train, X_test, y_train, y_test = train_test_split(
             X, y, test_size=test_fraction, random_state=seed, stratify=y

@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend, get_backend
+from qtnml.backends import Backend, resolve_backend
 from qtnml.compile import CompiledCircuit
 from qtnml.errors import BackendError
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
+from qtnml.models.validation import checked_samples
 
 _BATCH = 32
 
@@ -22,6 +23,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         compiled: The circuit with its trained weights.
         classes: Class labels in the order of the outcomes.
         backend: A backend or its name.
+        feature_names: Column names the model was fitted on; other names are refused.
         shots: Measurements per sample.
         random_state: Seed of a simulator's shots; the same seed gives the same counts.
         verbose: 1 shows a progress bar on standard error.
@@ -33,6 +35,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         classes: NDArray,
         backend: Backend | str = "aer",
         *,
+        feature_names: NDArray | None = None,
         shots: int = 1024,
         random_state: int | None = None,
         verbose: int = 0,
@@ -40,6 +43,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         self.compiled = compiled
         self.classes = classes
         self.backend = backend
+        self.feature_names = feature_names
         self.shots = shots
         self.random_state = random_state
         self.verbose = verbose
@@ -54,14 +58,21 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         """Number of features."""
         return len(self.compiled.x)
 
+    @property
+    def feature_names_in_(self) -> NDArray:
+        """Column names; there are none if the model was fitted on a plain array."""
+        if self.feature_names is None:
+            raise AttributeError("the model was fitted without feature names")
+        return self.feature_names
+
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def outcome_frequencies(self, X: Any) -> NDArray:
         """Measured frequency of every outcome, shape (samples, 2**root_qubits)."""
         backend = self._backend()
-        circuits = self.compiled.bind(np.asarray(X))
-        seeds = np.random.SeedSequence(self.random_state).generate_state(max(1, len(circuits)))
+        circuits = self.compiled.bind(checked_samples(self, X))
+        seeds = np.random.SeedSequence(self.random_state).generate_state(len(circuits))
         parts = []
         with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
             for start in range(0, len(circuits), _BATCH):
@@ -69,10 +80,10 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
                 counts = backend.run(batch, shots=self.shots, seed=int(seeds[start] >> 1))
                 parts.append(counts_to_outcomes(counts, self.compiled.num_outcomes))
                 advance(len(batch), "circuits")
-        return np.concatenate(parts) if parts else np.empty((0, self.compiled.num_outcomes))
+        return np.concatenate(parts)
 
     def _backend(self) -> Backend:
-        backend = get_backend(self.backend) if isinstance(self.backend, str) else self.backend
+        backend = resolve_backend(self.backend)
         if self.compiled.num_resets and not backend.capabilities.resets:
             raise BackendError(
                 f"the circuit has {self.compiled.num_resets} mid-circuit resets, which backend "

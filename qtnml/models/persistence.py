@@ -32,6 +32,8 @@ def save_model(model: TreeClassifier, path: str | os.PathLike[str]) -> None:
         "topology": model.network_.topology.to_dict(),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
+        "stopped": model.stopped_,
+        "notes": getattr(model, "notes_", {}),
     }
     if model.classes_.dtype == object:
         header["object_classes"] = [str(label) for label in model.classes_]
@@ -79,6 +81,7 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TreeClassif
     model.network_, model.scaler_, model.classes_ = network, scaler, classes
     model.history_ = [EpochRecord(*record) for record in header["history"]]
     model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
+    model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
     model.n_features_in_ = topology.num_features
     if "feature_names_in" in header:
         model.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)

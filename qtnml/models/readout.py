@@ -5,6 +5,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.backends import Counts
 from qtnml.errors import InvalidInputError
+from qtnml.network.topology import MAX_BOND_QUBITS
 
 
 def qubits_for_classes(num_classes: int) -> int:
@@ -41,9 +42,18 @@ def counts_to_outcomes(counts: list[Counts], num_outcomes: int) -> NDArray:
 
 def check_root(num_classes: int, available: int, num_features: int, bond_qubits: int) -> None:
     """Refuse more classes than the root's qubits can tell apart."""
-    if qubits_for_classes(num_classes) > available:
-        raise InvalidInputError(
-            f"{num_classes} classes need {qubits_for_classes(num_classes)} root qubits, but the root has "
-            f"{available} (n_features={num_features}, bond_qubits={bond_qubits}) and tells at most "
-            f"{2**available} classes apart; use a larger bond_qubits or more features"
-        )
+    needed = qubits_for_classes(num_classes)
+    if needed <= available:
+        return
+    wide_enough = (needed + 1) // 2
+    if wide_enough > MAX_BOND_QUBITS:
+        cure = "classify pairs of classes instead (sklearn.multiclass.OneVsOneClassifier)"
+    elif available < 2 * bond_qubits:
+        cure = f"give it at least {needed} features"
+    else:
+        cure = f"set bond_qubits={wide_enough}"
+    raise InvalidInputError(
+        f"{num_classes} classes need {needed} root qubits, but the root has {available} "
+        f"(n_features={num_features}, bond_qubits={bond_qubits}) and tells at most {2**available} classes "
+        f"apart; {cure}"
+    )

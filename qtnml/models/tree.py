@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend
+from qtnml.backends import Backend, resolve_backend
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.contract import outcome_probabilities
 from qtnml.encoding import FeatureScaler, get_encoding
@@ -60,7 +60,10 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         history_: One `EpochRecord` per epoch.
         best_epoch_: Index into `history_` of the epoch whose weights were kept, -1 for none.
         n_iter_: Epochs run.
+        stopped_: Why training ended: "finished", "early" or "interrupted".
         n_features_in_: Number of features.
+        notes_: JSON types of your own, saved with the model if you set it (the `qtnml` command notes
+            how it read the data).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -75,6 +78,8 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
     history_: list[EpochRecord]
     best_epoch_: int
     n_iter_: int
+    stopped_: str
+    notes_: dict[str, Any]
     n_features_in_: int
 
     def __init__(
@@ -112,7 +117,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         """Train on samples X (samples, features) with labels y of any type.
 
         `sample_weight` (samples,) multiplies each sample's loss. Ctrl-C ends training with the best
-        weights so far.
+        weights so far and a `TrainingInterruptedWarning`; before the first epoch is over it is raised.
 
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
@@ -128,7 +133,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        rng = self._generator()
         going_on = self.warm_start and hasattr(self, "network_")
         if going_on:
             self._check_same_problem(X, classes)
@@ -140,8 +145,18 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         result = self._train(network, data, rng)
         self.classes_, self.scaler_, self.network_ = classes, scaler, result.network
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
-        self.n_iter_ = len(result.history)
+        self.n_iter_, self.stopped_ = len(result.history), result.stopped
         return self
+
+    def _generator(self) -> np.random.Generator:
+        try:
+            state = check_random_state(self.random_state)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"random_state must be None, an integer from 0 to 2**32 - 1 or a numpy RandomState, "
+                f"got {self.random_state!r}"
+            ) from error
+        return np.random.default_rng(state.randint(2**31))
 
     def _check_parameters(self) -> None:
         positive = {"batch_size": 1, "epochs": 0, "patience": 1}
@@ -272,7 +287,8 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         return BackendClassifier(
             self.compile(reuse_qubits=reuse_qubits),
             self.classes_,
-            backend,
+            resolve_backend(backend),
+            feature_names=getattr(self, "feature_names_in_", None),
             shots=shots,
             random_state=random_state,
             verbose=verbose,

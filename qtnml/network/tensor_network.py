@@ -62,6 +62,10 @@ class TensorNetwork:
         if found != expected:
             raise InvalidInputError(f"the topology needs unitaries of shapes {expected}, got {found}")
 
+    def __repr__(self) -> str:
+        topology = self.topology
+        return f"TensorNetwork({topology.num_features} features, {len(topology.nodes)} nodes)"
+
     @property
     def num_parameters(self) -> int:
         """Real parameters of the unitaries, 4**m - 1 for a node on m qubits."""

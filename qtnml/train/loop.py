@@ -41,7 +41,7 @@ def train(
 
     Runs in float64 if JAX has it enabled, else in float32. The best epoch is the one with the least
     validation loss, or the least training loss where there is no validation set. Ctrl-C returns the
-    best so far.
+    best so far, or is passed on if no epoch has finished.
 
     Raises:
         TrainingError: The loss is no longer finite.
@@ -73,6 +73,8 @@ def train(
                 stopped = "early"
                 break
     except KeyboardInterrupt:
+        if not history:  # nothing was learnt
+            raise
         stopped = "interrupted"
     best_network = TensorNetwork(network.topology, best).projected()
     return TrainingResult(best_network, state, tuple(history), best_epoch, stopped)

@@ -156,7 +156,7 @@ def test_csv_with_header_and_text_labels(tmp_path: Path) -> None:
         load_dataset(path, target="colour")
     with pytest.raises(InvalidInputError, match=r"size=8 is for pictures; 'pets.csv' is a table"):
         load_dataset(path, target="kind", size=8)
-    X, y = read_samples(path, 2, "kind")
+    X, y = read_samples(path, 2, target="kind")
     assert X.shape == (20, 2)
     assert y is not None
     path.write_text("1,2\n3,4\n")
@@ -175,7 +175,7 @@ def test_csv_with_header_and_text_labels(tmp_path: Path) -> None:
         ("a,b,label\n1,2,x\n1,oops,y\n", "line 3, column 2: 'oops' is not a number"),
         ("a,b,label\n1,2,x\n1,,y\n", "line 3, column 2: '' is not a number.*fill missing values"),
         ("1,2,3\n1,2\n", "line 2: 2 columns where the first line has 3"),
-        ("a,b,label\n1,2,x\n", "cannot split 1 samples"),
+        ("a,b,label\n1,2,x\n", "cannot split 1 samples.*at least two samples, these have one: .'x'."),
     ],
 )
 def test_bad_csv(tmp_path: Path, text: str, message: str) -> None:

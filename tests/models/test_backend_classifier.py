@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import is_classifier
 
@@ -6,7 +7,7 @@ from qtnml import TreeClassifier, get_backend
 from qtnml.backends import Capabilities
 from qtnml.backends.aer import AerBackend
 from qtnml.data import Dataset
-from qtnml.errors import BackendError
+from qtnml.errors import BackendError, InvalidInputError
 from qtnml.models.readout import class_probabilities
 
 
@@ -33,7 +34,8 @@ def test_text_labels_and_lost_shots() -> None:
     exact = clf.lost_mass(X[:8])
     sigma = np.sqrt(exact * (1 - exact) / 3000)
     assert (np.abs(on_aer.lost_mass(X[:8]) - exact) < 5 * sigma + 1e-9).all()
-    assert on_aer.predict_proba(X[:0]).shape == (0, 3)
+    with pytest.raises(InvalidInputError, match="0 sample"):
+        on_aer.predict_proba(X[:0])
 
 
 def test_backend_without_resets_needs_the_unrolled_circuit(
@@ -49,6 +51,21 @@ def test_backend_without_resets_needs_the_unrolled_circuit(
         trained.to_backend(NoResets()).predict(small_digits.X_test[:1])
     unrolled = trained.to_backend(NoResets(), reuse_qubits=False, shots=10)
     assert unrolled.predict(small_digits.X_test[:1]).shape == (1,)
+
+
+def test_columns_are_checked_by_name_and_backends_by_kind(trained: TreeClassifier) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).random((40, 2)), columns=["a", "b"])
+    clf = TreeClassifier(epochs=1, feature_range=(0, 1)).fit(frame, frame["a"] > 0.5)
+    on_aer = clf.to_backend("aer", shots=10)
+    assert on_aer.predict(frame[:2]).shape == (2,)
+    with pytest.raises(InvalidInputError, match="feature names should match"):
+        on_aer.predict(frame[["b", "a"]])
+    with pytest.raises(InvalidInputError, match="expecting 16 features"):
+        trained.to_backend("aer").predict(np.zeros((1, 3)))
+    with pytest.raises(BackendError, match="got object; use get_backend"):
+        trained.to_backend(object())  # type: ignore[arg-type]
+    with pytest.raises(BackendError, match="unknown backend 'ear'"):
+        trained.to_backend("ear")
 
 
 def test_nothing_left_is_uniform() -> None:

@@ -53,7 +53,7 @@ def test_ten_classes_keep_four_root_qubits() -> None:
     clf = quick(bond_qubits=2, epochs=12).fit(data.X_train, data.y_train)
     assert clf.network_.topology.root_qubits == 4
     assert clf.score(data.X_train, data.y_train) > 0.9
-    with pytest.raises(InvalidInputError, match="10 classes need 4 root qubits, but the root has 2"):
+    with pytest.raises(InvalidInputError, match="10 classes need 4 root qubits.* has 2 .*set bond_qubits=2"):
         quick(bond_qubits=1).fit(data.X_train, data.y_train)
 
 
@@ -130,6 +130,20 @@ def test_bad_data(X: object, y: object, message: str) -> None:
 def test_bad_parameters(options: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         TreeClassifier(**options).fit(np.eye(4), [0, 1, 0, 1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", [-1, "zero", np.random.default_rng(0)])
+def test_bad_random_state(state: object) -> None:
+    with pytest.raises(InvalidInputError, match="random_state must be None, an integer"):
+        TreeClassifier(random_state=state).fit(np.eye(4), [0, 1, 0, 1])  # type: ignore[arg-type]
+
+
+def test_too_many_classes_name_the_cure() -> None:
+    X, y = np.random.default_rng(0).random((200, 12)), np.arange(200) % 100
+    with pytest.raises(InvalidInputError, match="need 7 root qubits.*OneVsOneClassifier"):
+        TreeClassifier(3).fit(X, y)
+    with pytest.raises(InvalidInputError, match="need 3 root qubits.*give it at least 3 features"):
+        TreeClassifier(2).fit(X[:, :2], y % 5)
 
 
 def test_a_failed_fit_loses_nothing(small_digits: Dataset) -> None:

@@ -78,6 +78,17 @@ def test_ctrl_c_returns_the_best_so_far(problem: tuple[TensorNetwork, TrainingSe
     assert unitarity_error(result.network.unitaries[0]) < 1e-13
 
 
+def test_ctrl_c_before_the_first_epoch_is_passed_on(
+    problem: tuple[TensorNetwork, TrainingSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qtnml.train.loop._Run.epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(problem)
+
+
 def test_no_epochs_returns_the_start(problem: tuple[TensorNetwork, TrainingSet]) -> None:
     result = run(problem, epochs=0)
     np.testing.assert_allclose(result.network.unitaries[0], problem[0].unitaries[0], atol=1e-6)

@@ -1,0 +1,47 @@
+"""Compiled circuits as files other tools read."""
+
+import io
+import os
+from pathlib import Path
+
+from qiskit import qasm3, qpy
+
+from qtnml.compile.compiled import CompiledCircuit
+from qtnml.errors import InvalidInputError
+from qtnml.storage import write_atomically
+
+
+def export_circuit(
+    compiled: CompiledCircuit, path: str | os.PathLike[str], *, free_weights: bool = False
+) -> None:
+    """Write a circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically.
+
+    The data angles `x` stay inputs of the circuit; the weights `w` are bound to their trained
+    values unless `free_weights`. OpenQASM files say in comments how features become angles.
+    """
+    path = Path(path)
+    circuit = compiled.circuit if free_weights else compiled.trained_circuit
+    if path.suffix == ".qasm":
+        content = (_input_comments(compiled) + qasm3.dumps(circuit)).encode()
+    elif path.suffix == ".qpy":
+        buffer = io.BytesIO()
+        qpy.dump(circuit, buffer)
+        content = buffer.getvalue()
+    else:
+        raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
+    write_atomically(path, content)
+
+
+def _input_comments(compiled: CompiledCircuit) -> str:
+    """What a reader of the file alone must know to feed it: the range of each feature, the outcome."""
+    lines = [
+        "Input _x_k_ is the angle of feature k in radians: pi * (feature - low) / (high - low), "
+        "clipped to [0, pi].",
+        "Outcome: c as a binary number, c[0] the least significant bit.",
+    ]
+    if compiled.scaler is not None:
+        ranges = zip(compiled.scaler.low, compiled.scaler.high, strict=True)
+        lines += [f"feature {k}: low {low:.17g}, high {high:.17g}" for k, (low, high) in enumerate(ranges)]
+    else:
+        lines += ["every feature: low 0, high 1"]
+    return "".join(f"// {line}\n" for line in lines)
