@@ -1,5 +1,6 @@
 """The `qtnml` command."""
 
+import contextlib
 import csv
 import io
 import json
@@ -106,9 +107,8 @@ def demo(
     mid-circuit reset, and runs on the Aer simulator; pictures are written to a folder.
     """
     from qtnml.demo import run_demo
-    from qtnml.train import enable_compilation_cache
 
-    enable_compilation_cache()
+    _cache_compilations()
     result = run_demo(out, shots=shots, images=images, seed=seed)
     rows = {
         "test accuracy, exact": f"{result.test_accuracy:.4f}",
@@ -162,10 +162,9 @@ def train(
     Example: qtnml train mnist --size 8 --classes 3,5 --bond-qubits 2 -o model.qtnml
     """
     from qtnml.models import TreeClassifier
-    from qtnml.train import enable_compilation_cache
 
     _check_parent(output)
-    enable_compilation_cache()
+    _cache_compilations()
     loaded = _load(data, classes, size, order, target, train_size)
     clf = TreeClassifier(
         bond_qubits,
@@ -367,6 +366,14 @@ def _of_classes(X: Any, y: Any, classes: str | list[Any] | None, known: Any, dat
             f"{data} has {found}; it knows {known.tolist()}: choose with --classes, or take the labels out"
         )
     return X, known[[list(by_name).index(label) for label in labels]]
+
+
+def _cache_compilations() -> None:
+    """Start faster next time; without a writable cache just start."""
+    from qtnml.train import enable_compilation_cache
+
+    with contextlib.suppress(OSError):
+        enable_compilation_cache()
 
 
 def _check_parent(path: Path) -> None:

@@ -26,6 +26,10 @@ class ModelFileError(QtnmlError, ValueError):
     """A saved model is missing, damaged, foreign, or of a newer format."""
 
 
+class WriteError(QtnmlError, OSError):
+    """A file cannot be written; what was there before is still there."""
+
+
 class BackendError(QtnmlError, RuntimeError):
     """A backend is unknown, or cannot run what it was asked to run."""
 

@@ -1,42 +1,46 @@
 """Numbers on disk: one ZIP file of a JSON text and NumPy arrays, written atomically, never unpickled."""
 
 import io
+import itertools
 import json
 import os
-import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.errors import ModelFileError
+from qtnml.errors import ModelFileError, WriteError
 
 FORMAT = "qtnml-model"
 VERSION = 1
+_numbers = itertools.count()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, nothing between."""
+    """Write a file so that a reader, or a crash, sees the old content or the new, nothing between.
+
+    A link is followed; something that is not a regular file (a pipe, a device) is written as it is.
+
+    Raises:
+        WriteError: Nothing was written.
+    """
+    path = path.resolve()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)  # mkstemp's own mode is for secrets
-        Path(name).replace(path)
+        partial.replace(path)
     except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def save_archive(path: Path, header: dict[str, Any], arrays: dict[str, NDArray]) -> None:
@@ -70,8 +74,9 @@ def load_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray]]:
         raise ModelFileError(f"no model file {path}") from None
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
-        raise ModelFileError(f"{path} is not a model file, or it is damaged: {error}") from error
+    except Exception as error:  # a hostile file can raise anything in the parsers above
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelFileError(f"{path} is not a model file, or it is damaged ({reason})") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not a model file: its header does not say {FORMAT!r}")
     if header.get("version") != VERSION:

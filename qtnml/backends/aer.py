@@ -1,11 +1,12 @@
 """Qiskit Aer: shots and exact probabilities on the local machine."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.exceptions import QiskitError
 from qiskit_aer import AerSimulator
 
 from qtnml.arrays import NDArray
@@ -44,26 +45,25 @@ class AerBackend:
     def submit(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> str:
         """Start a job over all circuits and return its id at once."""
         check_circuits(circuits)
-        check_shots(shots)
+        check_shots(shots, seed)
         job_id = f"aer-{next(self._numbers)}"
-        if not circuits:
-            self._jobs[job_id] = None
-            return job_id
-        method = self._method or max(map(_sampling_method, circuits), key=_METHODS.index)
-        simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
-        self._jobs[job_id] = simulator.run(list(circuits), shots=shots, seed_simulator=seed)
+        self._jobs[job_id] = [
+            (places, self._start(method, [circuits[k] for k in places], shots=shots, seed_simulator=seed))
+            for method, places in self._by_method(circuits, _sampling_method).items()
+        ]
         return job_id
 
     def fetch(self, job_id: str) -> list[Counts]:
         """Wait for a job and return the counts of each circuit; a job can be fetched once."""
         if job_id not in self._jobs:
             raise BackendError(f"no job {job_id!r} on this backend, or it was fetched before")
-        job = self._jobs.pop(job_id)
-        if job is None:
-            return []
-        result = _checked(job.result())
-        counts = [result.get_counts(k) for k in range(len(result.results))]
-        return [{int(bits.replace(" ", ""), 2): n for bits, n in c.items()} for c in counts]
+        counts: dict[int, Counts] = {}
+        for places, job in self._jobs.pop(job_id):
+            result = _finished(job)
+            for number, place in enumerate(places):
+                found = result.get_counts(number)
+                counts[place] = {int(bits.replace(" ", ""), 2): n for bits, n in found.items()}
+        return [counts[place] for place in sorted(counts)]
 
     def run(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> list[Counts]:
         """Submit and fetch."""
@@ -73,18 +73,44 @@ class AerBackend:
         """Exact outcome probabilities, shape (circuits, outcomes).
 
         Raises:
-            BackendError: A circuit with resets on more than 13 qubits.
+            BackendError: A circuit with resets on more than 13 qubits, or with anything after a
+                measurement.
         """
         check_circuits(circuits)
-        if not circuits:
-            return np.empty((0, 0))
-        method = self._method or max(map(_exact_method, circuits), key=_METHODS.index)
-        simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
-        result = _checked(simulator.run([_saving_probabilities(c) for c in circuits]).result())
-        return np.array([result.data(k)["probabilities"] for k in range(len(circuits))])
+        if len({circuit.num_clbits for circuit in circuits}) > 1:
+            raise BackendError(
+                "circuits of one call must measure the same number of bits; call once for each"
+            )
+        exact: dict[int, NDArray] = {}
+        for method, places in self._by_method(circuits, _exact_method).items():
+            result = _finished(self._start(method, [_saving_probabilities(circuits[k]) for k in places]))
+            exact |= {place: result.data(k)["probabilities"] for k, place in enumerate(places)}
+        rows = [exact[place] for place in sorted(exact)]
+        return np.array(rows) if rows else np.empty((0, 0))
 
+    def _by_method(
+        self, circuits: Sequence[QuantumCircuit], choose: Callable[[QuantumCircuit], str]
+    ) -> dict[str, list[int]]:
+        """Places of the circuits that run by each method; one set by the user is used where it is exact."""
+        groups: dict[str, list[int]] = {}
+        for place, circuit in enumerate(circuits):
+            method = choose(circuit)
+            if self._method is not None:
+                if choose is _exact_method and _has_reset(circuit) and self._method != "density_matrix":
+                    raise BackendError(
+                        f"method {self._method!r} samples resets and has no exact probabilities of them; "
+                        "use method=None or 'density_matrix'"
+                    )
+                method = self._method
+            groups.setdefault(method, []).append(place)
+        return groups
 
-_METHODS = ("density_matrix", "statevector", "matrix_product_state")
+    def _start(self, method: str, circuits: list[QuantumCircuit], **options: Any) -> Any:
+        try:
+            simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
+            return simulator.run(circuits, **options)
+        except QiskitError as error:
+            raise BackendError(f"Aer refused to run: {error.message}") from error
 
 
 def _speed_options(method: str, circuits: Sequence[QuantumCircuit]) -> dict[str, Any]:
@@ -128,16 +154,31 @@ def _saving_probabilities(circuit: QuantumCircuit) -> QuantumCircuit:
     qubit_of_bit: dict[int, int] = {}
     saving = circuit.copy_empty_like()
     for instruction in circuit.data:
-        if instruction.operation.name == "measure":
-            bit = circuit.find_bit(instruction.clbits[0]).index
-            qubit_of_bit[bit] = circuit.find_bit(instruction.qubits[0]).index
+        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+        name = instruction.operation.name
+        if name == "measure":
+            qubit_of_bit[circuit.find_bit(instruction.clbits[0]).index] = qubits[0]
+        elif name != "barrier" and (instruction.clbits or set(qubits) & set(qubit_of_bit.values())):
+            raise BackendError(
+                f"exact probabilities need all measurements at the end, but {name!r} follows one or depends "
+                "on one; use shots"
+            )
         else:
             saving.append(instruction)
+    if len(qubit_of_bit) < circuit.num_clbits:
+        raise BackendError(
+            f"exact probabilities need every classical bit measured, got {len(qubit_of_bit)} of "
+            f"{circuit.num_clbits}; use shots, or remove the unused bits"
+        )
     saving.save_probabilities([qubit_of_bit[bit] for bit in sorted(qubit_of_bit)])
     return saving
 
 
-def _checked(result: Any) -> Any:
+def _finished(job: Any) -> Any:
+    try:
+        result = job.result()
+    except QiskitError as error:
+        raise BackendError(f"Aer could not run the circuits: {error.message}") from error
     if not result.success:
         raise BackendError(f"Aer could not run the circuits: {result.status}")
     return result

@@ -34,6 +34,6 @@ def get_backend(name: str, **options: Any) -> Backend:
     >>> get_backend("aer").name
     'aer'
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}; choose one of {sorted(BACKENDS)}")
     return BACKENDS[name](**options)

@@ -78,7 +78,11 @@ class CompiledCircuit:
 
     def bind(self, X: NDArray) -> list[QuantumCircuit]:
         """One fully bound circuit per sample of shape (samples, features)."""
-        angles, template = self.angles(X), self.trained_circuit
+        return self.bind_angles(self.angles(X))
+
+    def bind_angles(self, angles: NDArray) -> list[QuantumCircuit]:
+        """One fully bound circuit per row of data angles in radians, as `angles` returns them."""
+        template = self.trained_circuit
         return [template.assign_parameters(dict(zip(self.x, row, strict=True))) for row in angles]
 
     def with_weights(self, weights: NDArray) -> "CompiledCircuit":

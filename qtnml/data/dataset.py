@@ -49,7 +49,8 @@ class Dataset:
 
     def raw(self, X: NDArray) -> NDArray:
         """Undo the scaling: features in [0, 1] back to the units of the source, shape unchanged."""
-        return np.asarray(self.low + np.asarray(X) * (self.high - self.low))
+        X = np.asarray(X)
+        return np.asarray(self.low * (1 - X) + self.high * X)
 
     def image(self, sample: NDArray) -> NDArray:
         """Undo the pixel order: features of shape (..., features) to pictures (..., rows, columns)."""

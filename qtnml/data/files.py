@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.data.idx import read_idx
+from qtnml.data.idx import is_idx, read_idx
 from qtnml.data.named import FILES
-from qtnml.data.raw import RawData, as_float_images, stratified_split
+from qtnml.data.raw import RawData, as_float_images, check_pairs, stratified_split
 from qtnml.data.tables import CsvTable
 from qtnml.errors import DataError
 
@@ -25,11 +25,11 @@ def load_file(path: Path, *, target: str | None, test_fraction: float, seed: int
         return _load_npz(path, test_fraction, seed)
     if suffixes.endswith((".csv", ".csv.gz")):
         return _load_csv(path, target, test_fraction, seed)
-    if "idx3-ubyte" in path.name:
+    if is_idx(path):
         images, labels = read_idx(path), read_idx(_labels_of(path))
-        _same_length(images, labels, path)
+        check_pairs(images, labels, path)
         return stratified_split(as_float_images(images), labels, test_fraction=test_fraction, seed=seed)
-    raise DataError(f"cannot tell the format of {path}; expected .npz, .csv, .csv.gz or *idx3-ubyte[.gz]")
+    raise DataError(f"cannot tell the format of {path}; expected .npz, .csv, .csv.gz or IDX pictures")
 
 
 def _load_idx_folder(folder: Path) -> RawData:
@@ -40,12 +40,13 @@ def _load_idx_folder(folder: Path) -> RawData:
             raise DataError(f"{folder} has no {file}[.gz]; an IDX folder holds {', '.join(FILES.values())}")
         arrays[part] = read_idx(candidates[0])
     arrays |= {part: as_float_images(arrays[part]) for part in ("X_train", "X_test")}
-    _same_length(arrays["X_train"], arrays["y_train"], folder)
-    _same_length(arrays["X_test"], arrays["y_test"], folder)
+    check_pairs(arrays["X_train"], arrays["y_train"], folder)
+    check_pairs(arrays["X_test"], arrays["y_test"], folder)
     return RawData(arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"])
 
 
 def _labels_of(images: Path) -> Path:
+    """The labels' file beside a picture file, named like it with labels for images."""
     stem = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     for candidate in (images.with_name(stem), images.with_name(f"{stem}.gz")):
         if candidate.is_file() and candidate != images:
@@ -63,25 +64,18 @@ def _load_npz(path: Path, test_fraction: float, seed: int) -> RawData:
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         parts = [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     elif {"x", "y"} <= arrays.keys():
-        _same_length(arrays["x"], arrays["y"], path)
-        return stratified_split(
-            _samples(arrays["x"], path), arrays["y"], test_fraction=test_fraction, seed=seed
-        )
+        check_pairs(arrays["x"], arrays["y"], path)
+        return stratified_split(_samples(arrays["x"]), arrays["y"], test_fraction=test_fraction, seed=seed)
     else:
         raise DataError(
             f"{path} holds {sorted(arrays)}; expected X and y, or X_train, y_train, X_test and y_test"
         )
-    _same_length(parts[0], parts[1], path)
-    _same_length(parts[2], parts[3], path)
-    return RawData(_samples(parts[0], path), parts[1], _samples(parts[2], path), parts[3])
+    check_pairs(parts[0], parts[1], path)
+    check_pairs(parts[2], parts[3], path)
+    return RawData(_samples(parts[0]), parts[1], _samples(parts[2]), parts[3])
 
 
-def _samples(X: NDArray, path: Path) -> NDArray:
-    if X.ndim not in (2, 3) or not np.issubdtype(X.dtype, np.number):
-        raise DataError(
-            f"{path}: samples must be numbers of shape (samples, features) or (samples, rows, columns), "
-            f"got {X.dtype} of shape {X.shape}"
-        )
+def _samples(X: NDArray) -> NDArray:
     return as_float_images(X) if X.ndim == 3 else X.astype(np.float64)
 
 
@@ -93,6 +87,11 @@ def _load_csv(path: Path, target: str | None, test_fraction: float, seed: int) -
         raise DataError(f"{path} needs at least two comma-separated columns (features and a label){hint}")
     label = len(table.names) - 1 if target is None else table.column(target)
     features = [column for column in range(len(table.names)) if column != label]
+    if table.has_header and any(table.names[column] == "" for column in features):
+        raise DataError(
+            f"{path} has a column without a name, which looks like row numbers; save it without an index "
+            "(pandas: to_csv(..., index=False)) or name the column"
+        )
     return stratified_split(
         table.numbers(features),
         table.labels(label),
@@ -100,8 +99,3 @@ def _load_csv(path: Path, target: str | None, test_fraction: float, seed: int) -
         seed=seed,
         feature_names=tuple(table.names[column] for column in features) if table.has_header else (),
     )
-
-
-def _same_length(X: NDArray, y: NDArray, path: Path) -> None:
-    if y.ndim != 1 or len(X) != len(y):
-        raise DataError(f"{path}: {X.shape[:1]} samples but labels of shape {y.shape}; one label per sample")

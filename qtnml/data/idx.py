@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}; check the file or fetch it again") from error
 
 
@@ -40,3 +41,11 @@ def parse_idx(content: bytes, source: str) -> NDArray:
 def read_idx(path: Path) -> NDArray:
     """Read one IDX array from a file, gzipped or not."""
     return parse_idx(read_bytes(path), str(path))
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file begins like an IDX array, whatever its name."""
+    if path.name.lower().endswith(("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")):
+        return True
+    start = read_bytes(path)[:4]
+    return len(start) == 4 and start[:2] == b"\0\0" and start[2] in _DTYPES and 1 <= start[3] <= 4

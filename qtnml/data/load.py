@@ -1,8 +1,9 @@
 """`load_dataset`: any named set or file, filtered, averaged, ordered, and scaled to [0, 1]."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,8 +52,7 @@ def load_dataset(
     >>> load_dataset("digits", classes=(3, 5), order="z")
     Dataset('digits', 273 training and 92 test samples, 64 features, classes [3, 5])
     """
-    if not 0 < test_fraction < 1:
-        raise InvalidInputError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
+    _check_options(size, classes, order, train_size, test_fraction)
     name, raw = _load_raw(name_or_path, target, test_fraction, seed)
     raw = _draw(_keep_classes(raw, classes, name), train_size, seed)
     _check_samples(raw, name)
@@ -71,6 +71,25 @@ def load_dataset(
         high=high[positions],
         feature_names=raw.feature_names,
     )
+
+
+def _check_options(size: Any, classes: Any, order: Any, train_size: Any, test_fraction: Any) -> None:
+    """Refuse options of the wrong kind before any file is read."""
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    if size is not None and (len(sides) != 2 or not all(_is_count(side) for side in sides)):
+        raise InvalidInputError(f"size must be a side or (rows, columns) in pixels, got {size!r}")
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+        raise InvalidInputError(f"classes must be a sequence of labels such as (3, 5), got {classes!r}")
+    if not isinstance(order, str):
+        raise InvalidInputError(f"order must be the name of a pixel order, got {order!r}")
+    if train_size is not None and not _is_count(train_size):
+        raise InvalidInputError(f"train_size must be a positive integer, got {train_size!r}")
+    if not isinstance(test_fraction, float) or not 0 < test_fraction < 1:
+        raise InvalidInputError(f"test_fraction must lie between 0 and 1, got {test_fraction!r}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) > 0
 
 
 def _load_raw(
@@ -104,15 +123,18 @@ def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> 
 
 def _as_label(value: object, labels: NDArray) -> object:
     """Read a class given as text (on a command line) in the labels' own type."""
-    if isinstance(value, str) and np.issubdtype(labels.dtype, np.integer) and value.lstrip("-").isdigit():
-        return int(value)
+    if isinstance(value, str) and np.issubdtype(labels.dtype, np.integer):
+        try:
+            return int(value)
+        except ValueError:
+            return value
     return value
 
 
 def _draw(raw: RawData, train_size: int | None, seed: int) -> RawData:
     if train_size is None:
         return raw
-    if not 1 <= train_size <= len(raw.y_train):
+    if train_size > len(raw.y_train):
         raise InvalidInputError(f"train_size must be 1 to {len(raw.y_train)}, got {train_size}")
     chosen = np.sort(np.random.default_rng(seed).choice(len(raw.y_train), train_size, replace=False))
     return RawData(raw.X_train[chosen], raw.y_train[chosen], raw.X_test, raw.y_test, raw.feature_names)
@@ -139,8 +161,10 @@ def _flat_features(
         if size is not None:
             raise InvalidInputError(f"size={size} is for pictures; {name!r} is a table")
         return raw.X_train, raw.X_test, None
-    shape = raw.X_train.shape[1:] if size is None else (size, size) if isinstance(size, int) else size
-    rows, columns = (int(side) for side in shape)
+    if size is None:
+        rows, columns = raw.X_train.shape[1:]
+    else:
+        rows, columns = map(int, size if isinstance(size, tuple | list) else (size, size))
     train, test = (
         area_average(X, rows, columns).reshape(len(X), rows * columns) for X in (raw.X_train, raw.X_test)
     )
@@ -157,5 +181,6 @@ def _range(X_train: NDArray, raw: RawData, *, is_picture: bool) -> tuple[NDArray
 
 def _scaled(X: NDArray, low: NDArray, high: NDArray) -> NDArray:
     """Map [low, high] to [0, 1], clipped; a column without spread becomes 0."""
-    span = np.where(high > low, high - low, 1.0)
-    return np.clip((X - low) / span, 0.0, 1.0)
+    # Halves keep the difference of two huge values finite.
+    span = np.where(high > low, high / 2 - low / 2, 1.0)
+    return np.asarray((np.clip(X, low, high) / 2 - low / 2) / span)

@@ -9,7 +9,7 @@ import platformdirs
 
 from qtnml.arrays import NDArray
 from qtnml.data.idx import parse_idx, read_bytes
-from qtnml.data.raw import RawData, stratified_split
+from qtnml.data.raw import RawData, as_float_images, check_pairs, stratified_split
 from qtnml.errors import DataError
 
 FILES = {
@@ -67,7 +67,9 @@ def load_named(name: str, *, test_fraction: float, seed: int) -> RawData:
     if name == "digits":
         return _load_digits(test_fraction, seed)
     arrays = {part: _mirrored_array(name, part) for part in FILES}
-    arrays |= {part: arrays[part] / 255.0 for part in ("X_train", "X_test")}
+    for part in ("train", "test"):
+        check_pairs(arrays[f"X_{part}"], arrays[f"y_{part}"], f"{name}, {part} part")
+        arrays[f"X_{part}"] = as_float_images(arrays[f"X_{part}"])
     return RawData(arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"])
 
 
@@ -107,7 +109,13 @@ def _download(name: str, part: str) -> Path:
 
     source, file = MIRRORED[name], f"{FILES[part]}.gz"
     folder, failures = cache_folder(name), []
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write to the cache {folder}: {error.strerror}; "
+            f"point QTNML_DATA at a folder that holds {name!r}"
+        ) from error
     pooch.get_logger().setLevel("ERROR")
     for mirror in source.mirrors:
         fetch = pooch.HTTPDownloader(progressbar=_progress_bar(file), timeout=30)

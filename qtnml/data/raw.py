@@ -45,7 +45,18 @@ def stratified_split(
 
 
 def as_float_images(images: NDArray) -> NDArray:
-    """Scale integer pictures by their type's largest value; leave floating ones alone."""
-    if np.issubdtype(images.dtype, np.integer):
-        return images / np.iinfo(images.dtype).max
-    return images.astype(np.float64)
+    """Scale 8-bit pictures by 255; any other type is scaled later, by its largest value."""
+    return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
+
+
+def check_pairs(X: NDArray, y: NDArray, source: object) -> None:
+    """Refuse samples and labels that do not belong together."""
+    if X.ndim not in (2, 3) or not np.issubdtype(X.dtype, np.number) or np.iscomplexobj(X):
+        raise DataError(
+            f"{source}: samples must be real numbers of shape (samples, features) or "
+            f"(samples, rows, columns), got {X.dtype} of shape {X.shape}"
+        )
+    if y.ndim != 1 or len(X) != len(y):
+        raise DataError(
+            f"{source}: {len(X)} samples but labels of shape {y.shape}; there must be one label per sample"
+        )

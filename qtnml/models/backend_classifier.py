@@ -11,13 +11,13 @@ from qtnml.compile import CompiledCircuit
 from qtnml.errors import BackendError
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
-from qtnml.models.validation import checked_samples
+from qtnml.models.validation import checked_samples, generator
 
 _BATCH = 32
 
 
 class BackendClassifier(ClassifierMixin, BaseEstimator):
-    """Made by `TreeClassifier.to_backend`; predicts from counted outcomes.
+    """Made, ready to predict, by `TreeClassifier.to_backend`; predicts from counted outcomes.
 
     Args:
         compiled: The circuit with its trained weights.
@@ -37,7 +37,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         *,
         feature_names: NDArray | None = None,
         shots: int = 1024,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.compiled = compiled
@@ -71,15 +71,15 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
     def outcome_frequencies(self, X: Any) -> NDArray:
         """Measured frequency of every outcome, shape (samples, 2**root_qubits)."""
         backend = self._backend()
-        circuits = self.compiled.bind(checked_samples(self, X))
-        seeds = np.random.SeedSequence(self.random_state).generate_state(len(circuits))
+        angles = self.compiled.angles(checked_samples(self, X))
+        seeds = generator(self.random_state).integers(2**31, size=len(angles))
         parts = []
-        with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
-            for start in range(0, len(circuits), _BATCH):
-                batch = circuits[start : start + _BATCH]
-                counts = backend.run(batch, shots=self.shots, seed=int(seeds[start] >> 1))
+        with progress_bar(f"running on {backend.name}", len(angles), show=bool(self.verbose)) as advance:
+            for start in range(0, len(angles), _BATCH):
+                circuits = self.compiled.bind_angles(angles[start : start + _BATCH])
+                counts = backend.run(circuits, shots=self.shots, seed=int(seeds[start]))
                 parts.append(counts_to_outcomes(counts, self.compiled.num_outcomes))
-                advance(len(batch), "circuits")
+                advance(len(circuits), "circuits")
         return np.concatenate(parts)
 
     def _backend(self) -> Backend:

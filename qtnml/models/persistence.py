@@ -9,7 +9,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.encoding import FeatureScaler
-from qtnml.errors import ModelFileError, QtnmlError
+from qtnml.errors import ModelFileError
 from qtnml.models.tree import TreeClassifier
 from qtnml.network import TensorNetwork, Topology, unitarity_error
 from qtnml.storage import load_archive, save_archive
@@ -53,7 +53,7 @@ def load_model(path: str | os.PathLike[str]) -> TreeClassifier:
     header, arrays = load_archive(Path(path))
     try:
         return _restored(header, arrays)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, QtnmlError) as error:
+    except Exception as error:  # whatever a hostile file makes the parts below raise
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
@@ -64,6 +64,7 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TreeClassif
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     model = MODELS[header["model"]](**parameters)
+    model._check_parameters()
     topology = Topology.from_dict(header["topology"])
     stacks = sum(name.startswith("unitaries_") for name in arrays)
     network = TensorNetwork(topology, tuple(arrays[f"unitaries_{k}"] for k in range(stacks)))
@@ -71,11 +72,16 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TreeClassif
     if not max(map(unitarity_error, network.unitaries)) < 1e-9:  # type: ignore[arg-type]
         raise ModelFileError("its matrices are not unitary")
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
-    if not scaler.low.shape == scaler.high.shape == (topology.num_features,):
+    ranges = np.array([scaler.low, scaler.high])
+    if ranges.dtype != np.float64 or ranges.shape != (2, topology.num_features):
         raise ModelFileError("its feature ranges do not fit its topology")
+    if not (np.isfinite(ranges).all() and (scaler.low <= scaler.high).all()):
+        raise ModelFileError("its feature ranges are not finite and in order")
     classes = arrays.get("classes")
     if classes is None:
         classes = np.array(header["object_classes"], dtype=object)
+    if classes.ndim != 1 or len(set(classes.tolist())) != len(classes):
+        raise ModelFileError("its classes are not a list of different labels")
     if not 2 <= len(classes) <= 2**topology.root_qubits:
         raise ModelFileError(f"{len(classes)} classes do not fit {topology.root_qubits} root qubits")
     model.network_, model.scaler_, model.classes_ = network, scaler, classes
@@ -101,6 +107,13 @@ def _plain_parameters(model: TreeClassifier) -> dict[str, Any]:
         parameters["loss"] = {"name": loss.name, **asdict(loss)}
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    return {
-        name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()
-    }
+    return {name: _plain(value) for name, value in parameters.items()}
+
+
+def _plain(value: Any) -> Any:
+    """JSON types for NumPy scalars and arrays, inside tuples and dicts as well."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
@@ -17,11 +16,11 @@ from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_use
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import check_root, class_probabilities, qubits_for_classes
-from qtnml.models.validation import checked_samples, checked_training_data, hold_out
+from qtnml.models.validation import checked_samples, checked_training_data, generator, hold_out
 from qtnml.network import TensorNetwork, Topology, balanced_tree
 from qtnml.network.topology import MAX_BOND_QUBITS
 from qtnml.train import EpochRecord, Loss, TrainingOptions, TrainingResult, TrainingSet, get_loss, train
-from qtnml.train.loop import merge_repeats
+from qtnml.train.records import merge_repeats
 
 _AUTO_EPOCHS = 30
 _AUTO_STEPS = 600
@@ -49,7 +48,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
             out where that would be fewer than 50, and the training loss picks.
         patience: Stop after this many epochs without improvement; None trains to the end.
         init_scale: Spread of the first unitaries around the identity.
-        warm_start: Go on from the weights of the last `fit` instead of fresh ones.
+        warm_start: Go on from the weights and feature ranges of the last `fit` instead of fresh ones.
         random_state: Seed of weights, split and batches; the same seed gives the same model.
         verbose: 1 shows a progress bar on standard error.
 
@@ -58,7 +57,8 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         network_: The trained `TensorNetwork`, exactly unitary in float64.
         scaler_: The `FeatureScaler` in use.
         history_: One `EpochRecord` per epoch.
-        best_epoch_: Index into `history_` of the epoch whose weights were kept, -1 for none.
+        best_epoch_: Index into `history_` of the epoch after which the weights were best (and kept), -1
+            if the first ones were.
         n_iter_: Epochs run.
         stopped_: Why training ended: "finished", "early" or "interrupted".
         n_features_in_: Number of features.
@@ -133,50 +133,43 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
-        rng = self._generator()
+        rng = generator(self.random_state)
+        topology = self._topology(X, classes)
         going_on = self.warm_start and hasattr(self, "network_")
         if going_on:
-            self._check_same_problem(X, classes)
+            self._check_same_problem(X, classes, topology)
             network, scaler = self.network_, self.scaler_
         else:
-            network = TensorNetwork.random(self._topology(X, classes), rng, scale=self.init_scale)
+            network = TensorNetwork.random(topology, rng, scale=self.init_scale)
             scaler = self._new_scaler(X)
         data = TrainingSet(scaler(X), labels.ravel(), weights)
         result = self._train(network, data, rng)
         self.classes_, self.scaler_, self.network_ = classes, scaler, result.network
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
+        self.notes_ = {}
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
         return self
 
-    def _generator(self) -> np.random.Generator:
-        try:
-            state = check_random_state(self.random_state)
-        except ValueError as error:
-            raise InvalidInputError(
-                f"random_state must be None, an integer from 0 to 2**32 - 1 or a numpy RandomState, "
-                f"got {self.random_state!r}"
-            ) from error
-        return np.random.default_rng(state.randint(2**31))
-
     def _check_parameters(self) -> None:
-        positive = {"batch_size": 1, "epochs": 0, "patience": 1}
-        for name, least in positive.items():
+        least = {"bond_qubits": 1, "batch_size": 1, "epochs": 0, "patience": 1}
+        for name, bound in least.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | np.integer) and value >= least):
-                raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
-        if not isinstance(self.bond_qubits, int | np.integer) or not 1 <= self.bond_qubits <= MAX_BOND_QUBITS:
+            optional = value is None and name in ("epochs", "patience")
+            if not optional and not (_is_number(value, int, np.integer) and value >= bound):
+                raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
+        if self.bond_qubits > MAX_BOND_QUBITS:
             raise InvalidInputError(
                 f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {self.bond_qubits!r}: a node is a unitary "
                 "on twice as many qubits"
             )
-        if not 0 <= self.validation_fraction < 1:
-            raise InvalidInputError(
-                f"validation_fraction must be at least 0 and below 1, got {self.validation_fraction!r}"
-            )
         for name in ("learning_rate", "init_scale"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
+            if not (_is_number(value, int, float, np.number) and np.isfinite(value) and value > 0):
                 raise InvalidInputError(f"{name} must be a positive number, got {value!r}")
+        fraction = self.validation_fraction
+        if not (_is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
+            raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
+        get_loss(self.loss)
 
     def _topology(self, X: NDArray, classes: NDArray) -> Topology:
         num_features, bond_qubits = X.shape[1], int(self.bond_qubits)
@@ -190,11 +183,16 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
             return FeatureScaler.learn(X)
         return FeatureScaler.fixed(self.feature_range, X.shape[1])
 
-    def _check_same_problem(self, X: NDArray, classes: NDArray) -> None:
+    def _check_same_problem(self, X: NDArray, classes: NDArray, topology: Topology) -> None:
         if X.shape[1] != self.network_.topology.num_features or not np.array_equal(classes, self.classes_):
             raise InvalidInputError(
                 f"warm_start goes on with {self.network_.topology.num_features} features and classes "
                 f"{self.classes_.tolist()}, got {X.shape[1]} and {classes.tolist()}; set warm_start=False"
+            )
+        if topology != self.network_.topology:
+            raise InvalidInputError(
+                f"warm_start goes on with the tree of the last fit, which bond_qubits={self.bond_qubits} and "
+                f"leaf={self.leaf!r} do not describe; set warm_start=False"
             )
 
     def _train(self, network: TensorNetwork, data: TrainingSet, rng: np.random.Generator) -> TrainingResult:
@@ -272,7 +270,7 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         *,
         shots: int = 1024,
         reuse_qubits: bool = True,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> BackendClassifier:
         """The same classifier with its probabilities measured on a backend.
@@ -299,3 +297,8 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         from qtnml.models.persistence import save_model
 
         save_model(self, path)
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    """A number of these kinds; True and False are none here."""
+    return isinstance(value, kinds) and not isinstance(value, bool | np.bool_)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -23,7 +24,7 @@ def checked_training_data(
         X, y = validate_data(estimator, X, y, dtype=np.float64)
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(str(error)) from error
     used = weights > 0
     classes = np.unique(y[used])
@@ -32,27 +33,41 @@ def checked_training_data(
             f"a classifier needs samples of at least two classes with positive weight, got only one class: "
             f"{classes.tolist()}"
         )
-    return X[used], y[used], weights[used]
+    # Only ratios of weights matter; in float64 here, so that float32 training meets no extremes.
+    weights = weights[used] / weights.max()
+    return X[used], y[used], weights / weights.mean()
 
 
 def checked_samples(estimator: Any, X: Any) -> NDArray:
     """Return X as float64 of the width the estimator was fitted on."""
     try:
         return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(str(error)) from error
 
 
+def generator(random_state: Any) -> np.random.Generator:
+    """A generator from None, an integer or a RandomState, as scikit-learn takes them."""
+    try:
+        state = check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            "random_state must be None, an integer from 0 to 2**32 - 1 or a numpy RandomState, "
+            f"got {random_state!r}"
+        ) from error
+    return np.random.default_rng(state.randint(2**31))
+
+
 def hold_out(y: NDArray, fraction: float, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Indices (training, validation), the same fraction of every class.
+    """Indices (training, validation), the same fraction of every class, never a whole class.
 
     Nothing is held out if that would be fewer than 50 samples: they could not rank epochs.
     """
     if len(y) * fraction < _SMALLEST_HOLD_OUT:
         return np.arange(len(y)), np.arange(0)
     held = [
-        rng.permutation(np.flatnonzero(y == label))[: round(fraction * np.sum(y == label))]
-        for label in np.unique(y)
+        rng.permutation(np.flatnonzero(y == label))[: min(round(fraction * count), count - 1)]
+        for label, count in zip(*np.unique(y, return_counts=True), strict=True)
     ]
     validation = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(y)), validation), validation

@@ -107,7 +107,10 @@ class Topology:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Topology":
         """Rebuild (and validate) a topology written by `to_dict`."""
-        nodes = tuple(Node(tuple(children), fresh, width) for children, fresh, width in data["nodes"])
+        rows = [(*children, fresh, width) for children, fresh, width in data["nodes"]]
+        if not all(isinstance(number, int) for row in [data["leaf_widths"], *rows] for number in row):
+            raise InvalidInputError("a topology is made of integers")
+        nodes = tuple(Node(tuple(children), fresh, width) for *children, fresh, width in rows)
         return cls(tuple(data["leaf_widths"]), nodes)
 
 

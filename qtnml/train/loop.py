@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import NDArray
 from qtnml.contract.bloch import BlochEncoding, contract, transfer_maps
 from qtnml.errors import TrainingError
 from qtnml.network.tensor_network import TensorNetwork
@@ -50,6 +49,7 @@ def train(
     unitaries = tuple(jnp.asarray(stack, dtype=run.complex_dtype) for stack in network.unitaries)
     state = options.optimizer.init(unitaries)
     best, history, best_epoch, stopped = unitaries, list[EpochRecord](), -1, "finished"
+    best_score = np.inf
     began = time.perf_counter()
     try:
         for epoch in range(options.epochs):
@@ -64,9 +64,10 @@ def train(
             seconds = time.perf_counter() - began
             record = EpochRecord(epoch + 1, loss, accuracy, validation_loss, validation_accuracy, seconds)
             history.append(record)
-            if best_epoch < 0 or record.score < history[best_epoch].score:
-                # A full-batch epoch measured the weights it began with.
-                best, best_epoch = (before if run.measures_before else unitaries), epoch
+            if record.score < best_score:
+                # A full-batch epoch measured the weights it began with, those of the epoch before.
+                best, best_epoch = (before, epoch - 1) if run.measures_before else (unitaries, epoch)
+                best_score = record.score
             if on_epoch is not None:
                 on_epoch(record)
             if options.patience is not None and epoch - best_epoch >= options.patience:
@@ -76,6 +77,8 @@ def train(
         if not history:  # nothing was learnt
             raise
         stopped = "interrupted"
+    if run.measures_before and history and run.epoch(unitaries, state, 0, rng)[2] < best_score:
+        best, best_epoch = unitaries, len(history) - 1
     best_network = TensorNetwork(network.topology, best).projected()
     return TrainingResult(best_network, state, tuple(history), best_epoch, stopped)
 
@@ -98,7 +101,13 @@ class _Run:
         self._batch = min(options.batch_size, _padded_size(self._samples))
         self._steps = -(-self._samples // self._batch)
         self._data = self._on_device(data, _padded_size(self._samples))
-        self._static = {"topology": topology, "encoding": encoding, "loss": options.loss}
+        num_classes = int(max(part.y.max() for part in (data, validation) if part is not None)) + 1
+        self._static = {
+            "topology": topology,
+            "encoding": encoding,
+            "loss": options.loss,
+            "num_classes": num_classes,
+        }
         self._steps_per_call = 1
         self._validation = None
         if validation is not None:
@@ -176,16 +185,17 @@ def _weighted_sums(
     topology: Topology,
     encoding: BlochEncoding,
     loss: Loss,
+    num_classes: int,
 ) -> jax.Array:
     """Sums over samples of weight * (loss, correct, 1), shape (3,)."""
     maps = transfer_maps(TensorNetwork(topology, unitaries), encoding.paulis)
     probabilities = jnp.asarray(contract(topology, maps, encoding.bloch(X.T)))
-    correct = (jnp.argmax(probabilities, axis=0) == y).astype(weights.dtype)
+    correct = (jnp.argmax(probabilities[:num_classes], axis=0) == y).astype(weights.dtype)
     per_sample = jnp.stack([loss(probabilities, y), correct, jnp.ones_like(weights)])
     return jnp.sum(per_sample * weights, axis=1)
 
 
-@partial(jax.jit, static_argnames=("batch", "optimizer", "topology", "encoding", "loss"))
+@partial(jax.jit, static_argnames=("batch", "optimizer", "topology", "encoding", "loss", "num_classes"))
 def _run_steps(
     unitaries: Unitaries,
     state: AdamState,
@@ -221,21 +231,10 @@ def _run_steps(
     return jax.lax.fori_loop(span[0], span[1], step, (unitaries, state, totals))  # type: ignore[no-any-return]
 
 
-@partial(jax.jit, static_argnames=("topology", "encoding", "loss"))
+@partial(jax.jit, static_argnames=("topology", "encoding", "loss", "num_classes"))
 def _evaluate(unitaries: Unitaries, data: tuple[jax.Array, jax.Array, jax.Array], **static: Any) -> jax.Array:
     """Weighted sums over a whole set, a batch at a time."""
     batch = min(_EVALUATION_BATCH, data[1].shape[0])
     batches = tuple(array.reshape(-1, batch, *array.shape[1:]) for array in data)
     sums = jax.lax.map(lambda part: _weighted_sums(unitaries, *part, **static), batches)
     return jnp.sum(sums, axis=0)
-
-
-def merge_repeats(data: TrainingSet) -> TrainingSet:
-    """Join equal samples of one class into one of their summed weight, in a canonical order.
-
-    For full-batch training this changes nothing but makes a sample of weight k and k copies of it
-    the same computation, bit for bit.
-    """
-    rows: NDArray = np.column_stack([data.X, data.y])
-    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return TrainingSet(data.X[first], data.y[first], np.bincount(inverse.ravel(), weights=data.weights))

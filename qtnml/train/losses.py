@@ -1,5 +1,6 @@
 """Losses per sample, as pure functions of outcome probabilities and labels."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -83,8 +84,10 @@ LOSSES: dict[str, type[CrossEntropy] | type[HingePower]] = {
 
 def get_loss(loss: "str | Loss") -> Loss:
     """Return the loss called `loss`; a loss object passes through."""
-    if not isinstance(loss, str):
+    if callable(loss) and isinstance(loss, Hashable):
         return loss
-    if loss not in LOSSES:
-        raise InvalidInputError(f"unknown loss {loss!r}; choose one of {sorted(LOSSES)} or pass an object")
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise InvalidInputError(
+            f"unknown loss {loss!r}; choose one of {sorted(LOSSES)} or pass a hashable callable"
+        )
     return LOSSES[loss]()

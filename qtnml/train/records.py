@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from qtnml.arrays import NDArray
 from qtnml.network.tensor_network import TensorNetwork
 from qtnml.train.losses import CrossEntropy, Loss
@@ -32,7 +34,7 @@ class TrainingOptions:
 
     epochs: int
     batch_size: int = 250
-    learning_rate: float = 0.02
+    learning_rate: float = 0.03
     loss: Loss = field(default_factory=CrossEntropy)
     patience: int | None = None
     optimizer: RiemannianAdam = field(default_factory=RiemannianAdam)
@@ -63,9 +65,10 @@ class TrainingResult:
 
     Attributes:
         network: Weights of the best epoch.
-        optimizer_state: Of the last step, to go on from.
+        optimizer_state: Moments after the last step.
         history: One record per finished epoch.
-        best_epoch: Index into `history`, -1 if no epoch finished.
+        best_epoch: Index into `history` of the epoch after which the weights were best, -1 if the
+            first ones were.
         stopped: "finished", "early" or "interrupted".
     """
 
@@ -74,3 +77,14 @@ class TrainingResult:
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: str
+
+
+def merge_repeats(data: TrainingSet) -> TrainingSet:
+    """Join equal samples of one class into one of their summed weight, in a canonical order.
+
+    For full-batch training this changes nothing but makes a sample of weight k and k copies of it
+    the same computation, bit for bit.
+    """
+    rows: NDArray = np.column_stack([data.X, data.y])
+    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return TrainingSet(data.X[first], data.y[first], np.bincount(inverse.ravel(), weights=data.weights))

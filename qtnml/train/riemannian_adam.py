@@ -2,8 +2,8 @@
 
 The Euclidean gradient G of a node U is projected to the Lie algebra, A = (G U^+ - U G^+) / 2, where
 Adam keeps its moments: unlike tangent vectors they need no transport from step to step. The step is
-U <- exp(-lr m / sqrt(v)) U with the exponential cut after the second order, then one Newton-Schulz
-iteration back onto the manifold. No derivative of a matrix exponential is taken.
+U <- exp(-lr m / sqrt(v)) U with the exponential cut short, then one Newton-Schulz iteration back onto
+the manifold. No derivative of a matrix exponential is taken.
 """
 
 from dataclasses import dataclass
@@ -27,13 +27,14 @@ class RiemannianAdam:
 
     Attributes:
         max_angle: Largest Frobenius norm of one node's step, in radians per square root of its
-            dimension. It bounds what the short exponential leaves out.
+            dimension. It bounds what the short exponential leaves out, whatever the gradient:
+            after one step in float32 U U^+ differs from 1 by less than 1e-5 for up to 6 qubits.
     """
 
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
-    max_angle: float = 0.2
+    max_angle: float = 0.1
 
     def init(self, unitaries: tuple[jax.Array, ...]) -> AdamState:
         """Moments of zero for stacks of shape (nodes, dim, dim)."""
@@ -81,7 +82,13 @@ def _lie_algebra(gradient: jax.Array, unitary: jax.Array) -> jax.Array:
 
 
 def _retract(unitary: jax.Array, direction: jax.Array) -> jax.Array:
-    """exp(direction) @ unitary to second order, pulled back by Newton-Schulz."""
-    first = jnp.matmul(direction, unitary)
-    moved = unitary + first + 0.5 * jnp.matmul(direction, first)
+    """exp(direction) @ unitary, pulled back by Newton-Schulz.
+
+    The series is cut after order 2 or, for matrices so large that `max_angle` allows long steps,
+    after order 4; what it lacks of unitarity is x**4 / 4 and x**6 / 72 at an angle x.
+    """
+    term = moved = unitary
+    for order in range(1, 3 if unitary.shape[-1] <= 4 else 5):
+        term = jnp.matmul(direction, term) / order
+        moved = moved + term
     return 1.5 * moved - 0.5 * jnp.matmul(moved, jnp.matmul(_dagger(moved), moved))

@@ -6,6 +6,7 @@ from qiskit.circuit.library import SwapGate
 from qiskit.quantum_info import Operator, random_unitary
 
 from qtnml.gates import channel_infidelity, synthesize
+from qtnml.network import near_identity_unitaries
 
 
 def rebuilt(unitary: np.ndarray) -> np.ndarray:
@@ -50,6 +51,17 @@ def test_two_qubits_take_at_most_three_cx(seed: int) -> None:
 def test_special_gates_cost_what_they_must(unitary: np.ndarray, cx: int) -> None:
     assert synthesize(unitary).circuit.count_ops().get("cx", 0) == cx
     assert distance_up_to_phase(rebuilt(unitary), unitary) < 1e-10
+
+
+@pytest.mark.parametrize("distance", [1e-1, 1e-3, 1e-4, 1e-5, 1e-7, 1e-10, 1e-14])
+def test_neighbours_of_special_gates_are_exact_too(distance: float) -> None:
+    """An unitary near a gate of fewer CX is not rounded to it."""
+    rng = np.random.default_rng(7)
+    (rotation,) = near_identity_unitaries(1, 4, distance, rng)
+    local = np.kron(random_unitary(2, seed=1).data, random_unitary(2, seed=2).data)
+    for special in (np.eye(4), local, np.diag([1, 1, 1, -1]), SwapGate().to_matrix(), np.diag([1j, 1, 1, 1])):
+        unitary = rotation @ special
+        assert distance_up_to_phase(rebuilt(unitary), unitary) < 1e-12
 
 
 def test_no_rotation_follows_the_last_cx() -> None:

@@ -27,6 +27,22 @@ def test_float32_steps_stay_unitary(dim: int, learning_rate: float, rng: np.rand
     assert unitarity_error(np.asarray(run(stacks)[0])) < 1e-5
 
 
+@pytest.mark.parametrize("dim", [2, 4, 16, 64])
+@pytest.mark.parametrize("learning_rate", [0.03, 0.1, 10.0])
+def test_concentrated_gradients_stay_unitary(
+    dim: int, learning_rate: float, rng: np.random.Generator
+) -> None:
+    """Gradients of rank one put a step's whole norm on one angle; check after every step."""
+    adam = RiemannianAdam()
+    stacks = (jnp.asarray(near_identity_unitaries(2, dim, 0.5, rng), dtype=jnp.complex64),)
+    column = rng.normal(size=(2, dim, 1)) + 1j * rng.normal(size=(2, dim, 1))
+    gradient = (jnp.asarray(column @ rng.normal(size=(2, 1, dim)), dtype=jnp.complex64),)
+    state, update = adam.init(stacks), jax.jit(adam.update)
+    for _ in range(20):
+        stacks, state = update(gradient, state, stacks, learning_rate)
+        assert unitarity_error(np.asarray(stacks[0])) < 1e-5
+
+
 def test_finds_a_unitary_it_is_pulled_to(rng: np.random.Generator) -> None:
     """Minimise |U - V|^2, whose gradient is real and complex alike, from a far start."""
     target = jnp.asarray(near_identity_unitaries(2, 4, 3.0, rng), dtype=jnp.complex64)
