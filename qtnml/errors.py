@@ -18,6 +18,16 @@ class InvalidInputError(QtnmlError, ValueError):
     """An argument or a data array cannot be used as it is."""
 
 
+class InvalidTypeError(InvalidInputError, TypeError):
+    """Data of a type that cannot be numbers or labels; scikit-learn raises TypeError there."""
+
+
+def invalid_input(error: Exception) -> InvalidInputError:
+    """A library's complaint about data, in its own words, as this package's error."""
+    kind = InvalidTypeError if isinstance(error, TypeError) else InvalidInputError
+    return kind(str(error))
+
+
 class DataError(QtnmlError, ValueError):
     """A data set is unknown, cannot be read, or cannot be fetched."""
 

@@ -5,12 +5,10 @@ import sys
 import warnings
 from pathlib import Path
 
-import jax
 import pytest
 
 import qtnml
 from qtnml.errors import ClippedDataWarning, warn_user
-from qtnml.train import enable_compilation_cache
 
 
 def test_public_names_resolve() -> None:
@@ -37,5 +35,3 @@ def test_compilation_cache_is_used_when_asked_for(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "xla")], check=True)
     assert any((tmp_path / "xla").iterdir())
-    assert jax.config.jax_compilation_cache_dir != str(tmp_path / "xla")
-    assert enable_compilation_cache.__doc__

@@ -72,10 +72,10 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TreeClassif
     if not max(map(unitarity_error, network.unitaries)) < 1e-9:  # type: ignore[arg-type]
         raise ModelFileError("its matrices are not unitary")
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
-    ranges = np.array([scaler.low, scaler.high])
-    if ranges.dtype != np.float64 or ranges.shape != (2, topology.num_features):
-        raise ModelFileError("its feature ranges do not fit its topology")
-    if not (np.isfinite(ranges).all() and (scaler.low <= scaler.high).all()):
+    for bound in (scaler.low, scaler.high):
+        if bound.dtype != np.float64 or bound.shape != (topology.num_features,):
+            raise ModelFileError("its feature ranges do not fit its topology")
+    if not (np.isfinite([scaler.low, scaler.high]).all() and (scaler.low <= scaler.high).all()):
         raise ModelFileError("its feature ranges are not finite and in order")
     classes = arrays.get("classes")
     if classes is None:

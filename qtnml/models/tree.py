@@ -151,13 +151,14 @@ class TreeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _check_parameters(self) -> None:
-        least = {"bond_qubits": 1, "batch_size": 1, "epochs": 0, "patience": 1}
+        least = {"batch_size": 1, "epochs": 0, "patience": 1}
         for name, bound in least.items():
             value = getattr(self, name)
             optional = value is None and name in ("epochs", "patience")
             if not optional and not (_is_number(value, int, np.integer) and value >= bound):
                 raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
-        if self.bond_qubits > MAX_BOND_QUBITS:
+        width = self.bond_qubits
+        if not (_is_number(width, int, np.integer) and 1 <= width <= MAX_BOND_QUBITS):
             raise InvalidInputError(
                 f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {self.bond_qubits!r}: a node is a unitary "
                 "on twice as many qubits"

@@ -8,7 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from qtnml.arrays import NDArray
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, invalid_input
 
 _SMALLEST_HOLD_OUT = 50
 
@@ -25,7 +25,7 @@ def checked_training_data(
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(str(error)) from error
+        raise invalid_input(error) from error
     used = weights > 0
     classes = np.unique(y[used])
     if len(classes) < 2:
@@ -43,7 +43,7 @@ def checked_samples(estimator: Any, X: Any) -> NDArray:
     try:
         return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64))
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(str(error)) from error
+        raise invalid_input(error) from error
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -60,10 +60,73 @@ def test_bad_circuits_and_shots() -> None:
         backend.run([free], shots=1)
     with pytest.raises(BackendError, match="circuit 0 measures nothing"):
         backend.run([QuantumCircuit(1)], shots=1)
-    with pytest.raises(BackendError, match="shots must be at least 1, got 0"):
+    with pytest.raises(BackendError, match="shots must be an integer of at least 1, got 0"):
         backend.run([bell()], shots=0)
     with pytest.raises(BackendError, match=r"unknown backend 'ear'; choose one of \['aer'\]"):
         get_backend("ear")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_circuit_of_a_batch_keeps_its_exact_method(order: int) -> None:
+    """A circuit without resets beside one with them must not turn the latter into samples."""
+    plain, reset = QuantumCircuit(2, 1), QuantumCircuit(2, 1)
+    for circuit in (plain, reset):
+        circuit.h(0)
+        circuit.cx(0, 1)
+    reset.reset(1)
+    for circuit in (plain, reset):
+        circuit.measure(0, 0)
+    backend = get_backend("aer")
+    found = backend.probabilities([plain, reset, plain, reset][::order])
+    np.testing.assert_allclose(found, [[0.5, 0.5]] * 4, atol=1e-12)
+    one = QuantumCircuit(2, 1)
+    one.x(0)
+    one.measure(0, 0)
+    counts = backend.run([one, reset, one][::order], shots=50, seed=0)
+    assert [counts[0], counts[2]] == [{1: 50}, {1: 50}]
+    with pytest.raises(BackendError, match="method 'statevector' samples resets"):
+        get_backend("aer", method="statevector").probabilities([reset])
+
+
+def test_exact_probabilities_refuse_what_is_not_final() -> None:
+    after, unmeasured = QuantumCircuit(1, 1), QuantumCircuit(2, 2)
+    after.measure(0, 0)
+    after.x(0)
+    unmeasured.measure(0, 1)
+    conditional = QuantumCircuit(2, 2)
+    conditional.measure(0, 0)
+    with conditional.if_test((conditional.clbits[0], 1)):
+        conditional.x(1)
+    conditional.measure(1, 1)
+    backend = get_backend("aer")
+    for circuit, message in (
+        (after, "'x' follows one or depends on one; use shots"),
+        (conditional, "'if_else' follows one"),
+        (unmeasured, "every classical bit measured, got 1 of 2"),
+    ):
+        with pytest.raises(BackendError, match=message):
+            backend.probabilities([circuit])
+
+
+@pytest.mark.parametrize(
+    ("circuits", "options", "message"),
+    [
+        (bell(), {"shots": 1}, "give a list of circuits, got QuantumCircuit"),
+        (["qasm"], {"shots": 1}, "circuit 0 is no QuantumCircuit but str"),
+        ([bell()], {"shots": 1.5}, "shots must be an integer of at least 1, got 1.5"),
+        ([bell()], {"shots": None}, "shots must be an integer of at least 1, got None"),
+        ([bell()], {"shots": 1, "seed": "a"}, "seed must be None or a non-negative integer, got 'a'"),
+        ([QuantumCircuit(1, 1)], {"shots": 1}, "circuit 0 measures nothing"),
+    ],
+)
+def test_wrong_kinds_are_refused(circuits: object, options: dict[str, object], message: str) -> None:
+    with pytest.raises(BackendError, match=message):
+        get_backend("aer").run(circuits, **options)  # type: ignore[arg-type]
+
+
+def test_unknown_aer_options_are_named() -> None:
+    with pytest.raises(BackendError, match="Aer refused to run"):
+        get_backend("aer", method="abacus").run([bell()], shots=1)
 
 
 def test_method_is_chosen_by_circuit() -> None:

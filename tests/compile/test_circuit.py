@@ -58,6 +58,11 @@ def test_64_pixels_on_7_qubits(rng: np.random.Generator) -> None:
     assert largest_deviation(network, rng.random((3, 64)), reuse=True) < 1e-10
 
 
+def test_nearly_trivial_nodes_are_compiled_exactly(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(16), rng, scale=1e-4)
+    assert largest_deviation(network, rng.random((2, 16)), reuse=True) < 1e-10
+
+
 def test_weights_are_parameters_with_trained_values(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(4), rng, scale=2.0)
     reused, unrolled = (compile_network(network, ENCODING, reuse_qubits=r) for r in (True, False))

@@ -175,6 +175,11 @@ def test_csv_with_header_and_text_labels(tmp_path: Path) -> None:
         ("a,b,label\n1,2,x\n1,oops,y\n", "line 3, column 2: 'oops' is not a number"),
         ("a,b,label\n1,2,x\n1,,y\n", "line 3, column 2: '' is not a number.*fill missing values"),
         ("1,2,3\n1,2\n", "line 2: 2 columns where the first line has 3"),
+        ("a,a,label\n1,2,x\n1,3,y\n", "several columns called 'a'"),
+        (",b,label\n0,2,x\n1,3,y\n", "a column without a name, which looks like row numbers"),
+        ("a,b,label\n1,2,x\n\n\n1,oops,y\n", "line 5, column 2"),
+        ("a,b,label\n1,2,x\n1,3,\n", "line 3, column 3: the label is missing"),
+        ("a;b;label\n1;2;x\n", "separated by semicolons"),
         ("a,b,label\n1,2,x\n", "cannot split 1 samples.*at least two samples, these have one: .'x'."),
     ],
 )
@@ -202,6 +207,65 @@ def test_bad_idx(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(2, dtype=np.uint8)))
     with pytest.raises(DataError, match=message):
         load_dataset(path)
+
+
+def test_table_corner_cases(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("0,1,2,target\r" + "\r".join(f"{k},{k},7,{k % 2}.0" for k in range(8)))
+    data = load_dataset(path)  # a pandas header of positions, old line ends, whole numbers as floats
+    assert (len(data.X_train) + len(data.X_test), data.classes.tolist()) == (8, [0, 1])
+    big = 9007199254740992
+    path.write_text("a,label\n" + "\n".join(f"{1.7e308 * (-1) ** k},{big + k // 4}" for k in range(8)))
+    data = load_dataset(path)
+    assert data.classes.tolist() == [big, big + 1]
+    assert set(data.X_train.ravel()) == {0.0, 1.0}
+    np.testing.assert_allclose(np.abs(data.raw(data.X_train)), 1.7e308)
+    path = tmp_path / "broken.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2,3")[:-9] + b"rubbish!!")
+    with pytest.raises(DataError, match="cannot read"):
+        load_dataset(path)
+
+
+def test_integer_pictures_are_scaled_by_their_range(tmp_path: Path) -> None:
+    images = np.arange(8 * 4).reshape(8, 2, 2) % 17
+    np.savez(tmp_path / "i.npz", X=images.astype(np.int64), y=np.arange(8) % 2)
+    assert load_dataset(tmp_path / "i.npz").X_train.max() == 1.0
+
+
+def test_pictures_and_labels_must_belong_together(tmp_path: Path, rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (12, 4, 4), dtype=np.uint8)
+    path, labels = tmp_path / "my-images.bin", tmp_path / "my-labels.bin"
+    path.write_bytes(idx_bytes(images))
+    labels.write_bytes(idx_bytes(np.arange(12, dtype=np.uint8) % 2))
+    assert load_dataset(path).X_train.shape == (9, 16)  # known by its content, not its name
+    labels.write_bytes(idx_bytes(np.arange(9, dtype=np.uint8)))
+    with pytest.raises(DataError, match=r"12 samples but labels of shape \(9,\)"):
+        load_dataset(path)
+    path.write_bytes(idx_bytes(images[..., None]))
+    with pytest.raises(DataError, match=r"got uint8 of shape \(12, 4, 4, 1\)"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "4"}, "size must be a side or"),
+        ({"size": True}, "size must be a side or"),
+        ({"size": (4,)}, "size must be a side or"),
+        ({"classes": 3}, "classes must be a sequence of labels"),
+        ({"classes": ("²", "5")}, "classes must name at least two labels"),
+        ({"order": ["z"]}, "order must be the name"),
+        ({"train_size": 1.5}, "train_size must be a positive integer, got 1.5"),
+        ({"test_fraction": "a"}, "test_fraction must lie between 0 and 1, got 'a'"),
+    ],
+)
+def test_options_of_the_wrong_kind(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        load_dataset("digits", **options)  # type: ignore[arg-type]
+
+
+def test_numpy_integers_are_integers() -> None:
+    assert load_dataset("digits", size=np.int64(4)).num_features == 16  # type: ignore[arg-type]
 
 
 def test_unknown_name_format_and_nan(tmp_path: Path) -> None:

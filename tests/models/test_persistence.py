@@ -10,7 +10,8 @@ from sklearn.exceptions import NotFittedError
 
 from qtnml import TreeClassifier, load_model
 from qtnml.data import Dataset
-from qtnml.errors import ModelFileError
+from qtnml.errors import ModelFileError, WriteError
+from qtnml.storage import write_atomically
 from qtnml.train import CrossEntropy, HingePower
 
 
@@ -106,6 +107,8 @@ def test_every_flipped_byte_is_noticed_or_harmless(saved: Path, trained: TreeCla
         ({"topology": {"leaf_widths": [1, 1], "nodes": [[[0, 1], 0, 1]]}}, "is damaged: InvalidInputError"),
         ({"topology": 3}, "is damaged: TypeError"),
         ({"history": [[1]]}, "is damaged: TypeError"),
+        ({"best_epoch": float("inf")}, "is damaged: OverflowError"),
+        ({"topology": {"leaf_widths": [1.0], "nodes": []}}, "made of integers"),
     ],
 )
 def test_headers_that_do_not_fit(saved: Path, change: dict[str, object], message: str) -> None:
@@ -122,8 +125,10 @@ def test_arrays_that_do_not_fit(saved: Path, tmp_path: Path) -> None:
         "needs unitaries of shapes": {"unitaries_0__npy": npy(np.eye(4)[None])},
         "KeyError": {"feature_low__npy": None},
         "feature ranges do not fit": {"feature_low__npy": npy(np.zeros(3))},
+        "feature ranges are not finite and in order": {"feature_low__npy": npy(np.full(16, 2.0))},
+        "not a list of different labels": {"classes__npy": npy(np.array([3, 3]))},
         "5 classes do not fit 1 root qubits": {"classes__npy": npy(np.arange(5))},
-        "allow_pickle=False": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
+        "Object arrays cannot be loaded": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
     }
     for message, members in cases.items():
         saved.write_bytes(good)
@@ -139,16 +144,33 @@ def test_save_is_atomic(saved: Path, trained: TreeClassifier, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(ModelFileError, match="cannot write .*: No space left on device"):
+    with pytest.raises(WriteError, match="cannot write .*: No space left on device"):
         trained.save(saved)
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 
+def test_links_are_followed_and_pipes_stay_pipes(trained: TreeClassifier, tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    trained.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load_model(tmp_path / "real").n_features_in_ == 16
+    write_atomically(Path("/dev/null"), b"gone")
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("bounds", [(np.float32(0), np.float32(1)), np.array([0.0, 1.0])])
+def test_numpy_parameters_are_saved_as_numbers(bounds: object, tmp_path: Path) -> None:
+    clf = TreeClassifier(feature_range=bounds, epochs=np.int64(1), loss=CrossEntropy(np.float32(4)))  # type: ignore[arg-type]
+    clf.fit([[0.0, 1.0], [1.0, 0.0]], [0, 1]).save(tmp_path / "m")
+    assert load_model(tmp_path / "m").feature_range == (0.0, 1.0)
+
+
 def test_what_cannot_be_saved(trained: TreeClassifier, tmp_path: Path) -> None:
     with pytest.raises(NotFittedError):
         TreeClassifier().save(tmp_path / "m")
-    with pytest.raises(ModelFileError, match="cannot write .*No such file or directory"):
+    with pytest.raises(WriteError, match="cannot write .*No such file or directory"):
         trained.save(tmp_path / "nowhere" / "m")
 
     class MyLoss(CrossEntropy):

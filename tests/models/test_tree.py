@@ -125,6 +125,12 @@ def test_bad_data(X: object, y: object, message: str) -> None:
         ({"feature_range": (1, 0)}, "feature_range must be 'learn' or two numbers"),
         ({"feature_range": "all"}, "feature_range must be 'learn' or two numbers"),
         ({"loss": "mse"}, "unknown loss 'mse'"),
+        ({"loss": None}, "unknown loss None"),
+        ({"loss": [1]}, r"unknown loss \[1\]"),
+        ({"batch_size": None}, "batch_size must be an integer of at least 1, got None"),
+        ({"bond_qubits": True}, "bond_qubits must be 1 to 3, got True"),
+        ({"learning_rate": "x"}, "learning_rate must be a positive number, got 'x'"),
+        ({"validation_fraction": None}, "validation_fraction must be at least 0 and below 1, got None"),
     ],
 )
 def test_bad_parameters(options: dict[str, object], message: str) -> None:
@@ -144,6 +150,26 @@ def test_too_many_classes_name_the_cure() -> None:
         TreeClassifier(3).fit(X, y)
     with pytest.raises(InvalidInputError, match="need 3 root qubits.*give it at least 3 features"):
         TreeClassifier(2).fit(X[:, :2], y % 5)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-46, 1e39, 1e300])
+def test_only_ratios_of_weights_matter(small_digits: Dataset, scale: float) -> None:
+    X, y = small_digits.X_train[:60], small_digits.y_train[:60]
+    even = quick(epochs=2).fit(X, y).predict_proba(X)
+    scaled = quick(epochs=2).fit(X, y, sample_weight=np.full(60, scale)).predict_proba(X)
+    np.testing.assert_allclose(scaled, even, atol=1e-6)
+
+
+@pytest.mark.parametrize("y", [["a", 1] * 2, ["a", None] * 2])
+def test_mixed_labels_are_refused(y: list[object]) -> None:
+    with pytest.raises(InvalidInputError):
+        TreeClassifier().fit(np.eye(4), np.array(y, dtype=object))
+
+
+def test_every_class_keeps_a_training_sample(rng: np.random.Generator) -> None:
+    y = np.repeat([0, 1], [995, 5])
+    kept, _ = hold_out(y, 0.999, rng)
+    assert set(y[kept]) == {0, 1}
 
 
 def test_a_failed_fit_loses_nothing(small_digits: Dataset) -> None:
@@ -182,11 +208,15 @@ def test_sample_weight_decides(rng: np.random.Generator) -> None:
 def test_warm_start_goes_on(small_digits: Dataset) -> None:
     X, y = small_digits.X_train, small_digits.y_train
     clf = quick(epochs=10, warm_start=True).fit(X, y)
-    first, network = clf.history_[0].loss, clf.network_
+    first = clf.history_[0].loss
     clf.fit(X, y)
     assert clf.history_[0].loss < 0.5 * first
+    network = clf.network_
     clf.set_params(epochs=0).fit(X, y)
-    np.testing.assert_allclose(clf.network_.unitaries[0], network.unitaries[0], atol=1)
+    np.testing.assert_allclose(clf.network_.unitaries[0], network.unitaries[0], atol=1e-6)
+    with pytest.raises(InvalidInputError, match="the tree of the last fit, which bond_qubits=2 and"):
+        clf.set_params(bond_qubits=2).fit(X, y)
+    clf.set_params(bond_qubits=1)
     with pytest.raises(InvalidInputError, match=r"warm_start goes on with 16 features and classes \[3, 5\]"):
         clf.fit(X, y + 1)
     cold = quick(epochs=1).fit(X, y)
