@@ -161,11 +161,14 @@ def train(
 
     Example: qtnml train mnist --size 8 --classes 3,5 --bond-qubits 2 -o model.qtnml
     """
+    from qtnml.data import load_dataset
     from qtnml.models import TreeClassifier
 
     _check_parent(output)
     _cache_compilations()
-    loaded = _load(data, classes, size, order, target, train_size)
+    loaded = load_dataset(
+        data, size=size, classes=_labels(classes), order=order, target=target, train_size=train_size
+    )
     clf = TreeClassifier(
         bond_qubits,
         leaf=leaf,  # type: ignore[arg-type]
@@ -292,13 +295,12 @@ def predict(
 
     Example: qtnml predict model.qtnml mnist --backend aer --limit 20
     """
-    from qtnml.models import load_model
+    from qtnml.models import load_model, samples_for
 
     if output is not None:
         _check_parent(output)
     clf = load_model(model)
-    given = {"classes": classes, "size": size, "order": order, "target": target}
-    X, y = _samples(data, clf, given)
+    X, y = samples_for(clf, data, classes=_labels(classes), size=size, order=order, target=target)
     X, y = X[:limit], y if y is None else y[:limit]
     reader: Any = clf
     if backend is not None:
@@ -314,58 +316,8 @@ def predict(
     _report(f"Predictions of {model}", {k: _shown(v) for k, v in facts.items()}, facts, as_json)
 
 
-def _load(
-    data: str,
-    classes: str | None,
-    size: int | None,
-    order: str,
-    target: str | None,
-    train_size: int | None = None,
-) -> Any:
-    from qtnml.data import load_dataset
-
-    wanted = None if classes is None else [label.strip() for label in classes.split(",")]
-    return load_dataset(data, size=size, classes=wanted, order=order, target=target, train_size=train_size)
-
-
-def _samples(data: str, clf: Any, given: dict[str, Any]) -> tuple[Any, Any]:
-    """Raw samples and labels (or None): all rows of a table file, else the test part of a set."""
-    from qtnml.data import read_samples
-
-    how = getattr(clf, "notes_", {}) | {name: value for name, value in given.items() if value is not None}
-    path = Path(data)
-    if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
-        names, target = how.get("feature_names", ()), how.get("target")
-        X, y = read_samples(path, clf.n_features_in_, feature_names=names, target=target)
-    else:
-        order = how.get("order") or "z"
-        loaded = _load(data, None, how.get("size"), order, how.get("target"))
-        X, y = loaded.raw(loaded.X_test), loaded.y_test
-    if X.shape[1] != clf.n_features_in_:
-        raise InvalidInputError(
-            f"{data} has {X.shape[1]} features, the model takes {clf.n_features_in_}; give the --size it "
-            "was trained with"
-        )
-    return _of_classes(X, y, how.get("classes"), clf.classes_, data)
-
-
-def _of_classes(X: Any, y: Any, classes: str | list[Any] | None, known: Any, data: str) -> tuple[Any, Any]:
-    """Keep the samples of the wanted classes; refuse labels that the model never saw."""
-    if y is None:
-        return X, None
-    labels = [str(label) for label in y]
-    if classes is not None:
-        wanted = [c.strip() for c in classes.split(",")] if isinstance(classes, str) else [*map(str, classes)]
-        chosen = [k for k, label in enumerate(labels) if label in wanted]
-        X, labels = X[chosen], [labels[k] for k in chosen]
-    by_name = {str(label): label for label in known.tolist()}
-    strange = sorted(set(labels) - set(by_name))
-    if strange or not labels:
-        found = f"labels {strange[:10]}, which the model never saw" if strange else f"no sample of {classes}"
-        raise InvalidInputError(
-            f"{data} has {found}; it knows {known.tolist()}: choose with --classes, or take the labels out"
-        )
-    return X, known[[list(by_name).index(label) for label in labels]]
+def _labels(classes: str | None) -> list[str] | None:
+    return None if classes is None else [label.strip() for label in classes.split(",")]
 
 
 def _cache_compilations() -> None:

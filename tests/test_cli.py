@@ -151,7 +151,7 @@ def test_errors_around_a_model(run, model: Path) -> None:
     assert "digits has 64 features, the model takes 16; give the --size" in err
     err = run("predict", model, "digits", "--classes", "1,3")[2]
     assert "labels ['1'], which the model never saw; it knows [3, 5]: choose with --classes" in err
-    assert "has no sample of 12" in run("predict", model, "digits", "--classes", "12")[2]
+    assert "has no sample of ['12']" in run("predict", model, "digits", "--classes", "12")[2]
     assert "cannot draw c.xyz; end it in .png, .svg or .pdf" in run("compile", model, "--draw", "c.xyz")[2]
     assert "end it in .qasm or .qpy" in run("compile", model, "-o", model.with_suffix(".txt"))[2]
     assert "unknown backend 'ear'" in run("predict", model, "digits", "--size", 4, "--backend", "ear")[2]

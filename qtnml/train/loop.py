@@ -49,7 +49,7 @@ def train(
     unitaries = tuple(jnp.asarray(stack, dtype=run.complex_dtype) for stack in network.unitaries)
     state = options.optimizer.init(unitaries)
     best, history, best_epoch, stopped = unitaries, list[EpochRecord](), -1, "finished"
-    best_score = np.inf
+    best_score, improved = np.inf, 0
     began = time.perf_counter()
     try:
         for epoch in range(options.epochs):
@@ -67,10 +67,10 @@ def train(
             if record.score < best_score:
                 # A full-batch epoch measured the weights it began with, those of the epoch before.
                 best, best_epoch = (before, epoch - 1) if run.measures_before else (unitaries, epoch)
-                best_score = record.score
+                best_score, improved = record.score, epoch
             if on_epoch is not None:
                 on_epoch(record)
-            if options.patience is not None and epoch - best_epoch >= options.patience:
+            if options.patience is not None and epoch - improved >= options.patience:
                 stopped = "early"
                 break
     except KeyboardInterrupt:

@@ -64,6 +64,16 @@ def test_early_stop(problem: tuple[TensorNetwork, TrainingSet]) -> None:
     assert len(result.history) == result.best_epoch + 4
 
 
+def test_patience_counts_full_batch_epochs_too(problem: tuple[TensorNetwork, TrainingSet]) -> None:
+    """Improving every time, the least patience does not stop it."""
+    network, data = problem
+    options = TrainingOptions(15, batch_size=1000, learning_rate=0.01, patience=1)
+    result = train(network, ENCODING, data, options, np.random.default_rng(0))
+    losses = [record.loss for record in result.history]
+    assert losses == sorted(losses, reverse=True)
+    assert (result.stopped, len(losses)) == ("finished", 15)
+
+
 def test_ctrl_c_returns_the_best_so_far(problem: tuple[TensorNetwork, TrainingSet]) -> None:
     network, data = problem
 

@@ -1,0 +1,57 @@
+"""New samples for a trained model, read the way its training data were read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qtnml.arrays import NDArray
+from qtnml.data import load_dataset, read_samples
+from qtnml.errors import InvalidInputError
+from qtnml.models.tree import TreeClassifier
+
+
+def samples_for(model: TreeClassifier, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
+    """Read samples in the source's own units, and their labels if there are any.
+
+    Args:
+        model: Its `notes_` (classes, size, order, target, feature_names) say how to read.
+        source: A `.csv` or `.npy` file, read whole, or a data set whose test part is read.
+        given: Entries to use instead of the notes; None leaves a note as it is.
+
+    Raises:
+        InvalidInputError: Another number of features, or labels the model never saw.
+    """
+    how = getattr(model, "notes_", {}) | {name: value for name, value in given.items() if value is not None}
+    path, target = Path(source), how.get("target")
+    y: NDArray | None
+    if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
+        names = how.get("feature_names", ())
+        X, y = read_samples(path, model.n_features_in_, feature_names=names, target=target)
+    else:
+        data = load_dataset(source, size=how.get("size"), order=how.get("order", "z"), target=target)
+        X, y = data.raw(data.X_test), data.y_test
+    if X.shape[1] != model.n_features_in_:
+        raise InvalidInputError(
+            f"{source} has {X.shape[1]} features, the model takes {model.n_features_in_}; give the --size it "
+            "was trained with"
+        )
+    return (X, None) if y is None else _of_classes(X, y, how.get("classes"), model.classes_, source)
+
+
+def _of_classes(
+    X: NDArray, y: NDArray, classes: Sequence[object] | None, known: NDArray, source: str
+) -> tuple[NDArray, NDArray]:
+    """Keep the samples of the wanted classes, with labels of the model's own type."""
+    labels = [str(label) for label in y]
+    if classes is not None:
+        wanted = {str(label) for label in classes}
+        chosen = [k for k, label in enumerate(labels) if label in wanted]
+        X, labels = X[chosen], [labels[k] for k in chosen]
+    places = {str(label): k for k, label in enumerate(known.tolist())}
+    strange = sorted(set(labels) - set(places))
+    if strange or not labels:
+        found = f"labels {strange[:10]}, which the model never saw" if strange else f"no sample of {classes}"
+        raise InvalidInputError(
+            f"{source} has {found}; it knows {known.tolist()}: choose with --classes, or take the labels out"
+        )
+    return X, known[[places[label] for label in labels]]
