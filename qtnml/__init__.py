@@ -6,15 +6,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qtnml.backends import get_backend
     from qtnml.data import load_dataset
-    from qtnml.models import TreeClassifier, load_model
+    from qtnml.contract import Model
+    from qtnml.models import MPSClassifier, MPSRegressor, TreeClassifier, TreeRegressor, load_model
     from qtnml.train import enable_compilation_cache
 
 __version__ = "0.1.0"
-__all__ = ["TreeClassifier", "enable_compilation_cache", "get_backend", "load_dataset", "load_model"]
+__all__ = [
+    "MPSClassifier",
+    "MPSRegressor",
+    "Model",
+    "TreeClassifier",
+    "TreeRegressor",
+    "enable_compilation_cache",
+    "get_backend",
+    "load_dataset",
+    "load_model",
+]
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
+    "MPSClassifier": "qtnml.models",
+    "MPSRegressor": "qtnml.models",
+    "Model": "qtnml.contract",
     "TreeClassifier": "qtnml.models",
+    "TreeRegressor": "qtnml.models",
     "enable_compilation_cache": "qtnml.train",
     "get_backend": "qtnml.backends",
     "load_dataset": "qtnml.data",

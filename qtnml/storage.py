@@ -13,8 +13,9 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.errors import ModelFileError, WriteError
 
-FORMAT = "qtnml-model"
-VERSION = 1
+MODEL = "qtnml-model"
+CHECKPOINT = "qtnml-checkpoint"
+VERSION = 2
 _numbers = itertools.count()
 
 
@@ -43,11 +44,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def save_archive(path: Path, header: dict[str, Any], arrays: dict[str, NDArray]) -> None:
+def save_archive(
+    path: Path, header: dict[str, Any], arrays: dict[str, NDArray], *, kind: str = MODEL
+) -> None:
     """Write JSON types and arrays (of any dtype but object) to one file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        text = json.dumps({"format": FORMAT, "version": VERSION, **header}, indent=1, allow_nan=False)
+        text = json.dumps({"format": kind, "version": VERSION, **header}, indent=1, allow_nan=False)
         archive.writestr("model.json", text)
         for name, array in arrays.items():
             member = io.BytesIO()
@@ -56,7 +59,7 @@ def save_archive(path: Path, header: dict[str, Any], arrays: dict[str, NDArray])
     write_atomically(path, buffer.getvalue())
 
 
-def load_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray]]:
+def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """Read what `save_archive` wrote.
 
     Raises:
@@ -77,8 +80,8 @@ def load_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray]]:
     except Exception as error:  # a hostile file can raise anything in the parsers above
         reason = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{path} is not a model file, or it is damaged ({reason})") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ModelFileError(f"{path} is not a model file: its header does not say {FORMAT!r}")
+    if not isinstance(header, dict) or header.get("format") != kind:
+        raise ModelFileError(f"{path} is not a {kind.removeprefix('qtnml-')} file: its header does not say {kind!r}")
     if header.get("version") != VERSION:
         raise ModelFileError(
             f"{path} has format version {header.get('version')!r}, this release reads {VERSION}; "

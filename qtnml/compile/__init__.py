@@ -1,6 +1,6 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
-from qtnml.compile.circuit import compile_network
+from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.export import export_circuit
 from qtnml.compile.overview import overview_circuit
@@ -9,6 +9,7 @@ from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
 __all__ = [
     "CompiledCircuit",
     "Schedule",
+    "compile_model",
     "compile_network",
     "depth_first_order",
     "export_circuit",

@@ -6,72 +6,109 @@ from itertools import accumulate
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ParameterVector
-from qiskit.circuit.library import UGate
 from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.schedule import Prepare, Schedule, schedule_network
-from qtnml.encoding import AngleEncoding, FeatureScaler
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
-from qtnml.gates import append_rotation, channel_infidelity, synthesize
-from qtnml.network.tensor_network import TensorNetwork
-from qtnml.network.topology import Topology
-from qtnml.network.unitaries import unitarity_error
+from qtnml.gates import SynthesizedNode, append_rotation, channel_infidelity, synthesize
+from qtnml.network import FullUnitary, NodeAnsatz, Orthogonal, TensorNetwork, Topology, unitarity_error
+from qtnml.network.tensor_network import stacking
 
 _UNITARITY_TOLERANCE = 1e-9
 
 
-def compile_network(
-    network: TensorNetwork,
-    encoding: AngleEncoding,
+def compile_model(
+    model: Model,
+    parameters: Parameters,
     *,
     reuse_qubits: bool = True,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
-    """Compile a network into a circuit with the same outcome probabilities.
+    """Compile a trained model into a circuit with the same outcome probabilities.
 
     Args:
-        network: Exact unitaries (to 1e-9).
-        encoding: Prepares the data qubits.
+        model: With discard="trace".
+        parameters: Matrices exactly unitary (to 1e-9).
         reuse_qubits: Reset and reuse qubits that were let go (7 instead of 64 for 64 features).
         scaler: Kept for `bind`, which then takes features as the model does.
     """
-    error = max(unitarity_error(np.asarray(stack)) for stack in network.unitaries)
+    if model.discard != "trace":
+        raise InvalidInputError(
+            "a post-selected model has no circuit that answers in every shot; train it on with discard='trace', "
+            "warm_start=True and homotopy=EPOCHS, then compile"
+        )
+    network = model.network(model.project(parameters))
+    error = max(unitarity_error(np.asarray(stack)) for stack in model.network(parameters).unitaries)
     if not error <= _UNITARITY_TOLERANCE:
         raise InvalidInputError(
-            f"the network's matrices are off unitary by {error:.1e}; call TensorNetwork.projected() first"
+            f"the network's matrices are off unitary by {error:.1e}; call Model.project(parameters) first"
         )
-    nodes, infidelities = zip(*_synthesized_nodes(network), strict=True)
+    nodes, infidelities = zip(*_synthesized_nodes(network, _own_gates(model, parameters)), strict=True)
     weights = np.array([angle for node in nodes for angle in _angles(node)])
-    x = ParameterVector("x", network.topology.num_features)
+    x = ParameterVector("x", network.topology.num_data_qubits)
     w = ParameterVector("w", len(weights))
     schedule = schedule_network(network.topology, reuse_qubits=reuse_qubits)
     return CompiledCircuit(
-        circuit=_assemble(network.topology, encoding, schedule, list(nodes), x, w),
+        circuit=_assemble(network.topology, model.encoding, schedule, list(nodes), x, w),
         x=x,
         w=w,
         weights=weights,
         schedule=schedule,
         infidelity=float(1.0 - np.prod(1.0 - np.array(infidelities))),
-        encoding=encoding,
+        encoding=model.encoding,
+        encoding_parameters=tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
         scaler=scaler,
     )
 
 
-def _synthesized_nodes(network: TensorNetwork) -> Iterator[tuple[QuantumCircuit, float]]:
+def compile_network(
+    network: TensorNetwork,
+    encoding: Encoding,
+    *,
+    reuse_qubits: bool = True,
+    scaler: FeatureScaler | None = None,
+) -> CompiledCircuit:
+    """Compile a network of any unitaries; see `compile_model`."""
+    model = Model(network.topology, encoding, FullUnitary())
+    parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))
+    return compile_model(model, parameters, reuse_qubits=reuse_qubits, scaler=scaler)
+
+
+def _own_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:
+    """Gates of each node where the ansatz prescribes them, None where its matrix is to be synthesised."""
+    gates: list[SynthesizedNode | None] = [None] * len(model.topology.nodes)
+    if _is_synthesised(model.ansatz):
+        return gates
+    for (size, nodes), stack in zip(stacking(model.topology), parameters.nodes, strict=True):
+        for node, row in zip(nodes, np.asarray(stack), strict=True):
+            gates[node] = model.ansatz.gates(row, size)
+    return gates
+
+
+def _is_synthesised(ansatz: NodeAnsatz) -> bool:
+    """Its gates are a synthesis, so that a neighbour's rotation may be multiplied in first."""
+    return isinstance(ansatz, FullUnitary | Orthogonal)
+
+
+def _synthesized_nodes(
+    network: TensorNetwork, own: list[SynthesizedNode | None]
+) -> Iterator[tuple[QuantumCircuit, float]]:
     """Gates of every node with their trained angles, and their infidelity as a channel.
 
     The last rotation of a kept qubit moves into the node above, where it costs nothing; that of a
-    qubit let go is left out, because nothing after it can see it.
+    qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they are.
     """
     topology = network.topology
     owed: list[list[NDArray]] = [[np.eye(2)] * width for width in topology.leaf_widths]
     for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
         rotations = [rotation for wire in node.children for rotation in owed[wire]]
         wanted = unitary @ _kron([*rotations, *[np.eye(2)] * node.fresh])
-        synthesized = synthesize(wanted)
-        circuit, last = synthesized.circuit, list(synthesized.last)
+        synthesized = own[k] or synthesize(wanted)
+        circuit, last = synthesized.circuit.copy(), list(synthesized.last)
         built = _kron(last) @ Operator(circuit.reverse_bits()).data
         if k == len(topology.nodes) - 1:
             for qubit in range(node.width):
@@ -94,7 +131,7 @@ def _angles(node: QuantumCircuit) -> list[float]:
 
 def _assemble(
     topology: Topology,
-    encoding: AngleEncoding,
+    encoding: Encoding,
     schedule: Schedule,
     nodes: list[QuantumCircuit],
     x: ParameterVector,
@@ -108,8 +145,8 @@ def _assemble(
         for qubit in operation.resets:
             circuit.reset(qubit)
         if isinstance(operation, Prepare):
-            for feature, qubit in zip(topology.leaf_features[operation.leaf], operation.qubits, strict=True):
-                circuit.append(encoding.gate(x[feature]), [qubit])
+            for place, qubit in zip(topology.leaf_qubits[operation.leaf], operation.qubits, strict=True):
+                circuit.append(encoding.gate(x[place]), [qubit])
         else:
             first = starts[operation.node]
             _append_node(
@@ -127,7 +164,7 @@ def _append_node(
     free = iter(angles)
     for instruction in node.data:
         where = [qubits[node.find_bit(bit).index] for bit in instruction.qubits]
-        if instruction.operation.params:
-            circuit.append(UGate(next(free), next(free), next(free)), where)
-        else:
-            circuit.append(instruction.operation, where)
+        operation = instruction.operation
+        if operation.params:
+            operation = operation.base_class(*[next(free) for _ in operation.params])
+        circuit.append(operation, where)

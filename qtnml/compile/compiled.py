@@ -9,7 +9,7 @@ from qiskit.circuit import ParameterVector
 
 from qtnml.arrays import NDArray
 from qtnml.compile.schedule import Schedule
-from qtnml.encoding import AngleEncoding, FeatureScaler
+from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError
 
 
@@ -18,15 +18,16 @@ class CompiledCircuit:
     """A network as a circuit.
 
     Attributes:
-        circuit: Gates `ry`, `u`, `cx`, `reset` and a final measurement into classical bits `c`.
-            Parameters `x` are the data angles in radians, one per feature, `w` every angle of the
-            nodes' rotations. Read as a binary number (bit 0 least significant), `c` is the outcome.
+        circuit: The encoding's gates (`ry`), those of the nodes (`u`, `cx`, or the ansatz's own), `reset`
+            and a final measurement into classical bits `c`. Parameters `x` are the data angles in
+            radians, one per data qubit, `w` every angle of the nodes' gates. Read as a binary number (bit 0 least significant), `c` is the outcome.
         x: The data parameters, length = number of features.
         w: The weight parameters.
         weights: Trained values of `w`.
         schedule: Which qubits each node acts on, and when.
         infidelity: 1 - product over nodes of the fidelity of the gates' channel to the network's.
         encoding: Turns features in [0, 1] into data angles.
+        encoding_parameters: The encoding's trained values.
         scaler: Turns a user's features into [0, 1]; None if they are there already.
     """
 
@@ -36,7 +37,8 @@ class CompiledCircuit:
     weights: NDArray
     schedule: Schedule
     infidelity: float
-    encoding: AngleEncoding
+    encoding: Encoding
+    encoding_parameters: tuple[NDArray, ...] = ()
     scaler: FeatureScaler | None = None
 
     @property
@@ -51,8 +53,8 @@ class CompiledCircuit:
 
     @property
     def two_qubit_gates(self) -> int:
-        """Number of CX gates."""
-        return int(self.circuit.count_ops().get("cx", 0))
+        """Number of gates on two qubits: CX, or those of the ansatz."""
+        return int(self.circuit.num_nonlocal_gates())
 
     @property
     def num_resets(self) -> int:
@@ -65,11 +67,17 @@ class CompiledCircuit:
         return int(2 ** len(self.schedule.measured))
 
     def angles(self, X: NDArray) -> NDArray:
-        """Values of the parameters `x` for samples (samples, features), the same shape, in radians."""
+        """Values of the parameters `x` for samples (samples, features): (samples, data qubits), radians."""
         X = np.asarray(X, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != len(self.x):
-            raise InvalidInputError(f"expected samples with {len(self.x)} features, got shape {X.shape}")
-        return self.encoding.angles(X if self.scaler is None else self.scaler(X))
+        if X.ndim != 2 or X.shape[1] != self.num_features:
+            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {X.shape}")
+        scaled = X if self.scaler is None else self.scaler(X)
+        return data_angles(self.encoding, scaled, self.encoding_parameters)
+
+    @property
+    def num_features(self) -> int:
+        """Features of a sample."""
+        return len(self.x) // self.encoding.qubits_per_feature
 
     @cached_property
     def trained_circuit(self) -> QuantumCircuit:

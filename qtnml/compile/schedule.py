@@ -71,7 +71,7 @@ def schedule_network(topology: Topology, *, reuse_qubits: bool) -> Schedule:
     if reuse_qubits:
         num_qubits, order = depth_first_order(topology)
     else:
-        num_qubits = topology.num_features + sum(node.fresh for node in topology.nodes)
+        num_qubits = topology.num_data_qubits + sum(node.fresh for node in topology.nodes)
         order = tuple(range(topology.num_leaves + len(topology.nodes)))
     pool, operations = _QubitPool(num_qubits), list[Prepare | Apply]()
     held: dict[int, tuple[int, ...]] = {}

@@ -1,6 +1,14 @@
 """The engine: contraction of a tree from its leaves to the root, and the dense referee."""
 
-from qtnml.contract.bloch import contract, outcome_probabilities, transfer_maps
+from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.dense import dense_outcome_probabilities
+from qtnml.contract.model import Model, Parameters
 
-__all__ = ["contract", "dense_outcome_probabilities", "outcome_probabilities", "transfer_maps"]
+__all__ = [
+    "Model",
+    "Parameters",
+    "contract",
+    "contract_postselected",
+    "dense_outcome_probabilities",
+    "transfer_maps",
+]

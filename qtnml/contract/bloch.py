@@ -2,49 +2,50 @@
 
 Letting a qubit go is tracing it out, which in this picture is leaving its Pauli strings away; the
 cost of a node on wires of v qubits is 16**v * 4**v multiply-adds per sample, in one batched product
-per level. The same code runs on NumPy (float64, no compilation) and on JAX (jitted, differentiated).
+per level; a chain of nodes is a scan. The same code runs on NumPy (float64, no compilation) and on JAX (jitted, differentiated).
 """
 
-from typing import ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.contract.pauli import pauli_transfer_maps
-from qtnml.contract.plan import MapGroup, Plan, contraction_plan
+from qtnml.contract.plan import Chain, MapGroup, Plan, contraction_plan
 from qtnml.network.tensor_network import TensorNetwork
 from qtnml.network.topology import Topology
 
-_CHUNK_FLOATS = 2**22  # of the largest intermediate array in `outcome_probabilities`: 32 MB in float64
+_UNROLL = 4  # nodes of a chain per pass of the compiled loop
+_TINY = 1e-30
 
 
-class BlochEncoding(Protocol):
-    """What the contraction asks of an encoding."""
-
-    paulis: ClassVar[str]
-
-    def bloch(self, X: Array) -> Array:
-        """Pauli expectations of each feature's qubit, stacked on a new first axis."""
-
-
-def transfer_maps(network: TensorNetwork, leaf_paulis: str) -> tuple[Array, ...]:
+def transfer_maps(
+    network: TensorNetwork, leaf_paulis: str, *, postselection: Array | float = 0.0
+) -> tuple[Array, ...]:
     """One stack of transfer maps per map group of the contraction plan.
 
     Args:
         network: NumPy or JAX unitaries.
         leaf_paulis: The Pauli labels that the encoding can produce, "IXZ" for real states.
+        postselection: Weight of the branch in which all qubits let go are 0; see
+            `pauli_transfer_maps`.
     """
     plan = contraction_plan(network.topology)
-    return tuple(_group_maps(group, network.unitaries[group.stack], leaf_paulis) for group in plan.groups)
+    return tuple(
+        _group_maps(group, network.unitaries[group.stack], leaf_paulis, postselection)
+        for group in plan.groups
+    )
 
 
-def _group_maps(group: MapGroup, stack: Array, leaf_paulis: str) -> Array:
+def _group_maps(group: MapGroup, stack: Array, leaf_paulis: str, postselection: Array | float) -> Array:
     kind = group.kind
     in_paulis = tuple(
         leaf_paulis if child.is_leaf else "IXYZ" for child in kind.children for _ in range(child.width)
     )
     out_paulis = "IZ" if kind.is_root else "IXYZ"
-    return pauli_transfer_maps(_rows(stack, group.rows), kind.width, kind.fresh, out_paulis, in_paulis)
+    return pauli_transfer_maps(
+        _rows(stack, group.rows), kind.width, kind.fresh, out_paulis, in_paulis, postselection=postselection
+    )
 
 
 def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array:
@@ -53,21 +54,92 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
     Args:
         topology: The tree.
         maps: From `transfer_maps`, possibly with noise folded in.
-        bloch: Leaf expectations, shape (labels, features, batch).
+        bloch: Leaf expectations, shape (labels, data qubits, batch).
 
     Returns:
         Probabilities of the 2**d root outcomes, shape (2**d, batch); kept qubit 0 is the most
         significant bit. Rounding may leave values slightly below 0.
     """
+    root, _ = _contracted(topology, maps, bloch, renormalise=False)
+    return _outcomes_from_z(root)
+
+
+def contract_postselected(
+    topology: Topology, maps: tuple[Array, ...], bloch: Array
+) -> tuple[Array, Array]:
+    """Outcome probabilities given that every selected branch came out, and how likely that was.
+
+    The norm of every wire is divided out where it arises and kept as a logarithm: the success
+    probability of a network of hundreds of nodes is below the smallest float.
+
+    Args:
+        topology: The tree.
+        maps: From `transfer_maps` with a `postselection`.
+        bloch: As for `contract`.
+
+    Returns:
+        Probabilities (2**d, batch) summing to 1, and the natural logarithm of the success
+        probability (batch,).
+    """
+    root, log_success = _contracted(topology, maps, bloch, renormalise=True)
+    return _outcomes_from_z(root), log_success
+
+
+def _contracted(
+    topology: Topology, maps: tuple[Array, ...], bloch: Array, *, renormalise: bool
+) -> tuple[Array, Array]:
+    """Z expectations at the root, and the sum of the logarithms of all norms divided out."""
     xp = namespace(bloch)
     plan = contraction_plan(topology)
     pools = _leaf_arrays(topology, plan, bloch)
+    log_norm = xp.zeros(bloch.shape[-1], dtype=bloch.dtype)
     for step in plan.steps:
-        joint, *others = (_gathered(pools, gather) for gather in step.gathers)
-        for other in others:
-            joint = (joint[:, :, None, :] * other[:, None, :, :]).reshape(joint.shape[0], -1, joint.shape[-1])
-        pools.append(xp.matmul(maps[step.group][step.start : step.stop], joint))
-    return _outcomes_from_z(pools[-1][0])
+        chosen = maps[step.group][step.start : step.stop]
+        if isinstance(step, Chain):
+            others = [_consecutive(pools[pool], first, last) for pool, first, last in step.leaves]
+            out, log = _run_chain(chosen, _gathered(pools, step.carried)[0], others, renormalise=renormalise)
+            out = out[None]
+        else:
+            inputs = [_gathered(pools, gather) for gather in step.gathers]
+            out, log = _apply(chosen, inputs, renormalise=renormalise)
+        pools.append(out)
+        log_norm = log_norm + log
+    return pools[-1][0], log_norm
+
+
+def _apply(maps: Array, inputs: list[Array], *, renormalise: bool) -> tuple[Array, Array | float]:
+    """Maps (n, out, in) on the joint states of child wires (n, labels, batch)."""
+    xp = namespace(maps)
+    joint, *others = inputs
+    for other in others:
+        joint = (joint[:, :, None, :] * other[:, None, :, :]).reshape(joint.shape[0], -1, joint.shape[-1])
+    out = xp.matmul(maps, joint)
+    if not renormalise:
+        return out, 0.0
+    norm = xp.maximum(out[:, :1], _TINY)
+    return out / norm, xp.sum(xp.log(norm[:, 0]), axis=0)
+
+
+def _run_chain(
+    maps: Array, carried: Array, others: list[Array], *, renormalise: bool
+) -> tuple[Array, Array | float]:
+    """Maps one after the other on the carried wire (labels, batch): a scan on JAX, a loop on NumPy."""
+
+    def step(carried: Array, inputs: tuple[Array, ...]) -> tuple[Array, Any]:
+        map_, *leaves = inputs
+        out, log = _apply(map_[None], [carried[None], *(leaf[None] for leaf in leaves)], renormalise=renormalise)
+        return out[0], log
+
+    if isinstance(maps, np.ndarray):
+        logs = 0.0
+        for inputs in zip(maps, *others, strict=True):
+            carried, log = step(carried, inputs)
+            logs = logs + log
+        return carried, logs
+    import jax
+
+    carried, logs = jax.lax.scan(step, carried, (maps, *others), unroll=_UNROLL)
+    return carried, logs.sum(axis=0) if renormalise else 0.0
 
 
 def _outcomes_from_z(expectations: Array) -> Array:
@@ -79,39 +151,12 @@ def _outcomes_from_z(expectations: Array) -> Array:
     return xp.matmul(xp.asarray(hadamard, dtype=expectations.dtype), expectations)  # type: ignore[no-any-return]
 
 
-def outcome_probabilities(network: TensorNetwork, encoding: BlochEncoding, X: NDArray) -> NDArray:
-    """Outcome probabilities of encoded samples on NumPy, in float64, a bounded chunk at a time.
-
-    Args:
-        network: With NumPy unitaries.
-        encoding: Turns features into qubits.
-        X: Features in [0, 1], shape (samples, features).
-
-    Returns:
-        Shape (samples, 2**root_qubits), rows summing to 1.
-    """
-    maps = transfer_maps(network, encoding.paulis)
-    chunk = max(1, _CHUNK_FLOATS // _largest_intermediate(network.topology, maps))
-    parts = [
-        contract(network.topology, maps, encoding.bloch(np.ascontiguousarray(X[start : start + chunk].T))).T
-        for start in range(0, len(X), chunk)
-    ]
-    outcomes = 2**network.topology.root_qubits
-    return np.clip(np.concatenate(parts), 0.0, 1.0) if parts else np.empty((0, outcomes))
-
-
-def _largest_intermediate(topology: Topology, maps: tuple[Array, ...]) -> int:
-    """Largest number of floats per sample that one step holds."""
-    steps = contraction_plan(topology).steps
-    return max((step.stop - step.start) * int(maps[step.group].shape[2]) for step in steps)
-
-
 def _leaf_arrays(topology: Topology, plan: Plan, bloch: Array) -> list[Array]:
     """Product states of each leaf pool, shape (leaves, labels**width, batch)."""
     xp, pools = namespace(bloch), []
     for width, leaves in plan.leaf_pools:
-        features = tuple(f for leaf in leaves for f in topology.leaf_features[leaf])
-        qubits = _rows(bloch.swapaxes(0, 1), features)
+        places = tuple(q for leaf in leaves for q in topology.leaf_qubits[leaf])
+        qubits = _rows(bloch.swapaxes(0, 1), places)
         qubits = qubits.reshape(len(leaves), width, *qubits.shape[1:])
         joint = qubits[:, 0]
         for qubit in range(1, width):
@@ -126,6 +171,11 @@ def _gathered(pools: list[Array], gather: tuple[tuple[int, tuple[int, ...]], ...
         return segments[0]
     joined: Array = namespace(segments[0]).concat(segments, axis=0)
     return joined
+
+
+def _consecutive(array: Array, first: int, last: int) -> Array:
+    """Rows `first` to `last`, in rising or falling order."""
+    return array[first : last + 1] if first <= last else array[last : first + 1][::-1]
 
 
 def _rows(array: Array, rows: tuple[int, ...]) -> Array:

@@ -23,16 +23,16 @@ def dense_outcome_probabilities(network: TensorNetwork, vectors: NDArray) -> NDA
         Shape (2**root_qubits,).
     """
     topology = network.topology
-    total = topology.num_features + sum(node.fresh for node in topology.nodes)
+    total = topology.num_data_qubits + sum(node.fresh for node in topology.nodes)
     if total > MAX_QUBITS:
         raise InvalidInputError(f"the dense referee holds at most {MAX_QUBITS} qubits, got {total}")
     zero = np.array([1.0, 0.0])
     state = np.eye(1)[0]
-    for amplitudes in [*vectors, *[zero] * (total - topology.num_features)]:
+    for amplitudes in [*vectors, *[zero] * (total - topology.num_data_qubits)]:
         state = np.kron(state, amplitudes)
     rho = np.outer(state, state.conj())
-    wires = {leaf: list(features) for leaf, features in enumerate(topology.leaf_features)}
-    fresh = topology.num_features
+    wires = {leaf: list(features) for leaf, features in enumerate(topology.leaf_qubits)}
+    fresh = topology.num_data_qubits
     for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
         qubits = [qubit for wire in node.children for qubit in wires[wire]]
         qubits += range(fresh, fresh + node.fresh)

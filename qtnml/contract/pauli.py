@@ -23,7 +23,13 @@ _GROUP = 2  # qubits transformed by one matrix product: 16 x 16, measured best f
 
 
 def pauli_transfer_maps(
-    unitaries: Array, width: int, fresh: int, out_paulis: str, in_paulis: tuple[str, ...]
+    unitaries: Array,
+    width: int,
+    fresh: int,
+    out_paulis: str,
+    in_paulis: tuple[str, ...],
+    *,
+    postselection: "Array | float" = 0.0,
 ) -> Array:
     """Transfer maps of a stack of unitaries.
 
@@ -34,6 +40,9 @@ def pauli_transfer_maps(
         out_paulis: Pauli labels wanted on each kept qubit, starting with "I".
         in_paulis: Pauli labels that can occur on each input qubit that is not fresh, each
             starting with "I".
+        postselection: Weight p of the branch in which every qubit let go is found in |0>: the map is
+            (1 - p) times the traced one plus p times that branch's. The plain number 0 traces (and
+            makes the trace row exact), the plain number 1 post-selects.
 
     Returns:
         Real array (n, len(out_paulis)**v, product of len(in_paulis[i])).
@@ -41,7 +50,7 @@ def pauli_transfer_maps(
     xp = namespace(unitaries)
     labels = (out_paulis,) * width + in_paulis
     count, size = unitaries.shape[0], len(labels)
-    choi = _real_choi(unitaries[:, :, :: 2**fresh], width)
+    choi = _real_choi(unitaries[:, :, :: 2**fresh], width, postselection)
     maps: Any = xp.permute_dims(choi.reshape(count, *(2,) * (2 * size)), _interleaved(size))
     for start in range(0, size, _GROUP):
         matrix = _transform(labels[start : start + _GROUP])
@@ -50,13 +59,15 @@ def pauli_transfer_maps(
         maps = xp.matmul(maps.swapaxes(1, 2), xp.asarray(matrix.T, dtype=maps.dtype))
     signs = _signs(out_paulis, width, in_paulis)
     maps = maps.reshape(count, *signs.shape) * xp.asarray(signs, dtype=maps.dtype)
+    if not isinstance(postselection, float) or postselection != 0.0:
+        return maps  # type: ignore[no-any-return]
     trace_row = np.zeros((count, 1, signs.shape[1]))
     trace_row[:, :, 0] = 1
     joined: Array = xp.concat([xp.asarray(trace_row, dtype=maps.dtype), maps[:, 1:]], axis=1)
     return joined
 
 
-def _real_choi(isometries: Array, width: int) -> Array:
+def _real_choi(isometries: Array, width: int, postselection: Array | float) -> Array:
     """Re C + Im C for C[(k, a), (l, b)] = sum_d conj(A[k, d, a]) A[l, d, b], shape (n, K M, K M).
 
     C is Hermitian: its real part is symmetric and its imaginary part antisymmetric. A Pauli string
@@ -66,11 +77,17 @@ def _real_choi(isometries: Array, width: int) -> Array:
     xp = namespace(isometries)
     count, rows, columns = isometries.shape
     kept = 2**width
+    if isinstance(postselection, float) and postselection == 1.0:
+        isometries, rows = isometries[:, :: rows // kept], kept
     split = isometries.reshape(count, kept, rows // kept, columns)
     blocks = split.swapaxes(1, 2).reshape(count, rows // kept, kept * columns)
     real, imag = xp.real(blocks), xp.imag(blocks)
     left = xp.concat([real, imag], axis=1)
     right = xp.concat([real + imag, imag - real], axis=1)
+    if not isinstance(postselection, float) or 0.0 < postselection < 1.0:
+        weights = xp.ones(2 * (rows // kept), dtype=left.dtype) - postselection
+        first = np.arange(2 * (rows // kept)) % (rows // kept) == 0
+        left = left * xp.where(xp.asarray(first), 1.0, weights)[:, None]
     return xp.matmul(left.swapaxes(1, 2), right)  # type: ignore[no-any-return]
 
 

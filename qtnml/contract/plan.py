@@ -1,14 +1,18 @@
 """How a tree is contracted: which nodes are one batched product, and where their inputs lie.
 
 A plan is pure structure, computed once per topology. Nodes of one height with the same kinds of
-children form one step; the transfer maps of all nodes with the same shape are computed together.
+children form one step; steps of one node each that hand a wire on and take leaves, as in a matrix
+product state, form a chain, so that its length costs no compilation. The transfer maps of all nodes
+with the same shape are computed together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from qtnml.network.tensor_network import stacking
 from qtnml.network.topology import Topology
+
+_SHORTEST_CHAIN = 3
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class NodeKind:
     is_root: bool
 
     @property
-    def num_qubits(self) -> int:
-        """Qubits the node's unitary acts on."""
-        return sum(child.width for child in self.children) + self.fresh
+    def num_inputs(self) -> int:
+        """Qubits of the child wires."""
+        return sum(child.width for child in self.children)
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,27 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Maps `start:stop` of a group one after the other, each taking the wire before and leaves.
+
+    `leaves` are (pool, first row, last row) for every child but the first; rows rise or fall by one
+    from node to node. `carried` is the first node's first child.
+    """
+
+    group: int
+    start: int
+    stop: int
+    carried: tuple[tuple[int, tuple[int, ...]], ...]
+    leaves: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Leaf pools as (width, leaves), map groups, and steps in order of execution."""
 
     leaf_pools: tuple[tuple[int, tuple[int, ...]], ...]
     groups: tuple[MapGroup, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Chain, ...]
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +111,53 @@ def contraction_plan(topology: Topology) -> Plan:
         MapGroup(kind, position[nodes[0]][0], tuple(position[k][1] for k in nodes))
         for kind, nodes in members.items()
     )
-    return Plan(leaf_pools, groups, tuple(steps))
+    return Plan(leaf_pools, groups, _with_chains(steps, len(leaf_pools)))
+
+
+def _with_chains(steps: list[Step], num_pools: int) -> tuple[Step | Chain, ...]:
+    """Join runs of at least three steps that hand one wire on into chains, and renumber the pools."""
+    joined: list[Step | Chain] = []
+    new_pool = {pool: pool for pool in range(num_pools)}
+    k = 0
+    while k < len(steps):
+        end = k + 1
+        while end < len(steps) and _continues(steps, k, end, num_pools):
+            end += 1
+        gathers = tuple(
+            tuple((new_pool[pool], rows) for pool, rows in gather) for gather in steps[k].gathers
+        )
+        if end - k >= _SHORTEST_CHAIN:
+            last = steps[end - 1]
+            leaves = tuple(
+                (first[0][0], first[0][1][0], final[0][1][0])
+                for first, final in zip(gathers[1:], last.gathers[1:], strict=True)
+            )
+            joined.append(Chain(steps[k].group, steps[k].start, last.stop, gathers[0], leaves))
+        else:
+            end = k + 1
+            joined.append(replace(steps[k], gathers=gathers))
+        new_pool[num_pools + end - 1] = num_pools + len(joined) - 1
+        k = end
+    return tuple(joined)
+
+
+def _continues(steps: list[Step], first: int, k: int, num_pools: int) -> bool:
+    """Step `k` goes on with a chain that began at step `first`."""
+    step, before = steps[k], steps[k - 1]
+    if (step.group, step.start, step.stop) != (before.group, before.stop, before.stop + 1):
+        return False
+    if before.stop != before.start + 1 or step.gathers[0] != ((num_pools + k - 1, (0,)),):
+        return False
+    for chain_first, now, then in zip(
+        steps[first].gathers[1:], step.gathers[1:], before.gathers[1:], strict=True
+    ):
+        if not (len(now) == len(then) == 1 and now[0][0] == then[0][0] < num_pools):
+            return False
+        stride = now[0][1][0] - then[0][1][0]
+        rows = (chain_first[0][1][0], now[0][1][0])
+        if abs(stride) != 1 or rows[1] - rows[0] != stride * (k - first):
+            return False
+    return True
 
 
 def _wire_order(topology: Topology) -> dict[int, tuple[int, ...]]:

@@ -1,7 +1,27 @@
 """Sample -> product state, and the gates that prepare it."""
 
-from qtnml.encoding.angle import AngleEncoding
+from qtnml.encoding.base import (
+    Encoding,
+    bloch_vectors,
+    check_encoding,
+    data_angles,
+    leaf_paulis,
+    state_vectors,
+)
 from qtnml.encoding.registry import get_encoding
+from qtnml.encoding.rotations import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.encoding.scaling import FeatureScaler
 
-__all__ = ["AngleEncoding", "FeatureScaler", "get_encoding"]
+__all__ = [
+    "AngleEncoding",
+    "Encoding",
+    "FeatureScaler",
+    "MultiQubitEncoding",
+    "RationalEncoding",
+    "bloch_vectors",
+    "check_encoding",
+    "data_angles",
+    "get_encoding",
+    "leaf_paulis",
+    "state_vectors",
+]

@@ -1,13 +1,28 @@
 """Where the name of an encoding becomes the object."""
 
-from qtnml.encoding.angle import AngleEncoding
+from collections.abc import Callable
+from typing import Any
+
+from qtnml.encoding.base import Encoding
+from qtnml.encoding.rotations import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError
 
-ENCODINGS = {AngleEncoding.name: AngleEncoding}
+ENCODINGS: dict[str, Callable[[], Encoding]] = {
+    "angle": AngleEncoding,
+    "trainable-angle": lambda: AngleEncoding(trainable=True),
+    "rational": RationalEncoding,
+    "multi-qubit": MultiQubitEncoding,
+}
 
 
-def get_encoding(name: str) -> AngleEncoding:
-    """Return the encoding called `name`."""
-    if name not in ENCODINGS:
-        raise InvalidInputError(f"unknown encoding {name!r}; choose one of {sorted(ENCODINGS)}")
-    return ENCODINGS[name]()
+def get_encoding(encoding: Any) -> Encoding:
+    """Return the encoding called `encoding`; an encoding object passes through."""
+    if isinstance(encoding, str) and encoding in ENCODINGS:
+        return ENCODINGS[encoding]()
+    needed = ("angles", "amplitudes", "gate", "check", "parameters", "is_real", "qubits_per_feature")
+    if isinstance(encoding, str) or isinstance(encoding, type) or not all(hasattr(encoding, n) for n in needed):
+        raise InvalidInputError(
+            f"unknown encoding {encoding!r}; choose one of {sorted(ENCODINGS)} or pass an object that "
+            "fulfils qtnml.encoding.check_encoding"
+        )
+    return encoding  # type: ignore[no-any-return]

@@ -1,8 +1,19 @@
 """scikit-learn estimators: classical and on a backend."""
 
 from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.classifiers import MPSClassifier, TreeClassifier
+from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.persistence import load_model
+from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.samples import samples_for
-from qtnml.models.tree import TreeClassifier
 
-__all__ = ["BackendClassifier", "TreeClassifier", "load_model", "samples_for"]
+__all__ = [
+    "BackendClassifier",
+    "MPSClassifier",
+    "MPSRegressor",
+    "NetworkEstimator",
+    "TreeClassifier",
+    "TreeRegressor",
+    "load_model",
+    "samples_for",
+]

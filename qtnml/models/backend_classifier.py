@@ -56,7 +56,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
     @property
     def n_features_in_(self) -> int:
         """Number of features."""
-        return len(self.compiled.x)
+        return self.compiled.num_features
 
     @property
     def feature_names_in_(self) -> NDArray:

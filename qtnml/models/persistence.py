@@ -1,50 +1,81 @@
 """Models on disk: every parameter and every learnt value, as JSON and arrays."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.encoding import FeatureScaler
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import AngleEncoding, FeatureScaler, MultiQubitEncoding, RationalEncoding, get_encoding
 from qtnml.errors import ModelFileError
-from qtnml.models.tree import TreeClassifier
-from qtnml.network import TensorNetwork, Topology, unitarity_error
+from qtnml.models.classifiers import MPSClassifier, TreeClassifier
+from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.regressors import MPSRegressor, TreeRegressor
+from qtnml.network import (
+    BrickWall,
+    FullUnitary,
+    HermitianExponential,
+    Orthogonal,
+    Topology,
+    get_ansatz,
+    unitarity_error,
+)
 from qtnml.storage import load_archive, save_archive
-from qtnml.train import EpochRecord
+from qtnml.train import SPSA, CalibratedSPSA, EpochRecord, RiemannianAdam
 from qtnml.train.losses import LOSSES
 
-MODELS: dict[str, type[TreeClassifier]] = {"TreeClassifier": TreeClassifier}
+MODELS: dict[str, type[NetworkEstimator]] = {
+    cls.__name__: cls for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor)
+}
+# Settings that may be objects, and the classes that come back from a file.
+OBJECTS: dict[str, dict[str, Any]] = {
+    "loss": dict(LOSSES),
+    "encoding": {cls.__name__: cls for cls in (AngleEncoding, RationalEncoding, MultiQubitEncoding)},
+    "ansatz": {cls.__name__: cls for cls in (FullUnitary, Orthogonal, HermitianExponential, BrickWall)},
+    "optimizer": {cls.__name__: cls for cls in (RiemannianAdam, SPSA, CalibratedSPSA)},
+}
+_CURES = {
+    "loss": "set_params(loss=None) first, predictions do not need it",
+    "optimizer": "set_params(optimizer='adam') first, predictions do not need it",
+    "encoding": "save params_ yourself, the file format knows the built-in encodings only",
+    "ansatz": "save params_ yourself, the file format knows the built-in ansaetze only",
+}
 
 
-def save_model(model: TreeClassifier, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model; see `TreeClassifier.save`."""
-    from sklearn.utils.validation import check_is_fitted
-
+def save_model(model: NetworkEstimator, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model; see `NetworkEstimator.save`."""
     check_is_fitted(model)
-    arrays = {f"unitaries_{k}": np.asarray(stack) for k, stack in enumerate(model.network_.unitaries)}
-    arrays |= {"feature_low": model.scaler_.low, "feature_high": model.scaler_.high}
+    arrays = {"feature_low": model.scaler_.low, "feature_high": model.scaler_.high}
+    for part, stacks in model.params_._asdict().items():
+        arrays |= {f"{part}_{k}": np.asarray(stack) for k, stack in enumerate(stacks)}
     header: dict[str, Any] = {
         "model": type(model).__name__,
         "parameters": _plain_parameters(model),
-        "topology": model.network_.topology.to_dict(),
+        "topology": model.model_.topology.to_dict(),
+        "discard": model.model_.discard,
+        "encoding": _stored("encoding", model.model_.encoding),
+        "ansatz": _stored("ansatz", model.model_.ansatz),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
         "stopped": model.stopped_,
         "notes": getattr(model, "notes_", {}),
     }
-    if model.classes_.dtype == object:
-        header["object_classes"] = [str(label) for label in model.classes_]
+    if isinstance(model, TreeRegressor | MPSRegressor):
+        header["target"] = [model.target_mean_, model.target_scale_]
+    elif model.classes_.dtype == object:  # type: ignore[attr-defined]
+        header["object_classes"] = [str(label) for label in model.classes_]  # type: ignore[attr-defined]
     else:
-        arrays["classes"] = model.classes_
+        arrays["classes"] = model.classes_  # type: ignore[attr-defined]
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
     save_archive(Path(path), header, arrays)
 
 
-def load_model(path: str | os.PathLike[str]) -> TreeClassifier:
+def load_model(path: str | os.PathLike[str]) -> Any:
     """Read a model that `save` wrote; its predictions are the same to the last bit.
 
     Raises:
@@ -57,56 +88,111 @@ def load_model(path: str | os.PathLike[str]) -> TreeClassifier:
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TreeClassifier:
+def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEstimator:
     parameters = dict(header["parameters"])
-    if isinstance(parameters["loss"], dict):
-        parameters["loss"] = LOSSES[parameters["loss"].pop("name")](**parameters["loss"])
+    for name in OBJECTS:
+        parameters[name] = _object(name, parameters[name])
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
-    model = MODELS[header["model"]](**parameters)
-    model._check_parameters()
-    topology = Topology.from_dict(header["topology"])
-    stacks = sum(name.startswith("unitaries_") for name in arrays)
-    network = TensorNetwork(topology, tuple(arrays[f"unitaries_{k}"] for k in range(stacks)))
-    network.check_shapes()
-    if not max(map(unitarity_error, network.unitaries)) < 1e-9:  # type: ignore[arg-type]
+    if isinstance(parameters["topology"], dict):
+        parameters["topology"] = Topology.from_dict(parameters["topology"])
+    estimator = MODELS[header["model"]](**parameters)
+    is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
+    model = Model(
+        Topology.from_dict(header["topology"]),
+        get_encoding(_object("encoding", header["encoding"])),
+        get_ansatz(_object("ansatz", header["ansatz"])),
+        header["discard"],
+        readout="expectation" if is_regressor else "outcomes",
+    )
+    estimator.model_, estimator.params_ = model, _restored_parameters(model, arrays)
+    estimator.scaler_ = _restored_scaler(model, arrays)
+    if is_regressor:
+        mean, scale = map(float, header["target"])
+        if not (np.isfinite(mean) and np.isfinite(scale) and scale > 0):
+            raise ModelFileError("its target scale is not a positive number")
+        estimator.target_mean_, estimator.target_scale_ = mean, scale
+    else:
+        estimator.classes_ = _restored_classes(model, header, arrays)  # type: ignore[attr-defined]
+    estimator.history_ = [EpochRecord(*record) for record in header["history"]]
+    estimator.best_epoch_, estimator.n_iter_ = int(header["best_epoch"]), len(estimator.history_)
+    estimator.stopped_, estimator.notes_ = str(header["stopped"]), dict(header["notes"])
+    estimator.n_features_in_ = model.num_features
+    if "feature_names_in" in header:
+        estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
+    return estimator
+
+
+def _restored_parameters(model: Model, arrays: dict[str, NDArray]) -> Parameters:
+    """Arrays of the shapes and types the model needs, matrices unitary."""
+    expected = model.start(np.random.default_rng(0))
+    found = Parameters(
+        *(
+            tuple(arrays[f"{part}_{k}"] for k in range(len(stacks)))
+            for part, stacks in expected._asdict().items()
+        )
+    )
+    for part, wanted, given in zip(Parameters._fields, expected, found, strict=True):
+        for stack, array in zip(wanted, given, strict=True):
+            if array.shape != stack.shape or array.dtype != stack.dtype:
+                raise ModelFileError(f"its {part} do not fit its topology and ansatz")
+            if not np.isfinite(array).all():
+                raise ModelFileError(f"its {part} are not finite")
+    if not max(map(unitarity_error, model.network(found).unitaries)) < 1e-9:  # type: ignore[arg-type]
         raise ModelFileError("its matrices are not unitary")
+    return found
+
+
+def _restored_scaler(model: Model, arrays: dict[str, NDArray]) -> FeatureScaler:
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
     for bound in (scaler.low, scaler.high):
-        if bound.dtype != np.float64 or bound.shape != (topology.num_features,):
+        if bound.dtype != np.float64 or bound.shape != (model.num_features,):
             raise ModelFileError("its feature ranges do not fit its topology")
     if not (np.isfinite([scaler.low, scaler.high]).all() and (scaler.low <= scaler.high).all()):
         raise ModelFileError("its feature ranges are not finite and in order")
+    return scaler
+
+
+def _restored_classes(model: Model, header: dict[str, Any], arrays: dict[str, NDArray]) -> NDArray:
     classes = arrays.get("classes")
     if classes is None:
         classes = np.array(header["object_classes"], dtype=object)
     if classes.ndim != 1 or len(set(classes.tolist())) != len(classes):
         raise ModelFileError("its classes are not a list of different labels")
-    if not 2 <= len(classes) <= 2**topology.root_qubits:
-        raise ModelFileError(f"{len(classes)} classes do not fit {topology.root_qubits} root qubits")
-    model.network_, model.scaler_, model.classes_ = network, scaler, classes
-    model.history_ = [EpochRecord(*record) for record in header["history"]]
-    model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
-    model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
-    model.n_features_in_ = topology.num_features
-    if "feature_names_in" in header:
-        model.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
-    return model
+    if not 2 <= len(classes) <= 2**model.topology.root_qubits:
+        raise ModelFileError(f"{len(classes)} classes do not fit {model.topology.root_qubits} root qubits")
+    return classes
 
 
-def _plain_parameters(model: TreeClassifier) -> dict[str, Any]:
+def _stored(name: str, value: Any) -> Any:
+    """A setting as JSON: a name as it is, an object of ours as its class and fields."""
+    if value is None or isinstance(value, str):
+        return value
+    key = value.name if name == "loss" else type(value).__name__
+    if OBJECTS[name].get(key) is not type(value) or not is_dataclass(value):
+        raise ModelFileError(f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}")
+    return {"name": key, **asdict(value)}
+
+
+def _object(name: str, stored: Any) -> Any:
+    """The inverse of `_stored`."""
+    if not isinstance(stored, dict):
+        return stored
+    fields = dict(stored)
+    return OBJECTS[name][fields.pop("name")](**fields)
+
+
+def _plain_parameters(model: NetworkEstimator) -> dict[str, Any]:
     """Constructor arguments as JSON types; a generator as random_state is not kept."""
     parameters = model.get_params(deep=False)
-    loss = parameters["loss"]
-    if not isinstance(loss, str):
-        if LOSSES.get(loss.name) is not type(loss):
-            raise ModelFileError(
-                f"a model with the user-defined loss {loss!r} cannot be saved; "
-                "set_params(loss='cross-entropy') first, predictions do not need it"
-            )
-        parameters["loss"] = {"name": loss.name, **asdict(loss)}
+    for name in OBJECTS:
+        parameters[name] = _stored(name, parameters[name])
+    if isinstance(parameters["topology"], Topology):
+        parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
+    if parameters["checkpoint"] is not None:
+        parameters["checkpoint"] = str(parameters["checkpoint"])
     return {name: _plain(value) for name, value in parameters.items()}
 
 

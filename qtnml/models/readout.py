@@ -40,15 +40,15 @@ def counts_to_outcomes(counts: list[Counts], num_outcomes: int) -> NDArray:
     return np.asarray(outcomes / outcomes.sum(axis=1, keepdims=True))
 
 
-def check_root(num_classes: int, available: int, num_features: int, bond_qubits: int) -> None:
+def check_root(num_classes: int, available: int, num_features: int, bond_qubits: int, shape: str) -> None:
     """Refuse more classes than the root's qubits can tell apart."""
     needed = qubits_for_classes(num_classes)
     if needed <= available:
         return
-    wide_enough = (needed + 1) // 2
+    wide_enough = (needed + 1) // 2 if shape == "tree" else needed - 1
     if wide_enough > MAX_BOND_QUBITS:
         cure = "classify pairs of classes instead (sklearn.multiclass.OneVsOneClassifier)"
-    elif available < 2 * bond_qubits:
+    elif available < (2 * bond_qubits if shape == "tree" else bond_qubits + 1):
         cure = f"give it at least {needed} features"
     else:
         cure = f"set bond_qubits={wide_enough}"

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qtnml.arrays import NDArray
 from qtnml.data import load_dataset, read_samples
 from qtnml.errors import InvalidInputError
-from qtnml.models.tree import TreeClassifier
+from qtnml.models.estimator import NetworkEstimator
 
 
-def samples_for(model: TreeClassifier, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
+def samples_for(model: NetworkEstimator, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
     """Read samples in the source's own units, and their labels if there are any.
 
     Args:
@@ -35,7 +37,11 @@ def samples_for(model: TreeClassifier, source: str, **given: Any) -> tuple[NDArr
             f"{source} has {X.shape[1]} features, the model takes {model.n_features_in_}; give the --size it "
             "was trained with"
         )
-    return (X, None) if y is None else _of_classes(X, y, how.get("classes"), model.classes_, source)
+    if y is None:
+        return X, None
+    if not hasattr(model, "classes_"):
+        return X, np.asarray(y, dtype=np.float64)
+    return _of_classes(X, y, how.get("classes"), model.classes_, source)
 
 
 def _of_classes(

@@ -38,6 +38,22 @@ def checked_training_data(
     return X[used], y[used], weights / weights.mean()
 
 
+def checked_regression_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Return X, y (float64) and weights of the samples whose weight is not zero."""
+    try:
+        X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    except (TypeError, ValueError) as error:
+        raise invalid_input(error) from error
+    used = weights > 0
+    if not used.any():
+        raise InvalidInputError("all sample weights are 0; nothing can be learnt")
+    weights = weights[used] / weights.max()
+    return X[used], np.asarray(y[used], dtype=np.float64), weights / weights.mean()
+
+
 def checked_samples(estimator: Any, X: Any) -> NDArray:
     """Return X as float64 of the width the estimator was fitted on."""
     try:
@@ -71,3 +87,12 @@ def hold_out(y: NDArray, fraction: float, rng: np.random.Generator) -> tuple[NDA
     ]
     validation = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(y)), validation), validation
+
+
+def hold_out_any(samples: int, fraction: float, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Indices (training, validation) of a random split; nothing is held out if fewer than 50 samples."""
+    if samples * fraction < _SMALLEST_HOLD_OUT:
+        return np.arange(samples), np.arange(0)
+    order = rng.permutation(samples)
+    held = min(round(fraction * samples), samples - 1)
+    return np.sort(order[held:]), np.sort(order[:held])

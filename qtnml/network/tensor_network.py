@@ -8,8 +8,9 @@ import numpy as np
 
 from qtnml.arrays import Array, NDArray
 from qtnml.errors import InvalidInputError
+from qtnml.network.ansatz import FullUnitary
 from qtnml.network.topology import Topology
-from qtnml.network.unitaries import near_identity_unitaries, project_to_unitary
+from qtnml.network.unitaries import project_to_unitary
 
 
 @lru_cache(maxsize=256)
@@ -38,9 +39,10 @@ class TensorNetwork:
 
     @classmethod
     def random(cls, topology: Topology, rng: np.random.Generator, *, scale: float = 0.5) -> "TensorNetwork":
-        """Start near the identity in float64; see `near_identity_unitaries` for `scale`."""
+        """Full unitaries near the identity in float64; see `FullUnitary.start` for `scale`."""
         stacks = (
-            near_identity_unitaries(len(nodes), 2**size, scale, rng) for size, nodes in stacking(topology)
+            FullUnitary().start(lambda shape: rng.normal(size=shape), len(nodes), size, scale)
+            for size, nodes in stacking(topology)
         )
         return cls(topology, tuple(stacks))
 
@@ -64,9 +66,4 @@ class TensorNetwork:
 
     def __repr__(self) -> str:
         topology = self.topology
-        return f"TensorNetwork({topology.num_features} features, {len(topology.nodes)} nodes)"
-
-    @property
-    def num_parameters(self) -> int:
-        """Real parameters of the unitaries, 4**m - 1 for a node on m qubits."""
-        return sum(4**size - 1 for size in self.topology.num_qubits)
+        return f"TensorNetwork({topology.num_data_qubits} data qubits, {len(topology.nodes)} nodes)"

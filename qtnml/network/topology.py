@@ -29,7 +29,7 @@ class Topology:
 
     Wires `0 .. num_leaves - 1` are the leaves, leaf `i` carrying `leaf_widths[i]` data qubits; wire
     `num_leaves + k` leaves node `k`. Nodes stand in topological order, the root last. The data
-    qubits of the leaves, left to right, are features 0, 1, 2, ...
+    qubits of the leaves, left to right, are data qubits 0, 1, 2, ... (features, in this order).
     """
 
     leaf_widths: tuple[int, ...]
@@ -64,8 +64,8 @@ class Topology:
         return len(self.leaf_widths)
 
     @property
-    def num_features(self) -> int:
-        """Number of data qubits, one per feature."""
+    def num_data_qubits(self) -> int:
+        """Number of data qubits, `qubits_per_feature` of the encoding for each feature."""
         return sum(self.leaf_widths)
 
     @property
@@ -92,8 +92,8 @@ class Topology:
         return tuple(heights)
 
     @cached_property
-    def leaf_features(self) -> tuple[range, ...]:
-        """Features carried by each leaf wire."""
+    def leaf_qubits(self) -> tuple[range, ...]:
+        """Data qubits carried by each leaf wire."""
         ends = accumulate(self.leaf_widths)
         return tuple(range(end - width, end) for width, end in zip(self.leaf_widths, ends, strict=True))
 
@@ -112,61 +112,3 @@ class Topology:
             raise InvalidInputError("a topology is made of integers")
         nodes = tuple(Node(tuple(children), fresh, width) for *children, fresh, width in rows)
         return cls(tuple(data["leaf_widths"]), nodes)
-
-
-def balanced_tree(
-    num_features: int, bond_qubits: int = 1, *, leaf: str = "data", root_qubits: int = 1
-) -> Topology:
-    """Balanced binary tree over any number of features.
-
-    Neighbouring wires are joined in pairs, level by level; an odd one out moves up a level.
-
-    Args:
-        num_features: Number of features, one data qubit each.
-        bond_qubits: Width V of the inner wires (bond dimension 2**V), 1 to 3.
-        leaf: "data": leaf wires of V data qubits (the last one narrower where V does not divide the
-            number of features), as in arXiv:1803.11537. "fresh": leaf wires of one data qubit, and
-            nodes that bring V - 1 fresh qubits for each, as in arXiv:2209.01195.
-        root_qubits: Qubits kept and measured at the root; d qubits tell 2**d classes apart.
-
-    >>> balanced_tree(64).num_leaves, len(balanced_tree(64, 2).nodes), len(balanced_tree(64, 3).nodes)
-    (64, 31, 21)
-    """
-    _check_tree_arguments(num_features, bond_qubits, leaf)
-    per_leaf = bond_qubits if leaf == "data" else 1
-    full, rest = divmod(num_features, per_leaf)
-    widths = [per_leaf] * full + [rest] * (rest > 0)
-    wires, nodes = list(range(len(widths))), list[Node]()
-    wire_widths = list(widths)
-    while not nodes or len(wires) > 1:
-        above = list[int]()
-        for pair in (tuple(wires[k : k + 2]) for k in range(0, len(wires), 2)):
-            if len(pair) == 1 and len(wires) > 1:
-                above.append(pair[0])
-                continue
-            fresh = sum(bond_qubits - wire_widths[w] for w in pair) if leaf == "fresh" else 0
-            inputs = sum(wire_widths[w] for w in pair) + fresh
-            width = root_qubits if len(wires) <= 2 else min(bond_qubits, inputs)
-            if not 1 <= width <= inputs:
-                raise InvalidInputError(
-                    f"the root has {inputs} qubits and cannot keep root_qubits={width} "
-                    f"(num_features={num_features}, bond_qubits={bond_qubits}); more features or a larger "
-                    "bond_qubits widen it"
-                )
-            above.append(len(wire_widths))
-            wire_widths.append(width)
-            nodes.append(Node(pair, fresh, width))
-        wires = above
-    return Topology(tuple(widths), tuple(nodes))
-
-
-def _check_tree_arguments(num_features: int, bond_qubits: int, leaf: str) -> None:
-    if num_features < 1:
-        raise InvalidInputError(f"a tree needs at least one feature, got {num_features}")
-    if not 1 <= bond_qubits <= MAX_BOND_QUBITS:
-        raise InvalidInputError(
-            f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {bond_qubits}: a node is a unitary on "
-            f"{2 * bond_qubits} qubits"
-        )
-    if leaf not in ("data", "fresh"):
-        raise InvalidInputError(f"leaf must be 'data' or 'fresh', got {leaf!r}")

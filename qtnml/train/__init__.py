@@ -1,22 +1,35 @@
-"""Losses, Riemannian Adam, and the training loop."""
+"""Losses, optimisers, and the training loop."""
 
+from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.compilation_cache import enable_compilation_cache
 from qtnml.train.loop import train
-from qtnml.train.losses import CrossEntropy, HingePower, Loss, get_loss
+from qtnml.train.losses import CrossEntropy, HingePower, Loss, MeanSquaredError, get_loss
+from qtnml.train.optimizer import OptaxOptimizer, Optimizer
 from qtnml.train.records import EpochRecord, TrainingOptions, TrainingResult, TrainingSet
+from qtnml.train.registry import get_optimizer
 from qtnml.train.riemannian_adam import AdamState, RiemannianAdam
+from qtnml.train.spsa import SPSA, CalibratedSPSA
+from qtnml.train.steps import emulate_shots
 
 __all__ = [
+    "SPSA",
     "AdamState",
+    "CalibratedSPSA",
+    "Checkpoint",
     "CrossEntropy",
     "EpochRecord",
     "HingePower",
     "Loss",
+    "MeanSquaredError",
+    "OptaxOptimizer",
+    "Optimizer",
     "RiemannianAdam",
     "TrainingOptions",
     "TrainingResult",
     "TrainingSet",
+    "emulate_shots",
     "enable_compilation_cache",
     "get_loss",
+    "get_optimizer",
     "train",
 ]

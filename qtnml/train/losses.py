@@ -1,4 +1,4 @@
-"""Losses per sample, as pure functions of outcome probabilities and labels."""
+"""Losses per sample, as pure functions of a model's outputs and the targets."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from qtnml.errors import InvalidInputError
 
 
 class Loss(Protocol):
-    """A hashable callable: (probabilities (outcomes, batch), labels (batch,)) -> losses (batch,).
+    """A hashable callable: (outputs, targets (batch,)) -> losses (batch,).
 
-    Outcomes beyond the number of classes are wrong for every sample.
+    For a classifier outputs are probabilities (outcomes, batch) and targets class indices; outcomes
+    beyond the number of classes are wrong for every sample. For a regressor outputs are values (batch,).
     """
 
     name: ClassVar[str]
 
-    def __call__(self, probabilities: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         """Loss of each sample."""
 
 
@@ -34,20 +35,28 @@ class CrossEntropy:
     Attributes:
         sharpness: Exponent; the higher, the smaller the margins that count as safe.
         floor: Probabilities are raised to it, so that the loss stays finite.
+        label_smoothing: Share of the target spread evenly over all outcomes (arXiv:1512.00567).
     """
 
     name: ClassVar[str] = "cross-entropy"
     sharpness: float = 8.0
     floor: float = 1e-6
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.sharpness > 0 and 0 < self.floor < 1):
-            raise InvalidInputError(f"sharpness must be positive and floor in (0, 1), got {self}")
+        if not (self.sharpness > 0 and 0 < self.floor < 1 and 0 <= self.label_smoothing < 1):
+            raise InvalidInputError(
+                f"sharpness must be positive, floor in (0, 1) and label_smoothing in [0, 1), got {self}"
+            )
 
-    def __call__(self, probabilities: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         """Loss of each sample."""
-        logits = self.sharpness * jnp.log(jnp.maximum(probabilities, self.floor))
-        return -_of_label(jax.nn.log_softmax(logits, axis=0), labels)
+        logits = self.sharpness * jnp.log(jnp.maximum(outputs, self.floor))
+        log_q = jax.nn.log_softmax(logits, axis=0)
+        loss = -_of_label(log_q, targets)
+        if self.label_smoothing:
+            loss = (1 - self.label_smoothing) * loss - self.label_smoothing * jnp.mean(log_q, axis=0)
+        return loss
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,36 @@ class HingePower:
         if not self.eta >= 1:
             raise InvalidInputError(f"eta must be at least 1, got {self.eta}")
 
-    def __call__(self, probabilities: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         """Loss of each sample."""
-        is_true = jnp.arange(probabilities.shape[0])[:, None] == labels
-        largest_wrong = jnp.max(jnp.where(is_true, -jnp.inf, probabilities), axis=0)
-        margin = largest_wrong - _of_label(probabilities, labels) + self.lam
+        is_true = jnp.arange(outputs.shape[0])[:, None] == targets
+        largest_wrong = jnp.max(jnp.where(is_true, -jnp.inf, outputs), axis=0)
+        margin = largest_wrong - _of_label(outputs, targets) + self.lam
         return jnp.maximum(margin, 0.0) ** self.eta
+
+
+@dataclass(frozen=True)
+class MeanSquaredError:
+    """Squared error of a value; of a classifier's probabilities, summed over outcomes (Brier score).
+
+    Attributes:
+        label_smoothing: Share of a class target spread evenly over all outcomes.
+    """
+
+    name: ClassVar[str] = "squared-error"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InvalidInputError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """Loss of each sample."""
+        if outputs.ndim == 1:
+            return (outputs - targets) ** 2
+        wanted = (jnp.arange(outputs.shape[0])[:, None] == targets).astype(outputs.dtype)
+        wanted = (1 - self.label_smoothing) * wanted + self.label_smoothing / outputs.shape[0]
+        return jnp.sum((outputs - wanted) ** 2, axis=0)
 
 
 def _of_label(values: jax.Array, labels: jax.Array) -> jax.Array:
@@ -76,9 +109,10 @@ def _of_label(values: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(is_true, values, 0.0), axis=0)
 
 
-LOSSES: dict[str, type[CrossEntropy] | type[HingePower]] = {
+LOSSES: dict[str, type[CrossEntropy] | type[HingePower] | type[MeanSquaredError]] = {
     CrossEntropy.name: CrossEntropy,
     HingePower.name: HingePower,
+    MeanSquaredError.name: MeanSquaredError,
 }
 
 

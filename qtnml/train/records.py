@@ -1,18 +1,19 @@
 """What goes into a training run and what comes out of it."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.network.tensor_network import TensorNetwork
+from qtnml.contract import Parameters
 from qtnml.train.losses import CrossEntropy, Loss
-from qtnml.train.riemannian_adam import AdamState, RiemannianAdam
+from qtnml.train.optimizer import Optimizer
+from qtnml.train.riemannian_adam import RiemannianAdam
 
 
 class TrainingSet(NamedTuple):
-    """Encodable samples: X (samples, features) in [0, 1], class indices y, positive weights."""
+    """Encodable samples: X (samples, features), y class indices or values, positive weights."""
 
     X: NDArray
     y: NDArray
@@ -29,7 +30,12 @@ class TrainingOptions:
         learning_rate: Of the first step, in radians; it falls to zero along a half cosine.
         loss: Loss per sample.
         patience: Stop after this many epochs without a better score; None never stops early.
-        optimizer: The optimiser's constants.
+        optimizer: The optimiser and its constants.
+        shots: Emulate so many measurements per sample and evaluation (of the branches that count,
+            where there is post-selection); None uses exact probabilities. Needs SPSA.
+        homotopy: Epochs over which the weight of the post-selected branch falls from 1 to 0 in a model
+            that traces.
+        devices: Share each batch over so many JAX devices; None uses JAX's default device.
     """
 
     epochs: int
@@ -37,18 +43,22 @@ class TrainingOptions:
     learning_rate: float = 0.03
     loss: Loss = field(default_factory=CrossEntropy)
     patience: int | None = None
-    optimizer: RiemannianAdam = field(default_factory=RiemannianAdam)
+    optimizer: Optimizer = field(default_factory=RiemannianAdam)
+    shots: int | None = None
+    homotopy: int = 0
+    devices: int | None = None
 
 
 class EpochRecord(NamedTuple):
     """What one epoch showed: mean training loss and accuracy while it ran, validation after it.
 
-    The validation figures are None where nothing was held out; `seconds` since training began.
+    The validation figures are None where nothing was held out, the accuracies in a regression;
+    `seconds` since training began.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
@@ -61,19 +71,19 @@ class EpochRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best network (projected to unitaries, float64), and how training went.
+    """The best parameters (matrices projected to unitaries, float64), and how training went.
 
     Attributes:
-        network: Weights of the best epoch.
-        optimizer_state: Moments after the last step.
+        parameters: Those of the best epoch.
+        optimizer_state: After the last step.
         history: One record per finished epoch.
         best_epoch: Index into `history` of the epoch after which the weights were best, -1 if the
             first ones were.
-        stopped: "finished", "early" or "interrupted".
+        stopped: "finished", "early", "interrupted" or "diverged".
     """
 
-    network: TensorNetwork
-    optimizer_state: AdamState
+    parameters: Parameters
+    optimizer_state: Any
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: str

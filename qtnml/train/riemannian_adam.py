@@ -1,4 +1,4 @@
-"""Adam on the manifold of unitary matrices.
+"""Adam on the manifold of unitary (or orthogonal) matrices, and plain Adam for angles.
 
 The Euclidean gradient G of a node U is projected to the Lie algebra, A = (G U^+ - U G^+) / 2, where
 Adam keeps its moments: unlike tangent vectors they need no transport from step to step. The step is
@@ -7,14 +7,17 @@ the manifold. No derivative of a matrix exponential is taken.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from qtnml.contract import Parameters
+from qtnml.train.optimizer import LossFunction
+
 
 class AdamState(NamedTuple):
-    """Moments per stack of unitaries, and the number of steps taken."""
+    """Moments of every array of parameters, in the order of the pytree, and the number of steps taken."""
 
     first: tuple[jax.Array, ...]
     second: tuple[jax.Array, ...]
@@ -23,47 +26,66 @@ class AdamState(NamedTuple):
 
 @dataclass(frozen=True)
 class RiemannianAdam:
-    """A pair of pure functions; `beta1`, `beta2`, `epsilon` as in Adam (arXiv:1412.6980).
+    """`beta1`, `beta2`, `epsilon` as in Adam (arXiv:1412.6980).
+
+    Arrays of rank 3 are stacks of unitary (orthogonal, if real) matrices and move on their manifold;
+    arrays of lower rank are angles or scales and take Adam's own step.
 
     Attributes:
-        max_angle: Largest Frobenius norm of one node's step, in radians per square root of its
+        max_angle: Largest Frobenius norm of one matrix's step, in radians per square root of its
             dimension. It bounds what the short exponential leaves out, whatever the gradient:
             after one step in float32 U U^+ differs from 1 by less than 1e-5 for up to 6 qubits.
     """
 
+    needs_gradient: ClassVar[bool] = True
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
     max_angle: float = 0.1
 
-    def init(self, unitaries: tuple[jax.Array, ...]) -> AdamState:
-        """Moments of zero for stacks of shape (nodes, dim, dim)."""
+    def init(self, parameters: Parameters) -> AdamState:
+        """Moments of zero."""
+        leaves = jax.tree.leaves(parameters)
         return AdamState(
-            first=tuple(jnp.zeros_like(stack) for stack in unitaries),
-            second=tuple(jnp.zeros_like(stack.real) for stack in unitaries),
+            first=tuple(jnp.zeros_like(leaf) for leaf in leaves),
+            second=tuple(jnp.zeros_like(leaf.real) for leaf in leaves),
             step=jnp.zeros((), dtype=jnp.int32),
         )
 
-    def update(
+    def step(
         self,
-        gradients: tuple[jax.Array, ...],
+        loss: LossFunction,
+        parameters: Parameters,
         state: AdamState,
-        unitaries: tuple[jax.Array, ...],
-        learning_rate: jax.Array | float,
-    ) -> tuple[tuple[jax.Array, ...], AdamState]:
-        """One step down the gradients that `jax.grad` returns for complex stacks."""
+        learning_rate: jax.Array,
+        key: jax.Array,
+    ) -> tuple[Parameters, AdamState, Any]:
+        """Differentiate and update."""
+        gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
+        parameters, state = self.update(gradients, state, parameters, learning_rate)
+        return parameters, state, sums
+
+    def update(
+        self, gradients: Any, state: AdamState, parameters: Any, learning_rate: jax.Array | float
+    ) -> tuple[Any, AdamState]:
+        """One step down the gradients that `jax.grad` returns for a pytree of parameters."""
         step = state.step + 1
+        leaves, structure = jax.tree.flatten(parameters)
         first, second, moved = [], [], []
-        for gradient, m, v, unitary in zip(gradients, state.first, state.second, unitaries, strict=True):
-            algebra = _lie_algebra(gradient, unitary)
-            m = self.beta1 * m + (1 - self.beta1) * algebra
-            v = self.beta2 * v + (1 - self.beta2) * (algebra.real**2 + algebra.imag**2)
+        for gradient, m, v, leaf in zip(
+            jax.tree.leaves(gradients), state.first, state.second, leaves, strict=True
+        ):
+            on_manifold = leaf.ndim == 3
+            tangent = _lie_algebra(gradient, leaf) if on_manifold else gradient
+            m = self.beta1 * m + (1 - self.beta1) * tangent
+            v = self.beta2 * v + (1 - self.beta2) * (tangent.real**2 + tangent.imag**2)
             scale = jnp.sqrt(v / (1 - self.beta2**step)) + self.epsilon
             direction = -learning_rate / (1 - self.beta1**step) * m / scale
-            moved.append(_retract(unitary, self._bounded(direction)))
+            moved.append(_retract(leaf, self._bounded(direction)) if on_manifold else leaf + direction)
             first.append(m)
             second.append(v)
-        return tuple(moved), AdamState(tuple(first), tuple(second), step)
+        new_state = AdamState(tuple(first), tuple(second), step)
+        return jax.tree.unflatten(structure, moved), new_state
 
     def _bounded(self, direction: jax.Array) -> jax.Array:
         limit = self.max_angle * direction.shape[-1] ** 0.5

@@ -26,7 +26,7 @@ def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool) -> 
 def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = TensorNetwork.random(topology, rng, scale=3.0)
-    X = rng.random((2, topology.num_features))
+    X = rng.random((2, topology.num_data_qubits))
     assert largest_deviation(network, X, reuse=reuse) < 1e-10
 
 

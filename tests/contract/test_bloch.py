@@ -29,7 +29,7 @@ PAULI = {
 def test_tree_equals_dense_density_matrix(topology: Topology, seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = TensorNetwork.random(topology, rng, scale=3.0)
-    X = rng.random((3, topology.num_features))
+    X = rng.random((3, topology.num_data_qubits))
     dense = [dense_outcome_probabilities(network, ENCODING.vectors(x)) for x in X]
     np.testing.assert_allclose(outcome_probabilities(network, ENCODING, X), dense, atol=1e-12)
 

@@ -10,8 +10,8 @@ from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
 @given(st.integers(1, 200), st.integers(1, 3), st.sampled_from(["data", "fresh"]))
 def test_trees_of_any_size(num_features: int, bond_qubits: int, leaf: str) -> None:
     tree = balanced_tree(num_features, bond_qubits, leaf=leaf)
-    assert tree.num_features == num_features
-    assert [f for features in tree.leaf_features for f in features] == list(range(num_features))
+    assert tree.num_data_qubits == num_features
+    assert [f for features in tree.leaf_qubits for f in features] == list(range(num_features))
     assert len(tree.nodes) == max(1, tree.num_leaves - 1)
     assert max(tree.heights) == max(1, (tree.num_leaves - 1).bit_length())
     assert all(node.width <= bond_qubits for node in tree.nodes)

@@ -1,0 +1,232 @@
+"""A network as a pure function of its parameters: what training differentiates and JAX users call."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qtnml.arrays import Array, NDArray, namespace
+from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
+from qtnml.contract.plan import Chain, contraction_plan
+from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
+from qtnml.errors import InvalidInputError
+from qtnml.network import FullUnitary, NodeAnsatz, TensorNetwork, Topology, generic_two_qubit_gates
+from qtnml.network.ansatz import Normal
+from qtnml.network.tensor_network import stacking
+
+_CHUNK_FLOATS = 2**22  # of the largest intermediate array in NumPy inference: 32 MB in float64
+
+
+class Parameters(NamedTuple):
+    """All that training changes: a pytree of arrays.
+
+    Attributes:
+        nodes: One stack per number of node qubits, as the ansatz defines them: of rank 3 matrices,
+            of rank 2 angles.
+        encoding: The encoding's trainable values (rank 1), often none.
+        readout: Offset and scale (2,) of a regression's read-out, otherwise none.
+    """
+
+    nodes: tuple[Array, ...]
+    encoding: tuple[Array, ...] = ()
+    readout: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network without numbers: topology, encoding, node ansatz, discard rule and read-out.
+
+    `apply(parameters, x)` is pure: use it under `jax.jit`, `jax.vmap`, `jax.grad`, with any optimiser.
+    On NumPy arrays it runs in float64 without compilation.
+
+    Attributes:
+        topology: Its data qubits are those of the features, in order.
+        encoding: Features to data qubits.
+        ansatz: Parameters to node unitaries.
+        discard: "trace": qubits let go are traced out. "postselect": only the branch in which all of
+            them are found in |0> counts (arXiv:1605.05775 in isometric form), renormalised.
+        readout: "outcomes": probabilities of the root's outcomes. "expectation": a number, offset +
+            scale * <Z> of the root's first qubit.
+
+    >>> from qtnml.network import balanced_tree
+    >>> model = Model(balanced_tree(4))
+    >>> parameters = model.init(jax.random.key(0))
+    >>> model.apply(parameters, jnp.array([0.1, 0.9, 0.3, 0.2])).shape
+    (2,)
+    """
+
+    topology: Topology
+    encoding: Encoding = field(default_factory=AngleEncoding)
+    ansatz: NodeAnsatz = field(default_factory=FullUnitary)
+    discard: Literal["trace", "postselect"] = "trace"
+    readout: Literal["outcomes", "expectation"] = "outcomes"
+
+    def __post_init__(self) -> None:
+        if self.discard not in ("trace", "postselect"):
+            raise InvalidInputError(f"discard must be 'trace' or 'postselect', got {self.discard!r}")
+        if self.readout not in ("outcomes", "expectation"):
+            raise InvalidInputError(f"readout must be 'outcomes' or 'expectation', got {self.readout!r}")
+        if self.topology.num_data_qubits % self.encoding.qubits_per_feature:
+            raise InvalidInputError(
+                f"the topology has {self.topology.num_data_qubits} data qubits, the encoding needs "
+                f"{self.encoding.qubits_per_feature} for each feature"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Features of a sample."""
+        return self.topology.num_data_qubits // self.encoding.qubits_per_feature
+
+    @property
+    def num_parameters(self) -> int:
+        """Real parameters of nodes, encoding and read-out."""
+        nodes = sum(map(self.ansatz.num_parameters, self.topology.num_qubits))
+        own = sum(array.size for array in self.encoding.parameters(self.num_features))
+        return nodes + own + (2 if self.readout == "expectation" else 0)
+
+    @property
+    def two_qubit_gates(self) -> int:
+        """Two-qubit gates of the circuit, counted node by node on generic parameters."""
+        return sum(generic_two_qubit_gates(self.ansatz, size) for size in self.topology.num_qubits)
+
+    def summary(self) -> str:
+        """What the model is and costs, for a person."""
+        sizes: dict[int, int] = {}
+        for size in self.topology.num_qubits:
+            sizes[size] = sizes.get(size, 0) + 1
+        lines = [
+            f"{self.num_features} features, encoding {self.encoding.name!r} on "
+            f"{self.topology.num_data_qubits} data qubits",
+            f"{len(self.topology.nodes)} nodes, ansatz {self.ansatz.name!r}, discard {self.discard!r}, "
+            f"{self.topology.root_qubits} root qubit(s)",
+            *(
+                f"  {count} on {size} qubits: {self.ansatz.num_parameters(size)} parameters and "
+                f"{generic_two_qubit_gates(self.ansatz, size)} two-qubit gates each"
+                for size, count in sorted(sizes.items())
+            ),
+            f"{self.num_parameters} parameters, {self.two_qubit_gates} two-qubit gates",
+        ]
+        return "\n".join(lines)
+
+    def init(self, key: jax.Array, *, scale: float = 0.5) -> Parameters:
+        """First parameters from a JAX key, in JAX's default precision; see `NodeAnsatz.start`."""
+        keys = iter(jax.random.split(key, 2 * len(self.topology.nodes) + 2))
+        parameters = self._start(lambda shape: jax.random.normal(next(keys), shape), scale)
+        return jax.tree.map(jnp.asarray, parameters)  # type: ignore[no-any-return]
+
+    def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
+        """First parameters from a NumPy generator, in double precision."""
+        return self._start(lambda shape: rng.normal(size=shape), scale)
+
+    def _start(self, normal: Normal, scale: float) -> Parameters:
+        return Parameters(
+            tuple(
+                self.ansatz.start(normal, len(nodes), size, scale) for size, nodes in stacking(self.topology)
+            ),
+            self.encoding.parameters(self.num_features),
+            (np.array([0.0, 1.0]),) if self.readout == "expectation" else (),
+        )
+
+    def network(self, parameters: Parameters) -> TensorNetwork:
+        """The unitaries these parameters stand for."""
+        sizes = (size for size, _ in stacking(self.topology))
+        stacks = (self.ansatz.unitary(p, size) for p, size in zip(parameters.nodes, sizes, strict=True))
+        return TensorNetwork(self.topology, tuple(stacks))
+
+    def project(self, parameters: Parameters) -> Parameters:
+        """Parameters in double precision on NumPy, matrices exactly unitary."""
+        nodes = tuple(self.ansatz.project(np.asarray(stack)) for stack in parameters.nodes)
+        encoding, readout = (
+            tuple(np.asarray(array, dtype=np.float64) for array in part)
+            for part in (parameters.encoding, parameters.readout)
+        )
+        return Parameters(nodes, encoding, readout)
+
+    def apply(self, parameters: Parameters, x: Array) -> Array:
+        """Outcome probabilities (..., 2**root_qubits), or predicted values (...,), of samples.
+
+        Args:
+            parameters: Their precision decides the result's: float64 (complex128) parameters give
+                float64, all others float32; `x` is cast to it.
+            x: One sample (features,) or any batch of them (..., features), encodable: values are not
+                checked, so that the function can be traced.
+        """
+        x = self._cast(parameters, x)
+        out, _ = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
+        return out.T.reshape(*x.shape[:-1], *out.shape[:-1])  # type: ignore[no-any-return]
+
+    def log_success(self, parameters: Parameters, x: Array) -> Array:
+        """Natural logarithm of the probability that post-selection succeeds, shape (...,); 0 if traced."""
+        x = self._cast(parameters, x)
+        _, log_success = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
+        return log_success.reshape(x.shape[:-1])  # type: ignore[no-any-return]
+
+    def _cast(self, parameters: Parameters, x: Array) -> Array:
+        if x.shape[-1] != self.num_features:
+            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {x.shape}")
+        xp = namespace(parameters.nodes[0])
+        double = parameters.nodes[0].dtype in (np.float64, np.complex128)
+        return xp.asarray(x, dtype=np.float64 if double else np.float32)  # type: ignore[no-any-return]
+
+    def evaluate(
+        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+    ) -> tuple[Array, Array]:
+        """Outcomes or values in the engine's own layout; `outcomes`, then `read_out`.
+
+        Returns:
+            Outcomes (2**root_qubits, batch) or values (batch,), and log success probabilities (batch,).
+        """
+        outcomes, log_success = self.outcomes(parameters, X, postselection=postselection)
+        return self.read_out(parameters, outcomes), log_success
+
+    def outcomes(
+        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+    ) -> tuple[Array, Array]:
+        """Outcome probabilities (2**root_qubits, batch) and log success probabilities (batch,).
+
+        Args:
+            parameters: Of one array library and precision with X.
+            X: Shape (batch, features).
+            postselection: Weight of the post-selected branch instead of the discard rule's own
+                (0 traced, 1 post-selected); may be traced by JAX.
+        """
+        if postselection is None:
+            postselection = 0.0 if self.discard == "trace" else 1.0
+        maps = transfer_maps(
+            self.network(parameters), leaf_paulis(self.encoding), postselection=postselection
+        )
+        bloch = bloch_vectors(self.encoding, X, parameters.encoding)
+        if not isinstance(postselection, float) or postselection != 0.0:
+            return contract_postselected(self.topology, maps, bloch)
+        outcomes = contract(self.topology, maps, bloch)
+        return outcomes, namespace(outcomes).zeros(X.shape[0], dtype=outcomes.dtype)
+
+    def read_out(self, parameters: Parameters, outcomes: Array) -> Array:
+        """Outcomes (2**root_qubits, batch) as they are, or the values (batch,) they stand for."""
+        if self.readout == "outcomes":
+            return outcomes
+        half = outcomes.shape[0] // 2
+        expectation = outcomes[:half].sum(axis=0) - outcomes[half:].sum(axis=0)
+        return parameters.readout[0][0] + parameters.readout[0][1] * expectation  # type: ignore[no-any-return]
+
+    def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
+        """`evaluate` on NumPy in float64 for any number of samples, a bounded chunk at a time.
+
+        Returns:
+            Outcomes (samples, 2**root_qubits) clipped to [0, 1], or values (samples,), and log success
+            probabilities (samples,).
+        """
+        largest = max(
+            (1 if isinstance(step, Chain) else step.stop - step.start)
+            * 4 ** contraction_plan(self.topology).groups[step.group].kind.num_inputs
+            for step in contraction_plan(self.topology).steps
+        )
+        chunk = max(1, _CHUNK_FLOATS // largest)
+        parts = [
+            self.evaluate(parameters, X[start : start + chunk])
+            for start in range(0, max(1, len(X)), chunk)
+        ]
+        values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+        return (np.clip(values.T, 0.0, 1.0) if values.ndim == 2 else values), log_success

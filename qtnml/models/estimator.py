@@ -1,0 +1,339 @@
+"""What all estimators over a network share: settings, `fit`, the circuit, files."""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit, compile_model
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import Encoding, FeatureScaler, get_encoding
+from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
+from qtnml.models.progress import progress_bar
+from qtnml.models.settings import check_settings
+from qtnml.models.validation import checked_samples, generator
+from qtnml.network import NodeAnsatz, TensorNetwork, Topology, balanced_tree, chow_liu_tree, get_ansatz, mps
+from qtnml.train import (
+    Checkpoint,
+    EpochRecord,
+    Loss,
+    Optimizer,
+    TrainingOptions,
+    TrainingResult,
+    TrainingSet,
+    get_loss,
+    get_optimizer,
+    train,
+)
+from qtnml.train.records import merge_repeats
+
+_AUTO_EPOCHS = 30
+_AUTO_STEPS = 600
+
+
+class NetworkEstimator(BaseEstimator):
+    """A tree or chain of nodes over encoded features, trained by one loop.
+
+    Args:
+        bond_qubits: Width V of the inner wires, 1 to 3; the bond dimension is 2**V.
+        leaf: "data" for leaf wires of V data qubits (a chain starts with one such), "fresh" for one data
+            qubit and V - 1 fresh ones.
+        topology: None for this class's own (a balanced tree, a chain); "chow-liu" joins first what knows
+            most about each other (learnt from the training samples); or a `qtnml.network.Topology`.
+        encoding: "angle", "trainable-angle", "rational", "multi-qubit", or an encoding object.
+        ansatz: "full" (any unitary), "orthogonal" (real), "hermitian" (exp(iH)), "brick-wall", or an
+            ansatz object such as `qtnml.network.BrickWall(depth=4)`.
+        discard: "trace" traces out the qubits let go; "postselect" counts only the branch in which all of
+            them are 0.
+        homotopy: With discard="trace": epochs at the start over which the weight of the post-selected
+            branch falls from 1 to 0. With `warm_start` it carries a post-selected model over to the trace.
+        epochs: Passes over the training samples; None takes 30, or more on small data until 600
+            optimiser steps are made.
+        batch_size: Samples per step.
+        learning_rate: Of the first step, in radians; falls to zero along a half cosine.
+        loss: "cross-entropy" (a classifier's default), "hinge" (the paper's), "squared-error" (a
+            regressor's only one), or a loss object such as `qtnml.train.CrossEntropy(sharpness=1)`.
+        optimizer: "adam" (Riemannian), "spsa", "spsa-as-printed", "spsa-later", an optimiser object, or
+            any optax gradient transformation (for an ansatz of angles; it brings its learning rate).
+        shots: Emulate so many measurements per sample and evaluation while training (SPSA only).
+        feature_range: "learn" takes each feature's range from the training samples; (low, high)
+            sets one for all. New data are clipped to it with a `ClippedDataWarning`.
+        validation_fraction: Share of the samples held out to pick the best epoch; nothing is held
+            out where that would be fewer than 50, and the training loss picks.
+        patience: Stop after this many epochs without improvement; None trains to the end.
+        init_scale: Spread of the first unitaries around the identity.
+        warm_start: Go on from the weights and feature ranges of the last `fit` instead of fresh ones.
+        checkpoint: File that keeps the state of training, written every `checkpoint_every` epochs.
+        checkpoint_every: Epochs between two writes.
+        resume: Go on from `checkpoint` if it is there, bit for bit as if nothing had happened; needs the
+            same data and settings, and an integer `random_state`.
+        devices: Share each batch over so many JAX devices.
+        random_state: Seed of weights, split and batches; the same seed gives the same model.
+        verbose: 1 shows a progress bar on standard error.
+
+    Attributes:
+        model_: The `Model`: a pure function for JAX users, `model_.apply(params_, x)` for x scaled by
+            `scaler_`.
+        params_: Its trained `Parameters` in double precision, matrices exactly unitary.
+        network_: The unitaries they stand for, as a `TensorNetwork`.
+        scaler_: The `FeatureScaler` in use.
+        history_: One `EpochRecord` per epoch.
+        best_epoch_: Index into `history_` of the epoch after which the weights were best (and kept), -1
+            if the first ones were.
+        n_iter_: Epochs run.
+        stopped_: Why training ended: "finished", "early", "interrupted" or "diverged".
+        n_features_in_: Number of features.
+        notes_: JSON types of your own, saved with the model if you set it (the `qtnml` command notes
+            how it read the data).
+    """
+
+    _shape: ClassVar[Literal["tree", "mps"]]
+    _default_loss: ClassVar[str]
+    model_: Model
+    params_: Parameters
+    scaler_: FeatureScaler
+    history_: list[EpochRecord]
+    best_epoch_: int
+    n_iter_: int
+    stopped_: str
+    notes_: dict[str, Any]
+    n_features_in_: int
+
+    def __init__(
+        self,
+        bond_qubits: int = 1,
+        *,
+        leaf: Literal["data", "fresh"] = "data",
+        topology: Topology | Literal["chow-liu"] | None = None,
+        encoding: str | Encoding = "angle",
+        ansatz: str | NodeAnsatz = "full",
+        discard: Literal["trace", "postselect"] = "trace",
+        homotopy: int = 0,
+        epochs: int | None = None,
+        batch_size: int = 250,
+        learning_rate: float = 0.03,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        shots: int | None = None,
+        feature_range: Literal["learn"] | tuple[float, float] = "learn",
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        init_scale: float = 0.5,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+        devices: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.bond_qubits = bond_qubits
+        self.leaf = leaf
+        self.topology = topology
+        self.encoding = encoding
+        self.ansatz = ansatz
+        self.discard = discard
+        self.homotopy = homotopy
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.optimizer = optimizer
+        self.shots = shots
+        self.feature_range = feature_range
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.init_scale = init_scale
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
+        self.devices = devices
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on samples X (samples, features) with targets y.
+
+        `sample_weight` (samples,) multiplies each sample's loss. Ctrl-C ends training with the best
+        weights so far and a `TrainingInterruptedWarning`; before the first epoch is over it is raised.
+
+        Raises:
+            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
+        """
+        learnt = dict(vars(self))
+        try:
+            return self._fit(X, y, sample_weight)
+        except BaseException:
+            self.__dict__ = learnt
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        raise NotImplementedError
+
+    @property
+    def network_(self) -> TensorNetwork:
+        """The trained unitaries."""
+        check_is_fitted(self, "params_")
+        return self.model_.network(self.params_)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "params_" in vars(self)
+
+    def _learn(
+        self, X: NDArray, targets: NDArray, weights: NDArray, topology: Topology, readout: Any
+    ) -> TrainingResult:
+        """Train on checked data; set what every estimator has."""
+        rng = generator(self.random_state)
+        model = Model(
+            topology, get_encoding(self.encoding), get_ansatz(self.ansatz), self.discard, readout=readout
+        )
+        if self.warm_start and self.__sklearn_is_fitted__():
+            self._check_same_model(model)
+            parameters, scaler = self.params_, self.scaler_
+        else:
+            parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
+        result = self._train(model, parameters, TrainingSet(scaler(X), targets, weights), rng)
+        self.model_, self.params_, self.scaler_ = model, result.parameters, scaler
+        self.history_, self.best_epoch_ = list(result.history), result.best_epoch
+        self.n_iter_, self.stopped_ = len(result.history), result.stopped
+        self.notes_ = {}
+        return result
+
+    def _topology(self, X: NDArray, root_qubits: int) -> Topology:
+        """The network's shape for these samples."""
+        width, qubits = int(self.bond_qubits), X.shape[1] * get_encoding(self.encoding).qubits_per_feature
+        if isinstance(self.topology, Topology):
+            if self.topology.num_data_qubits != qubits or self.topology.root_qubits < root_qubits:
+                raise InvalidInputError(
+                    f"the topology has {self.topology.num_data_qubits} data qubits and "
+                    f"{self.topology.root_qubits} root qubits; {X.shape[1]} features in encoding "
+                    f"{get_encoding(self.encoding).name!r} need {qubits}, the targets {root_qubits}"
+                )
+            return self.topology
+        if self.topology == "chow-liu":
+            if qubits != X.shape[1]:
+                raise InvalidInputError("topology='chow-liu' needs an encoding with one qubit per feature")
+            return chow_liu_tree(X, width, root_qubits=root_qubits)
+        builder = balanced_tree if self._shape == "tree" else mps
+        return builder(qubits, width, leaf=self.leaf, root_qubits=root_qubits)
+
+    def _new_scaler(self, X: NDArray) -> FeatureScaler:
+        if isinstance(self.feature_range, str) and self.feature_range == "learn":
+            return FeatureScaler.learn(X)
+        return FeatureScaler.fixed(self.feature_range, X.shape[1])
+
+    def _check_same_model(self, model: Model) -> None:
+        old = self.model_
+        if (model.topology, model.encoding, model.ansatz, model.readout) != (
+            old.topology,
+            old.encoding,
+            old.ansatz,
+            old.readout,
+        ):
+            raise InvalidInputError(
+                f"warm_start goes on with the network of the last fit ({old.num_features} features, "
+                f"encoding {old.encoding.name!r}, ansatz {old.ansatz.name!r}), which data and settings no "
+                f"longer describe ({model.num_features} features, bond_qubits={self.bond_qubits}, "
+                f"leaf={self.leaf!r}, encoding {model.encoding.name!r}, ansatz {model.ansatz.name!r}); set "
+                "warm_start=False"
+            )
+
+    def _train(
+        self, model: Model, parameters: Parameters, data: TrainingSet, rng: np.random.Generator
+    ) -> TrainingResult:
+        kept, held_out = self._hold_out(data.y, rng)
+        training = TrainingSet(*(array[kept] for array in data))
+        validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
+        if len(training.y) <= self.batch_size:
+            training = merge_repeats(training)
+        options = self._options(len(training.y))
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
+        shown = 0
+
+        def show(record: EpochRecord) -> None:
+            nonlocal shown  # a resumed run starts in the middle
+            advance(record.epoch - shown, f"loss {record.score:.4f}")
+            shown = record.epoch
+
+        with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
+            result = train(
+                model,
+                parameters,
+                training,
+                options,
+                rng,
+                validation=validation,
+                on_epoch=show,
+                checkpoint=checkpoint,
+            )
+        self._report_end(result, options.epochs)
+        return result
+
+    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+        raise NotImplementedError
+
+    def _options(self, samples: int) -> TrainingOptions:
+        steps = -(-samples // self.batch_size)
+        return TrainingOptions(
+            epochs=max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate),
+            loss=get_loss(self._default_loss if self.loss is None else self.loss),
+            patience=self.patience,
+            optimizer=get_optimizer(self.optimizer),
+            shots=None if self.shots is None else int(self.shots),
+            homotopy=int(self.homotopy),
+            devices=self.devices,
+        )
+
+    def _report_end(self, result: TrainingResult, epochs: int) -> None:
+        reasons = {"interrupted": "was interrupted", "diverged": "diverged (its loss grew without bound)"}
+        if result.stopped in reasons:
+            cure = "; lower the learning rate" if result.stopped == "diverged" else ""
+            warn_user(
+                f"training {reasons[result.stopped]} after {len(result.history)} of {epochs} epochs; the best "
+                f"weights so far were kept{cure}",
+                TrainingInterruptedWarning,
+            )
+
+    def _check_parameters(self) -> None:
+        check_settings(self)
+
+    def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
+        """Outcomes or values of samples, and log success probabilities."""
+        check_is_fitted(self)
+        return self.model_.predict(self.params_, self.scaler_(checked_samples(self, X)))
+
+    def success_probability(self, X: Any) -> NDArray:
+        """Probability that all qubits let go are found in |0>, per sample; 1 where they are traced out.
+
+        Of hundreds of post-selected qubits it is tiny; `log_success_probability` does not underflow.
+        """
+        return np.exp(self.log_success_probability(X))
+
+    def log_success_probability(self, X: Any) -> NDArray:
+        """Natural logarithm of `success_probability`, shape (samples,)."""
+        return self._evaluated(X)[1]
+
+    def compile(self, *, reuse_qubits: bool = True) -> CompiledCircuit:
+        """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
+
+        Args:
+            reuse_qubits: Reset and reuse qubits that were let go: 7 qubits for 64 features in a tree at
+                V=1, V + 1 in a chain.
+        """
+        check_is_fitted(self)
+        return compile_model(self.model_, self.params_, reuse_qubits=reuse_qubits, scaler=self.scaler_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
+        from qtnml.models.persistence import save_model
+
+        save_model(self, path)

@@ -1,0 +1,65 @@
+"""`TreeRegressor` and `MPSRegressor`: a number read off as the expectation of a Z at the root."""
+
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.validation import checked_regression_data, hold_out_any
+
+
+class NetworkRegressor(RegressorMixin, NetworkEstimator):
+    """Predicts offset + scale * <Z> of the root qubit, offset and scale trained with the network."""
+
+    _default_loss: ClassVar[str] = "squared-error"
+    target_mean_: float
+    target_scale_: float
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        self._check_parameters()
+        if isinstance(self.loss, str) and self.loss != self._default_loss:
+            raise InvalidInputError(f"a regressor's loss is 'squared-error', got {self.loss!r}")
+        X, y, weights = checked_regression_data(self, X, y, sample_weight)
+        going_on = self.warm_start and self.__sklearn_is_fitted__()
+        mean = self.target_mean_ if going_on else float(np.average(y, weights=weights))
+        spread = float(np.sqrt(np.average((y - mean) ** 2, weights=weights)))
+        scale = self.target_scale_ if going_on else (spread if spread > 0 else 1.0)
+        self._learn(X, (y - mean) / scale, weights, self._topology(X, 1), "expectation")
+        self.target_mean_, self.target_scale_ = mean, scale
+        return self
+
+    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+        return hold_out_any(len(y), self.validation_fraction, rng)
+
+    def predict(self, X: Any) -> NDArray:
+        """Predicted values, shape (samples,), in the units of the training targets."""
+        return np.asarray(self.target_mean_ + self.target_scale_ * self._evaluated(X)[0])
+
+
+class TreeRegressor(NetworkRegressor):
+    """Balanced tree of unitaries whose root predicts a number.
+
+    Arguments and attributes are those of `NetworkEstimator` (loss: "squared-error"), and
+    `target_mean_` and `target_scale_`, by which targets are standardised.
+
+    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> y = np.sin(2 * np.pi * X[:, 0])
+    >>> reg = TreeRegressor(2, encoding="multi-qubit", epochs=300, random_state=0).fit(X, y)
+    >>> bool(reg.score(X, y) > 0.95)
+    True
+    """
+
+    _shape: ClassVar[Literal["tree", "mps"]] = "tree"
+
+
+class MPSRegressor(NetworkRegressor):
+    """Matrix product state whose last node predicts a number.
+
+    Arguments and attributes are those of `NetworkEstimator` (loss: "squared-error"), and
+    `target_mean_` and `target_scale_`, by which targets are standardised.
+    """
+
+    _shape: ClassVar[Literal["tree", "mps"]] = "mps"

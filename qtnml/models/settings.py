@@ -1,0 +1,88 @@
+"""Checks of estimators' arguments, each with one clear error, before any work is done."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qtnml.encoding import get_encoding
+from qtnml.errors import InvalidInputError
+from qtnml.network import Topology, get_ansatz
+from qtnml.network.topology import MAX_BOND_QUBITS
+from qtnml.train import get_loss, get_optimizer
+
+_LEAST = {
+    "batch_size": 1,
+    "epochs": 0,
+    "patience": 1,
+    "shots": 1,
+    "homotopy": 0,
+    "checkpoint_every": 1,
+    "devices": 1,
+}
+_OPTIONAL = ("epochs", "patience", "shots", "devices")
+
+
+def is_number(value: Any, *kinds: type) -> bool:
+    """A number of these kinds; True and False are none here."""
+    return isinstance(value, kinds) and not isinstance(value, bool | np.bool_)
+
+
+def check_settings(estimator: Any) -> None:
+    """Refuse arguments that cannot be used."""
+    for name, bound in _LEAST.items():
+        value = getattr(estimator, name)
+        optional = value is None and name in _OPTIONAL
+        if not optional and not (is_number(value, int, np.integer) and value >= bound):
+            raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
+    for name in ("learning_rate", "init_scale"):
+        value = getattr(estimator, name)
+        if not (is_number(value, int, float, np.number) and np.isfinite(value) and value > 0):
+            raise InvalidInputError(f"{name} must be a positive number, got {value!r}")
+    fraction = estimator.validation_fraction
+    if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
+        raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
+    if estimator.loss is not None:
+        get_loss(estimator.loss)
+    optimizer = get_optimizer(estimator.optimizer)
+    if estimator.shots is not None and optimizer.needs_gradient:
+        raise InvalidInputError(
+            f"shots={estimator.shots} has no gradient for optimizer={estimator.optimizer!r}; set "
+            "optimizer='spsa', or shots=None"
+        )
+    _check_network(estimator)
+    _check_checkpoint(estimator)
+
+
+def _check_network(estimator: Any) -> None:
+    width, topology = estimator.bond_qubits, estimator.topology
+    if not (is_number(width, int, np.integer) and 1 <= width <= MAX_BOND_QUBITS):
+        raise InvalidInputError(
+            f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {width!r}: a node of a tree is a unitary on "
+            "twice as many qubits"
+        )
+    if not (topology is None or topology == "chow-liu" or isinstance(topology, Topology)):
+        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Topology, got {topology!r}")
+    if estimator.discard not in ("trace", "postselect"):
+        raise InvalidInputError(f"discard must be 'trace' or 'postselect', got {estimator.discard!r}")
+    if estimator.homotopy and estimator.discard != "trace":
+        raise InvalidInputError(
+            f"homotopy={estimator.homotopy} ends in the trace; set discard='trace', or homotopy=0"
+        )
+    get_encoding(estimator.encoding)
+    get_ansatz(estimator.ansatz)
+
+
+def _check_checkpoint(estimator: Any) -> None:
+    if estimator.checkpoint is None:
+        if estimator.resume:
+            raise InvalidInputError("resume=True needs checkpoint=PATH, got checkpoint=None")
+        return
+    folder = Path(estimator.checkpoint).resolve().parent
+    if not folder.is_dir():
+        raise InvalidInputError(f"cannot write checkpoint {estimator.checkpoint}: there is no folder {folder}")
+    if estimator.resume and not is_number(estimator.random_state, int, np.integer):
+        raise InvalidInputError(
+            f"resume=True needs an integer random_state, got {estimator.random_state!r}: split and first "
+            "weights must be the same again"
+        )

@@ -1,0 +1,193 @@
+"""Node ansaetze: what the numbers of a node are, its unitary, and its gates.
+
+An ansatz has two faces, `unitary` for the contraction and `gates` for the compiler, and
+`check_ansatz` compares them. Parameters of all nodes on m qubits stand in one stack: of rank 3 they
+are matrices (training moves them on their manifold), of rank 2 they are real angles.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from qiskit.quantum_info import Operator
+
+from qtnml.arrays import Array, NDArray, namespace
+from qtnml.errors import InvalidInputError
+from qtnml.gates import SynthesizedNode, synthesize
+from qtnml.network.expm import exponential
+from qtnml.network.unitaries import project_to_unitary, unitarity_error
+
+Normal = Callable[[tuple[int, ...]], Array]
+"""Draws standard normal numbers of a shape: of NumPy or JAX, as the caller likes."""
+
+
+class NodeAnsatz(Protocol):
+    """How a node on m qubits is parameterised. Implementations are frozen and hashable."""
+
+    name: ClassVar[str]
+
+    def num_parameters(self, num_qubits: int) -> int:
+        """Real parameters of a node on m qubits."""
+
+    def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
+        """First parameters of `count` nodes, spread by `scale`: (count, d, d) or (count, angles)."""
+
+    def unitary(self, parameters: Array, num_qubits: int) -> Array:
+        """Unitaries (count, 2**m, 2**m) of a stack; pure NumPy or JAX. Qubit 0 is the most significant."""
+
+    def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
+        """One node as gates, up to a global phase."""
+
+    def project(self, parameters: NDArray) -> NDArray:
+        """The nearest valid parameters, in double precision."""
+
+
+@dataclass(frozen=True)
+class FullUnitary:
+    """Any unitary; the parameters are the matrices themselves."""
+
+    name: ClassVar[str] = "full"
+
+    def num_parameters(self, num_qubits: int) -> int:
+        """4**m - 1."""
+        return int(4**num_qubits - 1)
+
+    def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
+        """`exp(i scale H)` with H from the Gaussian unitary ensemble of norm about 1.
+
+        A small `scale` keeps what the tree sees close to the data at the start; a large one approaches
+        Haar-random nodes, whose signal dies with depth.
+        """
+        dim = 2**num_qubits
+        real, imag = normal((count, dim, dim)), normal((count, dim, dim))
+        matrices = real + 1j * imag
+        xp = namespace(matrices)
+        hermitian = (matrices + xp.conj(xp.swapaxes(matrices, 1, 2))) / (2 * np.sqrt(2 * dim))
+        values, vectors = xp.linalg.eigh(hermitian)
+        phases = xp.exp(1j * scale * values)[:, None]
+        return (vectors * phases) @ xp.conj(xp.swapaxes(vectors, 1, 2))  # type: ignore[no-any-return]
+
+    def unitary(self, parameters: Array, num_qubits: int) -> Array:  # noqa: ARG002
+        """The parameters."""
+        return parameters
+
+    def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
+        """Exact synthesis: 3 CX on two qubits."""
+        return synthesize(parameters)
+
+    def project(self, parameters: NDArray) -> NDArray:
+        """Polar factors."""
+        return project_to_unitary(parameters)
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """Real unitaries of determinant 1: 2 CX on two qubits instead of 3, and half the parameters."""
+
+    name: ClassVar[str] = "orthogonal"
+
+    def num_parameters(self, num_qubits: int) -> int:
+        """d (d - 1) / 2 for d = 2**m."""
+        dim = 2**num_qubits
+        return dim * (dim - 1) // 2
+
+    def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
+        """`exp(scale A)` with A antisymmetric and Gaussian, of norm about 1."""
+        dim = 2**num_qubits
+        matrices = normal((count, dim, dim))
+        xp = namespace(matrices)
+        return exponential(scale * (matrices - xp.swapaxes(matrices, 1, 2)) / (2 * np.sqrt(dim)))
+
+    def unitary(self, parameters: Array, num_qubits: int) -> Array:  # noqa: ARG002
+        """The parameters, as complex numbers."""
+        return parameters + 0j
+
+    def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
+        """Exact synthesis: 2 CX on two qubits."""
+        return synthesize(parameters)
+
+    def project(self, parameters: NDArray) -> NDArray:
+        """Polar factors."""
+        return np.ascontiguousarray(project_to_unitary(parameters).real)
+
+
+@dataclass(frozen=True)
+class HermitianExponential:
+    """exp(i H), the parameters being the elements of H (arXiv:1803.11537, section V).
+
+    The d * d real parameters R of a node make H = (R + R^T) / 2 + i (R - R^T) / 2; the trace of H is a
+    global phase.
+    """
+
+    name: ClassVar[str] = "hermitian"
+
+    def num_parameters(self, num_qubits: int) -> int:
+        """4**m."""
+        return int(4**num_qubits)
+
+    def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
+        """H of norm about `scale`, as for the full unitary."""
+        dim = 2**num_qubits
+        return scale * normal((count, dim * dim)) / np.sqrt(2 * dim)
+
+    def unitary(self, parameters: Array, num_qubits: int) -> Array:
+        """exp(i H)."""
+        xp, dim = namespace(parameters), 2**num_qubits
+        matrices = parameters.reshape(-1, dim, dim)
+        flipped = xp.swapaxes(matrices, 1, 2)
+        return exponential(0.5j * (matrices + flipped) - 0.5 * (matrices - flipped))
+
+    def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
+        """Exact synthesis of the exponential."""
+        return synthesize(np.asarray(self.unitary(parameters[None], num_qubits))[0])
+
+    def project(self, parameters: NDArray) -> NDArray:
+        """Any real numbers are valid."""
+        return np.asarray(parameters, dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def generic_two_qubit_gates(ansatz: Any, num_qubits: int) -> int:
+    """CX (or other two-qubit) gates of one generic node on m qubits, counted on a random one."""
+    rng = np.random.default_rng(0)
+    parameters = ansatz.start(lambda shape: rng.normal(size=shape), 1, num_qubits, 1.0)
+    circuit = ansatz.gates(np.asarray(parameters)[0], num_qubits).circuit
+    return sum(1 for instruction in circuit.data if len(instruction.qubits) == 2)
+
+
+def check_ansatz(ansatz: NodeAnsatz, num_qubits: int, rng: np.random.Generator) -> None:
+    """The contract every ansatz fulfils, ours or yours, on nodes of m qubits.
+
+    Unitaries are unitary, the gates are the same unitary up to a phase, JAX and NumPy agree, `project`
+    leaves valid parameters as they are.
+
+    Raises:
+        InvalidInputError: The first promise that is broken.
+    """
+    import jax.numpy as jnp
+
+    hash(ansatz)
+    count, dim = 3, 2**num_qubits
+    start = ansatz.start(lambda shape: rng.normal(size=shape), count, num_qubits, 1.0)
+    parameters = ansatz.project(np.asarray(start))
+    if parameters.shape != start.shape or parameters.ndim not in (2, 3):
+        raise InvalidInputError(f"{ansatz.name}: parameters of shape {parameters.shape} are no stack")
+    if not np.abs(parameters - start).max() < 1e-12:
+        raise InvalidInputError(f"{ansatz.name}: project moves parameters that are valid already")
+    unitaries = np.asarray(ansatz.unitary(parameters, num_qubits))
+    if unitaries.shape != (count, dim, dim) or not unitarity_error(unitaries) < 1e-12:
+        raise InvalidInputError(f"{ansatz.name}: `unitary` does not return unitaries on {num_qubits} qubits")
+    for row, unitary in zip(parameters, unitaries, strict=True):
+        node = ansatz.gates(row, num_qubits)
+        last: NDArray = np.eye(1)
+        for rotation in node.last:
+            last = np.kron(last, rotation)
+        built = last @ Operator(node.circuit.reverse_bits()).data
+        overlap = abs(np.trace(built.conj().T @ unitary)) / dim
+        if not abs(overlap - 1) < 1e-12:
+            raise InvalidInputError(f"{ansatz.name}: gates and unitary differ (overlap {overlap:.6g})")
+    in_jax = np.asarray(ansatz.unitary(jnp.asarray(parameters), num_qubits))
+    if not np.abs(in_jax - unitaries).max() < 1e-4:
+        raise InvalidInputError(f"{ansatz.name}: JAX and NumPy differ")

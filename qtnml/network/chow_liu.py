@@ -1,0 +1,103 @@
+"""A tree learnt from data: features that know most about each other are joined first.
+
+The Chow-Liu tree (IEEE Trans. Inf. Theory 14, 462, 1968) is the spanning tree of largest summed mutual
+information. Cutting it in two where the halves are most even, again and again, gives a binary tree
+of about log N levels in which every subtree is a connected part of the Chow-Liu tree.
+"""
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.network.builders import from_parents
+from qtnml.network.topology import Topology
+
+Edge = tuple[int, int]
+
+
+def chow_liu_tree(X: NDArray, bond_qubits: int = 1, *, root_qubits: int = 1, levels: int = 3) -> Topology:
+    """Binary tree over the features whose joins follow their mutual information.
+
+    Args:
+        X: Samples (samples, features), each feature one data qubit.
+        bond_qubits: Width V of the inner wires. Up to 2 V features enter a lowest node together.
+        root_qubits: Qubits measured at the root.
+        levels: Each feature is cut into this many ranges of equal width to count frequencies.
+    """
+    if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
+        raise InvalidInputError(f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}")
+    edges = spanning_tree(mutual_information(X, levels))
+    num_features = X.shape[1]
+    parents, widths = [-1] * num_features, [1] * num_features
+    pending: list[tuple[tuple[int, ...], tuple[Edge, ...], int]] = [(tuple(range(num_features)), edges, -1)]
+    while pending:
+        features, inside, parent = pending.pop()
+        if len(features) == 1:
+            parents[features[0]] = parent
+            continue
+        wire = len(parents)
+        parents.append(parent)
+        widths.append(root_qubits if parent == -1 else min(bond_qubits, len(features)))
+        if len(features) <= 2 * bond_qubits:
+            for feature in features:
+                parents[feature] = wire
+            continue
+        pending.extend((*half, wire) for half in _halves(features, inside))
+    return from_parents(parents, widths)
+
+
+def mutual_information(X: NDArray, levels: int = 3) -> NDArray:
+    """Mutual information of every pair of features in nats, shape (features, features)."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    cut = np.minimum(((X - low) / span * levels).astype(int), levels - 1)
+    indicator = (cut[:, :, None] == np.arange(levels)).reshape(len(X), -1).astype(np.float64)
+    joint = indicator.T @ indicator / len(X)
+    single = np.diag(joint)
+    independent = np.outer(single, single)
+    ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
+    terms = joint * np.log(ratio)
+    features = X.shape[1]
+    return np.asarray(terms.reshape(features, levels, features, levels).sum(axis=(1, 3)))
+
+
+def spanning_tree(weights: NDArray) -> tuple[Edge, ...]:
+    """Edges of the spanning tree of largest total weight (Prim), for symmetric (n, n) weights."""
+    count = len(weights)
+    best, source = weights[0].astype(np.float64).copy(), np.zeros(count, dtype=int)
+    outside = np.ones(count, dtype=bool)
+    outside[0] = False
+    edges = list[Edge]()
+    while outside.any():
+        vertex = int(np.argmax(np.where(outside, best, -np.inf)))
+        edges.append((int(source[vertex]), vertex))
+        outside[vertex] = False
+        better = weights[vertex] > best
+        best[better], source[better] = weights[vertex][better], vertex
+    return tuple(edges)
+
+
+def _halves(
+    features: tuple[int, ...], edges: tuple[Edge, ...]
+) -> list[tuple[tuple[int, ...], tuple[Edge, ...]]]:
+    """Cut the edge that leaves the most even halves; the half with the first feature comes first."""
+    neighbours: dict[int, list[int]] = {feature: [] for feature in features}
+    for one, other in edges:
+        neighbours[one].append(other)
+        neighbours[other].append(one)
+    order, above = [features[0]], {features[0]: -1}
+    for vertex in order:
+        for near in neighbours[vertex]:
+            if near != above[vertex]:
+                above[near] = vertex
+                order.append(near)
+    size = dict.fromkeys(features, 1)
+    for vertex in reversed(order[1:]):
+        size[above[vertex]] += size[vertex]
+    cut = min(order[1:], key=lambda vertex: abs(len(features) - 2 * size[vertex]))
+    below = {cut}
+    for vertex in order:
+        if above[vertex] in below:
+            below.add(vertex)
+    parts = (tuple(f for f in features if f not in below), tuple(f for f in features if f in below))
+    return [(part, tuple(e for e in edges if e[0] in part and e[1] in part)) for part in parts]

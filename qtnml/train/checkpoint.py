@@ -1,0 +1,149 @@
+"""Training state on disk: everything a killed run needs to go on as if it had not been killed."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.contract import Model, Parameters
+from qtnml.errors import ModelFileError
+from qtnml.storage import CHECKPOINT, load_archive, save_archive
+from qtnml.train.records import EpochRecord, TrainingOptions, TrainingSet
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training run stands at the end of an epoch.
+
+    Attributes:
+        parameters, state: Now, on the device.
+        best: Parameters with the best score so far.
+        rng_state: Of the generator that permutes the samples.
+        key: Base of the keys of all steps (key data).
+        history: One record per finished epoch.
+        best_epoch, best_score: Of `best`; the index is -1 for the first parameters.
+        improved: Index of the epoch that last improved the score.
+    """
+
+    parameters: Parameters
+    state: Any
+    best: Parameters
+    rng_state: dict[str, Any]
+    key: NDArray
+    history: tuple[EpochRecord, ...] = ()
+    best_epoch: int = -1
+    best_score: float = float("inf")
+    improved: int = 0
+    seconds_before: float = field(default=0.0)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return len(self.history)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often training state is written.
+
+    Attributes:
+        path: One file, replaced atomically.
+        every: Epochs between two writes; the last epoch is always written.
+        resume: Go on from the file if it is there.
+    """
+
+    path: Path
+    every: int = 1
+    resume: bool = False
+
+    def save(self, progress: Progress, fingerprint: str) -> None:
+        """Write the state."""
+        arrays = {"key": progress.key}
+        for name in ("parameters", "state", "best"):
+            leaves = jax.tree.leaves(getattr(progress, name))
+            arrays |= {f"{name}_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
+        header = {
+            "fingerprint": fingerprint,
+            "rng_state": progress.rng_state,
+            "history": [list(record) for record in progress.history],
+            "best_epoch": progress.best_epoch,
+            "best_score": None if np.isinf(progress.best_score) else progress.best_score,
+            "improved": progress.improved,
+        }
+        save_archive(self.path, header, arrays, kind=CHECKPOINT)
+
+    def restored(self, fresh: Progress, fingerprint: str) -> Progress:
+        """The saved state in the shape of a fresh one; the fresh one if nothing is to be resumed.
+
+        Raises:
+            ModelFileError: The file is damaged, or of another run.
+        """
+        if not self.resume or not self.path.exists():
+            return fresh
+        header, arrays = load_archive(self.path, kind=CHECKPOINT)
+        if header.get("fingerprint") != fingerprint:
+            raise ModelFileError(
+                f"the checkpoint {self.path} belongs to a run with other data, model or settings; resume with "
+                "the same ones, or delete it or choose another path to start anew"
+            )
+        try:
+            history = tuple(EpochRecord(*record) for record in header["history"])
+            return replace(
+                fresh,
+                parameters=_like(fresh.parameters, arrays, "parameters"),
+                state=_like(fresh.state, arrays, "state"),
+                best=_like(fresh.best, arrays, "best"),
+                rng_state=header["rng_state"],
+                key=arrays["key"],
+                history=history,
+                best_epoch=header["best_epoch"],
+                best_score=float("inf") if header["best_score"] is None else header["best_score"],
+                improved=header["improved"],
+                seconds_before=history[-1].seconds if history else 0.0,
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ModelFileError(
+                f"the checkpoint {self.path} does not fit this run: {error}; delete it to start anew"
+            ) from error
+
+
+def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    saved = [arrays[f"{name}_{k}"] for k in range(len(leaves))]
+    for leaf, array in zip(leaves, saved, strict=True):
+        if leaf.shape != array.shape or leaf.dtype != array.dtype:
+            raise ValueError(
+                f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and {leaf.dtype}"
+            )
+    return jax.tree.unflatten(structure, [jnp.asarray(array) for array in saved])
+
+
+def run_fingerprint(
+    model: Model, options: TrainingOptions, data: TrainingSet, validation: TrainingSet | None
+) -> str:
+    """What must be the same for a run to go on bit for bit, as a hash."""
+    settings = {
+        "topology": model.topology.to_dict(),
+        "model": [model.encoding.name, model.ansatz.name, model.discard, model.readout],
+        "loss": repr(options.loss),
+        "optimizer": type(options.optimizer).__name__,
+        "options": [
+            options.epochs,
+            options.batch_size,
+            options.learning_rate,
+            options.patience,
+            options.shots,
+            options.homotopy,
+        ],
+    }
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for part in (data, validation):
+        for array in part or ():
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""Moving parameters along real coordinates, whatever they are: angles are shifted, matrices turned.
+
+For an optimiser that measures instead of differentiating. A matrix U on m qubits has one coordinate per
+non-trivial Pauli string P and moves to exp(-i t P / 2) U, so that a coordinate is the angle of a
+rotation gate; a real matrix has only the strings with an odd number of Y, which keep it real.
+"""
+
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.network.expm import exponential
+
+_PAULIS = {
+    "I": np.eye(2, dtype=complex),
+    "X": np.array([[0, 1], [1, 0]], dtype=complex),
+    "Y": np.array([[0, -1j], [1j, 0]]),
+    "Z": np.diag([1.0 + 0j, -1.0]),
+}
+
+
+def coordinates_like(parameters: Any) -> Any:
+    """Zero coordinates (a pytree) for every array of parameters."""
+    return jax.tree.map(_zeros, parameters)
+
+
+def move(parameters: Any, coordinates: Any) -> Any:
+    """Parameters displaced by real coordinates."""
+    return jax.tree.map(_moved, parameters, coordinates)
+
+
+def _zeros(leaf: jax.Array) -> jax.Array:
+    if leaf.ndim < 3:
+        return jnp.zeros_like(leaf)
+    count, dim = leaf.shape[0], leaf.shape[1]
+    return jnp.zeros((count, len(_generators(dim, jnp.iscomplexobj(leaf)))), dtype=leaf.real.dtype)
+
+
+def _moved(leaf: jax.Array, coordinates: jax.Array) -> jax.Array:
+    if leaf.ndim < 3:
+        return leaf + coordinates
+    dim = leaf.shape[1]
+    generators = jnp.asarray(_generators(dim, jnp.iscomplexobj(leaf)), dtype=leaf.dtype)
+    algebra = (coordinates.astype(leaf.dtype) @ generators.reshape(len(generators), -1)).reshape(-1, dim, dim)
+    return jnp.matmul(jnp.asarray(exponential(algebra)), leaf)
+
+
+@lru_cache(maxsize=16)
+def _generators(dim: int, is_complex: bool) -> NDArray:
+    """-i P / 2 for every string that is meant, shape (strings, dim, dim)."""
+    matrices = []
+    for letters in product("IXYZ", repeat=dim.bit_length() - 1):
+        if set(letters) == {"I"} or (not is_complex and letters.count("Y") % 2 == 0):
+            continue
+        matrix = np.eye(1, dtype=complex)
+        for letter in letters:
+            matrix = np.kron(matrix, _PAULIS[letter])
+        matrices.append(-0.5j * matrix)
+    stack = np.array(matrices)
+    return stack if is_complex else np.ascontiguousarray(stack.real)

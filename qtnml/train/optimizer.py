@@ -1,0 +1,66 @@
+"""What an optimiser is, and where its name becomes the object.
+
+An optimiser sees the loss as a function of all parameters, so that one that differentiates and one that
+only measures (SPSA) run in the same loop.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from qtnml.contract import Parameters
+from qtnml.errors import InvalidInputError
+
+LossFunction = Callable[[Parameters, jax.Array], tuple[jax.Array, Any]]
+"""(parameters, key) -> (mean loss of the batch, sums to report); the key draws emulated shots."""
+
+
+class Optimizer(Protocol):
+    """Pure and hashable; its state is a pytree of arrays."""
+
+    needs_gradient: bool
+
+    def init(self, parameters: Parameters) -> Any:
+        """State before the first step."""
+
+    def step(
+        self, loss: LossFunction, parameters: Parameters, state: Any, learning_rate: jax.Array, key: jax.Array
+    ) -> tuple[Parameters, Any, Any]:
+        """One step; returns parameters, state and the sums that `loss` reports."""
+
+
+@dataclass(frozen=True)
+class OptaxOptimizer:
+    """Any optax gradient transformation on angles; it brings its own learning rate.
+
+    Attributes:
+        transformation: Has `init(parameters)` and `update(gradients, state, parameters)`.
+    """
+
+    transformation: Any
+    needs_gradient = True
+
+    def init(self, parameters: Parameters) -> Any:
+        """The transformation's state."""
+        if any(jnp.ndim(stack) == 3 for stack in parameters.nodes):
+            raise InvalidInputError(
+                "an optax optimiser acts on angles, and this ansatz has matrices that must stay unitary; set "
+                "ansatz='brick-wall' or 'hermitian', or leave optimizer='adam' (which is Riemannian)"
+            )
+        return self.transformation.init(parameters)
+
+    def step(
+        self,
+        loss: LossFunction,
+        parameters: Parameters,
+        state: Any,
+        learning_rate: jax.Array,  # noqa: ARG002
+        key: jax.Array,
+    ) -> tuple[Parameters, Any, Any]:
+        """Add what the transformation makes of the gradients."""
+        gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
+        updates, state = self.transformation.update(gradients, state, parameters)
+        return jax.tree.map(jnp.add, parameters, updates), state, sums

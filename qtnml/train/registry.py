@@ -1,0 +1,30 @@
+"""Where the name of an optimiser becomes the object."""
+
+from collections.abc import Callable
+from typing import Any
+
+from qtnml.errors import InvalidInputError
+from qtnml.train.optimizer import OptaxOptimizer, Optimizer
+from qtnml.train.riemannian_adam import RiemannianAdam
+from qtnml.train.spsa import SPSA, CalibratedSPSA
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
+    "adam": RiemannianAdam,
+    "spsa": CalibratedSPSA,
+    "spsa-as-printed": SPSA,
+    "spsa-later": SPSA.later,
+}
+
+
+def get_optimizer(optimizer: Any) -> Optimizer:
+    """Return the optimiser called `optimizer`; an object passes through, of optax as well."""
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        return OPTIMIZERS[optimizer]()
+    if hasattr(optimizer, "init") and hasattr(optimizer, "step") and hasattr(optimizer, "needs_gradient"):
+        return optimizer  # type: ignore[no-any-return]
+    if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
+        return OptaxOptimizer(optimizer)
+    raise InvalidInputError(
+        f"unknown optimizer {optimizer!r}; choose one of {sorted(OPTIMIZERS)} or pass an object of "
+        "qtnml.train or an optax gradient transformation"
+    )
