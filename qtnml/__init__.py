@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qtnml.backends import get_backend
-    from qtnml.data import load_dataset
     from qtnml.contract import Model
+    from qtnml.data import load_dataset
     from qtnml.models import MPSClassifier, MPSRegressor, TreeClassifier, TreeRegressor, load_model
     from qtnml.train import enable_compilation_cache
 

@@ -81,7 +81,9 @@ def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict
         reason = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{path} is not a model file, or it is damaged ({reason})") from error
     if not isinstance(header, dict) or header.get("format") != kind:
-        raise ModelFileError(f"{path} is not a {kind.removeprefix('qtnml-')} file: its header does not say {kind!r}")
+        raise ModelFileError(
+            f"{path} is not a {kind.removeprefix('qtnml-')} file: its header does not say {kind!r}"
+        )
     if header.get("version") != VERSION:
         raise ModelFileError(
             f"{path} has format version {header.get('version')!r}, this release reads {VERSION}; "

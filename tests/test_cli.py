@@ -173,10 +173,10 @@ def test_version(run) -> None:
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_ctrl_c_saves_what_was_learnt(run, model: Path, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     """Status 130; the file holds the best so far, or what it held before if there was no epoch yet."""
-    from qtnml.train import loop
+    from qtnml.train import steps
 
     before, calls = model.read_bytes(), []
-    original = loop._Run.epoch
+    original = steps.Run.epoch
 
     def interrupted(self, *arguments):
         if len(calls) == epoch:
@@ -184,7 +184,7 @@ def test_ctrl_c_saves_what_was_learnt(run, model: Path, monkeypatch: pytest.Monk
         calls.append(epoch)
         return original(self, *arguments)
 
-    monkeypatch.setattr(loop._Run, "epoch", interrupted)
+    monkeypatch.setattr(steps.Run, "epoch", interrupted)
     status, _, _ = run("train", "digits", "--size", 4, "--classes", "3,5", "--seed", 1, "-o", model)
     assert status == 130
     assert (model.read_bytes() == before) == (epoch == 0)

@@ -7,7 +7,7 @@ from qiskit.quantum_info import Statevector
 from qtnml import TreeClassifier, get_backend
 from qtnml.contract import dense_outcome_probabilities
 from qtnml.data import Dataset
-from qtnml.encoding import AngleEncoding
+from qtnml.encoding import AngleEncoding, state_vectors
 
 
 @pytest.mark.parametrize(("size", "bond_qubits"), [((2, 4), 1), ((2, 4), 2), ((3, 2), 3)])
@@ -20,7 +20,7 @@ def test_one_model_four_readings(digits: Dataset, size: tuple[int, int], bond_qu
     X = data.X_test[:3]
     contracted = clf.predict_proba(X)
 
-    dense = [dense_outcome_probabilities(clf.network_, AngleEncoding().vectors(x)) for x in X]
+    dense = [dense_outcome_probabilities(clf.network_, state_vectors(AngleEncoding(), x)) for x in X]
     np.testing.assert_allclose(contracted, dense, atol=1e-12)
 
     unrolled = clf.compile(reuse_qubits=False)

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from qtnml import get_backend
-from qtnml.compile import compile_network
-from qtnml.contract import outcome_probabilities
-from qtnml.encoding import AngleEncoding
-from qtnml.network import TensorNetwork, balanced_tree
+from qtnml.compile import compile_model
+from qtnml.contract import Model
+from qtnml.network import balanced_tree
 
 SHOTS = 1024
 
@@ -21,8 +20,9 @@ SHOTS = 1024
 def measure(bond_qubits: int, samples: int) -> str:
     """One row: time for shots and for exact probabilities, and the latter's largest deviation."""
     rng = np.random.default_rng(0)
-    network = TensorNetwork.random(balanced_tree(64, bond_qubits), rng, scale=1.0)
-    compiled = compile_network(network, AngleEncoding())
+    model = Model(balanced_tree(64, bond_qubits))
+    parameters = model.start(rng, scale=1.0)
+    compiled = compile_model(model, parameters)
     X = rng.random((samples, 64))
     backend, circuits = get_backend("aer"), compiled.bind(X)
     began = time.perf_counter()
@@ -31,7 +31,7 @@ def measure(bond_qubits: int, samples: int) -> str:
     began = time.perf_counter()
     probabilities = backend.probabilities(circuits)
     exact = (time.perf_counter() - began) / samples
-    deviation = np.abs(probabilities - outcome_probabilities(network, AngleEncoding(), X)).max()
+    deviation = np.abs(probabilities - model.predict(parameters, X)[0]).max()
     cells = [bond_qubits, compiled.num_qubits, compiled.two_qubit_gates, samples]
     cells += [f"{with_shots:.3f}", f"{exact:.3f}", f"{deviation:.0e}"]
     return f"| {' | '.join(map(str, cells))} |"

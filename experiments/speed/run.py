@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.contract import contract, transfer_maps
-from qtnml.encoding import AngleEncoding
+from qtnml.contract import Model, contract, transfer_maps
+from qtnml.encoding import AngleEncoding, bloch_vectors, leaf_paulis
 from qtnml.network import TensorNetwork, balanced_tree
 from qtnml.train import CrossEntropy, RiemannianAdam, TrainingOptions, TrainingSet, train
 
@@ -34,8 +34,8 @@ LEAVES = 64
 
 def bloch_probabilities(topology: Any) -> Callable[..., jax.Array]:
     def probabilities(stacks: tuple[jax.Array, ...], X: jax.Array) -> jax.Array:
-        maps = transfer_maps(TensorNetwork(topology, stacks), ENCODING.paulis)
-        return contract(topology, maps, ENCODING.bloch(X.T))
+        maps = transfer_maps(TensorNetwork(topology, stacks), leaf_paulis(ENCODING))
+        return contract(topology, maps, bloch_vectors(ENCODING, X))
 
     return probabilities
 
@@ -102,8 +102,8 @@ def training_run(bond_qubits: int, samples: int, epochs: int, leaf: str = "data"
     """One `train` call in this fresh process: first-call compile time, epoch time, peak memory."""
     rng = np.random.default_rng(0)
     data = TrainingSet(rng.random((samples, 64)), rng.integers(0, 2, samples), np.ones(samples))
-    network = TensorNetwork.random(balanced_tree(64, bond_qubits, leaf=leaf), rng)
-    result = train(network, ENCODING, data, TrainingOptions(epochs), rng)
+    model = Model(balanced_tree(64, bond_qubits, leaf=leaf))
+    result = train(model, model.start(rng), data, TrainingOptions(epochs), rng)
     ends = [0.0, *(record.seconds for record in result.history)]
     spans = np.diff(ends)
     return {

@@ -11,15 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qtnml import TreeClassifier, get_backend, load_dataset
-from qtnml.contract import contract, transfer_maps
 from qtnml.data import Dataset
-from qtnml.encoding import AngleEncoding
 from qtnml.errors import ClippedDataWarning, DataError
-from qtnml.network import TensorNetwork
 from qtnml.train import CrossEntropy, Loss
 
 FOLDER = Path(__file__).parent
@@ -87,7 +85,7 @@ def measure(case: Case) -> dict[str, Any]:
         "classes": "all ten" if case.classes is None else " vs ".join(map(str, case.classes)),
         "bond_qubits": case.bond_qubits,
         "leaf": case.leaf,
-        "nodes": len(clf.network_.topology.nodes),
+        "nodes": len(clf.model_.topology.nodes),
         "loss": case.loss if isinstance(case.loss, str) else "plain cross-entropy",
         "train": len(data.y_train),
         "epochs": case.epochs,
@@ -103,10 +101,8 @@ def measure(case: Case) -> dict[str, Any]:
 def deviations(clf: TreeClassifier, X: np.ndarray) -> dict[str, float]:
     """Largest difference of contraction (float64, float32) and reuse circuit on Aer, ten images."""
     exact = get_backend("aer").probabilities(clf.compile(reuse_qubits=True).bind(X))
-    topology, encoding = clf.network_.topology, AngleEncoding()
-    single = TensorNetwork(topology, tuple(jnp.asarray(s, jnp.complex64) for s in clf.network_.unitaries))
-    bloch = encoding.bloch(jnp.asarray(clf.scaler_(X).T, jnp.float32))
-    in_float32 = np.asarray(contract(topology, transfer_maps(single, encoding.paulis), bloch).T)
+    single = jax.tree.map(lambda stack: jnp.asarray(stack, jnp.complex64), clf.params_)
+    in_float32 = np.asarray(clf.model_.apply(single, jnp.asarray(clf.scaler_(X))))
     return {
         "circuit_float64": float(np.abs(exact - clf.outcome_probabilities(X)).max()),
         "circuit_float32": float(np.abs(exact - in_float32).max()),

@@ -15,7 +15,7 @@ from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
 from qtnml.gates import SynthesizedNode, append_rotation, channel_infidelity, synthesize
-from qtnml.network import FullUnitary, NodeAnsatz, Orthogonal, TensorNetwork, Topology, unitarity_error
+from qtnml.network import FullUnitary, TensorNetwork, Topology, unitarity_error
 from qtnml.network.tensor_network import stacking
 
 _UNITARITY_TOLERANCE = 1e-9
@@ -38,11 +38,11 @@ def compile_model(
     """
     if model.discard != "trace":
         raise InvalidInputError(
-            "a post-selected model has no circuit that answers in every shot; train it on with discard='trace', "
-            "warm_start=True and homotopy=EPOCHS, then compile"
+            "a post-selected model has no circuit that answers in every shot; train it on with "
+            "discard='trace', warm_start=True and homotopy=EPOCHS, then compile"
         )
-    network = model.network(model.project(parameters))
-    error = max(unitarity_error(np.asarray(stack)) for stack in model.network(parameters).unitaries)
+    network = model.network(parameters)
+    error = max(unitarity_error(np.asarray(stack)) for stack in network.unitaries)
     if not error <= _UNITARITY_TOLERANCE:
         raise InvalidInputError(
             f"the network's matrices are off unitary by {error:.1e}; call Model.project(parameters) first"
@@ -81,17 +81,12 @@ def compile_network(
 def _own_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:
     """Gates of each node where the ansatz prescribes them, None where its matrix is to be synthesised."""
     gates: list[SynthesizedNode | None] = [None] * len(model.topology.nodes)
-    if _is_synthesised(model.ansatz):
+    if not model.ansatz.prescribes_gates:
         return gates
     for (size, nodes), stack in zip(stacking(model.topology), parameters.nodes, strict=True):
         for node, row in zip(nodes, np.asarray(stack), strict=True):
             gates[node] = model.ansatz.gates(row, size)
     return gates
-
-
-def _is_synthesised(ansatz: NodeAnsatz) -> bool:
-    """Its gates are a synthesis, so that a neighbour's rotation may be multiplied in first."""
-    return isinstance(ansatz, FullUnitary | Orthogonal)
 
 
 def _synthesized_nodes(
@@ -110,10 +105,10 @@ def _synthesized_nodes(
         synthesized = own[k] or synthesize(wanted)
         circuit, last = synthesized.circuit.copy(), list(synthesized.last)
         built = _kron(last) @ Operator(circuit.reverse_bits()).data
-        if k == len(topology.nodes) - 1:
+        if own[k] or k == len(topology.nodes) - 1:
             for qubit in range(node.width):
                 append_rotation(circuit, last[qubit], qubit)
-        owed.append(last[: node.width])
+        owed.append([np.eye(2)] * node.width if own[k] else last[: node.width])
         yield circuit, channel_infidelity(wanted, built, node.width)
 
 

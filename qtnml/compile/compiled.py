@@ -20,7 +20,8 @@ class CompiledCircuit:
     Attributes:
         circuit: The encoding's gates (`ry`), those of the nodes (`u`, `cx`, or the ansatz's own), `reset`
             and a final measurement into classical bits `c`. Parameters `x` are the data angles in
-            radians, one per data qubit, `w` every angle of the nodes' gates. Read as a binary number (bit 0 least significant), `c` is the outcome.
+            radians, one per data qubit, `w` every angle of the nodes' gates. Read as a binary number
+            (bit 0 least significant), `c` is the outcome.
         x: The data parameters, length = number of features.
         w: The weight parameters.
         weights: Trained values of `w`.
@@ -70,7 +71,9 @@ class CompiledCircuit:
         """Values of the parameters `x` for samples (samples, features): (samples, data qubits), radians."""
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self.num_features:
-            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {X.shape}")
+            raise InvalidInputError(
+                f"expected samples with {self.num_features} features, got shape {X.shape}"
+            )
         scaled = X if self.scaler is None else self.scaler(X)
         return data_angles(self.encoding, scaled, self.encoding_parameters)
 

@@ -2,7 +2,8 @@
 
 Letting a qubit go is tracing it out, which in this picture is leaving its Pauli strings away; the
 cost of a node on wires of v qubits is 16**v * 4**v multiply-adds per sample, in one batched product
-per level; a chain of nodes is a scan. The same code runs on NumPy (float64, no compilation) and on JAX (jitted, differentiated).
+per level; a chain of nodes is a scan. The same code runs on NumPy (float64, no compilation) and on JAX
+(jitted, differentiated).
 """
 
 from typing import Any
@@ -64,9 +65,7 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
     return _outcomes_from_z(root)
 
 
-def contract_postselected(
-    topology: Topology, maps: tuple[Array, ...], bloch: Array
-) -> tuple[Array, Array]:
+def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> tuple[Array, Array]:
     """Outcome probabilities given that every selected branch came out, and how likely that was.
 
     The norm of every wire is divided out where it arises and kept as a logarithm: the success
@@ -127,11 +126,13 @@ def _run_chain(
 
     def step(carried: Array, inputs: tuple[Array, ...]) -> tuple[Array, Any]:
         map_, *leaves = inputs
-        out, log = _apply(map_[None], [carried[None], *(leaf[None] for leaf in leaves)], renormalise=renormalise)
+        out, log = _apply(
+            map_[None], [carried[None], *(leaf[None] for leaf in leaves)], renormalise=renormalise
+        )
         return out[0], log
 
     if isinstance(maps, np.ndarray):
-        logs = 0.0
+        logs: Any = 0.0
         for inputs in zip(maps, *others, strict=True):
             carried, log = step(carried, inputs)
             logs = logs + log

@@ -155,17 +155,19 @@ class Model:
         """
         x = self._cast(parameters, x)
         out, _ = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
-        return out.T.reshape(*x.shape[:-1], *out.shape[:-1])  # type: ignore[no-any-return]
+        return out.T.reshape(*x.shape[:-1], *out.shape[:-1])
 
     def log_success(self, parameters: Parameters, x: Array) -> Array:
         """Natural logarithm of the probability that post-selection succeeds, shape (...,); 0 if traced."""
         x = self._cast(parameters, x)
         _, log_success = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
-        return log_success.reshape(x.shape[:-1])  # type: ignore[no-any-return]
+        return log_success.reshape(x.shape[:-1])
 
     def _cast(self, parameters: Parameters, x: Array) -> Array:
         if x.shape[-1] != self.num_features:
-            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {x.shape}")
+            raise InvalidInputError(
+                f"expected samples with {self.num_features} features, got shape {x.shape}"
+            )
         xp = namespace(parameters.nodes[0])
         double = parameters.nodes[0].dtype in (np.float64, np.complex128)
         return xp.asarray(x, dtype=np.float64 if double else np.float32)  # type: ignore[no-any-return]
@@ -209,7 +211,7 @@ class Model:
             return outcomes
         half = outcomes.shape[0] // 2
         expectation = outcomes[:half].sum(axis=0) - outcomes[half:].sum(axis=0)
-        return parameters.readout[0][0] + parameters.readout[0][1] * expectation  # type: ignore[no-any-return]
+        return parameters.readout[0][0] + parameters.readout[0][1] * expectation
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
         """`evaluate` on NumPy in float64 for any number of samples, a bounded chunk at a time.
@@ -223,10 +225,10 @@ class Model:
             * 4 ** contraction_plan(self.topology).groups[step.group].kind.num_inputs
             for step in contraction_plan(self.topology).steps
         )
+        is_classes = self.readout == "outcomes"
         chunk = max(1, _CHUNK_FLOATS // largest)
-        parts = [
-            self.evaluate(parameters, X[start : start + chunk])
-            for start in range(0, max(1, len(X)), chunk)
-        ]
+        if not len(X):
+            return np.empty((0, 2**self.topology.root_qubits)[: 1 + is_classes]), np.empty(0)
+        parts = [self.evaluate(parameters, X[start : start + chunk]) for start in range(0, len(X), chunk)]
         values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-        return (np.clip(values.T, 0.0, 1.0) if values.ndim == 2 else values), log_success
+        return (np.clip(values.T, 0.0, 1.0) if is_classes else values), log_success

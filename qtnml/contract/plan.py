@@ -123,9 +123,7 @@ def _with_chains(steps: list[Step], num_pools: int) -> tuple[Step | Chain, ...]:
         end = k + 1
         while end < len(steps) and _continues(steps, k, end, num_pools):
             end += 1
-        gathers = tuple(
-            tuple((new_pool[pool], rows) for pool, rows in gather) for gather in steps[k].gathers
-        )
+        gathers = tuple(tuple((new_pool[pool], rows) for pool, rows in gather) for gather in steps[k].gathers)
         if end - k >= _SHORTEST_CHAIN:
             last = steps[end - 1]
             leaves = tuple(

@@ -80,7 +80,7 @@ def bloch_vectors(encoding: Encoding, X: Array, parameters: tuple[Array, ...] = 
     if encoding.is_real:
         return xp.stack([xp.ones_like(zero), 2 * zero * one, zero**2 - one**2])  # type: ignore[no-any-return]
     cross = xp.conj(zero) * one
-    rows = [xp.ones_like(cross.real), 2 * cross.real, 2 * cross.imag, abs(zero) ** 2 - abs(one) ** 2]
+    rows = [xp.ones_like(cross.real), 2 * cross.real, 2 * cross.imag, xp.abs(zero) ** 2 - xp.abs(one) ** 2]
     return xp.stack(rows)  # type: ignore[no-any-return]
 
 

@@ -20,7 +20,7 @@ def get_encoding(encoding: Any) -> Encoding:
     if isinstance(encoding, str) and encoding in ENCODINGS:
         return ENCODINGS[encoding]()
     needed = ("angles", "amplitudes", "gate", "check", "parameters", "is_real", "qubits_per_feature")
-    if isinstance(encoding, str) or isinstance(encoding, type) or not all(hasattr(encoding, n) for n in needed):
+    if isinstance(encoding, str | type) or not all(hasattr(encoding, n) for n in needed):
         raise InvalidInputError(
             f"unknown encoding {encoding!r}; choose one of {sorted(ENCODINGS)} or pass an object that "
             "fulfils qtnml.encoding.check_encoding"

@@ -52,7 +52,7 @@ class AngleEncoding:
 
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:
         """pi s x in radians, shape of X."""
-        return np.pi * X * parameters[0] if parameters else np.pi * X  # type: ignore[no-any-return]
+        return np.pi * X * parameters[0] if parameters else np.pi * X
 
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:
         """Cosine and sine of half the angle."""
@@ -133,10 +133,8 @@ class MultiQubitEncoding:
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:  # noqa: ARG002
         """Angles in radians, shape (..., features * qubits_per_feature)."""
         xp, qubits = namespace(X), range(self.qubits_per_feature)
-        if self.growth == "power":
-            each = [X ** (j + 1) for j in qubits]
-        else:
-            each = [X * 2**j for j in qubits]
+        is_power = self.growth == "power"
+        each = [X ** (j + 1) if is_power else X * 2**j for j in qubits]
         return np.pi * xp.stack(each, axis=-1).reshape(*X.shape[:-1], -1)  # type: ignore[no-any-return]
 
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:

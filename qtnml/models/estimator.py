@@ -298,8 +298,8 @@ class NetworkEstimator(BaseEstimator):
         if result.stopped in reasons:
             cure = "; lower the learning rate" if result.stopped == "diverged" else ""
             warn_user(
-                f"training {reasons[result.stopped]} after {len(result.history)} of {epochs} epochs; the best "
-                f"weights so far were kept{cure}",
+                f"training {reasons[result.stopped]} after {len(result.history)} of {epochs} epochs; the "
+                f"best weights so far were kept{cure}",
                 TrainingInterruptedWarning,
             )
 

@@ -1,7 +1,7 @@
 """Models on disk: every parameter and every learnt value, as JSON and arrays."""
 
 import os
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,10 @@ def save_model(model: NetworkEstimator, path: str | os.PathLike[str]) -> None:
     }
     if isinstance(model, TreeRegressor | MPSRegressor):
         header["target"] = [model.target_mean_, model.target_scale_]
-    elif model.classes_.dtype == object:  # type: ignore[attr-defined]
-        header["object_classes"] = [str(label) for label in model.classes_]  # type: ignore[attr-defined]
+    elif model.classes_.dtype == object:
+        header["object_classes"] = [str(label) for label in model.classes_]
     else:
-        arrays["classes"] = model.classes_  # type: ignore[attr-defined]
+        arrays["classes"] = model.classes_
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
     save_archive(Path(path), header, arrays)
@@ -113,7 +113,7 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEsti
             raise ModelFileError("its target scale is not a positive number")
         estimator.target_mean_, estimator.target_scale_ = mean, scale
     else:
-        estimator.classes_ = _restored_classes(model, header, arrays)  # type: ignore[attr-defined]
+        estimator.classes_ = _restored_classes(model, header, arrays)
     estimator.history_ = [EpochRecord(*record) for record in header["history"]]
     estimator.best_epoch_, estimator.n_iter_ = int(header["best_epoch"]), len(estimator.history_)
     estimator.stopped_, estimator.notes_ = str(header["stopped"]), dict(header["notes"])
@@ -169,8 +169,10 @@ def _stored(name: str, value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     key = value.name if name == "loss" else type(value).__name__
-    if OBJECTS[name].get(key) is not type(value) or not is_dataclass(value):
-        raise ModelFileError(f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}")
+    if OBJECTS[name].get(key) is not type(value):
+        raise ModelFileError(
+            f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}"
+        )
     return {"name": key, **asdict(value)}
 
 

@@ -80,7 +80,9 @@ def _check_checkpoint(estimator: Any) -> None:
         return
     folder = Path(estimator.checkpoint).resolve().parent
     if not folder.is_dir():
-        raise InvalidInputError(f"cannot write checkpoint {estimator.checkpoint}: there is no folder {folder}")
+        raise InvalidInputError(
+            f"cannot write checkpoint {estimator.checkpoint}: there is no folder {folder}"
+        )
     if estimator.resume and not is_number(estimator.random_state, int, np.integer):
         raise InvalidInputError(
             f"resume=True needs an integer random_state, got {estimator.random_state!r}: split and first "

@@ -5,7 +5,7 @@ An ansatz has two faces, `unitary` for the contraction and `gates` for the compi
 are matrices (training moves them on their manifold), of rank 2 they are real angles.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
@@ -23,10 +23,17 @@ Normal = Callable[[tuple[int, ...]], Array]
 """Draws standard normal numbers of a shape: of NumPy or JAX, as the caller likes."""
 
 
-class NodeAnsatz(Protocol):
-    """How a node on m qubits is parameterised. Implementations are frozen and hashable."""
+class NodeAnsatz(Hashable, Protocol):
+    """How a node on m qubits is parameterised. Implementations are frozen and hashable.
+
+    Attributes:
+        name: Short and unique.
+        prescribes_gates: `gates` is a circuit of the ansatz's own, to be kept gate by gate; otherwise the
+            compiler synthesises the unitary itself, after a neighbour's rotations are multiplied in.
+    """
 
     name: ClassVar[str]
+    prescribes_gates: ClassVar[bool]
 
     def num_parameters(self, num_qubits: int) -> int:
         """Real parameters of a node on m qubits."""
@@ -49,6 +56,7 @@ class FullUnitary:
     """Any unitary; the parameters are the matrices themselves."""
 
     name: ClassVar[str] = "full"
+    prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
         """4**m - 1."""
@@ -87,10 +95,11 @@ class Orthogonal:
     """Real unitaries of determinant 1: 2 CX on two qubits instead of 3, and half the parameters."""
 
     name: ClassVar[str] = "orthogonal"
+    prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
         """d (d - 1) / 2 for d = 2**m."""
-        dim = 2**num_qubits
+        dim = int(2**num_qubits)
         return dim * (dim - 1) // 2
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
@@ -122,6 +131,7 @@ class HermitianExponential:
     """
 
     name: ClassVar[str] = "hermitian"
+    prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
         """4**m."""
@@ -130,7 +140,8 @@ class HermitianExponential:
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
         """H of norm about `scale`, as for the full unitary."""
         dim = 2**num_qubits
-        return scale * normal((count, dim * dim)) / np.sqrt(2 * dim)
+        spread: float = scale / np.sqrt(2 * dim)
+        return spread * normal((count, dim * dim))
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:
         """exp(i H)."""

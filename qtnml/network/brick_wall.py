@@ -18,7 +18,6 @@ from qtnml.gates import SynthesizedNode
 from qtnml.network.ansatz import Normal
 
 
-
 @dataclass(frozen=True)
 class BrickWall:
     """A hardware-efficient node.
@@ -30,13 +29,16 @@ class BrickWall:
     """
 
     name: ClassVar[str] = "brick-wall"
+    prescribes_gates: ClassVar[bool] = True
     depth: int = 3
     entangler: Literal["cx", "cz", "rzz"] = "cx"
     rotations: Literal["u", "ry"] = "u"
 
     def __post_init__(self) -> None:
         if isinstance(self.depth, bool) or not isinstance(self.depth, int) or self.depth < 1:
-            raise InvalidInputError(f"a brick wall's depth must be an integer of at least 1, got {self.depth!r}")
+            raise InvalidInputError(
+                f"a brick wall's depth must be an integer of at least 1, got {self.depth!r}"
+            )
         if self.entangler not in ("cx", "cz", "rzz") or self.rotations not in ("u", "ry"):
             raise InvalidInputError(
                 f"entangler must be 'cx', 'cz' or 'rzz' and rotations 'u' or 'ry', got {self.entangler!r} "

@@ -25,7 +25,9 @@ def chow_liu_tree(X: NDArray, bond_qubits: int = 1, *, root_qubits: int = 1, lev
         levels: Each feature is cut into this many ranges of equal width to count frequencies.
     """
     if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
-        raise InvalidInputError(f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}")
+        raise InvalidInputError(
+            f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}"
+        )
     edges = spanning_tree(mutual_information(X, levels))
     num_features = X.shape[1]
     parents, widths = [-1] * num_features, [1] * num_features

@@ -19,8 +19,8 @@ def get_ansatz(ansatz: Any) -> NodeAnsatz:
     """Return the ansatz called `ansatz`; an ansatz object passes through."""
     if isinstance(ansatz, str) and ansatz in ANSAETZE:
         return ANSAETZE[ansatz]()
-    needed = ("num_parameters", "start", "unitary", "gates", "project")
-    if isinstance(ansatz, str) or isinstance(ansatz, type) or not all(hasattr(ansatz, n) for n in needed):
+    needed = ("num_parameters", "start", "unitary", "gates", "project", "prescribes_gates")
+    if isinstance(ansatz, str | type) or not all(hasattr(ansatz, n) for n in needed):
         raise InvalidInputError(
             f"unknown ansatz {ansatz!r}; choose one of {sorted(ANSAETZE)} or pass an object that fulfils "
             "qtnml.network.check_ansatz"

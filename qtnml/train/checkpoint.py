@@ -89,8 +89,8 @@ class Checkpoint:
         header, arrays = load_archive(self.path, kind=CHECKPOINT)
         if header.get("fingerprint") != fingerprint:
             raise ModelFileError(
-                f"the checkpoint {self.path} belongs to a run with other data, model or settings; resume with "
-                "the same ones, or delete it or choose another path to start anew"
+                f"the checkpoint {self.path} belongs to a run with other data, model or settings; resume "
+                "with the same ones, or delete it or choose another path to start anew"
             )
         try:
             history = tuple(EpochRecord(*record) for record in header["history"])
@@ -119,7 +119,8 @@ def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
     for leaf, array in zip(leaves, saved, strict=True):
         if leaf.shape != array.shape or leaf.dtype != array.dtype:
             raise ValueError(
-                f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and {leaf.dtype}"
+                f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and "
+                f"{leaf.dtype}"
             )
     return jax.tree.unflatten(structure, [jnp.asarray(array) for array in saved])
 

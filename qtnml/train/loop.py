@@ -82,5 +82,3 @@ def _out_of_patience(progress: Progress, options: TrainingOptions) -> bool:
 def _has_diverged(progress: Progress) -> bool:
     losses = [record.loss for record in progress.history]
     return not np.isfinite(losses[-1]) or losses[-1] > _DIVERGED * max(losses[0], 1e-3)
-
-

@@ -6,7 +6,7 @@ only measures (SPSA) run in the same loop.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,9 @@ LossFunction = Callable[[Parameters, jax.Array], tuple[jax.Array, Any]]
 class Optimizer(Protocol):
     """Pure and hashable; its state is a pytree of arrays."""
 
-    needs_gradient: bool
+    @property
+    def needs_gradient(self) -> bool:
+        """It differentiates the loss, and so cannot live on measured shots."""
 
     def init(self, parameters: Parameters) -> Any:
         """State before the first step."""
@@ -40,8 +42,8 @@ class OptaxOptimizer:
         transformation: Has `init(parameters)` and `update(gradients, state, parameters)`.
     """
 
+    needs_gradient: ClassVar[bool] = True
     transformation: Any
-    needs_gradient = True
 
     def init(self, parameters: Parameters) -> Any:
         """The transformation's state."""

@@ -141,9 +141,7 @@ def _two_sided(
         structure,
         [jax.random.rademacher(k, c.shape, dtype=c.dtype) for k, c in zip(keys, coordinates, strict=True)],
     )
-    sides = [
-        loss(move(parameters, jax.tree.map(lambda sign: side * alpha * sign, signs)), side_key)
-        for side, side_key in ((1, plus_key), (-1, minus_key))
-    ]
-    sums = jax.tree.map(lambda one, other: (one + other) / 2, sides[0][1], sides[1][1])
-    return sides[0][0] - sides[1][0], signs, sums
+    plus, plus_sums = loss(move(parameters, jax.tree.map(lambda sign: alpha * sign, signs)), plus_key)
+    minus, minus_sums = loss(move(parameters, jax.tree.map(lambda sign: -alpha * sign, signs)), minus_key)
+    sums = jax.tree.map(lambda one, other: (one + other) / 2, plus_sums, minus_sums)
+    return plus - minus, signs, sums

@@ -76,7 +76,7 @@ class Run:
     def _placed(self, array: jax.Array) -> jax.Array:
         """On every device of the mesh, where there is one."""
         mesh = self._problem.mesh
-        return array if mesh is None else jax.device_put(array, NamedSharding(mesh, PartitionSpec()))
+        return array if mesh is None else jax.device_put(array, _sharding(mesh))
 
     def start(self, parameters: Parameters, rng: np.random.Generator) -> Progress:
         """The state before the first epoch."""
@@ -89,7 +89,7 @@ class Run:
         on_device = jax.tree.map(cast, parameters)
         state = jax.tree.map(self._placed, self._options.optimizer.init(on_device))
         key = np.asarray(jax.random.key_data(jax.random.key(int(rng.integers(2**31)))))
-        return Progress(on_device, state, on_device, rng.bit_generator.state, key)
+        return Progress(on_device, state, on_device, dict(rng.bit_generator.state), key)
 
     def epoch(self, progress: Progress, began: float) -> Progress:
         """One pass over the samples, and the record of it."""
@@ -97,10 +97,10 @@ class Run:
         validation = self._validate(parameters)
         number = progress.epoch + 1
         loss, accuracy = float(sums[0] / sums[2]), float(sums[1] / sums[2])
-        figures: tuple[float | None, ...] = (accuracy, *validation)
+        seconds = time.perf_counter() - began
+        record = EpochRecord(number, loss, accuracy, validation[0], validation[1], seconds)
         if self._problem.num_classes == 0:
-            figures = (None, validation[0], None)
-        record = EpochRecord(number, loss, *figures, time.perf_counter() - began)  # type: ignore[arg-type]
+            record = record._replace(accuracy=None, validation_accuracy=None)
         following = replace(
             progress,
             parameters=parameters,
@@ -155,11 +155,11 @@ class Run:
                 optimizer=options.optimizer,
                 homotopy_steps=options.homotopy * self._steps if epoch < options.homotopy else 0,
             )
-            jax.block_until_ready(sums)
+            sums.block_until_ready()
             if upto - done == self._steps_per_call and time.perf_counter() - began < _CALL_SECONDS / 2:
                 self._steps_per_call *= 2
             done = upto
-        return parameters, state, np.asarray(sums, dtype=np.float64), rng.bit_generator.state  # type: ignore[return-value]
+        return parameters, state, np.asarray(sums, dtype=np.float64), dict(rng.bit_generator.state)
 
     def _batches(self, rng: np.random.Generator) -> jax.Array:
         """A permutation of the samples in rows of one batch each, filled up with padding."""
@@ -196,6 +196,10 @@ def _mesh(devices: int | None) -> Mesh | None:
             f"XLA_FLAGS=--xla_force_host_platform_device_count={devices} before JAX starts"
         )
     return Mesh(np.array(jax.devices()[:devices]), ("batch",))
+
+
+def _sharding(mesh: Mesh, *axes: str) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(*axes))  # type: ignore[no-untyped-call]
 
 
 def _padded_size(samples: int) -> int:
@@ -284,8 +288,9 @@ def _shared(problem: Problem, samples: Samples) -> Samples:
     """Each device of the mesh gets its part of the batch; XLA adds up the gradients."""
     if problem.mesh is None:
         return samples
-    sharding = NamedSharding(problem.mesh, PartitionSpec("batch"))
-    return tuple(jax.lax.with_sharding_constraint(array, sharding) for array in samples)  # type: ignore[return-value]
+    sharding = _sharding(problem.mesh, "batch")
+    X, y, weights = (jax.lax.with_sharding_constraint(array, sharding) for array in samples)  # type: ignore[no-untyped-call]
+    return X, y, weights
 
 
 @partial(jax.jit, static_argnames=("problem",))

@@ -5,20 +5,18 @@ from hypothesis import strategies as st
 
 from qtnml import TreeClassifier, get_backend
 from qtnml.compile import compile_network, overview_circuit
-from qtnml.contract import outcome_probabilities
-from qtnml.encoding import AngleEncoding, FeatureScaler
+from qtnml.encoding import FeatureScaler
 from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.network import TensorNetwork, Topology, balanced_tree
 from tests.network.strategies import small_trees
-
-ENCODING = AngleEncoding()
+from tests.references import ENCODING, network_outcomes
 
 
 def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool) -> float:
     compiled = compile_network(network, ENCODING, reuse_qubits=reuse)
     assert compiled.infidelity < 1e-10
     circuit = get_backend("aer").probabilities(compiled.bind(X))
-    return float(np.abs(circuit - outcome_probabilities(network, ENCODING, X)).max())
+    return float(np.abs(circuit - network_outcomes(network, X)).max())
 
 
 @settings(max_examples=25, deadline=None)
@@ -97,7 +95,7 @@ def test_bind_takes_the_models_own_units(rng: np.random.Generator) -> None:
 
 def test_non_unitary_networks_are_refused() -> None:
     network = TensorNetwork(balanced_tree(2), (1.001 * np.eye(4, dtype=complex)[None],))
-    with pytest.raises(InvalidInputError, match=r"off unitary by 2\.0e-03; call TensorNetwork.projected"):
+    with pytest.raises(InvalidInputError, match=r"off unitary by 2\.0e-03; call Model.project"):
         compile_network(network, ENCODING)
     assert compile_network(network.projected(), ENCODING).infidelity < 1e-12
 

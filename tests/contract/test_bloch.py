@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtnml.contract import bloch as bloch_module
-from qtnml.contract import contract, dense_outcome_probabilities, outcome_probabilities, transfer_maps
+from qtnml.contract import contract, dense_outcome_probabilities, transfer_maps
+from qtnml.contract import model as model_module
 from qtnml.contract.pauli import pauli_transfer_maps
-from qtnml.encoding import AngleEncoding
+from qtnml.encoding import bloch_vectors, state_vectors
 from qtnml.errors import InvalidInputError
 from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
 from tests.network.strategies import small_trees
+from tests.references import ENCODING, network_outcomes
 
-ENCODING = AngleEncoding()
 PAULI = {
     "I": np.eye(2),
     "X": np.array([[0, 1], [1, 0]]),
@@ -30,16 +30,16 @@ def test_tree_equals_dense_density_matrix(topology: Topology, seed: int) -> None
     rng = np.random.default_rng(seed)
     network = TensorNetwork.random(topology, rng, scale=3.0)
     X = rng.random((3, topology.num_data_qubits))
-    dense = [dense_outcome_probabilities(network, ENCODING.vectors(x)) for x in X]
-    np.testing.assert_allclose(outcome_probabilities(network, ENCODING, X), dense, atol=1e-12)
+    dense = [dense_outcome_probabilities(network, state_vectors(ENCODING, x)) for x in X]
+    np.testing.assert_allclose(network_outcomes(network, X), dense, atol=1e-12)
 
 
 @pytest.mark.parametrize("bond_qubits", [1, 2, 3])
 def test_eight_qubits_at_every_bond(bond_qubits: int, rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(8, bond_qubits, root_qubits=2), rng, scale=3.0)
     X = rng.random((4, 8))
-    dense = [dense_outcome_probabilities(network, ENCODING.vectors(x)) for x in X]
-    np.testing.assert_allclose(outcome_probabilities(network, ENCODING, X), dense, atol=1e-12)
+    dense = [dense_outcome_probabilities(network, state_vectors(ENCODING, x)) for x in X]
+    np.testing.assert_allclose(network_outcomes(network, X), dense, atol=1e-12)
 
 
 def test_irregular_tree(rng: np.random.Generator) -> None:
@@ -51,8 +51,8 @@ def test_irregular_tree(rng: np.random.Generator) -> None:
     )
     network = TensorNetwork.random(Topology((1, 2, 2, 1), nodes), rng, scale=3.0)
     X = rng.random((3, 6))
-    dense = [dense_outcome_probabilities(network, ENCODING.vectors(x)) for x in X]
-    np.testing.assert_allclose(outcome_probabilities(network, ENCODING, X), dense, atol=1e-12)
+    dense = [dense_outcome_probabilities(network, state_vectors(ENCODING, x)) for x in X]
+    np.testing.assert_allclose(network_outcomes(network, X), dense, atol=1e-12)
 
 
 @pytest.mark.parametrize(("bond_qubits", "leaf"), [(1, "data"), (2, "data"), (2, "fresh"), (3, "data")])
@@ -60,12 +60,12 @@ def test_float32_in_jax_is_near_float64(bond_qubits: int, leaf: str, rng: np.ran
     topology = balanced_tree(64, bond_qubits, leaf=leaf, root_qubits=2)
     network = TensorNetwork.random(topology, rng, scale=1.0)
     X = rng.random((5, 64))
-    exact = outcome_probabilities(network, ENCODING, X)
+    exact = network_outcomes(network, X)
     single = TensorNetwork(topology, tuple(jnp.asarray(s, dtype=jnp.complex64) for s in network.unitaries))
 
     @jax.jit
     def probabilities(network: TensorNetwork, X: jax.Array) -> jax.Array:
-        return contract(topology, transfer_maps(network, "IXZ"), ENCODING.bloch(X.T)).T
+        return contract(topology, transfer_maps(network, "IXZ"), bloch_vectors(ENCODING, X)).T
 
     found = probabilities(single, jnp.asarray(X, dtype=jnp.float32))
     assert found.dtype == jnp.float32
@@ -96,17 +96,17 @@ def test_transfer_map_is_its_definition(
 
 def test_probabilities_are_normalised_exactly(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(1000, 1), rng, scale=2.0)
-    outcomes = outcome_probabilities(network, ENCODING, rng.random((7, 1000)))
+    outcomes = network_outcomes(network, rng.random((7, 1000)))
     np.testing.assert_allclose(outcomes.sum(axis=1), 1.0, atol=1e-15)
 
 
 def test_chunks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     network = TensorNetwork.random(balanced_tree(16, 2), rng)
     X = rng.random((11, 16))
-    whole = outcome_probabilities(network, ENCODING, X)
-    monkeypatch.setattr(bloch_module, "_CHUNK_FLOATS", 2048)
-    np.testing.assert_allclose(outcome_probabilities(network, ENCODING, X), whole, atol=1e-15)
-    assert outcome_probabilities(network, ENCODING, X[:0]).shape == (0, 2)
+    whole = network_outcomes(network, X)
+    monkeypatch.setattr(model_module, "_CHUNK_FLOATS", 2048)
+    np.testing.assert_allclose(network_outcomes(network, X), whole, atol=1e-15)
+    assert network_outcomes(network, X[:0]).shape == (0, 2)
 
 
 def test_product_state_closed_form() -> None:
@@ -115,13 +115,13 @@ def test_product_state_closed_form() -> None:
     identity = TensorNetwork(topology, (np.tile(np.eye(4, dtype=complex), (7, 1, 1)),))
     X = np.random.default_rng(1).random((6, 8))
     expected = np.sin(np.pi * X[:, 0] / 2) ** 2
-    np.testing.assert_allclose(outcome_probabilities(identity, ENCODING, X)[:, 1], expected, atol=1e-15)
+    np.testing.assert_allclose(network_outcomes(identity, X)[:, 1], expected, atol=1e-15)
 
 
 def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator) -> None:
     topology = balanced_tree(5, 2)
     network = TensorNetwork.random(topology, rng, scale=2.0)
-    bloch = ENCODING.bloch(jnp.asarray(rng.random((5, 3))))
+    bloch = bloch_vectors(ENCODING, jnp.asarray(rng.random((3, 5))))
 
     def loss(stacks: tuple[jax.Array, ...]) -> jax.Array:
         maps = transfer_maps(TensorNetwork(topology, stacks), "IXZ")
@@ -142,4 +142,4 @@ def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator)
 def test_dense_referee_knows_its_limit(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(11), rng)
     with pytest.raises(InvalidInputError, match="at most 10 qubits, got 11"):
-        dense_outcome_probabilities(network, ENCODING.vectors(np.zeros(11)))
+        dense_outcome_probabilities(network, state_vectors(ENCODING, np.zeros(11)))

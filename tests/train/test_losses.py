@@ -31,7 +31,8 @@ def test_losses_by_name_and_bad_ones() -> None:
     assert get_loss("hinge") == HingePower(lam=0.234, eta=5.59)
     assert get_loss(CrossEntropy(2.0)).sharpness == 2.0  # type: ignore[attr-defined]
     with pytest.raises(
-        InvalidInputError, match=r"unknown loss 'mse'; choose one of \['cross-entropy', 'hinge'\]"
+        InvalidInputError,
+        match=r"unknown loss 'mse'; choose one of \['cross-entropy', 'hinge', 'squared-error'\]",
     ):
         get_loss("mse")
     with pytest.raises(InvalidInputError, match="sharpness must be positive"):

@@ -1,0 +1,140 @@
+"""The pure function: JAX transformations, precision, post-selection, read-out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import state_vectors
+from qtnml.errors import InvalidInputError
+from qtnml.network import BrickWall, Orthogonal, TensorNetwork, Topology, balanced_tree, mps
+from tests.references import ENCODING
+
+
+def dense_branch(network: TensorNetwork, vectors: np.ndarray, root_qubits: int) -> tuple[np.ndarray, float]:
+    """Amplitudes of the whole register, every qubit let go projected on |0> after its node."""
+    state, topology = np.ones(1, dtype=complex), network.topology
+    for vector in vectors:
+        state = np.kron(state, vector)
+    state = state.reshape((2,) * len(vectors))
+    wires = {leaf: list(qubits) for leaf, qubits in enumerate(topology.leaf_qubits)}
+    for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
+        qubits = [q for wire in node.children for q in wires[wire]]
+        gate = unitary.reshape((2,) * (2 * len(qubits)))
+        size = len(qubits)
+        state = np.moveaxis(np.tensordot(gate, state, (range(size, 2 * size), qubits)), range(size), qubits)
+        for lost in qubits[node.width :]:
+            state[(slice(None),) * lost + (1,)] = 0
+        wires[topology.num_leaves + k] = qubits[: node.width]
+    probabilities = np.abs(state) ** 2
+    kept = wires[topology.num_leaves + len(topology.nodes) - 1][:root_qubits]
+    rest = tuple(q for q in range(len(vectors)) if q not in kept)
+    outcome = probabilities.sum(axis=rest).transpose(np.argsort(np.argsort(kept))).ravel()
+    return outcome / outcome.sum(), float(outcome.sum())
+
+
+@pytest.mark.parametrize(
+    "topology", [balanced_tree(8), balanced_tree(6, 2, root_qubits=2), mps(7), mps(7, 2)]
+)
+def test_postselection_equals_the_projected_state(topology: Topology, rng: np.random.Generator) -> None:
+    model = Model(topology, discard="postselect")
+    parameters = model.start(rng, scale=2.0)
+    X = rng.random((4, topology.num_data_qubits))
+    outcomes, log_success = model.predict(parameters, X)
+    in_jax = model.apply(jax.tree.map(jnp.asarray, parameters), jnp.asarray(X))
+    for x, row, jax_row, log in zip(X, outcomes, in_jax, log_success, strict=True):
+        expected, success = dense_branch(
+            model.network(parameters), state_vectors(ENCODING, x), topology.root_qubits
+        )
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+        np.testing.assert_allclose(jax_row, expected, atol=1e-5)
+        assert np.exp(log) == pytest.approx(success, rel=1e-10)
+
+
+def test_success_does_not_underflow(rng: np.random.Generator) -> None:
+    model = Model(mps(784), discard="postselect")
+    parameters = jax.tree.map(jnp.asarray, model.init(jax.random.key(0), scale=3.0))
+    x = jnp.asarray(rng.random((2, 784)))
+    log = model.log_success(parameters, x)
+    assert log.shape == (2,)
+    assert bool((log < -200).all())
+    np.testing.assert_allclose(model.apply(parameters, x).sum(axis=1), 1, atol=1e-5)
+
+
+def test_homotopy_joins_both_ends(rng: np.random.Generator) -> None:
+    model = Model(balanced_tree(8))
+    parameters, X = model.start(rng, scale=2.0), rng.random((3, 8))
+    traced, _ = model.outcomes(parameters, X)
+    selected, log = model.outcomes(parameters, X, postselection=1.0)
+    for weight, expected in ((1e-12, traced), (1 - 1e-12, selected)):
+        mixed, mixed_log = model.outcomes(parameters, X, postselection=np.asarray(weight))
+        np.testing.assert_allclose(mixed, expected, atol=1e-6)
+    np.testing.assert_allclose(mixed_log, log, rtol=1e-4)
+
+
+def test_jax_transformations_and_an_optax_loop(rng: np.random.Generator) -> None:
+    model = Model(balanced_tree(4), ansatz=BrickWall(2, rotations="ry"))
+    parameters = model.init(jax.random.key(1))
+    X = jnp.asarray(rng.random((64, 4)))
+    y = (X[:, 0] > X[:, 1]).astype(int)
+    batched = jax.jit(model.apply)(parameters, X)
+    np.testing.assert_allclose(jax.vmap(model.apply, (None, 0))(parameters, X), batched, atol=1e-6)
+    assert model.apply(parameters, X.reshape(8, 8, 4)).shape == (8, 8, 2)
+
+    def loss(parameters: Parameters) -> jax.Array:
+        p = model.apply(parameters, X)
+        return -jnp.mean(jnp.log(p[jnp.arange(64), y]))
+
+    optimizer = optax.adam(0.1)
+    state, first = optimizer.init(parameters), loss(parameters)
+
+    @jax.jit
+    def step(parameters, state):
+        updates, state = optimizer.update(jax.grad(loss)(parameters), state)
+        return optax.apply_updates(parameters, updates), state
+
+    for _ in range(60):
+        parameters, state = step(parameters, state)
+    assert float(loss(parameters)) < 0.7 * float(first)
+
+
+def test_same_key_same_parameters() -> None:
+    model = Model(balanced_tree(4, 2), ansatz=Orthogonal())
+    one, same, other = (model.init(jax.random.key(k)) for k in (0, 0, 1))
+    np.testing.assert_array_equal(one.nodes[0], same.nodes[0])
+    assert not np.array_equal(one.nodes[0], other.nodes[0])
+
+
+def test_precision_is_that_of_the_parameters(x64: None) -> None:
+    model = Model(balanced_tree(4))
+    single = jax.tree.map(lambda a: a.astype(jnp.complex64), model.init(jax.random.key(0)))
+    x = jnp.zeros(4)
+    assert model.apply(single, x).dtype == jnp.float32
+    assert model.apply(model.init(jax.random.key(0)), x).dtype == jnp.float64
+
+
+def test_expectation_readout(rng: np.random.Generator) -> None:
+    classes = Model(balanced_tree(4, 2, root_qubits=2))
+    value = Model(balanced_tree(4, 2, root_qubits=2), readout="expectation")
+    parameters, x = value.start(rng), rng.random((3, 4))
+    parameters = parameters._replace(readout=(np.array([2.0, -3.0]),))
+    p = classes.apply(Parameters(parameters.nodes), x)
+    np.testing.assert_allclose(value.apply(parameters, x), 2 - 3 * (p @ [1, 1, -1, -1]), atol=1e-12)
+
+
+def test_summary_counts() -> None:
+    model = Model(balanced_tree(64, 2), ansatz=BrickWall(3))
+    assert "31 on 4 qubits: 42 parameters and 5 two-qubit gates each" in model.summary()
+    assert "1302 parameters, 155 two-qubit gates" in model.summary()
+
+
+def test_bad_models() -> None:
+    with pytest.raises(InvalidInputError, match="discard must be 'trace' or 'postselect', got 'both'"):
+        Model(balanced_tree(4), discard="both")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="readout must be"):
+        Model(balanced_tree(4), readout="mean")  # type: ignore[arg-type]
+    model = Model(balanced_tree(4))
+    with pytest.raises(InvalidInputError, match=r"samples with 4 features, got shape \(3,\)"):
+        model.apply(model.init(jax.random.key(0)), jnp.zeros(3))

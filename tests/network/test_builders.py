@@ -1,0 +1,155 @@
+"""Chains, trees from parents, and the tree that data teach."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtnml import MPSClassifier, TreeClassifier
+from qtnml.compile import depth_first_order
+from qtnml.contract import Model, dense_outcome_probabilities
+from qtnml.contract.plan import Chain, contraction_plan
+from qtnml.encoding import state_vectors
+from qtnml.errors import InvalidInputError
+from qtnml.network import Topology, balanced_tree, chow_liu_tree, from_parents, mps
+from qtnml.network.chow_liu import mutual_information, spanning_tree
+from tests.references import ENCODING
+
+
+def agrees_with_the_referee(topology: Topology, rng: np.random.Generator) -> None:
+    model = Model(topology)
+    parameters = model.start(rng, scale=2.0)
+    X = rng.random((3, topology.num_data_qubits))
+    network = model.network(parameters)
+    dense = [dense_outcome_probabilities(network, state_vectors(ENCODING, x)) for x in X]
+    np.testing.assert_allclose(model.predict(parameters, X)[0], dense, atol=1e-12)
+    np.testing.assert_allclose(model.apply(parameters, X), dense, atol=1e-12)
+
+
+@pytest.mark.parametrize("leaf", ["data", "fresh"])
+@pytest.mark.parametrize("bond_qubits", [1, 2, 3])
+def test_chains(bond_qubits: int, leaf: str, rng: np.random.Generator) -> None:
+    for num_data_qubits in (1, 2, 3, 4, 8):
+        if leaf == "fresh" and num_data_qubits + bond_qubits > 9:
+            continue
+        topology = mps(num_data_qubits, bond_qubits, leaf=leaf)
+        assert topology.num_data_qubits == num_data_qubits
+        agrees_with_the_referee(topology, rng)
+    assert depth_first_order(mps(50, bond_qubits, leaf=leaf))[0] == bond_qubits + 1
+    with pytest.raises(InvalidInputError, match=f"the root has {bond_qubits + 1} qubits and cannot keep"):
+        mps(8, bond_qubits, leaf=leaf, root_qubits=bond_qubits + 2)
+
+
+def test_a_chain_is_one_scan() -> None:
+    """784 sites take as many contraction steps as 64: first node, chain, last node."""
+    for sites in (64, 784):
+        steps = contraction_plan(mps(sites, 2)).steps
+        assert [type(step) is Chain for step in steps] == [False, True, False]
+    assert not any(isinstance(step, Chain) for step in contraction_plan(balanced_tree(64)).steps)
+
+
+@st.composite
+def parent_lists(draw: st.DrawFn) -> tuple[list[int], list[int]]:
+    """A random rooted tree over up to 6 leaves with wires of 1 or 2 qubits."""
+    leaves = draw(st.integers(2, 5))
+    parents, open_wires, widths = (
+        [-1] * leaves,
+        list(range(leaves)),
+        draw(st.lists(st.integers(1, 2), min_size=leaves, max_size=leaves)),
+    )
+    while len(open_wires) > 1:
+        size = draw(st.integers(2, min(3, len(open_wires))))
+        chosen = draw(st.permutations(open_wires))[:size]
+        wire = len(parents)
+        for child in chosen:
+            parents[child] = wire
+        parents.append(-1)
+        widths.append(draw(st.integers(1, min(2, sum(widths[c] for c in chosen)))))
+        open_wires = [w for w in open_wires if w not in chosen] + [wire]
+    return parents, widths
+
+
+@settings(max_examples=30, deadline=None)
+@given(parent_lists(), st.integers(0, 1000))
+def test_any_rooted_tree(tree: tuple[list[int], list[int]], seed: int) -> None:
+    agrees_with_the_referee(from_parents(*tree), np.random.default_rng(seed))
+
+
+def test_wires_may_be_numbered_in_any_order(rng: np.random.Generator) -> None:
+    """The root first; leaves keep their order among themselves."""
+    topology = from_parents([-1, 0, 0, 1, 1, 2, 2], [1, 1, 2, 1, 1, 1, 1], fresh=[0, 1, 0, 0, 0, 0, 0])
+    assert topology.num_leaves == 4
+    assert [(node.children, node.fresh) for node in topology.nodes] == [
+        ((2, 3), 0),
+        ((0, 1), 1),
+        ((4, 5), 0),
+    ] or (sorted(node.fresh for node in topology.nodes) == [0, 0, 1])
+    agrees_with_the_referee(topology, rng)
+
+
+@pytest.mark.parametrize(
+    ("parents", "widths", "fresh", "message"),
+    [
+        ([2, 2, -1], [1, 1], None, "one entry per wire"),
+        ([2, 2, 2], [1, 1, 1], None, "-1 for exactly one root"),
+        ([5, 2, -1], [1, 1, 1], None, "parents are wires 0 to 2"),
+        ([2, 2, -1, 4, 3], [1] * 5, None, r"wires \[3, 4\] never reach the root"),
+        ([2, 2, -1], [1, 1, 1], [1, 0, 0], "fresh must be 0 at leaves"),
+        ([2, 2, -1], [1, 1, 3], None, "has 2 qubits and cannot keep 3"),
+    ],
+)
+def test_impossible_parents(parents: list[int], widths: list[int], fresh: object, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        from_parents(parents, widths, fresh=fresh)  # type: ignore[arg-type]
+
+
+def test_mutual_information_of_known_distributions(rng: np.random.Generator) -> None:
+    bits = rng.integers(0, 2, (50_000, 2)).astype(float)
+    X = np.column_stack([bits[:, 0], bits[:, 0], bits[:, 1], np.ones(50_000)])
+    information = mutual_information(X, levels=2)
+    np.testing.assert_allclose(information[0, 1], np.log(2), atol=1e-3)
+    np.testing.assert_allclose(information[0, 2], 0, atol=1e-3)
+    np.testing.assert_allclose(information[3], 0, atol=1e-12)
+
+
+def test_spanning_tree_is_the_heaviest(rng: np.random.Generator) -> None:
+    """Against all spanning trees of five vertices (Cayley: 125, by Pruefer codes)."""
+    weights = rng.random((5, 5))
+    weights += weights.T
+    best = 0.0
+    for code in np.ndindex(5, 5, 5):
+        degree = 1 + np.bincount(code, minlength=5)
+        total, rest = 0.0, list(code)
+        for vertex in rest:
+            leaf = int(np.flatnonzero(degree == 1)[0])
+            total += weights[leaf, vertex]
+            degree[leaf] -= 1
+            degree[vertex] -= 1
+        last = np.flatnonzero(degree == 1)
+        best = max(best, total + weights[last[0], last[1]])
+    assert sum(weights[edge] for edge in spanning_tree(weights)) == pytest.approx(best)
+
+
+def test_learnt_tree_joins_what_belongs_together(rng: np.random.Generator) -> None:
+    """Pairs of equal features, shuffled: each pair shares a lowest node."""
+    base = rng.random((2000, 4))
+    X = np.concatenate([base, base], axis=1)
+    order = rng.permutation(8)
+    topology = chow_liu_tree(X[:, order])
+    pairs = {frozenset(order[list(n.children)] % 4) for n in topology.nodes if max(n.children) < 8}
+    assert pairs == {frozenset({k}) for k in range(4)}
+    assert max(topology.heights) == 3
+    agrees_with_the_referee(topology, rng)
+    with pytest.raises(InvalidInputError, match="at least two features"):
+        chow_liu_tree(X[:, :1])
+
+
+def test_estimators_take_topologies(rng: np.random.Generator) -> None:
+    X = rng.random((300, 6))
+    y = (X[:, 0] > X[:, 5]).astype(int)
+    own = from_parents([6, 7, 7, 8, 8, 6, 9, 9, 10, 10, -1], [1] * 11)
+    for topology in (own, "chow-liu"):
+        clf = TreeClassifier(topology=topology, random_state=0).fit(X, y)
+        assert clf.score(X, y) > 0.9
+        assert clf.compile().infidelity < 1e-10
+    assert MPSClassifier(2, epochs=2).fit(X, y).model_.topology == mps(6, 2)
