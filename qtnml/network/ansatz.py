@@ -16,7 +16,7 @@ from qiskit.quantum_info import Operator
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.errors import InvalidInputError
 from qtnml.gates import SynthesizedNode, synthesize
-from qtnml.network.expm import exponential
+from qtnml.network.expm import exp_i
 from qtnml.network.unitaries import project_to_unitary, unitarity_error
 
 Normal = Callable[[tuple[int, ...]], Array]
@@ -73,9 +73,7 @@ class FullUnitary:
         matrices = real + 1j * imag
         xp = namespace(matrices)
         hermitian = (matrices + xp.conj(xp.swapaxes(matrices, 1, 2))) / (2 * np.sqrt(2 * dim))
-        values, vectors = xp.linalg.eigh(hermitian)
-        phases = xp.exp(1j * scale * values)[:, None]
-        return (vectors * phases) @ xp.conj(xp.swapaxes(vectors, 1, 2))  # type: ignore[no-any-return]
+        return exp_i(scale * hermitian)
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:  # noqa: ARG002
         """The parameters."""
@@ -107,7 +105,7 @@ class Orthogonal:
         dim = 2**num_qubits
         matrices = normal((count, dim, dim))
         xp = namespace(matrices)
-        return exponential(scale * (matrices - xp.swapaxes(matrices, 1, 2)) / (2 * np.sqrt(dim)))
+        return exp_i(-0.5j * scale * (matrices - xp.swapaxes(matrices, 1, 2)) / np.sqrt(dim)).real
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:  # noqa: ARG002
         """The parameters, as complex numbers."""
@@ -148,7 +146,7 @@ class HermitianExponential:
         xp, dim = namespace(parameters), 2**num_qubits
         matrices = parameters.reshape(-1, dim, dim)
         flipped = xp.swapaxes(matrices, 1, 2)
-        return exponential(0.5j * (matrices + flipped) - 0.5 * (matrices - flipped))
+        return exp_i(0.5 * (matrices + flipped) + 0.5j * (matrices - flipped))
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
         """Exact synthesis of the exponential."""

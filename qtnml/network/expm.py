@@ -1,24 +1,43 @@
-"""Exponential of small skew-Hermitian matrices, on NumPy or JAX, with a gradient."""
+"""Exponential of Hermitian generators, exactly unitary at any norm, on NumPy or JAX, with a gradient."""
 
 from typing import Any
 
-from qtnml.arrays import Array, namespace
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-_SQUARINGS = 6
-_ORDER = 10
+from qtnml.arrays import Array
 
 
-def exponential(matrices: Array) -> Array:
-    """exp of a stack of skew-Hermitian (or antisymmetric) matrices, shape (..., dim, dim).
+def exp_i(hermitian: Array) -> Array:
+    """exp(i H) of a stack (..., dim, dim) through its eigenvalues.
 
-    Scaling and squaring with a Taylor series: for a norm of 16 the series is left at (1/4)**11 / 11!,
-    below rounding, and nothing depends on the values, so that JAX can trace and differentiate it.
+    In JAX the derivative is that of Daleckii and Krein, whose divided differences are written as
+    exp(i (a + b) / 2) sinc((a - b) / 2): smooth where eigenvalues meet, which the derivative of the
+    eigenvectors is not.
     """
-    xp = namespace(matrices)
-    small = matrices / 2**_SQUARINGS
-    result: Any = xp.eye(matrices.shape[-1], dtype=matrices.dtype) + small / _ORDER
-    for order in range(_ORDER - 1, 0, -1):  # Horner's scheme
-        result = xp.eye(matrices.shape[-1], dtype=matrices.dtype) + xp.matmul(small, result) / order
-    for _ in range(_SQUARINGS):
-        result = xp.matmul(result, result)
-    return result  # type: ignore[no-any-return]
+    if isinstance(hermitian, np.ndarray):
+        values, vectors = np.linalg.eigh(hermitian)
+        return np.asarray((vectors * np.exp(1j * values)[..., None, :]) @ vectors.conj().swapaxes(-1, -2))
+    return _exp_i(hermitian)  # type: ignore[no-any-return]
+
+
+def _dagger(matrices: jax.Array) -> jax.Array:
+    return jnp.conj(jnp.swapaxes(matrices, -1, -2))
+
+
+@jax.custom_jvp
+def _exp_i(hermitian: jax.Array) -> jax.Array:
+    values, vectors = jnp.linalg.eigh(hermitian)
+    return jnp.matmul(vectors * jnp.exp(1j * values)[..., None, :], _dagger(vectors))
+
+
+@_exp_i.defjvp
+def _exp_i_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[Any, Any]:
+    values, vectors = jnp.linalg.eigh(primals[0])
+    unitary = jnp.matmul(vectors * jnp.exp(1j * values)[..., None, :], _dagger(vectors))
+    a, b = values[..., :, None], values[..., None, :]
+    # jnp.sinc(x) is sin(pi x) / (pi x).
+    weights = 1j * jnp.exp(0.5j * (a + b)) * jnp.sinc((a - b) / (2 * jnp.pi))
+    inner = jnp.matmul(_dagger(vectors), jnp.matmul(tangents[0], vectors))
+    return unitary, jnp.matmul(vectors, jnp.matmul(weights * inner, _dagger(vectors)))

@@ -126,7 +126,11 @@ def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
 
 
 def run_fingerprint(
-    model: Model, options: TrainingOptions, data: TrainingSet, validation: TrainingSet | None
+    model: Model,
+    parameters: Parameters,
+    options: TrainingOptions,
+    data: TrainingSet,
+    validation: TrainingSet | None,
 ) -> str:
     """What must be the same for a run to go on bit for bit, as a hash."""
     settings = {
@@ -144,7 +148,6 @@ def run_fingerprint(
         ],
     }
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for part in (data, validation):
-        for array in part or ():
-            digest.update(np.ascontiguousarray(array).tobytes())
+    for array in jax.tree.leaves((parameters, data, validation)):
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.network.expm import exponential
+from qtnml.network.expm import exp_i
 
 _PAULIS = {
     "I": np.eye(2, dtype=complex),
@@ -45,14 +45,16 @@ def _moved(leaf: jax.Array, coordinates: jax.Array) -> jax.Array:
     if leaf.ndim < 3:
         return leaf + coordinates
     dim = leaf.shape[1]
-    generators = jnp.asarray(_generators(dim, jnp.iscomplexobj(leaf)), dtype=leaf.dtype)
-    algebra = (coordinates.astype(leaf.dtype) @ generators.reshape(len(generators), -1)).reshape(-1, dim, dim)
-    return jnp.matmul(jnp.asarray(exponential(algebra)), leaf)
+    dtype = jnp.result_type(leaf.dtype, jnp.complex64)
+    generators = jnp.asarray(_generators(dim, jnp.iscomplexobj(leaf)), dtype=dtype)
+    hermitian = (coordinates.astype(dtype) @ generators.reshape(len(generators), -1)).reshape(-1, dim, dim)
+    turn = jnp.asarray(exp_i(hermitian))
+    return jnp.matmul(turn if jnp.iscomplexobj(leaf) else turn.real, leaf)
 
 
 @lru_cache(maxsize=16)
 def _generators(dim: int, is_complex: bool) -> NDArray:
-    """-i P / 2 for every string that is meant, shape (strings, dim, dim)."""
+    """-P / 2 for every string that is meant, shape (strings, dim, dim)."""
     matrices = []
     for letters in product("IXYZ", repeat=dim.bit_length() - 1):
         if set(letters) == {"I"} or (not is_complex and letters.count("Y") % 2 == 0):
@@ -60,6 +62,5 @@ def _generators(dim: int, is_complex: bool) -> NDArray:
         matrix = np.eye(1, dtype=complex)
         for letter in letters:
             matrix = np.kron(matrix, _PAULIS[letter])
-        matrices.append(-0.5j * matrix)
-    stack = np.array(matrices)
-    return stack if is_complex else np.ascontiguousarray(stack.real)
+        matrices.append(-0.5 * matrix)
+    return np.array(matrices)

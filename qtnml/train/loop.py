@@ -43,7 +43,7 @@ def train(
     progress = run.start(parameters, rng)
     fingerprint = ""
     if checkpoint is not None:
-        fingerprint = run_fingerprint(model, options, data, validation)
+        fingerprint = run_fingerprint(model, parameters, options, data, validation)
         progress = checkpoint.restored(progress, fingerprint)
     began, stopped = time.perf_counter() - progress.seconds_before, "finished"
     try:

@@ -1,0 +1,42 @@
+"""Training shared over several devices is training on one.
+
+In double precision: Adam divides by the size of a gradient, so that in single precision rounding in
+directions without any effect on the loss becomes steps of full size.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SHARED = """
+import json, sys
+import jax
+from qtnml import MPSClassifier, TreeClassifier, load_dataset
+from qtnml.errors import InvalidInputError
+
+assert jax.device_count() == 4
+jax.config.update("jax_enable_x64", True)
+data = load_dataset("digits", size=4, classes=(3, 5), order="z")
+runs = {}
+for devices in (None, 1, 2, 3, 4):
+    for cls in (TreeClassifier, MPSClassifier):
+        clf = cls(epochs=4, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices).fit(data.X_train, data.y_train)
+        runs.setdefault(cls.__name__, []).append(clf.predict_proba(data.X_test).ravel().tolist())
+try:
+    TreeClassifier(devices=5).fit(data.X_train, data.y_train)
+except InvalidInputError as error:
+    assert "devices=5, but JAX has 4" in str(error)
+else:
+    raise AssertionError
+print(json.dumps(runs))
+"""
+
+
+def test_two_to_four_devices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+    done = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True, check=True)
+    for alone, *shared in json.loads(done.stdout).values():
+        for probabilities in shared:
+            assert max(abs(a - b) for a, b in zip(alone, probabilities, strict=True)) < 1e-5
