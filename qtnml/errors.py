@@ -48,6 +48,10 @@ class TrainingError(QtnmlError, RuntimeError):
     """Training cannot go on (the loss is not finite)."""
 
 
+class StudyError(QtnmlError, RuntimeError):
+    """Some tasks of a study failed; the results of the others are kept."""
+
+
 class ClippedDataWarning(UserWarning):
     """New data lay outside the range the model learnt, and were clipped to it."""
 

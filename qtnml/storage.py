@@ -65,6 +65,7 @@ def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict
     Raises:
         ModelFileError: Missing, damaged or foreign file, or one of a newer format.
     """
+    what = kind.removeprefix("qtnml-")
     try:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read("model.json"))
@@ -74,16 +75,14 @@ def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict
                 if name.endswith(".npy")
             }
     except FileNotFoundError:
-        raise ModelFileError(f"no model file {path}") from None
+        raise ModelFileError(f"no {what} file {path}") from None
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a hostile file can raise anything in the parsers above
         reason = f"{type(error).__name__}: {error}"
-        raise ModelFileError(f"{path} is not a model file, or it is damaged ({reason})") from error
+        raise ModelFileError(f"{path} is not a {what} file, or it is damaged ({reason})") from error
     if not isinstance(header, dict) or header.get("format") != kind:
-        raise ModelFileError(
-            f"{path} is not a {kind.removeprefix('qtnml-')} file: its header does not say {kind!r}"
-        )
+        raise ModelFileError(f"{path} is not a {what} file: its header does not say {kind!r}")
     if header.get("version") != VERSION:
         raise ModelFileError(
             f"{path} has format version {header.get('version')!r}, this release reads {VERSION}; "

@@ -6,6 +6,7 @@ from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.persistence import load_model
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.samples import samples_for
+from qtnml.models.trial import run_trial, trial
 
 __all__ = [
     "BackendClassifier",
@@ -15,5 +16,7 @@ __all__ = [
     "TreeClassifier",
     "TreeRegressor",
     "load_model",
+    "run_trial",
     "samples_for",
+    "trial",
 ]

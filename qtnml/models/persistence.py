@@ -1,7 +1,6 @@
 """Models on disk: every parameter and every learnt value, as JSON and arrays."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +9,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.contract import Model, Parameters
-from qtnml.encoding import AngleEncoding, FeatureScaler, MultiQubitEncoding, RationalEncoding, get_encoding
+from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.objects import OBJECTS, stored_object, stored_setting
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
-from qtnml.network import (
-    BrickWall,
-    FullUnitary,
-    HermitianExponential,
-    Orthogonal,
-    Topology,
-    get_ansatz,
-    unitarity_error,
-)
+from qtnml.network import Topology, get_ansatz, unitarity_error
 from qtnml.storage import load_archive, save_archive
-from qtnml.train import SPSA, CalibratedSPSA, EpochRecord, RiemannianAdam
-from qtnml.train.losses import LOSSES
+from qtnml.train import EpochRecord
 
 MODELS: dict[str, type[NetworkEstimator]] = {
     cls.__name__: cls for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor)
-}
-# Settings that may be objects, and the classes that come back from a file.
-OBJECTS: dict[str, dict[str, Any]] = {
-    "loss": dict(LOSSES),
-    "encoding": {cls.__name__: cls for cls in (AngleEncoding, RationalEncoding, MultiQubitEncoding)},
-    "ansatz": {cls.__name__: cls for cls in (FullUnitary, Orthogonal, HermitianExponential, BrickWall)},
-    "optimizer": {cls.__name__: cls for cls in (RiemannianAdam, SPSA, CalibratedSPSA)},
-}
-_CURES = {
-    "loss": "set_params(loss=None) first, predictions do not need it",
-    "optimizer": "set_params(optimizer='adam') first, predictions do not need it",
-    "encoding": "save params_ yourself, the file format knows the built-in encodings only",
-    "ansatz": "save params_ yourself, the file format knows the built-in ansaetze only",
 }
 
 
@@ -57,8 +35,8 @@ def save_model(model: NetworkEstimator, path: str | os.PathLike[str]) -> None:
         "parameters": _plain_parameters(model),
         "topology": model.model_.topology.to_dict(),
         "discard": model.model_.discard,
-        "encoding": _stored("encoding", model.model_.encoding),
-        "ansatz": _stored("ansatz", model.model_.ansatz),
+        "encoding": stored_setting("encoding", model.model_.encoding),
+        "ansatz": stored_setting("ansatz", model.model_.ansatz),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
         "stopped": model.stopped_,
@@ -91,7 +69,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
 def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEstimator:
     parameters = dict(header["parameters"])
     for name in OBJECTS:
-        parameters[name] = _object(name, parameters[name])
+        parameters[name] = stored_object(name, parameters[name])
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters["topology"], dict):
@@ -100,8 +78,8 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEsti
     is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
     model = Model(
         Topology.from_dict(header["topology"]),
-        get_encoding(_object("encoding", header["encoding"])),
-        get_ansatz(_object("ansatz", header["ansatz"])),
+        get_encoding(stored_object("encoding", header["encoding"])),
+        get_ansatz(stored_object("ansatz", header["ansatz"])),
         header["discard"],
         readout="expectation" if is_regressor else "outcomes",
     )
@@ -164,31 +142,11 @@ def _restored_classes(model: Model, header: dict[str, Any], arrays: dict[str, ND
     return classes
 
 
-def _stored(name: str, value: Any) -> Any:
-    """A setting as JSON: a name as it is, an object of ours as its class and fields."""
-    if value is None or isinstance(value, str):
-        return value
-    key = value.name if name == "loss" else type(value).__name__
-    if OBJECTS[name].get(key) is not type(value):
-        raise ModelFileError(
-            f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}"
-        )
-    return {"name": key, **asdict(value)}
-
-
-def _object(name: str, stored: Any) -> Any:
-    """The inverse of `_stored`."""
-    if not isinstance(stored, dict):
-        return stored
-    fields = dict(stored)
-    return OBJECTS[name][fields.pop("name")](**fields)
-
-
 def _plain_parameters(model: NetworkEstimator) -> dict[str, Any]:
     """Constructor arguments as JSON types; a generator as random_state is not kept."""
     parameters = model.get_params(deep=False)
     for name in OBJECTS:
-        parameters[name] = _stored(name, parameters[name])
+        parameters[name] = stored_setting(name, parameters[name])
     if isinstance(parameters["topology"], Topology):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):

@@ -19,7 +19,7 @@ def exp_i(hermitian: Array) -> Array:
     if isinstance(hermitian, np.ndarray):
         values, vectors = np.linalg.eigh(hermitian)
         return np.asarray((vectors * np.exp(1j * values)[..., None, :]) @ vectors.conj().swapaxes(-1, -2))
-    return _exp_i(hermitian)  # type: ignore[no-any-return]
+    return _exp_i(hermitian)
 
 
 def _dagger(matrices: jax.Array) -> jax.Array:

@@ -22,7 +22,8 @@ data = load_dataset("digits", size=4, classes=(3, 5), order="z")
 runs = {}
 for devices in (None, 1, 2, 3, 4):
     for cls in (TreeClassifier, MPSClassifier):
-        clf = cls(epochs=4, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices).fit(data.X_train, data.y_train)
+        clf = cls(epochs=4, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices)
+        clf.fit(data.X_train, data.y_train)
         runs.setdefault(cls.__name__, []).append(clf.predict_proba(data.X_test).ravel().tolist())
 try:
     TreeClassifier(devices=5).fit(data.X_train, data.y_train)

@@ -1,0 +1,123 @@
+"""One training and its test, described by plain settings: the task of a study."""
+
+import time
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from qtnml.compile import depth_first_order
+from qtnml.data import Dataset, load_dataset
+from qtnml.errors import ClippedDataWarning, InvalidInputError
+from qtnml.models.classifiers import MPSClassifier, TreeClassifier
+from qtnml.models.objects import stored_object
+from qtnml.study import task_key
+
+_MODELS = {"tree": TreeClassifier, "mps": MPSClassifier}
+_SHOTS = 1024
+
+
+def trial(
+    data: str,
+    model: Literal["tree", "mps"],
+    *,
+    size: int | None = 8,
+    classes: list[int] | None = None,
+    parity: bool = False,
+    order: str = "z",
+    train_size: int | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Settings of one task, JSON types only.
+
+    Args:
+        data: Name or path, as for `load_dataset`, which also takes size, classes, order and train_size.
+        model: "tree" or "mps".
+        parity: Labels are 0 for even and 1 for odd ones.
+        options: Arguments of the estimator (JSON types; objects as {"name": class, field: value}).
+    """
+    return {
+        "data": data,
+        "size": size,
+        "classes": classes,
+        "parity": parity,
+        "order": order,
+        "train_size": train_size,
+        "model": model,
+        "options": options,
+    }
+
+
+def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[str, Any]:
+    """Train and test one model.
+
+    Args:
+        settings: From `trial`.
+        checkpoints: Folder of checkpoints; a killed task goes on from its own.
+
+    Returns:
+        JSON types: test accuracy, exact and with 1,024 emulated shots, resources, times.
+    """
+    dataset = _loaded(
+        settings["data"],
+        settings["size"],
+        None if settings["classes"] is None else tuple(settings["classes"]),
+        settings["order"],
+        settings["train_size"],
+    )
+    y_train, y_test = dataset.y_train, dataset.y_test
+    if settings["parity"]:
+        y_train, y_test = y_train % 2, y_test % 2
+    estimator = _estimator(settings)
+    if checkpoints is not None:
+        Path(checkpoints).mkdir(parents=True, exist_ok=True)
+        path = Path(checkpoints) / f"{task_key(settings)}.checkpoint"
+        estimator.set_params(checkpoint=path, resume=True)
+    began = time.perf_counter()
+    estimator.fit(dataset.X_train, y_train)
+    seconds = time.perf_counter() - began
+    with warnings.catch_warnings():
+        # A few test pixels are brighter than any training pixel at their place.
+        warnings.simplefilter("ignore", ClippedDataWarning)
+        outcomes = estimator.outcome_probabilities(dataset.X_test)
+    labels, num_classes = np.searchsorted(estimator.classes_, y_test), len(estimator.classes_)
+    shares = outcomes / outcomes.sum(axis=1, keepdims=True)
+    counts = np.random.default_rng(0).multinomial(_SHOTS, shares)[:, :num_classes]
+    model = estimator.model_
+    return {
+        "test_accuracy": float((outcomes[:, :num_classes].argmax(axis=1) == labels).mean()),
+        "test_accuracy_1024_shots": float((counts.argmax(axis=1) == labels).mean()),
+        "train_samples": len(y_train),
+        "test_samples": len(y_test),
+        "num_features": dataset.num_features,
+        "nodes": len(model.topology.nodes),
+        "parameters": model.num_parameters,
+        "two_qubit_gates": model.two_qubit_gates,
+        "qubits_with_reuse": depth_first_order(model.topology)[0],
+        "lost_mass": float(1 - outcomes[:, :num_classes].sum(axis=1).mean()),
+        "epochs": estimator.n_iter_,
+        "best_epoch": estimator.best_epoch_,
+        "train_seconds": round(estimator.history_[-1].seconds if checkpoints else seconds, 3),
+    }
+
+
+def _estimator(settings: dict[str, Any]) -> Any:
+    if settings["model"] not in _MODELS:
+        raise InvalidInputError(f"model must be one of {sorted(_MODELS)}, got {settings['model']!r}")
+    options = dict(settings["options"])
+    for name in ("loss", "encoding", "ansatz", "optimizer"):
+        if isinstance(options.get(name), dict):
+            options[name] = stored_object(name, options[name])
+    if isinstance(options.get("feature_range"), list):
+        options["feature_range"] = tuple(options["feature_range"])
+    return _MODELS[settings["model"]](**options)
+
+
+@lru_cache(maxsize=2)
+def _loaded(
+    name: str, size: int | None, classes: tuple[int, ...] | None, order: str, train_size: int | None
+) -> Dataset:
+    """Neighbouring tasks often share their data."""
+    return load_dataset(name, size=size, classes=classes, order=order, train_size=train_size)

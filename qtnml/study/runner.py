@@ -1,0 +1,77 @@
+"""The loop over a study's tasks: what is done is skipped, what comes is written down at once."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from qtnml.errors import StudyError
+from qtnml.study.engine import engine_context, unordered
+from qtnml.study.results import ResultsFile, task_key
+
+Settings = dict[str, Any]
+Result = dict[str, Any]
+
+
+def run_study(
+    function: Callable[[Settings], Result],
+    tasks: Sequence[Settings],
+    path: str | os.PathLike[str],
+    *,
+    engine: str = "loky",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    on_result: Callable[[Settings, Result], None] | None = None,
+) -> list[Result]:
+    """Run `function` on every task that has no result yet.
+
+    Started again after a crash, with the same file, it does what is left. A task that fails does not
+    stop the others; it has no result and is tried again next time.
+
+    Args:
+        function: Settings to a result, both JSON types; importable by the workers.
+        tasks: Settings, each its own task; equal ones run once.
+        path: JSON lines, appended.
+        engine, workers, scheduler: See `engine_context`.
+        on_result: Called after a result is on disk.
+
+    Returns:
+        Results in the order of `tasks`.
+
+    Raises:
+        StudyError: Tasks failed; all others are done and on disk.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run_study(lambda s: {"square": s["x"] ** 2}, [{"x": 2}, {"x": 3}], f"{folder}/r", engine="serial")
+    [{'square': 4}, {'square': 9}]
+    """
+    file = ResultsFile(path)
+    done = file.read()
+    pending = {task_key(task): task for task in tasks if task_key(task) not in done}
+    failures: list[tuple[Settings, str]] = []
+    with engine_context(engine, workers, scheduler) as jobs:
+        for task, result, error in unordered(partial(_attempt, function), list(pending.values()), jobs):
+            if error is not None:
+                failures.append((task, error))
+                continue
+            file.append(task, result)
+            done[task_key(task)] = result
+            if on_result is not None:
+                on_result(task, result)
+    if failures:
+        first, error = failures[0]
+        raise StudyError(
+            f"{len(failures)} of {len(tasks)} tasks failed, the others are in {path}; the first, {first}: "
+            f"{error}"
+        )
+    return [done[task_key(task)] for task in tasks]
+
+
+def _attempt(
+    function: Callable[[Settings], Result], task: Settings
+) -> tuple[Settings, Result | None, str | None]:
+    try:
+        return task, function(task), None
+    except Exception as error:
+        return task, None, f"{type(error).__name__}: {error}"
