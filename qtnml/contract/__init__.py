@@ -1,10 +1,12 @@
 """The engine: contraction of a tree from its leaves to the root, and the dense referee."""
 
+from qtnml.contract.amplitude import AmplitudeModel
 from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.dense import dense_outcome_probabilities
 from qtnml.contract.model import Model, Parameters
 
 __all__ = [
+    "AmplitudeModel",
     "Model",
     "Parameters",
     "contract",

@@ -1,7 +1,7 @@
 """A network as a pure function of its parameters: what training differentiates and JAX users call."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +90,15 @@ class Model:
     def two_qubit_gates(self) -> int:
         """Two-qubit gates of the circuit, counted node by node on generic parameters."""
         return sum(generic_two_qubit_gates(self.ansatz, size) for size in self.topology.num_qubits)
+
+    def describe(self) -> dict[str, Any]:
+        """What the model is, in JSON types."""
+        return {
+            "topology": self.topology.to_dict(),
+            "encoding": repr(self.encoding),
+            "ansatz": repr(self.ansatz),
+            "rules": [self.discard, self.readout],
+        }
 
     def summary(self) -> str:
         """What the model is and costs, for a person."""

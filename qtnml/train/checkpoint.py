@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.contract import Model, Parameters
+from qtnml.contract import Parameters
 from qtnml.errors import ModelFileError
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
-from qtnml.train.records import EpochRecord, TrainingOptions, TrainingSet
+from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
 
 
 def run_fingerprint(
-    model: Model,
+    model: Trainable,
     parameters: Parameters,
     options: TrainingOptions,
     data: TrainingSet,
@@ -134,8 +134,7 @@ def run_fingerprint(
 ) -> str:
     """What must be the same for a run to go on bit for bit, as a hash."""
     settings = {
-        "topology": model.topology.to_dict(),
-        "model": [model.encoding.name, model.ansatz.name, model.discard, model.readout],
+        "model": model.describe(),
         "loss": repr(options.loss),
         "optimizer": type(options.optimizer).__name__,
         "options": [

@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qtnml.contract import Model, Parameters
+from qtnml.contract import Parameters
 from qtnml.errors import TrainingError
 from qtnml.train.checkpoint import Checkpoint, Progress, run_fingerprint
-from qtnml.train.records import EpochRecord, TrainingOptions, TrainingResult, TrainingSet
+from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingResult, TrainingSet
 from qtnml.train.steps import Run
 
 _DIVERGED = 100.0  # times the first epoch's loss
 
 
 def train(
-    model: Model,
+    model: Trainable,
     parameters: Parameters,
     data: TrainingSet,
     options: TrainingOptions,

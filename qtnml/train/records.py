@@ -1,15 +1,33 @@
 """What goes into a training run and what comes out of it."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from qtnml.arrays import NDArray
+from qtnml.arrays import Array, NDArray
 from qtnml.contract import Parameters
 from qtnml.train.losses import CrossEntropy, Loss
 from qtnml.train.optimizer import Optimizer
 from qtnml.train.riemannian_adam import RiemannianAdam
+
+
+class Trainable(Protocol):
+    """What the loop asks of a model; it is hashable, its methods are pure."""
+
+    def outcomes(
+        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+    ) -> tuple[Array, Array]:
+        """Probabilities (outcomes, batch) and log success probabilities (batch,) of X (batch, features)."""
+
+    def read_out(self, parameters: Parameters, outcomes: Array) -> Array:
+        """What the loss sees: outcomes as they are, or values (batch,)."""
+
+    def project(self, parameters: Parameters) -> Parameters:
+        """Valid parameters in double precision on NumPy."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the model is, in JSON types."""
 
 
 class TrainingSet(NamedTuple):

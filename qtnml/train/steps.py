@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from qtnml.contract import Model, Parameters
+from qtnml.contract import Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.train.checkpoint import Progress
 from qtnml.train.losses import Loss
 from qtnml.train.optimizer import Optimizer
-from qtnml.train.records import EpochRecord, TrainingOptions, TrainingSet
+from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingSet
 
 _CALL_SECONDS = 0.3
 _EVALUATION_BATCH = 1024
@@ -29,7 +29,7 @@ Samples = tuple[jax.Array, jax.Array, jax.Array]
 class Problem(NamedTuple):
     """What a compiled step depends on beside its arrays: hashable, one compilation for each."""
 
-    model: Model
+    model: Trainable
     loss: Loss
     num_classes: int
     shots: int | None
@@ -40,7 +40,7 @@ class Run:
     """The arrays of one training run on the device, and the compiled functions over them."""
 
     def __init__(
-        self, model: Model, options: TrainingOptions, data: TrainingSet, validation: TrainingSet | None
+        self, model: Trainable, options: TrainingOptions, data: TrainingSet, validation: TrainingSet | None
     ) -> None:
         _check_options(options)
         self._real_dtype = jnp.zeros(()).dtype  # float32 unless the user enabled float64

@@ -1,0 +1,235 @@
+"""Amplitude matrix product states: a label amplitude per class, contracted from both ends to the middle.
+
+The model of arXiv:1605.05775: real cores of any bond dimension, one of them with the label index; the
+probability of class c is f_c**2 / sum f**2. As a quantum model it is a post-selected measurement, so that
+only ratios of amplitudes count: every wire is rescaled at will, and nothing over- or underflows whatever
+the number of sites.
+
+Both halves run in one scan of batched products, two sites at a time: half as many steps, larger products.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import Array, NDArray, namespace
+from qtnml.contract.model import Parameters
+from qtnml.encoding import AngleEncoding, Encoding
+from qtnml.errors import InvalidInputError
+from qtnml.network.ansatz import Normal
+
+_MERGED = 2  # sites per step
+_TINY = 1e-30
+_CHUNK_FLOATS = 2**22
+
+
+@dataclass(frozen=True)
+class AmplitudeModel:
+    """A chain of sites with the label on the middle one; `apply(parameters, x)` is pure.
+
+    `Parameters.nodes` are three stacks: cores left of the label site, from the left end inwards, (n, D, 2,
+    D) as (outer bond, data, inner bond); cores right of it, from the right end inwards, likewise; and the
+    label core (D, 2, classes, D) as (left bond, data, label, right bond). The outermost bonds use their
+    first index only; a smaller bond has zeros beyond its dimension.
+
+    Attributes:
+        num_features: Features of a sample; with `encoding.qubits_per_feature` they give the sites.
+        num_classes: Values of the label index.
+        bond_dim: Bond dimension D.
+        encoding: Features to data qubits.
+    """
+
+    num_features: int
+    num_classes: int
+    bond_dim: int
+    encoding: Encoding = field(default_factory=AngleEncoding)
+
+    def __post_init__(self) -> None:
+        if self.num_features < 1 or self.num_classes < 2 or self.bond_dim < 1:
+            raise InvalidInputError(
+                "an amplitude MPS needs at least one feature, two classes and a bond dimension of 1, got "
+                f"{self.num_features}, {self.num_classes} and {self.bond_dim}"
+            )
+
+    @property
+    def num_sites(self) -> int:
+        """Data qubits."""
+        return self.num_features * self.encoding.qubits_per_feature
+
+    @property
+    def label_site(self) -> int:
+        """The site that carries the label index."""
+        return self.num_sites // 2
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in all cores, the unused ones of the outermost bonds left out."""
+        d, n, label = self.bond_dim, self.num_sites, self.label_site
+        left = 2 * d + (label - 1) * 2 * d * d if label else 0
+        right = 2 * d + (n - label - 2) * 2 * d * d if n - label - 1 else 0
+        ends = (d if label else 1) * (d if n - label - 1 else 1)
+        own = sum(array.size for array in self.encoding.parameters(self.num_features))
+        return left + right + 2 * self.num_classes * ends + own
+
+    def describe(self) -> dict[str, Any]:
+        """What the model is, in JSON types."""
+        return {
+            "amplitude_mps": [self.num_features, self.num_classes, self.bond_dim],
+            "encoding": repr(self.encoding),
+        }
+
+    def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
+        """First parameters in double precision: identities plus Gaussian noise of spread scale / (10 D).
+
+        Near the identity every site hands its neighbour's vector on, whatever its pixel, and no signal is
+        lost on the way to the label (as in arXiv:1605.05775; random cores would drown it).
+        """
+        return self._start(lambda shape: rng.normal(size=shape), scale)
+
+    def _start(self, normal: Normal, scale: float) -> Parameters:
+        d, label = self.bond_dim, self.label_site
+        spread = 0.1 * scale / d
+        identity = np.eye(d)[:, None, :] * np.ones((1, 2, 1))
+        halves = [identity + spread * normal((n, d, 2, d)) for n in (label, self.num_sites - label - 1)]
+        centre = (0.1 + spread * normal((d, 2, self.num_classes, d))) / np.sqrt(d)
+        return Parameters((*halves, centre), self.encoding.parameters(self.num_features))
+
+    def project(self, parameters: Parameters) -> Parameters:
+        """The same amplitudes up to a factor, in double precision on NumPy, every core of norm sqrt(D)."""
+        cores = [np.asarray(stack, dtype=np.float64) for stack in parameters.nodes]
+        halves = [stack / (_norms(stack) / np.sqrt(self.bond_dim)) for stack in cores[:2]]
+        centre = cores[2] / _norms(cores[2][None])[0]
+        encoding = tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding)
+        return Parameters((*halves, centre), encoding)
+
+    def apply(self, parameters: Parameters, x: Array) -> Array:
+        """Class probabilities (..., classes) of samples (..., features); precision as for `Model.apply`."""
+        xp = namespace(parameters.nodes[0])
+        double = parameters.nodes[0].dtype == np.float64
+        x = xp.asarray(x, dtype=np.float64 if double else np.float32)
+        if x.shape[-1] != self.num_features:
+            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {x.shape}")
+        out, _ = self.outcomes(parameters, x.reshape(-1, x.shape[-1]))
+        return out.T.reshape(*x.shape[:-1], out.shape[0])  # type: ignore[no-any-return]
+
+    def outcomes(
+        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+    ) -> tuple[Array, Array]:
+        """Class probabilities (classes, batch) for X (batch, features), and zeros.
+
+        `postselection` has no effect: the model is post-selected. The probability of success depends on
+        how the cores are completed to unitaries, which is the compiler's business.
+        """
+        del postselection
+        amplitudes = self.amplitudes(parameters, X)
+        squares = amplitudes.real**2 + amplitudes.imag**2 if not self.encoding.is_real else amplitudes**2
+        xp = namespace(squares)
+        return squares / (squares.sum(axis=0) + _TINY), xp.zeros(X.shape[0], dtype=squares.dtype)
+
+    def read_out(self, parameters: Parameters, outcomes: Array) -> Array:  # noqa: ARG002
+        """The probabilities as they are."""
+        return outcomes
+
+    def amplitudes(self, parameters: Parameters, X: Array) -> Array:
+        """Label amplitudes (classes, batch), each sample's up to a positive factor."""
+        xp, label = namespace(X), self.label_site
+        zero, one = self.encoding.amplitudes(self.encoding.angles(X, parameters.encoding).T)
+        sites = xp.stack([zero, one], axis=1)  # (sites, 2, batch)
+        left, right, centre = parameters.nodes
+        length, chunk = _padded_length(label)
+        vectors = xp.stack([_padded(sites[:label], length), _padded(sites[label + 1 :][::-1], length)])
+        cores = xp.stack([_padded_cores(left, length), _padded_cores(right, length)])
+        ends = _contract_halves(_merged_cores(cores), _merged_sites(vectors), chunk)
+        joint = (ends[0][:, None] * sites[label][None]).reshape(-1, X.shape[0])
+        d = self.bond_dim
+        by_label = xp.matmul(centre.reshape(2 * d, -1).T, joint).reshape(-1, d, X.shape[0])
+        return (by_label * ends[1]).sum(axis=1)  # type: ignore[no-any-return]
+
+    def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
+        """Class probabilities (samples, classes) on NumPy in float64, a bounded chunk at a time, and zeros."""
+        if not len(X):
+            return np.empty((0, self.num_classes)), np.empty(0)
+        chunk = max(1, _CHUNK_FLOATS // (8 * self.bond_dim + 2 * self.num_sites))
+        parts = [self.outcomes(parameters, X[k : k + chunk])[0].T for k in range(0, len(X), chunk)]
+        return np.concatenate(parts), np.zeros(len(X))
+
+
+def _norms(cores: NDArray) -> NDArray:
+    norms = np.sqrt((cores**2).sum(axis=(1, 2, 3) if cores.ndim == 4 else (1, 2, 3, 4), keepdims=True))
+    return np.where(norms > 0, norms, 1.0)
+
+
+def _padded_length(longest: int) -> tuple[int, int]:
+    """Sites per half with dummies, and the merged steps between two rescalings (4 to 9, least waste)."""
+    steps = max(1, -(-longest // _MERGED))
+    if steps <= 9:
+        return steps * _MERGED, steps
+    chunk = min(range(9, 3, -1), key=lambda size: -steps % size)
+    return -(-steps // chunk) * chunk * _MERGED, chunk
+
+
+def _padded(sites: Array, length: int) -> Array:
+    """Dummy sites in |0> at the outer end."""
+    xp = namespace(sites)
+    dummies = np.zeros((length - sites.shape[0], 2, 1))
+    dummies[:, 0] = 1
+    extra = xp.broadcast_to(xp.asarray(dummies, dtype=sites.dtype), (len(dummies), 2, sites.shape[2]))
+    return xp.concat([extra, sites]) if len(dummies) else sites  # type: ignore[no-any-return]
+
+
+def _padded_cores(cores: Array, length: int) -> Array:
+    """Dummy cores that hand |0>'s vector on."""
+    xp, d = namespace(cores), cores.shape[1]
+    dummies = np.zeros((length - cores.shape[0], d, 2, d))
+    dummies[:, :, 0] = np.eye(d)
+    return xp.concat([xp.asarray(dummies, dtype=cores.dtype), cores]) if len(dummies) else cores  # type: ignore[no-any-return]
+
+
+def _merged_cores(cores: Array) -> Array:
+    """Neighbouring cores as one: (2, n, D, 2, D) to matrices (n / 2, 2, D, 4 D) as (out, (data, in))."""
+    xp = namespace(cores)
+    halves, n, d = cores.shape[0], cores.shape[1] // 2, cores.shape[2]
+    first = cores[:, 0::2].reshape(halves, n, 2 * d, d)
+    second = cores[:, 1::2].reshape(halves, n, d, 2 * d)
+    joined = xp.matmul(first, second).reshape(halves, n, d, 4, d)
+    return xp.permute_dims(joined, (1, 0, 4, 3, 2)).reshape(n, halves, d, 4 * d)  # type: ignore[no-any-return]
+
+
+def _merged_sites(vectors: Array) -> Array:
+    """Products of neighbouring sites: (2, n, 2, batch) to (n / 2, 2, 4, batch)."""
+    first, second = vectors[:, 0::2], vectors[:, 1::2]
+    joined = (first[:, :, :, None] * second[:, :, None]).reshape(2, -1, 4, vectors.shape[-1])
+    return joined.swapaxes(0, 1)
+
+
+def _contract_halves(matrices: Array, vectors: Array, chunk: int) -> Array:
+    """Vectors (2, D, batch) that reach the middle, rescaled after every chunk of steps."""
+    xp = namespace(vectors)
+    steps, _, d, _ = matrices.shape
+    start = np.zeros((2, d, 1))
+    start[:, 0] = 1
+    carried = xp.broadcast_to(
+        xp.asarray(start, dtype=vectors.dtype), (2, d, vectors.shape[-1])
+    )
+
+    def step(carried: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+        matrix, vector = inputs
+        joint = (vector[:, :, None] * carried[:, None]).reshape(2, 4 * d, -1)
+        return xp.matmul(matrix, joint), None
+
+    if isinstance(vectors, np.ndarray):
+        for k in range(steps):
+            carried, _ = step(carried, (matrices[k], vectors[k]))
+            carried = carried / (np.abs(carried).max(axis=1, keepdims=True) + _TINY)
+        return carried
+    import jax
+
+    def chunk_of_steps(carried: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+        carried, _ = jax.lax.scan(step, carried, inputs)
+        # Only ratios count: the factor is a constant as far as derivatives are concerned.
+        scale = jax.lax.stop_gradient(xp.max(xp.abs(carried), axis=1, keepdims=True)) + _TINY
+        return carried / scale, None
+
+    shaped = tuple(a.reshape(steps // chunk, chunk, *a.shape[1:]) for a in (matrices, vectors))
+    return jax.lax.scan(chunk_of_steps, carried, shaped)[0]  # type: ignore[no-any-return]
