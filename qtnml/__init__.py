@@ -7,11 +7,19 @@ if TYPE_CHECKING:
     from qtnml.backends import get_backend
     from qtnml.contract import Model
     from qtnml.data import load_dataset
-    from qtnml.models import MPSClassifier, MPSRegressor, TreeClassifier, TreeRegressor, load_model
+    from qtnml.models import (
+        AmplitudeMPSClassifier,
+        MPSClassifier,
+        MPSRegressor,
+        TreeClassifier,
+        TreeRegressor,
+        load_model,
+    )
     from qtnml.train import enable_compilation_cache
 
 __version__ = "0.1.0"
 __all__ = [
+    "AmplitudeMPSClassifier",
     "MPSClassifier",
     "MPSRegressor",
     "Model",
@@ -25,6 +33,7 @@ __all__ = [
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
+    "AmplitudeMPSClassifier": "qtnml.models",
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",

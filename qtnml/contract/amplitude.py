@@ -109,9 +109,11 @@ class AmplitudeModel:
         double = parameters.nodes[0].dtype == np.float64
         x = xp.asarray(x, dtype=np.float64 if double else np.float32)
         if x.shape[-1] != self.num_features:
-            raise InvalidInputError(f"expected samples with {self.num_features} features, got shape {x.shape}")
+            raise InvalidInputError(
+                f"expected samples with {self.num_features} features, got shape {x.shape}"
+            )
         out, _ = self.outcomes(parameters, x.reshape(-1, x.shape[-1]))
-        return out.T.reshape(*x.shape[:-1], out.shape[0])  # type: ignore[no-any-return]
+        return out.T.reshape(*x.shape[:-1], out.shape[0])
 
     def outcomes(
         self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
@@ -147,7 +149,7 @@ class AmplitudeModel:
         return (by_label * ends[1]).sum(axis=1)  # type: ignore[no-any-return]
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
-        """Class probabilities (samples, classes) on NumPy in float64, a bounded chunk at a time, and zeros."""
+        """Class probabilities (samples, classes) on NumPy in float64, chunk by chunk, and zeros."""
         if not len(X):
             return np.empty((0, self.num_classes)), np.empty(0)
         chunk = max(1, _CHUNK_FLOATS // (8 * self.bond_dim + 2 * self.num_sites))
@@ -175,7 +177,7 @@ def _padded(sites: Array, length: int) -> Array:
     dummies = np.zeros((length - sites.shape[0], 2, 1))
     dummies[:, 0] = 1
     extra = xp.broadcast_to(xp.asarray(dummies, dtype=sites.dtype), (len(dummies), 2, sites.shape[2]))
-    return xp.concat([extra, sites]) if len(dummies) else sites  # type: ignore[no-any-return]
+    return xp.concat([extra, sites]) if len(dummies) else sites
 
 
 def _padded_cores(cores: Array, length: int) -> Array:
@@ -183,7 +185,7 @@ def _padded_cores(cores: Array, length: int) -> Array:
     xp, d = namespace(cores), cores.shape[1]
     dummies = np.zeros((length - cores.shape[0], d, 2, d))
     dummies[:, :, 0] = np.eye(d)
-    return xp.concat([xp.asarray(dummies, dtype=cores.dtype), cores]) if len(dummies) else cores  # type: ignore[no-any-return]
+    return xp.concat([xp.asarray(dummies, dtype=cores.dtype), cores]) if len(dummies) else cores
 
 
 def _merged_cores(cores: Array) -> Array:
@@ -205,15 +207,13 @@ def _merged_sites(vectors: Array) -> Array:
 
 def _contract_halves(matrices: Array, vectors: Array, chunk: int) -> Array:
     """Vectors (2, D, batch) that reach the middle, rescaled after every chunk of steps."""
-    xp = namespace(vectors)
+    xp: Any = namespace(vectors)
     steps, _, d, _ = matrices.shape
     start = np.zeros((2, d, 1))
     start[:, 0] = 1
-    carried = xp.broadcast_to(
-        xp.asarray(start, dtype=vectors.dtype), (2, d, vectors.shape[-1])
-    )
+    carried: Any = xp.broadcast_to(xp.asarray(start, dtype=vectors.dtype), (2, d, vectors.shape[-1]))
 
-    def step(carried: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+    def step(carried: Any, inputs: Any) -> tuple[Any, None]:
         matrix, vector = inputs
         joint = (vector[:, :, None] * carried[:, None]).reshape(2, 4 * d, -1)
         return xp.matmul(matrix, joint), None
@@ -222,10 +222,10 @@ def _contract_halves(matrices: Array, vectors: Array, chunk: int) -> Array:
         for k in range(steps):
             carried, _ = step(carried, (matrices[k], vectors[k]))
             carried = carried / (np.abs(carried).max(axis=1, keepdims=True) + _TINY)
-        return carried
+        return np.asarray(carried)
     import jax
 
-    def chunk_of_steps(carried: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+    def chunk_of_steps(carried: Any, inputs: Any) -> tuple[Any, None]:
         carried, _ = jax.lax.scan(step, carried, inputs)
         # Only ratios count: the factor is a constant as far as derivatives are concerned.
         scale = jax.lax.stop_gradient(xp.max(xp.abs(carried), axis=1, keepdims=True)) + _TINY

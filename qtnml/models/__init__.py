@@ -1,5 +1,6 @@
 """scikit-learn estimators: classical and on a backend."""
 
+from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.estimator import NetworkEstimator
@@ -9,6 +10,7 @@ from qtnml.models.samples import samples_for
 from qtnml.models.trial import run_trial, trial
 
 __all__ = [
+    "AmplitudeMPSClassifier",
     "BackendClassifier",
     "MPSClassifier",
     "MPSRegressor",

@@ -3,33 +3,25 @@
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, resolve_backend
-from qtnml.errors import InvalidInputError
 from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
-from qtnml.models.readout import check_root, class_probabilities, qubits_for_classes
-from qtnml.models.validation import checked_training_data, hold_out
+from qtnml.models.readout import check_root, qubits_for_classes
+from qtnml.models.validation import checked_training_data
 from qtnml.network import Topology
 
 
-class NetworkClassifier(ClassifierMixin, NetworkEstimator):
+class NetworkClassifier(ClassReadout, NetworkEstimator):
     """Reads the class off the root: class k is outcome k."""
-
-    _default_loss: ClassVar[str] = "cross-entropy"
-    classes_: NDArray
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
-        if self.warm_start and self.__sklearn_is_fitted__() and not np.array_equal(classes, self.classes_):
-            raise InvalidInputError(
-                f"warm_start goes on with classes {self.classes_.tolist()}, got {classes.tolist()}; set "
-                "warm_start=False"
-            )
+        self._check_same_classes(classes)
         self._learn(X, labels.ravel(), weights, self._topology_for(X, len(classes)), "outcomes")
         self.classes_ = classes
         return self
@@ -40,35 +32,6 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             available = self.topology.root_qubits
         check_root(num_classes, available, X.shape[1], int(self.bond_qubits), self._shape)
         return self._topology(X, qubits_for_classes(num_classes))
-
-    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-        return hold_out(y, self.validation_fraction, rng)
-
-    def outcome_probabilities(self, X: Any) -> NDArray:
-        """Exact probability of every outcome at the root, shape (samples, 2**root_qubits)."""
-        return self._evaluated(X)[0]
-
-    def predict_proba(self, X: Any) -> NDArray:
-        """Class probabilities (samples, classes): those of the measurement at the root, exactly.
-
-        Outcomes without a class are left out and the others renormalised; `lost_mass` tells how
-        much that was.
-        """
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[0]
-
-    def predict_log_proba(self, X: Any) -> NDArray:
-        """Natural logarithm of `predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> NDArray:
-        """The likeliest class of each sample, shape (samples,)."""
-        proba = self.predict_proba(X)
-        return np.asarray(self.classes_[np.argmax(proba, axis=1)])
-
-    def lost_mass(self, X: Any) -> NDArray:
-        """Probability of outcomes that stand for no class, per sample; 0 for 2, 4, 8, ... classes."""
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[1]
 
     def to_backend(
         self,

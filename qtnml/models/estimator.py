@@ -1,41 +1,23 @@
 """What all estimators over a network share: settings, `fit`, the circuit, files."""
 
 import os
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
-from qtnml.contract import Model, Parameters
-from qtnml.encoding import Encoding, FeatureScaler, get_encoding
-from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
-from qtnml.models.progress import progress_bar
-from qtnml.models.settings import check_settings
-from qtnml.models.validation import checked_samples, generator
+from qtnml.contract import Model
+from qtnml.encoding import Encoding, get_encoding
+from qtnml.errors import InvalidInputError
+from qtnml.models.training import TrainedEstimator
+from qtnml.models.validation import generator
 from qtnml.network import NodeAnsatz, TensorNetwork, Topology, balanced_tree, chow_liu_tree, get_ansatz, mps
-from qtnml.train import (
-    Checkpoint,
-    EpochRecord,
-    Loss,
-    Optimizer,
-    TrainingOptions,
-    TrainingResult,
-    TrainingSet,
-    get_loss,
-    get_optimizer,
-    train,
-)
-from qtnml.train.records import merge_repeats
-
-_AUTO_EPOCHS = 30
-_AUTO_STEPS = 600
+from qtnml.train import Loss, Optimizer, TrainingSet
 
 
-class NetworkEstimator(BaseEstimator):
+class NetworkEstimator(TrainedEstimator):
     """A tree or chain of nodes over encoded features, trained by one loop.
 
     Args:
@@ -92,16 +74,7 @@ class NetworkEstimator(BaseEstimator):
     """
 
     _shape: ClassVar[Literal["tree", "mps"]]
-    _default_loss: ClassVar[str]
     model_: Model
-    params_: Parameters
-    scaler_: FeatureScaler
-    history_: list[EpochRecord]
-    best_epoch_: int
-    n_iter_: int
-    stopped_: str
-    notes_: dict[str, Any]
-    n_features_in_: int
 
     def __init__(
         self,
@@ -156,37 +129,15 @@ class NetworkEstimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on samples X (samples, features) with targets y.
-
-        `sample_weight` (samples,) multiplies each sample's loss. Ctrl-C ends training with the best
-        weights so far and a `TrainingInterruptedWarning`; before the first epoch is over it is raised.
-
-        Raises:
-            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
-        """
-        learnt = dict(vars(self))
-        try:
-            return self._fit(X, y, sample_weight)
-        except BaseException:
-            self.__dict__ = learnt
-            raise
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        raise NotImplementedError
-
     @property
     def network_(self) -> TensorNetwork:
         """The trained unitaries."""
         check_is_fitted(self, "params_")
         return self.model_.network(self.params_)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return "params_" in vars(self)
-
     def _learn(
         self, X: NDArray, targets: NDArray, weights: NDArray, topology: Topology, readout: Any
-    ) -> TrainingResult:
+    ) -> None:
         """Train on checked data; set what every estimator has."""
         rng = generator(self.random_state)
         model = Model(
@@ -198,11 +149,7 @@ class NetworkEstimator(BaseEstimator):
         else:
             parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
         result = self._train(model, parameters, TrainingSet(scaler(X), targets, weights), rng)
-        self.model_, self.params_, self.scaler_ = model, result.parameters, scaler
-        self.history_, self.best_epoch_ = list(result.history), result.best_epoch
-        self.n_iter_, self.stopped_ = len(result.history), result.stopped
-        self.notes_ = {}
-        return result
+        self._keep(model, scaler, result)
 
     def _topology(self, X: NDArray, root_qubits: int) -> Topology:
         """The network's shape for these samples."""
@@ -222,11 +169,6 @@ class NetworkEstimator(BaseEstimator):
         builder = balanced_tree if self._shape == "tree" else mps
         return builder(qubits, width, leaf=self.leaf, root_qubits=root_qubits)
 
-    def _new_scaler(self, X: NDArray) -> FeatureScaler:
-        if isinstance(self.feature_range, str) and self.feature_range == "learn":
-            return FeatureScaler.learn(X)
-        return FeatureScaler.fixed(self.feature_range, X.shape[1])
-
     def _check_same_model(self, model: Model) -> None:
         old = self.model_
         if (model.topology, model.encoding, model.ansatz, model.readout) != (
@@ -242,74 +184,6 @@ class NetworkEstimator(BaseEstimator):
                 f"leaf={self.leaf!r}, encoding {model.encoding.name!r}, ansatz {model.ansatz.name!r}); set "
                 "warm_start=False"
             )
-
-    def _train(
-        self, model: Model, parameters: Parameters, data: TrainingSet, rng: np.random.Generator
-    ) -> TrainingResult:
-        kept, held_out = self._hold_out(data.y, rng)
-        training = TrainingSet(*(array[kept] for array in data))
-        validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
-        if len(training.y) <= self.batch_size:
-            training = merge_repeats(training)
-        options = self._options(len(training.y))
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
-        shown = 0
-
-        def show(record: EpochRecord) -> None:
-            nonlocal shown  # a resumed run starts in the middle
-            advance(record.epoch - shown, f"loss {record.score:.4f}")
-            shown = record.epoch
-
-        with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
-            result = train(
-                model,
-                parameters,
-                training,
-                options,
-                rng,
-                validation=validation,
-                on_epoch=show,
-                checkpoint=checkpoint,
-            )
-        self._report_end(result, options.epochs)
-        return result
-
-    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-        raise NotImplementedError
-
-    def _options(self, samples: int) -> TrainingOptions:
-        steps = -(-samples // self.batch_size)
-        return TrainingOptions(
-            epochs=max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs),
-            batch_size=int(self.batch_size),
-            learning_rate=float(self.learning_rate),
-            loss=get_loss(self._default_loss if self.loss is None else self.loss),
-            patience=self.patience,
-            optimizer=get_optimizer(self.optimizer),
-            shots=None if self.shots is None else int(self.shots),
-            homotopy=int(self.homotopy),
-            devices=self.devices,
-        )
-
-    def _report_end(self, result: TrainingResult, epochs: int) -> None:
-        reasons = {"interrupted": "was interrupted", "diverged": "diverged (its loss grew without bound)"}
-        if result.stopped in reasons:
-            cure = "; lower the learning rate" if result.stopped == "diverged" else ""
-            warn_user(
-                f"training {reasons[result.stopped]} after {len(result.history)} of {epochs} epochs; the "
-                f"best weights so far were kept{cure}",
-                TrainingInterruptedWarning,
-            )
-
-    def _check_parameters(self) -> None:
-        check_settings(self)
-
-    def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
-        """Outcomes or values of samples, and log success probabilities."""
-        check_is_fitted(self)
-        return self.model_.predict(self.params_, self.scaler_(checked_samples(self, X)))
 
     def success_probability(self, X: Any) -> NDArray:
         """Probability that all qubits let go are found in |0>, per sample; 1 where they are traced out.
@@ -331,9 +205,3 @@ class NetworkEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         return compile_model(self.model_, self.params_, reuse_qubits=reuse_qubits, scaler=self.scaler_)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
-        from qtnml.models.persistence import save_model
-
-        save_model(self, path)

@@ -8,24 +8,26 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.contract import Model, Parameters
+from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
+from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
-from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.objects import OBJECTS, stored_object, stored_setting
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
+from qtnml.models.training import TrainedEstimator
 from qtnml.network import Topology, get_ansatz, unitarity_error
 from qtnml.storage import load_archive, save_archive
 from qtnml.train import EpochRecord
 
-MODELS: dict[str, type[NetworkEstimator]] = {
-    cls.__name__: cls for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor)
+MODELS: dict[str, type[TrainedEstimator]] = {
+    cls.__name__: cls
+    for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor, AmplitudeMPSClassifier)
 }
 
 
-def save_model(model: NetworkEstimator, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model; see `NetworkEstimator.save`."""
+def save_model(model: TrainedEstimator, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model; see `TrainedEstimator.save`."""
     check_is_fitted(model)
     arrays = {"feature_low": model.scaler_.low, "feature_high": model.scaler_.high}
     for part, stacks in model.params_._asdict().items():
@@ -33,10 +35,7 @@ def save_model(model: NetworkEstimator, path: str | os.PathLike[str]) -> None:
     header: dict[str, Any] = {
         "model": type(model).__name__,
         "parameters": _plain_parameters(model),
-        "topology": model.model_.topology.to_dict(),
-        "discard": model.model_.discard,
-        "encoding": stored_setting("encoding", model.model_.encoding),
-        "ansatz": stored_setting("ansatz", model.model_.ansatz),
+        "network": _stored_network(model.model_),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
         "stopped": model.stopped_,
@@ -66,23 +65,19 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEstimator:
+def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TrainedEstimator:
     parameters = dict(header["parameters"])
-    for name in OBJECTS:
+    for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
-    if isinstance(parameters["topology"], dict):
+    if isinstance(parameters.get("topology"), dict):
         parameters["topology"] = Topology.from_dict(parameters["topology"])
     estimator = MODELS[header["model"]](**parameters)
     is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
-    model = Model(
-        Topology.from_dict(header["topology"]),
-        get_encoding(stored_object("encoding", header["encoding"])),
-        get_ansatz(stored_object("ansatz", header["ansatz"])),
-        header["discard"],
-        readout="expectation" if is_regressor else "outcomes",
-    )
+    model = _restored_network(header["network"], "expectation" if is_regressor else "outcomes")
+    if isinstance(model, AmplitudeModel) != isinstance(estimator, AmplitudeMPSClassifier):
+        raise ModelFileError("its network is not of the model's kind")
     estimator.model_, estimator.params_ = model, _restored_parameters(model, arrays)
     estimator.scaler_ = _restored_scaler(model, arrays)
     if is_regressor:
@@ -101,7 +96,30 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> NetworkEsti
     return estimator
 
 
-def _restored_parameters(model: Model, arrays: dict[str, NDArray]) -> Parameters:
+def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
+    encoding = stored_setting("encoding", model.encoding)
+    if isinstance(model, AmplitudeModel):
+        sizes = [model.num_features, model.num_classes, model.bond_dim]
+        return {"amplitude_mps": sizes, "encoding": encoding}
+    return {
+        "topology": model.topology.to_dict(),
+        "discard": model.discard,
+        "encoding": encoding,
+        "ansatz": stored_setting("ansatz", model.ansatz),
+    }
+
+
+def _restored_network(stored: dict[str, Any], readout: Any) -> Model | AmplitudeModel:
+    encoding = get_encoding(stored_object("encoding", stored["encoding"]))
+    if "amplitude_mps" in stored:
+        num_features, num_classes, bond_dim = map(int, stored["amplitude_mps"])
+        return AmplitudeModel(num_features, num_classes, bond_dim, encoding)
+    ansatz = get_ansatz(stored_object("ansatz", stored["ansatz"]))
+    topology = Topology.from_dict(stored["topology"])
+    return Model(topology, encoding, ansatz, stored["discard"], readout=readout)
+
+
+def _restored_parameters(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) -> Parameters:
     """Arrays of the shapes and types the model needs, matrices unitary."""
     expected = model.start(np.random.default_rng(0))
     found = Parameters(
@@ -116,12 +134,16 @@ def _restored_parameters(model: Model, arrays: dict[str, NDArray]) -> Parameters
                 raise ModelFileError(f"its {part} do not fit its topology and ansatz")
             if not np.isfinite(array).all():
                 raise ModelFileError(f"its {part} are not finite")
-    if not max(map(unitarity_error, model.network(found).unitaries)) < 1e-9:  # type: ignore[arg-type]
+    if isinstance(model, Model) and not max(map(_unitarity_error, model.network(found).unitaries)) < 1e-9:
         raise ModelFileError("its matrices are not unitary")
     return found
 
 
-def _restored_scaler(model: Model, arrays: dict[str, NDArray]) -> FeatureScaler:
+def _unitarity_error(stack: Any) -> float:
+    return unitarity_error(np.asarray(stack))
+
+
+def _restored_scaler(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) -> FeatureScaler:
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
     for bound in (scaler.low, scaler.high):
         if bound.dtype != np.float64 or bound.shape != (model.num_features,):
@@ -131,23 +153,28 @@ def _restored_scaler(model: Model, arrays: dict[str, NDArray]) -> FeatureScaler:
     return scaler
 
 
-def _restored_classes(model: Model, header: dict[str, Any], arrays: dict[str, NDArray]) -> NDArray:
+def _restored_classes(
+    model: Model | AmplitudeModel, header: dict[str, Any], arrays: dict[str, NDArray]
+) -> NDArray:
     classes = arrays.get("classes")
     if classes is None:
         classes = np.array(header["object_classes"], dtype=object)
     if classes.ndim != 1 or len(set(classes.tolist())) != len(classes):
         raise ModelFileError("its classes are not a list of different labels")
-    if not 2 <= len(classes) <= 2**model.topology.root_qubits:
+    if isinstance(model, AmplitudeModel):
+        if len(classes) != model.num_classes:
+            raise ModelFileError(f"{len(classes)} classes do not fit a label of {model.num_classes} values")
+    elif not 2 <= len(classes) <= 2**model.topology.root_qubits:
         raise ModelFileError(f"{len(classes)} classes do not fit {model.topology.root_qubits} root qubits")
     return classes
 
 
-def _plain_parameters(model: NetworkEstimator) -> dict[str, Any]:
+def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     """Constructor arguments as JSON types; a generator as random_state is not kept."""
     parameters = model.get_params(deep=False)
-    for name in OBJECTS:
+    for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_setting(name, parameters[name])
-    if isinstance(parameters["topology"], Topology):
+    if isinstance(parameters.get("topology"), Topology):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None

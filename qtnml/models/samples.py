@@ -9,10 +9,10 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.data import load_dataset, read_samples
 from qtnml.errors import InvalidInputError
-from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.training import TrainedEstimator
 
 
-def samples_for(model: NetworkEstimator, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
+def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
     """Read samples in the source's own units, and their labels if there are any.
 
     Args:

@@ -12,6 +12,7 @@ from qtnml.network.topology import MAX_BOND_QUBITS
 from qtnml.train import get_loss, get_optimizer
 
 _LEAST = {
+    "max_bond": 1,
     "batch_size": 1,
     "epochs": 0,
     "patience": 1,
@@ -31,26 +32,34 @@ def is_number(value: Any, *kinds: type) -> bool:
 def check_settings(estimator: Any) -> None:
     """Refuse arguments that cannot be used."""
     for name, bound in _LEAST.items():
+        if not hasattr(estimator, name):
+            continue
         value = getattr(estimator, name)
         optional = value is None and name in _OPTIONAL
         if not optional and not (is_number(value, int, np.integer) and value >= bound):
             raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
-    for name in ("learning_rate", "init_scale"):
-        value = getattr(estimator, name)
-        if not (is_number(value, int, float, np.number) and np.isfinite(value) and value > 0):
-            raise InvalidInputError(f"{name} must be a positive number, got {value!r}")
+    for name in ("learning_rate", "init_scale", "cutoff"):
+        number: Any = getattr(estimator, name, None)
+        if number is None and (name == "cutoff" or hasattr(estimator, "max_bond")):
+            continue
+        if not (is_number(number, int, float, np.number) and np.isfinite(number) and number > 0):
+            raise InvalidInputError(f"{name} must be a positive number, got {number!r}")
     fraction = estimator.validation_fraction
     if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
         raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
     if estimator.loss is not None:
         get_loss(estimator.loss)
     optimizer = get_optimizer(estimator.optimizer)
-    if estimator.shots is not None and optimizer.needs_gradient:
+    get_encoding(estimator.encoding)
+    if getattr(estimator, "shots", None) is not None and optimizer.needs_gradient:
         raise InvalidInputError(
             f"shots={estimator.shots} has no gradient for optimizer={estimator.optimizer!r}; set "
             "optimizer='spsa', or shots=None"
         )
-    _check_network(estimator)
+    if hasattr(estimator, "bond_qubits"):
+        _check_network(estimator)
+    elif estimator.method not in ("gradient", "sweeps"):
+        raise InvalidInputError(f"method must be 'gradient' or 'sweeps', got {estimator.method!r}")
     _check_checkpoint(estimator)
 
 
@@ -69,7 +78,6 @@ def _check_network(estimator: Any) -> None:
         raise InvalidInputError(
             f"homotopy={estimator.homotopy} ends in the trace; set discard='trace', or homotopy=0"
         )
-    get_encoding(estimator.encoding)
     get_ansatz(estimator.ansatz)
 
 

@@ -9,19 +9,21 @@ from typing import Any, Literal
 import numpy as np
 
 from qtnml.compile import depth_first_order
+from qtnml.contract import AmplitudeModel, Model
 from qtnml.data import Dataset, load_dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError
+from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import stored_object
 from qtnml.study import task_key
 
-_MODELS = {"tree": TreeClassifier, "mps": MPSClassifier}
+_MODELS = {"tree": TreeClassifier, "mps": MPSClassifier, "amplitude-mps": AmplitudeMPSClassifier}
 _SHOTS = 1024
 
 
 def trial(
     data: str,
-    model: Literal["tree", "mps"],
+    model: Literal["tree", "mps", "amplitude-mps"],
     *,
     size: int | None = 8,
     classes: list[int] | None = None,
@@ -34,7 +36,7 @@ def trial(
 
     Args:
         data: Name or path, as for `load_dataset`, which also takes size, classes, order and train_size.
-        model: "tree" or "mps".
+        model: "tree", "mps" or "amplitude-mps".
         parity: Labels are 0 for even and 1 for odd ones.
         options: Arguments of the estimator (JSON types; objects as {"name": class, field: value}).
     """
@@ -85,21 +87,28 @@ def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[
     labels, num_classes = np.searchsorted(estimator.classes_, y_test), len(estimator.classes_)
     shares = outcomes / outcomes.sum(axis=1, keepdims=True)
     counts = np.random.default_rng(0).multinomial(_SHOTS, shares)[:, :num_classes]
-    model = estimator.model_
     return {
         "test_accuracy": float((outcomes[:, :num_classes].argmax(axis=1) == labels).mean()),
         "test_accuracy_1024_shots": float((counts.argmax(axis=1) == labels).mean()),
         "train_samples": len(y_train),
         "test_samples": len(y_test),
         "num_features": dataset.num_features,
-        "nodes": len(model.topology.nodes),
-        "parameters": model.num_parameters,
-        "two_qubit_gates": model.two_qubit_gates,
-        "qubits_with_reuse": depth_first_order(model.topology)[0],
+        "parameters": estimator.model_.num_parameters,
+        **_resources(estimator.model_),
         "lost_mass": float(1 - outcomes[:, :num_classes].sum(axis=1).mean()),
         "epochs": estimator.n_iter_,
         "best_epoch": estimator.best_epoch_,
         "train_seconds": round(estimator.history_[-1].seconds if checkpoints else seconds, 3),
+    }
+
+
+def _resources(model: Model | AmplitudeModel) -> dict[str, int]:
+    if isinstance(model, AmplitudeModel):
+        return {"bond_dim": model.bond_dim}
+    return {
+        "nodes": len(model.topology.nodes),
+        "two_qubit_gates": model.two_qubit_gates,
+        "qubits_with_reuse": depth_first_order(model.topology)[0],
     }
 
 

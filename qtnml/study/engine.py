@@ -1,5 +1,6 @@
 """Where tasks run: processes on this machine, or a Dask cluster."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,7 +35,9 @@ def engine_context(engine: str, workers: int | None, scheduler: str | None) -> I
     if engine == "serial":
         yield 1
     elif engine == "loky":
-        with joblib.parallel_config(backend="loky", n_jobs=jobs):
+        with joblib.parallel_config(backend="loky", n_jobs=jobs), warnings.catch_warnings():
+            # A worker whose memory has grown is replaced by a fresh one; nothing is lost.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs")
             yield jobs
     else:
         with _dask_client(str(scheduler)), joblib.parallel_config(backend="dask", n_jobs=jobs):

@@ -10,6 +10,7 @@ from qtnml.train.registry import get_optimizer
 from qtnml.train.riemannian_adam import AdamState, RiemannianAdam
 from qtnml.train.spsa import SPSA, CalibratedSPSA
 from qtnml.train.steps import emulate_shots
+from qtnml.train.sweeps import SweepOptions, SweepRecord, sweep
 
 __all__ = [
     "SPSA",
@@ -24,6 +25,8 @@ __all__ = [
     "OptaxOptimizer",
     "Optimizer",
     "RiemannianAdam",
+    "SweepOptions",
+    "SweepRecord",
     "TrainingOptions",
     "TrainingResult",
     "TrainingSet",
@@ -31,5 +34,6 @@ __all__ = [
     "enable_compilation_cache",
     "get_loss",
     "get_optimizer",
+    "sweep",
     "train",
 ]

@@ -35,14 +35,14 @@ def move(parameters: Any, coordinates: Any) -> Any:
 
 
 def _zeros(leaf: jax.Array) -> jax.Array:
-    if leaf.ndim < 3:
+    if leaf.ndim != 3:
         return jnp.zeros_like(leaf)
     count, dim = leaf.shape[0], leaf.shape[1]
     return jnp.zeros((count, len(_generators(dim, jnp.iscomplexobj(leaf)))), dtype=leaf.real.dtype)
 
 
 def _moved(leaf: jax.Array, coordinates: jax.Array) -> jax.Array:
-    if leaf.ndim < 3:
+    if leaf.ndim != 3:
         return leaf + coordinates
     dim = leaf.shape[1]
     dtype = jnp.result_type(leaf.dtype, jnp.complex64)

@@ -1,4 +1,4 @@
-"""Two-site sweeps: neighbouring cores are joined, improved, and split again by a singular value decomposition.
+"""Two-site sweeps: neighbouring cores are joined, improved, and split again by singular values.
 
 As in arXiv:1605.05775. The label index travels with the joined pair; the cores around it are orthonormal,
 so that a gradient step on the pair is well conditioned, and the split finds each bond's dimension: singular
@@ -6,7 +6,8 @@ values below `cutoff` times the largest are dropped. Amplitudes are linear in th
 along a direction needs them twice, not once for every step length tried.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ class SweepOptions:
     cutoff: float = 1e-4
     steps: int = 2
     batch_size: int = 4096
-    loss: Loss = CrossEntropy()
+    loss: Loss = field(default_factory=CrossEntropy)
 
 
 class SweepRecord(NamedTuple):
@@ -65,7 +66,9 @@ class _Chain:
         """Cores in order of the sites, orthonormal towards the label site."""
         grow = max_bond - model.bond_dim
         if grow < 0:
-            raise InvalidInputError(f"max_bond={max_bond} is below the model's bond dimension {model.bond_dim}")
+            raise InvalidInputError(
+                f"max_bond={max_bond} is below the model's bond dimension {model.bond_dim}"
+            )
         left, right, centre = (np.asarray(stack, dtype=np.float64) for stack in parameters.nodes)
         pad = ((0, grow), (0, 0), (0, grow))
         cores = [np.pad(core, pad) for core in left]
@@ -160,7 +163,9 @@ class _Environments:
     def __init__(self, model: AmplitudeModel, parameters: Parameters, chain: _Chain, X: NDArray) -> None:
         encoding = model.encoding
         if not encoding.is_real:
-            raise InvalidInputError(f"sweeps need an encoding with real amplitudes, {encoding.name!r} has not")
+            raise InvalidInputError(
+                f"sweeps need an encoding with real amplitudes, {encoding.name!r} has not"
+            )
         zero, one = encoding.amplitudes(encoding.angles(X, parameters.encoding).T)
         self.sites = jnp.asarray(np.stack([zero, one], axis=1), dtype=jnp.float32)
         self._sites_count = len(chain.cores)
@@ -218,9 +223,8 @@ def _update_pair(
         loss=options.loss,
         steps=options.steps,
     )
-    kept, moved = _split_pair(
-        np.asarray(improved, dtype=np.float64), *(np.asarray(m, np.float64) for m in moments), options.cutoff
-    )
+    pair, inner, outer = (np.asarray(array, dtype=np.float64) for array in (improved, *moments))
+    kept, moved = _split_pair(pair, inner, outer, options.cutoff)
     if to_right:
         chain.cores[here], chain.centre = kept, moved
         environments.extend_left(here, kept)
@@ -231,9 +235,7 @@ def _update_pair(
     return loss, accuracy
 
 
-def _split_pair(
-    pair: NDArray, inner: NDArray, outer: NDArray, cutoff: float
-) -> tuple[NDArray, NDArray]:
+def _split_pair(pair: NDArray, inner: NDArray, outer: NDArray, cutoff: float) -> tuple[NDArray, NDArray]:
     """(in, data | bond) orthonormal and (bond, data, label, out), cut to dimension D and by `cutoff`.
 
     What is dropped should be missed least by the amplitudes of the data, not by the cores: the singular
@@ -261,6 +263,12 @@ def _square_roots(moments: NDArray) -> tuple[NDArray, NDArray]:
     values, vectors = np.linalg.eigh(moments)
     values = np.sqrt(np.maximum(values, 0) + _RIDGE * max(float(values.mean()), _TINY))
     return (vectors * values) @ vectors.T, (vectors / values) @ vectors.T
+
+
+def _along(
+    mean_loss: Callable[[jax.Array], jax.Array], base: jax.Array, slope: jax.Array, length: jax.Array
+) -> jax.Array:
+    return mean_loss(base + length * slope)
 
 
 @partial(jax.jit, static_argnames=("loss", "steps"))
@@ -302,9 +310,8 @@ def _improve(
         unit = direction * jnp.linalg.norm(pair) / (jnp.linalg.norm(direction) + _TINY)
         base, slope = amplitudes(pair), amplitudes(unit)
         lengths = jnp.asarray(_STEP_LENGTHS, dtype=pair.dtype)
-        losses = jax.lax.map(lambda length: mean_loss(base + length * slope), lengths)
-        best = lengths[jnp.nanargmin(losses)]
-        pair = pair + best * unit
+        tried = jax.lax.map(partial(_along, mean_loss, base, slope), lengths)
+        pair = pair + lengths[jnp.nanargmin(tried)] * unit
     f = amplitudes(pair)
     accuracy = jnp.sum((jnp.argmax(f**2, axis=0) == y) * weights) / jnp.sum(weights)
     # Only ratios of a sample's amplitudes count: an error matters relative to their size.

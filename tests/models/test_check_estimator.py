@@ -1,17 +1,35 @@
-"""scikit-learn's own checks."""
-
-from collections.abc import Callable
-from typing import Any
+"""scikit-learn's own contract: every check passes, none is expected to fail."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from qtnml import TreeClassifier
-
-# The checks predict far outside the training range on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore")
+from qtnml import AmplitudeMPSClassifier, MPSClassifier, MPSRegressor, TreeClassifier, TreeRegressor
 
 
-@parametrize_with_checks([TreeClassifier()])
-def test_scikit_learn_check(estimator: TreeClassifier, check: Callable[[Any], None]) -> None:
-    check(estimator)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+@parametrize_with_checks([TreeClassifier(bond_qubits=2)])
+def test_check_estimator(estimator: object, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+@parametrize_with_checks(
+    [
+        MPSClassifier(2),
+        MPSRegressor(2, encoding="multi-qubit"),
+        AmplitudeMPSClassifier(8),
+        AmplitudeMPSClassifier(8, method="sweeps"),
+    ]
+)
+def test_check_the_other_estimators(estimator: object, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+@parametrize_with_checks([TreeRegressor(2, encoding="multi-qubit", epochs=60)])
+def test_check_regressor(estimator: object, check: object) -> None:
+    check(estimator)  # type: ignore[operator]

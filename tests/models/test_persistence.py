@@ -8,11 +8,27 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from qtnml import TreeClassifier, load_model
+from qtnml import (
+    AmplitudeMPSClassifier,
+    MPSClassifier,
+    MPSRegressor,
+    TreeClassifier,
+    TreeRegressor,
+    load_model,
+)
 from qtnml.data import Dataset
+from qtnml.encoding import MultiQubitEncoding
 from qtnml.errors import ModelFileError, WriteError
+from qtnml.network import BrickWall, balanced_tree, mps
 from qtnml.storage import write_atomically
-from qtnml.train import CrossEntropy, HingePower
+from qtnml.train import SPSA, CrossEntropy, HingePower
+
+NETWORK = {
+    "topology": balanced_tree(16).to_dict(),
+    "discard": "trace",
+    "encoding": {"name": "AngleEncoding", "trainable": False},
+    "ansatz": {"name": "FullUnitary"},
+}
 
 
 @pytest.fixture
@@ -103,12 +119,18 @@ def test_every_flipped_byte_is_noticed_or_harmless(saved: Path, trained: TreeCla
         ({"format": "other"}, "its header does not say 'qtnml-model'"),
         ({"version": 99}, "format version 99, this release reads 2"),
         ({"model": "Forest"}, "is damaged: KeyError"),
-        ({"parameters": {"depth": 3, "loss": "hinge", "feature_range": "learn"}}, "is damaged: KeyError"),
-        ({"topology": {"leaf_widths": [1, 1], "nodes": [[[0, 1], 0, 1]]}}, "nodes do not fit its topology"),
-        ({"topology": 3}, "is damaged: TypeError"),
+        ({"parameters": {"depth": 3, "loss": "hinge", "feature_range": "learn"}}, "is damaged: TypeError"),
+        (
+            {"network": NETWORK | {"topology": {"leaf_widths": [1, 1], "nodes": [[[0, 1], 0, 1]]}}},
+            "nodes do not fit its topology",
+        ),
+        ({"network": NETWORK | {"topology": 3}}, "is damaged: TypeError"),
+        ({"network": {"amplitude_mps": [16, 2, 3], "encoding": "angle"}}, "not of the model's kind"),
+        ({"network": NETWORK | {"ansatz": {"name": "Diagonal"}}}, "is damaged: KeyError"),
+        ({"network": NETWORK | {"discard": "keep"}}, "discard must be 'trace' or"),
         ({"history": [[1]]}, "is damaged: TypeError"),
         ({"best_epoch": float("inf")}, "is damaged: OverflowError"),
-        ({"topology": {"leaf_widths": [1.0], "nodes": []}}, "made of integers"),
+        ({"network": NETWORK | {"topology": {"leaf_widths": [1.0], "nodes": []}}}, "made of integers"),
     ],
 )
 def test_headers_that_do_not_fit(saved: Path, change: dict[str, object], message: str) -> None:
@@ -180,3 +202,32 @@ def test_what_cannot_be_saved(trained: TreeClassifier, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="user-defined loss .*cannot be saved; set_params"):
         clf.save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MPSClassifier(2, ansatz=BrickWall(2, "rzz", "ry"), encoding="trainable-angle", epochs=2),
+        TreeClassifier(encoding=MultiQubitEncoding(2, "frequency"), discard="postselect", epochs=2),
+        TreeClassifier(topology="chow-liu", optimizer="spsa", shots=10, homotopy=1, epochs=2),
+        MPSClassifier(topology=mps(4), ansatz="orthogonal", optimizer=SPSA.later(), epochs=2),
+        TreeRegressor(2, ansatz="hermitian", encoding="rational", epochs=2),
+        MPSRegressor(epochs=2, feature_range=(0, 1)),
+        AmplitudeMPSClassifier(3, epochs=2),
+        AmplitudeMPSClassifier(4, method="sweeps", epochs=1, loss=CrossEntropy(2.0, label_smoothing=0.1)),
+    ],
+    ids=str,
+)
+def test_every_model_comes_back(model: TreeClassifier, tmp_path: Path, rng: np.random.Generator) -> None:
+    X = rng.random((60, 4))
+    y = X.sum(axis=1) if isinstance(model, TreeRegressor | MPSRegressor) else (X[:, 0] > X[:, 1]).astype(int)
+    model.set_params(random_state=0).fit(X, y).save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert type(loaded) is type(model)
+    assert loaded.model_ == model.model_
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    for one, other in zip(loaded.params_, model.params_, strict=True):
+        for stack, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(stack, same)
+    loaded.save(tmp_path / "again")
+    assert load_model(tmp_path / "again").get_params() == loaded.get_params()

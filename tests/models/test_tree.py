@@ -263,7 +263,7 @@ def test_hold_out_keeps_class_shares(rng: np.random.Generator) -> None:
 
 
 def test_ctrl_c_keeps_a_model(small_digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    import qtnml.models.estimator as estimator_module
+    import qtnml.models.training as estimator_module
 
     original = estimator_module.train
 

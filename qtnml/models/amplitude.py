@@ -1,0 +1,209 @@
+"""`AmplitudeMPSClassifier`: a matrix product state of any bond with the label on its middle site."""
+
+import os
+import time
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from qtnml.contract import AmplitudeModel, Parameters
+from qtnml.encoding import Encoding, get_encoding
+from qtnml.errors import InvalidInputError
+from qtnml.models.class_readout import ClassReadout
+from qtnml.models.progress import progress_bar
+from qtnml.models.validation import checked_training_data, generator
+from qtnml.train import (
+    EpochRecord,
+    Loss,
+    Optimizer,
+    SweepOptions,
+    TrainingResult,
+    TrainingSet,
+    get_loss,
+    sweep,
+)
+
+_FIRST_BOND = 2
+_AUTO_SWEEPS = 4
+
+
+class AmplitudeMPSClassifier(ClassReadout):
+    """Label amplitudes f_c(x) of a matrix product state; the probability of class c is f_c**2 / sum f**2.
+
+    The classifier of arXiv:1605.05775: bond dimensions beyond what a circuit of few qubits holds, for
+    images of 14x14 or 28x28 pixels. Features in snake order keep neighbouring pixels together.
+
+    Args:
+        max_bond: Largest bond dimension D; time grows as D**2.
+        method: "gradient" trains all cores at once at bond dimension D; "sweeps" goes through the chain pair
+            by pair and lets singular values decide each bond (arXiv:1605.05775).
+        cutoff: For sweeps: singular values below this share of the largest are dropped.
+        encoding: As for `TreeClassifier`; for sweeps one with real amplitudes.
+        epochs: Passes over the training samples, or sweeps; None takes 30, or more on small data until 600
+            steps are made, and 4 sweeps.
+        batch_size: Samples per step; sweeps take 16 times as many.
+        learning_rate: Of the first step; falls to zero along a half cosine. None takes 2 / (D sites): the
+            steps of all elements of all cores add up.
+        loss: As for `TreeClassifier`.
+        optimizer: As for `TreeClassifier` (gradient only); any optax transformation as well.
+        feature_range, validation_fraction, patience: As for `TreeClassifier`.
+        init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
+        warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
+        checkpoint, checkpoint_every, resume, devices: As for `TreeClassifier` (gradient only).
+        random_state: Seed of weights, split and batches.
+        verbose: 1 shows a progress bar on standard error.
+
+    Attributes:
+        bond_dims_: Dimension of every bond, left to right.
+        model_, params_, scaler_, classes_, history_, best_epoch_, n_iter_, stopped_, n_features_in_, notes_:
+            As for `TreeClassifier`; `model_` is an `AmplitudeModel`.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = AmplitudeMPSClassifier(max_bond=6, random_state=0).fit(X, y)
+    >>> bool(clf.score(X, y) > 0.9), max(clf.bond_dims_)
+    (True, 6)
+    """
+
+    model_: AmplitudeModel
+
+    def __init__(
+        self,
+        max_bond: int = 16,
+        *,
+        method: Literal["gradient", "sweeps"] = "gradient",
+        cutoff: float = 1e-4,
+        encoding: str | Encoding = "angle",
+        epochs: int | None = None,
+        batch_size: int = 250,
+        learning_rate: float | None = None,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        feature_range: Literal["learn"] | tuple[float, float] = "learn",
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        init_scale: float = 0.5,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+        devices: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.max_bond = max_bond
+        self.method = method
+        self.cutoff = cutoff
+        self.encoding = encoding
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.optimizer = optimizer
+        self.feature_range = feature_range
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.init_scale = init_scale
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
+        self.devices = devices
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        self._check_parameters()
+        X, y, weights = checked_training_data(self, X, y, sample_weight)
+        classes, labels = np.unique(y, return_inverse=True)
+        self._check_same_classes(classes)
+        rng = generator(self.random_state)
+        bond = int(self.max_bond) if self.method == "gradient" else min(_FIRST_BOND, int(self.max_bond))
+        model = AmplitudeModel(X.shape[1], len(classes), bond, get_encoding(self.encoding))
+        self.n_features_in_ = X.shape[1]
+        if self.warm_start and self.__sklearn_is_fitted__():
+            self._check_same_model(model)
+            model, parameters, scaler = self.model_, self.params_, self.scaler_
+        else:
+            parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
+        data = TrainingSet(scaler(X), labels.ravel(), weights)
+        if self.method == "gradient":
+            result = self._train(model, parameters, data, rng)
+        else:
+            model, result = self._sweep(model, parameters, data, rng)
+        self._keep(model, scaler, result)
+        self.classes_ = classes
+        return self
+
+    def _check_same_model(self, model: AmplitudeModel) -> None:
+        old, bond = self.model_, int(self.max_bond)
+        grows = self.method == "sweeps" and old.bond_dim <= bond
+        if (model.num_features, model.encoding) != (old.num_features, old.encoding) or not (
+            grows or old.bond_dim == bond
+        ):
+            raise InvalidInputError(
+                f"warm_start goes on with the cores of the last fit ({old.num_features} features, bond "
+                f"dimension {old.bond_dim}, encoding {old.encoding.name!r}), got {model.num_features} "
+                f"features, max_bond={bond}, encoding {model.encoding.name!r}; set warm_start=False, or grow "
+                "the bonds with method='sweeps'"
+            )
+
+    def _learning_rate(self) -> float:
+        if self.learning_rate is not None:
+            return float(self.learning_rate)
+        sites = self.n_features_in_ * get_encoding(self.encoding).qubits_per_feature
+        return 2.0 / (int(self.max_bond) * max(sites, 8))
+
+    def _sweep(
+        self, model: AmplitudeModel, parameters: Parameters, data: TrainingSet, rng: np.random.Generator
+    ) -> tuple[AmplitudeModel, TrainingResult]:
+        """Sweeps in the place of epochs; the best by validation loss, or the last, is kept."""
+        kept, held_out = self._hold_out(data.y, rng)
+        training, validation = (TrainingSet(*(part[rows] for part in data)) for rows in (kept, held_out))
+        options = SweepOptions(
+            max_bond=int(self.max_bond),
+            cutoff=float(self.cutoff),
+            batch_size=16 * int(self.batch_size),
+            loss=get_loss(self._default_loss if self.loss is None else self.loss),
+        )
+        sweeps = _AUTO_SWEEPS if self.epochs is None else int(self.epochs)
+        wide = AmplitudeModel(model.num_features, model.num_classes, options.max_bond, model.encoding)
+        best, best_sweep, best_score, history = parameters, -1, np.inf, list[EpochRecord]()
+        best_model, stopped, began = model, "finished", time.perf_counter()
+        with progress_bar("sweeps", sweeps, show=bool(self.verbose)) as advance:
+            for number in range(sweeps):
+                parameters, swept = sweep(model, parameters, training, options, rng)
+                model = wide
+                record = EpochRecord(
+                    number + 1, swept.loss, swept.accuracy, None, None, time.perf_counter() - began
+                )
+                if len(validation.y):
+                    loss, accuracy = self._judge(model, parameters, validation, options.loss)
+                    record = record._replace(validation_loss=loss, validation_accuracy=accuracy)
+                history.append(record)
+                advance(1, f"loss {record.score:.4f}, largest bond {max(swept.bond_dims, default=1)}")
+                if record.score < best_score or not len(validation.y):
+                    best_model, best, best_sweep, best_score = model, parameters, number, record.score
+                elif self.patience is not None and number - best_sweep >= self.patience:
+                    stopped = "early"
+                    break
+        return best_model, TrainingResult(best_model.project(best), None, tuple(history), best_sweep, stopped)
+
+    def _judge(
+        self, model: AmplitudeModel, parameters: Parameters, data: TrainingSet, loss: Loss
+    ) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+        proba = model.predict(parameters, data.X)[0]
+        losses = np.asarray(loss(proba.T.astype(np.float32), data.y))  # type: ignore[arg-type]
+        correct = proba.argmax(axis=1) == data.y
+        return float(np.average(losses, weights=data.weights)), float(
+            np.average(correct, weights=data.weights)
+        )
+
+    @property
+    def bond_dims_(self) -> tuple[int, ...]:
+        """Dimension of every bond, left to right: indices of a core that are not zero throughout."""
+        left, right, _ = self.params_.nodes
+        inner = [np.abs(core).max(axis=(0, 1)) for core in left]
+        outer = [np.abs(core).max(axis=(0, 1)) for core in right][::-1]
+        return tuple(int((used > 0).sum()) for used in [*inner, *outer])

@@ -1,0 +1,57 @@
+"""From a trained model's outcomes to classes, as scikit-learn wants them."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.models.readout import class_probabilities
+from qtnml.models.training import TrainedEstimator
+from qtnml.models.validation import hold_out
+
+
+class ClassReadout(ClassifierMixin, TrainedEstimator):
+    """Class k is outcome k."""
+
+    _default_loss: ClassVar[str] = "cross-entropy"
+    classes_: NDArray
+    warm_start: bool
+    validation_fraction: float
+
+    def _check_same_classes(self, classes: NDArray) -> None:
+        if self.warm_start and self.__sklearn_is_fitted__() and not np.array_equal(classes, self.classes_):
+            raise InvalidInputError(
+                f"warm_start goes on with classes {self.classes_.tolist()}, got {classes.tolist()}; set "
+                "warm_start=False"
+            )
+
+    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+        return hold_out(y, self.validation_fraction, rng)
+
+    def outcome_probabilities(self, X: Any) -> NDArray:
+        """Exact probability of every outcome at the root, shape (samples, 2**root_qubits)."""
+        return self._evaluated(X)[0]
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Class probabilities (samples, classes): those of the measurement at the root, exactly.
+
+        Outcomes without a class are left out and the others renormalised; `lost_mass` tells how
+        much that was.
+        """
+        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[0]
+
+    def predict_log_proba(self, X: Any) -> NDArray:
+        """Natural logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> NDArray:
+        """The likeliest class of each sample, shape (samples,)."""
+        proba = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(proba, axis=1)])
+
+    def lost_mass(self, X: Any) -> NDArray:
+        """Probability of outcomes that stand for no class, per sample; 0 for 2, 4, 8, ... classes."""
+        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[1]

@@ -1,0 +1,175 @@
+"""What every trained estimator shares, whatever its network: `fit`, the training run, files."""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from qtnml.arrays import NDArray
+from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.encoding import FeatureScaler
+from qtnml.errors import TrainingInterruptedWarning, warn_user
+from qtnml.models.progress import progress_bar
+from qtnml.models.settings import check_settings
+from qtnml.models.validation import checked_samples
+from qtnml.train import (
+    Checkpoint,
+    EpochRecord,
+    Loss,
+    Optimizer,
+    TrainingOptions,
+    TrainingResult,
+    TrainingSet,
+    get_loss,
+    get_optimizer,
+    train,
+)
+from qtnml.train.records import merge_repeats
+
+_AUTO_EPOCHS = 30
+_AUTO_STEPS = 600
+
+
+class TrainedEstimator(BaseEstimator):
+    """Trains a model by the loop of `qtnml.train`; the settings named here are its subclasses' arguments."""
+
+    _default_loss: ClassVar[str]
+    model_: Model | AmplitudeModel
+    params_: Parameters
+    scaler_: FeatureScaler
+    history_: list[EpochRecord]
+    best_epoch_: int
+    n_iter_: int
+    stopped_: str
+    notes_: dict[str, Any]
+    n_features_in_: int
+    batch_size: int
+    epochs: int | None
+    learning_rate: float | None
+    loss: str | Loss | None
+    optimizer: str | Optimizer
+    patience: int | None
+    feature_range: Literal["learn"] | tuple[float, float]
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_every: int
+    resume: bool
+    devices: int | None
+    verbose: int
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on samples X (samples, features) with targets y.
+
+        `sample_weight` (samples,) multiplies each sample's loss. Ctrl-C ends training with the best
+        weights so far and a `TrainingInterruptedWarning`; before the first epoch is over it is raised.
+
+        Raises:
+            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
+        """
+        learnt = dict(vars(self))
+        try:
+            return self._fit(X, y, sample_weight)
+        except BaseException:
+            self.__dict__ = learnt
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "params_" in vars(self)
+
+    def _new_scaler(self, X: NDArray) -> FeatureScaler:
+        if isinstance(self.feature_range, str) and self.feature_range == "learn":
+            return FeatureScaler.learn(X)
+        return FeatureScaler.fixed(self.feature_range, X.shape[1])
+
+    def _train(
+        self,
+        model: Model | AmplitudeModel,
+        parameters: Parameters,
+        data: TrainingSet,
+        rng: np.random.Generator,
+    ) -> TrainingResult:
+        kept, held_out = self._hold_out(data.y, rng)
+        training = TrainingSet(*(array[kept] for array in data))
+        validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
+        if len(training.y) <= self.batch_size:
+            training = merge_repeats(training)
+        options = self._options(len(training.y))
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
+        shown = 0
+
+        def show(record: EpochRecord) -> None:
+            nonlocal shown  # a resumed run starts in the middle
+            advance(record.epoch - shown, f"loss {record.score:.4f}")
+            shown = record.epoch
+
+        with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
+            result = train(
+                model,
+                parameters,
+                training,
+                options,
+                rng,
+                validation=validation,
+                on_epoch=show,
+                checkpoint=checkpoint,
+            )
+        self._report_end(result, options.epochs)
+        return result
+
+    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+        raise NotImplementedError
+
+    def _options(self, samples: int) -> TrainingOptions:
+        steps = -(-samples // self.batch_size)
+        return TrainingOptions(
+            epochs=max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs),
+            batch_size=int(self.batch_size),
+            learning_rate=self._learning_rate(),
+            loss=get_loss(self._default_loss if self.loss is None else self.loss),
+            patience=self.patience,
+            optimizer=get_optimizer(self.optimizer),
+            shots=getattr(self, "shots", None),
+            homotopy=int(getattr(self, "homotopy", 0)),
+            devices=self.devices,
+        )
+
+    def _learning_rate(self) -> float:
+        return float(self.learning_rate)  # type: ignore[arg-type]
+
+    def _keep(self, model: Model | AmplitudeModel, scaler: FeatureScaler, result: TrainingResult) -> None:
+        """Set what every estimator has learnt."""
+        self.model_, self.params_, self.scaler_ = model, result.parameters, scaler
+        self.history_, self.best_epoch_ = list(result.history), result.best_epoch
+        self.n_iter_, self.stopped_ = len(result.history), result.stopped
+        self.notes_ = {}
+
+    def _report_end(self, result: TrainingResult, epochs: int) -> None:
+        reasons = {"interrupted": "was interrupted", "diverged": "diverged (its loss grew without bound)"}
+        if result.stopped in reasons:
+            cure = "; lower the learning rate" if result.stopped == "diverged" else ""
+            warn_user(
+                f"training {reasons[result.stopped]} after {len(result.history)} of {epochs} epochs; the "
+                f"best weights so far were kept{cure}",
+                TrainingInterruptedWarning,
+            )
+
+    def _check_parameters(self) -> None:
+        check_settings(self)
+
+    def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
+        """Outcomes or values of samples, and log success probabilities."""
+        check_is_fitted(self)
+        return self.model_.predict(self.params_, self.scaler_(checked_samples(self, X)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
+        from qtnml.models.persistence import save_model
+
+        save_model(self, path)
