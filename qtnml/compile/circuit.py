@@ -95,20 +95,23 @@ def _synthesized_nodes(
     """Gates of every node with their trained angles, and their infidelity as a channel.
 
     The last rotation of a kept qubit moves into the node above, where it costs nothing; that of a
-    qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they are.
+    qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they are,
+    and so does what stands before data that are uploaded again.
     """
     topology = network.topology
     owed: list[list[NDArray]] = [[np.eye(2)] * width for width in topology.leaf_widths]
+    uploaded = {wire for node in topology.nodes if node.uploads for wire in node.children}
     for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
         rotations = [rotation for wire in node.children for rotation in owed[wire]]
         wanted = unitary @ _kron([*rotations, *[np.eye(2)] * node.fresh])
         synthesized = own[k] or synthesize(wanted)
         circuit, last = synthesized.circuit.copy(), list(synthesized.last)
         built = _kron(last) @ Operator(circuit.reverse_bits()).data
-        if own[k] or k == len(topology.nodes) - 1:
+        stays = bool(own[k]) or k == len(topology.nodes) - 1 or topology.num_leaves + k in uploaded
+        if stays:
             for qubit in range(node.width):
                 append_rotation(circuit, last[qubit], qubit)
-        owed.append([np.eye(2)] * node.width if own[k] else last[: node.width])
+        owed.append([np.eye(2)] * node.width if stays else last[: node.width])
         yield circuit, channel_infidelity(wanted, built, node.width)
 
 
@@ -144,6 +147,8 @@ def _assemble(
                 circuit.append(encoding.gate(x[place]), [qubit])
         else:
             first = starts[operation.node]
+            for place, qubit in zip(topology.nodes[operation.node].uploads, operation.qubits, strict=False):
+                circuit.append(encoding.gate(x[place]), [qubit])
             _append_node(
                 circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]]
             )

@@ -99,19 +99,40 @@ def _contracted(
             out, log = _run_chain(chosen, _gathered(pools, step.carried)[0], others, renormalise=renormalise)
             out = out[None]
         else:
-            inputs = [_gathered(pools, gather) for gather in step.gathers]
-            out, log = _apply(chosen, inputs, renormalise=renormalise)
+            joint = _joint([_gathered(pools, gather) for gather in step.gathers])
+            for qubit, places in enumerate(step.uploads):
+                joint = _turned(joint, qubit, _rows(bloch.swapaxes(0, 1), places))
+            out, log = _apply(chosen, joint, renormalise=renormalise)
         pools.append(out)
         log_norm = log_norm + log
     return pools[-1][0], log_norm
 
 
-def _apply(maps: Array, inputs: list[Array], *, renormalise: bool) -> tuple[Array, Array | float]:
-    """Maps (n, out, in) on the joint states of child wires (n, labels, batch)."""
-    xp = namespace(maps)
+def _joint(inputs: list[Array]) -> Array:
+    """Joint states of child wires, each (n, labels, batch)."""
     joint, *others = inputs
     for other in others:
         joint = (joint[:, :, None, :] * other[:, None, :, :]).reshape(joint.shape[0], -1, joint.shape[-1])
+    return joint
+
+
+def _turned(joint: Array, qubit: int, data: Array) -> Array:
+    """One qubit of joint states (n, 4**m, batch) turned by RY gates.
+
+    `data` (n, 3, batch) are the Bloch vectors (1, sin, cos) that the same gates prepare from |0>: the
+    gate takes Z to cos Z - sin X and X to cos X + sin Z, in expectations X' = cos X + sin Z.
+    """
+    xp = namespace(joint)
+    labels = joint.reshape(joint.shape[0], 4**qubit, 4, -1, joint.shape[-1])
+    identity, x, y, z = (labels[:, :, label] for label in range(4))
+    sin, cos = data[:, 1, None, None], data[:, 2, None, None]
+    turned = xp.stack([identity, cos * x + sin * z, y, cos * z - sin * x], axis=2)
+    return turned.reshape(joint.shape)  # type: ignore[no-any-return]
+
+
+def _apply(maps: Array, joint: Array, *, renormalise: bool) -> tuple[Array, Array | float]:
+    """Maps (n, out, in) on joint states (n, in, batch)."""
+    xp = namespace(maps)
     out = xp.matmul(maps, joint)
     if not renormalise:
         return out, 0.0
@@ -126,9 +147,8 @@ def _run_chain(
 
     def step(carried: Array, inputs: tuple[Array, ...]) -> tuple[Array, Any]:
         map_, *leaves = inputs
-        out, log = _apply(
-            map_[None], [carried[None], *(leaf[None] for leaf in leaves)], renormalise=renormalise
-        )
+        joint = _joint([carried[None], *(leaf[None] for leaf in leaves)])
+        out, log = _apply(map_[None], joint, renormalise=renormalise)
         return out[0], log
 
     if isinstance(maps, np.ndarray):

@@ -12,12 +12,15 @@ from qtnml.network.tensor_network import TensorNetwork
 MAX_QUBITS = 10
 
 
-def dense_outcome_probabilities(network: TensorNetwork, vectors: NDArray) -> NDArray:
+def dense_outcome_probabilities(
+    network: TensorNetwork, vectors: NDArray, gates: NDArray | None = None
+) -> NDArray:
     """Root outcome probabilities of one encoded sample.
 
     Args:
         network: At most 10 qubits, fresh ones included.
-        vectors: Amplitudes of each data qubit, shape (features, 2).
+        vectors: Amplitudes of each data qubit, shape (data qubits, 2).
+        gates: Matrices of the data gates (data qubits, 2, 2), for nodes that upload data again.
 
     Returns:
         Shape (2**root_qubits,).
@@ -37,6 +40,9 @@ def dense_outcome_probabilities(network: TensorNetwork, vectors: NDArray) -> NDA
         qubits = [qubit for wire in node.children for qubit in wires[wire]]
         qubits += range(fresh, fresh + node.fresh)
         fresh += node.fresh
+        for qubit, place in zip(qubits, node.uploads, strict=False):
+            turn = _embed(gates[place], [qubit], total)  # type: ignore[index]
+            rho = turn @ rho @ turn.conj().T
         full = _embed(unitary, qubits, total)
         rho = full @ rho @ full.conj().T
         wires[topology.num_leaves + k] = qubits[: node.width]

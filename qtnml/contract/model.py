@@ -74,6 +74,14 @@ class Model:
                 f"{self.encoding.qubits_per_feature} for each feature"
             )
 
+        if any(node.uploads for node in self.topology.nodes):
+            gate = self.encoding.gate(0.5)
+            if gate.name != "ry" or gate.params != [0.5]:
+                raise InvalidInputError(
+                    f"re-uploading needs an encoding whose gate is RY(angle), {self.encoding.name!r} has "
+                    "another"
+                )
+
     @property
     def num_features(self) -> int:
         """Features of a sample."""

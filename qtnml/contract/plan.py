@@ -31,6 +31,7 @@ class NodeKind:
     fresh: int
     width: int
     is_root: bool
+    uploads: bool
 
     @property
     def num_inputs(self) -> int:
@@ -52,13 +53,15 @@ class Step:
     """One batched product: maps `start:stop` of a group, applied to one gathered array per child.
 
     A gather is a sequence of (pool, rows): rows of earlier arrays, joined in order. Pools are the
-    leaf arrays first, then the output of every step.
+    leaf arrays first, then the output of every step. `uploads` are, for each qubit, the data qubits
+    that turn it, node by node.
     """
 
     group: int
     start: int
     stop: int
     gathers: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
+    uploads: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ def contraction_plan(topology: Topology) -> Plan:
         slots = zip(*(topology.nodes[k].children for k in nodes), strict=True)
         gathers = tuple(_gather([place[wire] for wire in wires]) for wires in slots)
         start = members[kind].index(nodes[0])
-        steps.append(Step(group_of[kind], start, start + len(nodes), gathers))
+        uploads = tuple(zip(*(topology.nodes[k].uploads for k in nodes), strict=True))
+        steps.append(Step(group_of[kind], start, start + len(nodes), gathers, uploads))
         pool = len(leaf_pools) + len(steps) - 1
         place |= {topology.num_leaves + k: (pool, row) for row, k in enumerate(nodes)}
     position = {node: (s, row) for s, (_, ns) in enumerate(stacking(topology)) for row, node in enumerate(ns)}
@@ -142,6 +146,8 @@ def _with_chains(steps: list[Step], num_pools: int) -> tuple[Step | Chain, ...]:
 def _continues(steps: list[Step], first: int, k: int, num_pools: int) -> bool:
     """Step `k` goes on with a chain that began at step `first`."""
     step, before = steps[k], steps[k - 1]
+    if step.uploads:
+        return False
     if (step.group, step.start, step.stop) != (before.group, before.stop, before.stop + 1):
         return False
     if before.stop != before.start + 1 or step.gathers[0] != ((num_pools + k - 1, (0,)),):
@@ -175,7 +181,7 @@ def _wire_order(topology: Topology) -> dict[int, tuple[int, ...]]:
 def _node_kind(topology: Topology, k: int) -> NodeKind:
     node = topology.nodes[k]
     children = tuple(WireKind(topology.wire_width(w), w < topology.num_leaves) for w in node.children)
-    return NodeKind(children, node.fresh, node.width, k == len(topology.nodes) - 1)
+    return NodeKind(children, node.fresh, node.width, k == len(topology.nodes) - 1, bool(node.uploads))
 
 
 def _leaf_pools(

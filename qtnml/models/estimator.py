@@ -13,7 +13,16 @@ from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.models.training import TrainedEstimator
 from qtnml.models.validation import generator
-from qtnml.network import NodeAnsatz, TensorNetwork, Topology, balanced_tree, chow_liu_tree, get_ansatz, mps
+from qtnml.network import (
+    NodeAnsatz,
+    TensorNetwork,
+    Topology,
+    balanced_tree,
+    chow_liu_tree,
+    get_ansatz,
+    mps,
+    with_reuploads,
+)
 from qtnml.train import Loss, Optimizer, TrainingSet
 
 
@@ -26,6 +35,8 @@ class NetworkEstimator(TrainedEstimator):
             qubit and V - 1 fresh ones.
         topology: None for this class's own (a balanced tree, a chain); "chow-liu" joins first what knows
             most about each other (learnt from the training samples); or a `qtnml.network.Topology`.
+        reuploads: Times that the data of its features are uploaded again inside every node, as gates
+            between two parts of the node.
         encoding: "angle", "trainable-angle", "rational", "multi-qubit", or an encoding object.
         ansatz: "full" (any unitary), "orthogonal" (real), "hermitian" (exp(iH)), "brick-wall", or an
             ansatz object such as `qtnml.network.BrickWall(depth=4)`.
@@ -82,6 +93,7 @@ class NetworkEstimator(TrainedEstimator):
         *,
         leaf: Literal["data", "fresh"] = "data",
         topology: Topology | Literal["chow-liu"] | None = None,
+        reuploads: int = 0,
         encoding: str | Encoding = "angle",
         ansatz: str | NodeAnsatz = "full",
         discard: Literal["trace", "postselect"] = "trace",
@@ -107,6 +119,7 @@ class NetworkEstimator(TrainedEstimator):
         self.bond_qubits = bond_qubits
         self.leaf = leaf
         self.topology = topology
+        self.reuploads = reuploads
         self.encoding = encoding
         self.ansatz = ansatz
         self.discard = discard
@@ -152,7 +165,10 @@ class NetworkEstimator(TrainedEstimator):
         self._keep(model, scaler, result)
 
     def _topology(self, X: NDArray, root_qubits: int) -> Topology:
-        """The network's shape for these samples."""
+        """The network's shape for these samples, re-uploads included."""
+        return with_reuploads(self._plain_topology(X, root_qubits), int(self.reuploads))
+
+    def _plain_topology(self, X: NDArray, root_qubits: int) -> Topology:
         width, qubits = int(self.bond_qubits), X.shape[1] * get_encoding(self.encoding).qubits_per_feature
         if isinstance(self.topology, Topology):
             if self.topology.num_data_qubits != qubits or self.topology.root_qubits < root_qubits:

@@ -18,6 +18,7 @@ _LEAST = {
     "patience": 1,
     "shots": 1,
     "homotopy": 0,
+    "reuploads": 0,
     "checkpoint_every": 1,
     "devices": 1,
 }

@@ -9,7 +9,7 @@ from qtnml.network.ansatz import (
     generic_two_qubit_gates,
 )
 from qtnml.network.brick_wall import BrickWall
-from qtnml.network.builders import balanced_tree, from_parents, mps
+from qtnml.network.builders import balanced_tree, from_parents, mps, with_reuploads
 from qtnml.network.chow_liu import chow_liu_tree
 from qtnml.network.registry import get_ansatz
 from qtnml.network.tensor_network import TensorNetwork
@@ -34,4 +34,5 @@ __all__ = [
     "mps",
     "project_to_unitary",
     "unitarity_error",
+    "with_reuploads",
 ]

@@ -125,6 +125,34 @@ def from_parents(
     return Topology(tuple(widths[leaf] for leaf in leaves), tuple(nodes))
 
 
+def with_reuploads(topology: Topology, layers: int = 1) -> Topology:
+    """Every node as `layers` + 1 nodes, the data of its features uploaded again in between.
+
+    Each lower node keeps all its qubits; then qubit q is turned by the gate of one of the features below
+    the node (evenly spaced), and the next node acts (data re-uploading, arXiv:1907.02085).
+
+    >>> [node.uploads for node in with_reuploads(balanced_tree(2)).nodes]
+    [(), (0, 1)]
+    """
+    if layers < 0:
+        raise InvalidInputError(f"layers must be at least 0, got {layers}")
+    leaves, nodes = topology.num_leaves, list[Node]()
+    new_wire = {leaf: leaf for leaf in range(leaves)}
+    reached = {leaf: tuple(qubits) for leaf, qubits in enumerate(topology.leaf_qubits)}
+    for k, node in enumerate(topology.nodes):
+        size = topology.num_qubits[k]
+        data = tuple(place for wire in node.children for place in reached[wire])
+        uploads = tuple(data[q * len(data) // size] for q in range(size))
+        children, fresh = tuple(new_wire[wire] for wire in node.children), node.fresh
+        for layer in range(layers + 1):
+            width = node.width if layer == layers else size
+            nodes.append(Node(children, fresh, width, uploads if layer else node.uploads))
+            children, fresh = (leaves + len(nodes) - 1,), 0
+        new_wire[leaves + k] = children[0]
+        reached[leaves + k] = data
+    return Topology(topology.leaf_widths, tuple(nodes))
+
+
 def _upward(children: dict[int, list[int]], root: int) -> list[int]:
     """All wires below the root, children before parents (no recursion: chains are deep)."""
     order, pending = list[int](), [root]

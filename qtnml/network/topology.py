@@ -15,12 +15,14 @@ class Node:
     """One unitary of the tree.
 
     Its qubits are those of the `children` wires in order, then `fresh` qubits in |0>; the first
-    `width` of them become the outgoing wire and the others are let go.
+    `width` of them become the outgoing wire and the others are let go. Before the unitary, qubit q
+    is turned by the data gate of data qubit `uploads[q]` once more (data re-uploading); none if empty.
     """
 
     children: tuple[int, ...]
     fresh: int
     width: int
+    uploads: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,17 @@ class Topology:
         inputs = sum(self.wire_width(wire) for wire in node.children) + node.fresh
         if not 1 <= node.width <= inputs:
             raise InvalidInputError(f"node {k} has {inputs} qubits and cannot keep {node.width}")
+        if node.uploads:
+            self._check_uploads(k, node, inputs)
+
+    def _check_uploads(self, k: int, node: Node, inputs: int) -> None:
+        if len(node.uploads) != inputs or node.fresh or min(node.children) < self.num_leaves:
+            raise InvalidInputError(
+                f"node {k} uploads on {len(node.uploads)} of {inputs} qubits; re-uploading needs one data "
+                "qubit for each, no fresh qubits and no leaves as children"
+            )
+        if not all(0 <= place < self.num_data_qubits for place in node.uploads):
+            raise InvalidInputError(f"node {k} uploads data qubits {node.uploads}, which do not all exist")
 
     @property
     def num_leaves(self) -> int:
@@ -101,14 +114,20 @@ class Topology:
         """Plain JSON types; `from_dict` is the inverse."""
         return {
             "leaf_widths": list(self.leaf_widths),
-            "nodes": [[list(node.children), node.fresh, node.width] for node in self.nodes],
+            "nodes": [
+                [list(node.children), node.fresh, node.width, *([list(node.uploads)] if node.uploads else [])]
+                for node in self.nodes
+            ],
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Topology":
         """Rebuild (and validate) a topology written by `to_dict`."""
-        rows = [(*children, fresh, width) for children, fresh, width in data["nodes"]]
-        if not all(isinstance(number, int) for row in [data["leaf_widths"], *rows] for number in row):
+        nodes = tuple(
+            Node(tuple(children), fresh, width, *map(tuple, uploads))
+            for children, fresh, width, *uploads in data["nodes"]
+        )
+        numbers = [n for node in nodes for n in (*node.children, node.fresh, node.width, *node.uploads)]
+        if not all(isinstance(number, int) for number in [*data["leaf_widths"], *numbers]):
             raise InvalidInputError("a topology is made of integers")
-        nodes = tuple(Node(tuple(children), fresh, width) for *children, fresh, width in rows)
         return cls(tuple(data["leaf_widths"]), nodes)

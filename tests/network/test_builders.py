@@ -1,17 +1,20 @@
 """Chains, trees from parents, and the tree that data teach."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit.circuit.library import RYGate
 
-from qtnml import MPSClassifier, TreeClassifier
-from qtnml.compile import depth_first_order
+from qtnml import MPSClassifier, TreeClassifier, get_backend
+from qtnml.compile import compile_model, depth_first_order
 from qtnml.contract import Model, dense_outcome_probabilities
 from qtnml.contract.plan import Chain, contraction_plan
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.network import Topology, balanced_tree, chow_liu_tree, from_parents, mps
+from qtnml.network import Node, Topology, balanced_tree, chow_liu_tree, from_parents, mps, with_reuploads
 from qtnml.network.chow_liu import mutual_information, spanning_tree
 from tests.references import ENCODING
 
@@ -153,3 +156,42 @@ def test_estimators_take_topologies(rng: np.random.Generator) -> None:
         assert clf.score(X, y) > 0.9
         assert clf.compile().infidelity < 1e-10
     assert MPSClassifier(2, epochs=2).fit(X, y).model_.topology == mps(6, 2)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("base", [balanced_tree(4), balanced_tree(5, 2, leaf="fresh"), mps(5, 2)], ids=str)
+def test_reuploaded_data(base: Topology, layers: int, rng: np.random.Generator) -> None:
+    """Contraction, dense referee and compiled circuit agree; the data gates stand inside the nodes."""
+    topology = with_reuploads(base, layers)
+    assert len(topology.nodes) == (layers + 1) * len(base.nodes)
+    assert Topology.from_dict(topology.to_dict()) == topology
+    model = Model(topology)
+    parameters = model.start(rng, scale=2.0)
+    X = rng.random((3, topology.num_data_qubits))
+    found = model.predict(parameters, X)[0]
+    np.testing.assert_allclose(model.apply(jax.tree.map(jnp.asarray, parameters), X), found, atol=1e-5)
+    for x, row in zip(X, found, strict=True):
+        gates = np.array([RYGate(np.pi * value).to_matrix() for value in x])
+        dense = dense_outcome_probabilities(model.network(parameters), state_vectors(ENCODING, x), gates)
+        np.testing.assert_allclose(row, dense, atol=1e-12)
+    compiled = compile_model(model, parameters)
+    uploads = sum(len(node.uploads) for node in topology.nodes)
+    assert compiled.circuit.count_ops()["ry"] == topology.num_data_qubits + uploads
+    np.testing.assert_allclose(get_backend("aer").probabilities(compiled.bind(X)), found, atol=1e-10)
+
+
+def test_reuploads_in_an_estimator(rng: np.random.Generator) -> None:
+    X = rng.random((300, 2))
+    y = (np.abs(X[:, 0] - 0.5) > 0.25).astype(int)  # a band: beyond one rotation and one node
+    clf = TreeClassifier(reuploads=2, ansatz="brick-wall", random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.95
+
+
+def test_impossible_uploads() -> None:
+    nodes = (Node((0, 1), 0, 2), Node((2,), 0, 1, (0,)))
+    with pytest.raises(
+        InvalidInputError, match="node 1 uploads on 1 of 2 qubits; re-uploading needs one data"
+    ):
+        Topology((1, 1), nodes)
+    with pytest.raises(InvalidInputError, match=r"node 1 uploads data qubits \(0, 7\)"):
+        Topology((1, 1), (nodes[0], Node((2,), 0, 1, (0, 7))))
