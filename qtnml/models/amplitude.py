@@ -22,6 +22,7 @@ from qtnml.train import (
     get_loss,
     sweep,
 )
+from qtnml.train.records import merge_repeats
 
 _FIRST_BOND = 2
 _AUTO_SWEEPS = 4
@@ -166,6 +167,8 @@ class AmplitudeMPSClassifier(ClassReadout):
             batch_size=16 * int(self.batch_size),
             loss=get_loss(self._default_loss if self.loss is None else self.loss),
         )
+        if len(training.y) <= options.batch_size:
+            training = merge_repeats(training)
         sweeps = _AUTO_SWEEPS if self.epochs is None else int(self.epochs)
         wide = AmplitudeModel(model.num_features, model.num_classes, options.max_bond, model.encoding)
         best, best_sweep, best_score, history = parameters, -1, np.inf, list[EpochRecord]()

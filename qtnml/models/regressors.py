@@ -36,7 +36,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def predict(self, X: Any) -> NDArray:
         """Predicted values, shape (samples,), in the units of the training targets."""
-        return np.asarray(self.target_mean_ + self.target_scale_ * self._evaluated(X)[0])
+        values = self._evaluated(X)[0]
+        return np.asarray(self.target_mean_ + self.target_scale_ * values)
 
 
 class TreeRegressor(NetworkRegressor):

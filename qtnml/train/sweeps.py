@@ -140,7 +140,9 @@ def sweep(
         Parameters of `AmplitudeModel` with bond_dim=max_bond, and what the sweep showed.
     """
     chain = _Chain.from_parameters(model, parameters, options.max_bond)
-    chosen = rng.permutation(len(data.y))[: options.batch_size]
+    chosen = np.arange(len(data.y))
+    if len(chosen) > options.batch_size:
+        chosen = rng.permutation(chosen)[: options.batch_size]
     environments = _Environments(model, parameters, chain, data.X[chosen])
     targets = (jnp.asarray(data.y[chosen], dtype=jnp.int32), jnp.asarray(data.weights[chosen], jnp.float32))
     last = model.num_sites - 1
@@ -316,5 +318,6 @@ def _improve(
     accuracy = jnp.sum((jnp.argmax(f**2, axis=0) == y) * weights) / jnp.sum(weights)
     # Only ratios of a sample's amplitudes count: an error matters relative to their size.
     relative = inner / (jnp.linalg.norm(f, axis=0) + _TINY)
-    moments = (relative @ relative.T / relative.shape[1], outer @ outer.T / outer.shape[1])
+    share = weights / jnp.sum(weights)
+    moments = ((relative * share) @ relative.T, (outer * share) @ outer.T)
     return pair / jnp.linalg.norm(pair), moments, mean_loss(f), accuracy

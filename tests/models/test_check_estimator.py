@@ -8,7 +8,7 @@ from qtnml import AmplitudeMPSClassifier, MPSClassifier, MPSRegressor, TreeClass
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 @pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
-@parametrize_with_checks([TreeClassifier(bond_qubits=2)])
+@parametrize_with_checks([TreeClassifier()])
 def test_check_estimator(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
 
@@ -19,17 +19,11 @@ def test_check_estimator(estimator: object, check: object) -> None:
 @parametrize_with_checks(
     [
         MPSClassifier(2),
+        TreeRegressor(2, encoding="multi-qubit", epochs=60),
         MPSRegressor(2, encoding="multi-qubit"),
         AmplitudeMPSClassifier(8),
         AmplitudeMPSClassifier(8, method="sweeps"),
     ]
 )
 def test_check_the_other_estimators(estimator: object, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
-@parametrize_with_checks([TreeRegressor(2, encoding="multi-qubit", epochs=60)])
-def test_check_regressor(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
