@@ -9,6 +9,7 @@ import pytest
 from qiskit import qasm3, qpy
 
 from qtnml import cli, load_model
+from qtnml.errors import QtnmlError
 
 # A few test values lie beyond the learnt ranges.
 pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
@@ -159,7 +160,7 @@ def test_errors_around_a_model(run, model: Path) -> None:
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["qtnml", "--debug", "compile", "missing.qtnml"])
-    with pytest.raises(cli.QtnmlError, match="no model file"):
+    with pytest.raises(QtnmlError, match="no model file"):
         cli.main()
 
 
@@ -204,3 +205,66 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (("--model", "mps", "-b", 2, "--ansatz", "brick-wall", "--encoding", "rational"), "MPSClassifier"),
+        (("--discard", "postselect", "--learning-rate", 0.05), "TreeClassifier"),
+        (("--optimizer", "spsa", "--shots", 100, "--loss", "hinge"), "TreeClassifier"),
+        (("--model", "amplitude-mps", "--max-bond", 6), "AmplitudeMPSClassifier"),
+        (
+            (
+                "--model",
+                "tree-regressor",
+            ),
+            "TreeRegressor",
+        ),
+    ],
+)
+def test_every_kind_of_model(run, tmp_path: Path, options: tuple[object, ...], kind: str) -> None:
+    path = tmp_path / "m.qtnml"
+    common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 2, "-o", path, "--json")
+    status, out, _ = run("train", *common, *options)
+    assert status == 0
+    assert json.loads(out)["kind"] == kind == type(load_model(path)).__name__
+    status, out, _ = run("predict", path, "digits", "--limit", 5, "-o", tmp_path / "p.csv", "--json")
+    assert (status, json.loads(out)["samples"]) == (0, 5)
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 6
+
+
+def test_training_goes_on_from_a_checkpoint(run, tmp_path: Path) -> None:
+    command = ("train", "digits", "--size", 4, "--classes", "3,5", "--epochs", 3, "--json")
+    command += ("-o", tmp_path / "m", "--checkpoint", tmp_path / "c")
+    first = json.loads(run(*command)[1])
+    assert (tmp_path / "c").exists()
+    again = json.loads(run(*command)[1])
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+    status, _, err = run(*command, "--batch-size", 10)
+    assert status == 2
+    assert "belongs to a run with other data, model or settings" in err
+
+
+def test_study_of_pairs(run, tmp_path: Path) -> None:
+    command = ("study", "digits", "--size", 4, "--pairs", "--classes", "0,1,2", "--models", "tree,mps")
+    command += ("--epochs", 1, "--engine", "serial", "-o", tmp_path / "r.jsonl", "--json")
+    facts = json.loads(run(*command)[1])
+    assert facts["tasks"] == 6
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 6
+    assert json.loads(run(*command)[1]) == facts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "digits", "--model", "forest"), "unknown model 'forest'; choose one of"),
+        (("train", "digits", "--model", "amplitude-mps", "--shots", 5), "--shots 5 has no meaning for"),
+        (("study", "digits", "--bonds", "1,x"), "--bonds takes integers separated by commas, got '1,x'"),
+        (("study", "digits", "--engine", "dask"), "needs the address of a scheduler"),
+    ],
+)
+def test_impossible_wishes(run, tmp_path: Path, arguments: tuple[object, ...], message: str) -> None:
+    status, _, err = run(*arguments, "-o", tmp_path / "out")
+    assert status == 2
+    assert message in " ".join(err.split())

@@ -40,7 +40,9 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     if y is None:
         return X, None
     if not hasattr(model, "classes_"):
-        return X, np.asarray(y, dtype=np.float64)
+        wanted = how.get("classes")
+        chosen = slice(None) if wanted is None else np.isin(y.astype(str), [str(label) for label in wanted])
+        return X[chosen], np.asarray(y[chosen], dtype=np.float64)
     return _of_classes(X, y, how.get("classes"), model.classes_, source)
 
 

@@ -1,0 +1,105 @@
+"""`qtnml predict`."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from qtnml.cli.app import (
+    Classes,
+    DataArgument,
+    Json,
+    ModelArgument,
+    Size,
+    Target,
+    app,
+    check_parent,
+    labels,
+    report,
+    shown,
+)
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    data: DataArgument,
+    classes: Classes = None,
+    size: Size = None,
+    order: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Pixel order: raster, snake or z."),
+    ] = None,
+    target: Target = None,
+    backend: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Measure on this backend (aer) instead of computing exactly."),
+    ] = None,
+    shots: Annotated[int, typer.Option(min=1, help="Measurements per sample, with --backend.")] = 1024,
+    reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shots.")] = 0,
+    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write a CSV of predicted labels and probabilities."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict with a trained model: the test part of a data set, or every row of a .csv or .npy file.
+
+    Data are read as for training (classes, size, order, target) unless an option says otherwise. A
+    table needs no labels; with a header its columns are found by their names.
+
+    Example: qtnml predict model.qtnml mnist --backend aer --limit 20
+    """
+    from qtnml.models import load_model, samples_for
+
+    if output is not None:
+        check_parent(output)
+    clf = load_model(model)
+    X, y = samples_for(clf, data, classes=labels(classes), size=size, order=order, target=target)
+    X, y = X[:limit], y if y is None else y[:limit]
+    if not hasattr(clf, "classes_"):
+        _predict_values(model, clf, X, y, output, as_json)
+        return
+    reader: Any = clf
+    if backend is not None:
+        reader = clf.to_backend(backend, shots=shots, reuse_qubits=reuse, random_state=seed, verbose=1)
+    proba = reader.predict_proba(X)
+    predicted = clf.classes_[proba.argmax(axis=1)]
+    if output is not None:
+        _write_predictions(output, clf.classes_, predicted, proba)
+    counts = {str(label): int((predicted == label).sum()) for label in clf.classes_}
+    facts: dict[str, Any] = {"samples": len(X), "backend": backend or "exact", "predicted": counts}
+    if y is not None:
+        facts["accuracy"] = float((predicted == y).mean())
+    report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+def _predict_values(model: Path, clf: Any, X: Any, y: Any, output: Path | None, as_json: bool) -> None:
+    """A regressor's predictions."""
+    from qtnml.storage import write_atomically
+
+    values = clf.predict(X)
+    if output is not None:
+        write_atomically(output, "".join(["predicted\n", *(f"{v:.8g}\n" for v in values)]).encode())
+    facts: dict[str, Any] = {
+        "samples": len(X),
+        "smallest": float(values.min()),
+        "largest": float(values.max()),
+    }
+    if y is not None:
+        facts["r2"] = clf.score(X, y)
+    report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any) -> None:
+    from qtnml.storage import write_atomically
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["predicted", *(f"p({label})" for label in classes)])
+    writer.writerows([label, *(f"{p:.8f}" for p in row)] for label, row in zip(predicted, proba, strict=True))
+    write_atomically(path, text.getvalue().encode())

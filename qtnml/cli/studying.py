@@ -1,0 +1,106 @@
+"""`qtnml study`: many trainings at once, on this machine or a Dask cluster."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from qtnml.cli.app import Classes, DataArgument, Json, Order, Size, app, check_parent, labels, report, shown
+from qtnml.errors import InvalidInputError
+
+
+@app.command()
+def study(
+    data: DataArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Results, one JSON line each, appended as they come.")
+    ] = Path("study.jsonl"),
+    pairs: Annotated[bool, typer.Option("--pairs", help="Every pair of classes on its own.")] = False,
+    classes: Classes = None,
+    models: Annotated[str, typer.Option(help="tree, mps, amplitude-mps; several by commas.")] = "tree",
+    bonds: Annotated[
+        str, typer.Option(help="bond_qubits (max_bond for amplitude-mps); several by commas.")
+    ] = "1",
+    seeds: Annotated[str, typer.Option(help="Seeds; several by commas.")] = "0",
+    epochs: Annotated[Optional[int], typer.Option(min=1, help="Passes over the data.")] = None,  # noqa: UP045
+    size: Size = None,
+    order: Order = "z",
+    engine: Annotated[str, typer.Option(help="loky (local processes), dask or serial.")] = "loky",
+    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at once (default: one per core).")] = None,
+    scheduler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, for --engine dask."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of models, bonds, seeds (and pairs of classes), and test each.
+
+    Started again with the same file it does only what is left.
+
+    Example: qtnml study mnist --size 8 --pairs --models tree,mps --bonds 1,2 -o pairs.jsonl
+    """
+    from qtnml.models import run_trial
+    from qtnml.study import run_study
+
+    check_parent(output)
+    groups = _groups(data, labels(classes), pairs=pairs)
+    tasks = [
+        _task(data, model, bond, seed, group, {"size": size, "order": order, "epochs": epochs})
+        for model in models.split(",")
+        for bond in _integers("bonds", bonds)
+        for seed in _integers("seeds", seeds)
+        for group in groups
+    ]
+    console = Console(stderr=True)
+
+    def show(task: dict[str, Any], result: dict[str, Any]) -> None:
+        console.print(f"{_name(task)}: test accuracy {result['test_accuracy']:.4f}", highlight=False)
+
+    results = run_study(
+        run_trial, tasks, output, engine=engine, workers=workers, scheduler=scheduler, on_result=show
+    )
+    accuracies = [result["test_accuracy"] for result in results]
+    worst = min(range(len(tasks)), key=accuracies.__getitem__)
+    facts = {
+        "tasks": len(tasks),
+        "results": str(output),
+        "mean_test_accuracy": sum(accuracies) / len(tasks),
+        "worst_test_accuracy": accuracies[worst],
+        "worst": _name(tasks[worst]),
+    }
+    report(f"Study of {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+def _groups(data: str, wanted: list[str] | None, *, pairs: bool) -> list[list[Any] | None]:
+    """Sets of classes, one for each task."""
+    if not pairs:
+        return [wanted]
+    from qtnml.data import load_dataset
+
+    found = load_dataset(data, classes=wanted).classes.tolist()
+    return [list(pair) for pair in combinations(found, 2)]
+
+
+def _task(
+    data: str, model: str, bond: int, seed: int, classes: list[Any] | None, shared: dict[str, Any]
+) -> dict[str, Any]:
+    from qtnml.models import trial
+
+    width = {"max_bond": bond} if model == "amplitude-mps" else {"bond_qubits": bond}
+    return trial(data, model, classes=classes, random_state=seed, **width, **shared)  # type: ignore[arg-type]
+
+
+def _name(task: dict[str, Any]) -> str:
+    options = task["options"]
+    bond = options.get("bond_qubits", options.get("max_bond"))
+    classes = "" if task["classes"] is None else f", classes {task['classes']}"
+    return f"{task['model']}, bond {bond}, seed {options['random_state']}{classes}"
+
+
+def _integers(name: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"--{name} takes integers separated by commas, got {text!r}") from None

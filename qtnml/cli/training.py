@@ -1,0 +1,188 @@
+"""`qtnml train`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from qtnml.cli.app import (
+    Classes,
+    DataArgument,
+    Json,
+    Order,
+    Size,
+    Target,
+    app,
+    cache_compilations,
+    check_parent,
+    labels,
+    report,
+    shown,
+)
+from qtnml.errors import InvalidInputError
+
+_ESTIMATORS = {
+    "tree": "TreeClassifier",
+    "mps": "MPSClassifier",
+    "tree-regressor": "TreeRegressor",
+    "mps-regressor": "MPSRegressor",
+    "amplitude-mps": "AmplitudeMPSClassifier",
+}
+
+
+@app.command()
+def train(
+    data: DataArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
+        "model.qtnml"
+    ),
+    classes: Classes = None,
+    size: Size = None,
+    order: Order = "z",
+    target: Target = None,
+    train_size: Annotated[
+        Optional[int], typer.Option(min=1, help="Use only this many training samples.")  # noqa: UP045
+    ] = None,
+    bond_qubits: Annotated[
+        int, typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3; 1 for up to 4 classes.")
+    ] = 1,
+    model: Annotated[
+        str,
+        typer.Option(help=f"One of {', '.join(_ESTIMATORS)}."),
+    ] = "tree",
+    max_bond: Annotated[int, typer.Option(min=1, help="Largest bond dimension, for amplitude-mps.")] = 16,
+    leaf: Annotated[str, typer.Option(help="Leaf wires: data or fresh.")] = "data",
+    ansatz: Annotated[str, typer.Option(help="Nodes: full, orthogonal, hermitian or brick-wall.")] = "full",
+    encoding: Annotated[
+        str, typer.Option(help="Features: angle, trainable-angle, rational or multi-qubit.")
+    ] = "angle",
+    discard: Annotated[str, typer.Option(help="Qubits let go: trace or postselect.")] = "trace",
+    optimizer: Annotated[str, typer.Option(help="adam, spsa, spsa-as-printed or spsa-later.")] = "adam",
+    shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Emulate so many measurements per sample while training (spsa)."),
+    ] = None,
+    epochs: Annotated[
+        Optional[int], typer.Option(min=1, help="Passes over the data (default: chosen by its size).")  # noqa: UP045
+    ] = None,
+    loss: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="cross-entropy (classifiers), hinge (the paper's) or squared-error (regressors)."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 250,
+    patience: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Stop after this many epochs without improvement."),
+    ] = None,
+    learning_rate: Annotated[
+        Optional[float], typer.Option(help="First step, in radians (default: 0.03).")  # noqa: UP045
+    ] = None,
+    checkpoint: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Keep the state of training here; a killed run goes on from it."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, split and batches.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a model and write it to a file.
+
+    The file remembers how the data were read, for `qtnml predict`. Ctrl-C ends training early and
+    writes the best model so far, with exit status 130; before the first epoch nothing is written. With
+    --checkpoint, the same command after a crash goes on where the run was killed.
+
+    Example: qtnml train mnist --size 8 --classes 3,5 --bond-qubits 2 -o model.qtnml
+    """
+    from qtnml.data import load_dataset
+
+    check_parent(output)
+    cache_compilations()
+    loaded = load_dataset(
+        data, size=size, classes=labels(classes), order=order, target=target, train_size=train_size
+    )
+    settings = {
+        "leaf": leaf,
+        "ansatz": ansatz,
+        "encoding": encoding,
+        "discard": discard,
+        "optimizer": optimizer,
+        "shots": shots,
+        "epochs": epochs,
+        "loss": loss,
+        "batch_size": batch_size,
+        "patience": patience,
+        "random_state": seed,
+        "checkpoint": checkpoint,
+        "resume": checkpoint is not None,
+    }
+    clf = _estimator(model, bond_qubits, max_bond, settings, learning_rate)
+    began = time.perf_counter()
+    X_train, X_test = loaded.raw(loaded.X_train), loaded.raw(loaded.X_test)
+    clf.fit(X_train, loaded.y_train)
+    seconds = time.perf_counter() - began
+    clf.notes_ = {
+        "data": loaded.name,
+        "size": size,
+        "order": order,
+        "classes": labels(classes) if classes is None else getattr(clf, "classes_", loaded.classes).tolist(),
+        "target": target,
+        "feature_names": list(loaded.feature_names),
+    }
+    clf.save(output)
+    facts = {
+        "model": str(output),
+        "kind": type(clf).__name__,
+        "train_samples": len(X_train),
+        "num_features": loaded.num_features,
+        **_network_facts(clf.model_),
+        "epochs": clf.n_iter_,
+        **_scores(clf, (X_train, loaded.y_train), (X_test, loaded.y_test)),
+        "seconds": round(seconds, 3),
+    }
+    rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
+    report(f"Trained on {loaded.name}", rows, facts, as_json)
+    if clf.stopped_ == "interrupted":
+        raise typer.Exit(130)
+
+
+def _estimator(
+    model: str, bond_qubits: int, max_bond: int, settings: dict[str, Any], learning_rate: float | None
+) -> Any:
+    """The estimator called `model`; options it has not are refused unless they stand at their default."""
+    import qtnml
+
+    if model not in _ESTIMATORS:
+        raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
+    estimator = getattr(qtnml, _ESTIMATORS[model])()
+    width = {"max_bond": max_bond} if model == "amplitude-mps" else {"bond_qubits": bond_qubits}
+    known = estimator.get_params()
+    defaults = {"leaf": "data", "ansatz": "full", "discard": "trace", "shots": None}
+    for name, default in defaults.items():
+        if name not in known and settings[name] != default:
+            raise InvalidInputError(f"--{name} {settings[name]} has no meaning for {model}; leave it out")
+    estimator.set_params(**width, verbose=1, **{k: v for k, v in settings.items() if k in known})
+    return estimator if learning_rate is None else estimator.set_params(learning_rate=learning_rate)
+
+
+def _network_facts(model: Any) -> dict[str, Any]:
+    if hasattr(model, "bond_dim"):
+        return {"sites": model.num_sites, "bond_dim": model.bond_dim, "parameters": model.num_parameters}
+    return {
+        "nodes": len(model.topology.nodes),
+        "parameters": model.num_parameters,
+        "two_qubit_gates": model.two_qubit_gates,
+    }
+
+
+def _scores(clf: Any, train_part: tuple[Any, Any], test_part: tuple[Any, Any]) -> dict[str, Any]:
+    if not hasattr(clf, "classes_"):
+        return {"train_r2": clf.score(*train_part), "test_r2": clf.score(*test_part)}
+    facts = {
+        "classes": clf.classes_.tolist(),
+        "train_accuracy": clf.score(*train_part),
+        "test_accuracy": clf.score(*test_part),
+        "lost_mass": float(clf.lost_mass(test_part[0]).mean()),
+    }
+    if getattr(clf, "discard", "trace") == "postselect":
+        facts["log_success"] = float(clf.log_success_probability(test_part[0]).mean())
+    return facts
