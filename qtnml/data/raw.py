@@ -22,11 +22,15 @@ class RawData:
 def stratified_split(
     X: NDArray, y: NDArray, *, test_fraction: float, seed: int, feature_names: tuple[str, ...] = ()
 ) -> RawData:
-    """Split samples so that both parts hold the classes in the same proportions."""
+    """Split samples so that both parts hold the classes in the same proportions.
+
+    Targets that are floats are values, not classes, and are split at random.
+    """
     from sklearn.model_selection import train_test_split
 
     classes, counts = np.unique(y, return_counts=True)
-    if len(y) == 0 or counts.min() < 2:
+    is_continuous = y.dtype.kind == "f"
+    if len(y) == 0 or (counts.min() < 2 and not is_continuous):
         rare = classes[counts < 2].tolist()
         raise DataError(
             f"cannot split {len(y)} samples into training and test: a class needs at least two samples, "
@@ -34,7 +38,7 @@ def stratified_split(
         )
     try:
         X_train, X_test, y_train, y_test = train_test_split(
-            X, y, test_size=test_fraction, random_state=seed, stratify=y
+            X, y, test_size=test_fraction, random_state=seed, stratify=None if is_continuous else y
         )
     except ValueError as error:
         raise DataError(

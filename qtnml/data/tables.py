@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ class CsvTable:
         return [float(row[column]) for column in columns]
 
     def labels(self, column: int) -> NDArray:
-        """A column as integers where every cell is a whole number (1 or 1.0), as text otherwise."""
+        """A column as integers where every cell is a whole number (1 or 1.0), as text otherwise.
+
+        Numbers that are not whole, some of which occur only once, are values to be predicted: floats.
+        """
         cells = [row[column].strip() if column < len(row) else "" for row in self.rows]
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
@@ -83,7 +87,8 @@ class CsvTable:
         except (ValueError, OverflowError):
             if all(_is_number(cell) and float(cell).is_integer() for cell in cells):
                 return np.array([int(float(cell)) for cell in cells])
-            return np.array(cells)
+            is_continuous = all(map(_is_number, cells)) and min(Counter(cells).values()) == 1
+            return np.array(cells, dtype=np.float64) if is_continuous else np.array(cells)
 
 
 def _is_header(row: list[str]) -> bool:

@@ -293,3 +293,16 @@ def test_real_files_have_the_known_content(name: str) -> None:
     data = load_dataset(name, size=8, order="z")
     assert data.X_train.shape == (60_000, 64)
     assert data.X_test.shape == (10_000, 64)
+
+
+def test_values_to_predict_are_floats(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Numbers that are not whole and do not repeat; a column of few such labels stays what it was."""
+    X, y = rng.random((40, 2)), rng.random(40)
+    rows = [f"{a},{b},{c}" for (a, b), c in zip(X, y, strict=True)]
+    (tmp_path / "values.csv").write_text("a,b,target\n" + "\n".join(rows) + "\n")
+    data = load_dataset(tmp_path / "values.csv")
+    assert data.y_train.dtype == np.float64
+    assert len(data.y_train) == 30
+    rows = [f"{a},{b},{c}" for (a, b), c in zip(X, [0.5, 1.5] * 20, strict=True)]
+    (tmp_path / "labels.csv").write_text("a,b,target\n" + "\n".join(rows) + "\n")
+    assert load_dataset(tmp_path / "labels.csv").classes.tolist() == ["0.5", "1.5"]
