@@ -48,8 +48,6 @@ def checked_regression_data(
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
     used = weights > 0
-    if not used.any():
-        raise InvalidInputError("all sample weights are 0; nothing can be learnt")
     weights = weights[used] / weights.max()
     return X[used], np.asarray(y[used], dtype=np.float64), weights / weights.mean()
 

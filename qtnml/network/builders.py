@@ -95,8 +95,9 @@ def from_parents(
         widths: Qubits on each wire; of a leaf, its data qubits.
         fresh: Fresh qubits of the node that each wire leaves (0 at leaves); none by default.
 
-    >>> from_parents([3, 3, 4, 4, -1], [1, 1, 1, 1, 1]).nodes  # three leaves, joined one by one
-    (Node(children=(0, 1), fresh=0, width=1), Node(children=(2, 3), fresh=0, width=1))
+    >>> chain = from_parents([3, 3, 4, 4, -1], [1, 1, 1, 1, 1])  # three leaves, joined one by one
+    >>> [node.children for node in chain.nodes]
+    [(0, 1), (2, 3)]
     """
     count = len(parents)
     fresh = [0] * count if fresh is None else fresh

@@ -34,8 +34,8 @@ def brute_force(model: AmplitudeModel, parameters: Parameters, x: np.ndarray) ->
     return f**2 / (f**2).sum()
 
 
-@pytest.mark.parametrize("bond_dim", [1, 3, 8])
-@pytest.mark.parametrize("num_features", [1, 2, 3, 4, 5, 16, 21, 45])
+@pytest.mark.parametrize("bond_dim", [1, 5])
+@pytest.mark.parametrize("num_features", [1, 2, 3, 16, 21, 45])
 def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Generator) -> None:
     model = AmplitudeModel(num_features, 3, bond_dim)
     parameters, X = random_parameters(model, rng), rng.random((4, num_features))

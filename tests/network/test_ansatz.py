@@ -71,8 +71,16 @@ def test_impossible_walls(depth: int, entangler: str, rotations: str) -> None:
         BrickWall(depth, entangler, rotations)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("ansatz", [*ANSAETZE, BrickWall(2, "rzz", "ry"), BrickWall(3, "cz", "u")], ids=str)
-@pytest.mark.parametrize("bond_qubits", [1, 2])
+@pytest.mark.parametrize(
+    ("bond_qubits", "ansatz"),
+    [
+        *((1, name) for name in ANSAETZE),
+        (1, BrickWall(2, "rzz", "ry")),
+        (2, BrickWall(3, "cz", "u")),
+        (2, "hermitian"),
+    ],
+    ids=str,
+)
 def test_trained_circuit_is_the_contraction(ansatz: object, bond_qubits: int, small_digits: Dataset) -> None:
     """Trained by the same loop, compiled into its own gates, the same probabilities; and the gate count."""
     X, y = small_digits.X_train[:, :8], small_digits.y_train

@@ -99,8 +99,10 @@ def test_emulated_shots_are_multinomial() -> None:
     assert covariance == pytest.approx(-0.5 * 0.2 / shots, abs=5e-4)
 
 
-@pytest.mark.parametrize("shots", [None, 100])
-@pytest.mark.parametrize("ansatz", ["full", "orthogonal", "hermitian", "brick-wall"])
+@pytest.mark.parametrize(
+    ("ansatz", "shots"),
+    [("full", None), ("full", 100), ("orthogonal", 100), ("hermitian", 100), ("brick-wall", 100)],
+)
 def test_default_learns_with_and_without_shots(ansatz: str, shots: int | None, small_digits: Dataset) -> None:
     clf = TreeClassifier(
         feature_range=(0, 1),
