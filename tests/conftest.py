@@ -1,5 +1,6 @@
 """Shared fixtures: small real data, a small trained model, float64 for JAX on request."""
 
+import signal
 from collections.abc import Iterator
 
 import jax
@@ -17,6 +18,14 @@ def x64() -> Iterator[None]:
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, even where pytest was started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -262,7 +262,9 @@ def test_hold_out_keeps_class_shares(rng: np.random.Generator) -> None:
     assert len(hold_out(y, 0.04, rng)[1]) == 0
 
 
-def test_ctrl_c_keeps_a_model(small_digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_a_model(
+    small_digits: Dataset, monkeypatch: pytest.MonkeyPatch, interruptible: None
+) -> None:
     import qtnml.models.training as estimator_module
 
     original = estimator_module.train

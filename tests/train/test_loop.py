@@ -74,7 +74,7 @@ def test_patience_counts_full_batch_epochs_too(problem: Problem) -> None:
     assert (result.stopped, len(losses)) == ("finished", 15)
 
 
-def test_ctrl_c_returns_the_best_so_far(problem: Problem) -> None:
+def test_ctrl_c_returns_the_best_so_far(problem: Problem, interruptible: None) -> None:
     model, start, data = problem
 
     def interrupt(record: EpochRecord) -> None:
