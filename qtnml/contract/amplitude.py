@@ -137,16 +137,21 @@ class AmplitudeModel:
         """Label amplitudes (classes, batch), each sample's up to a positive factor."""
         xp, label = namespace(X), self.label_site
         zero, one = self.encoding.amplitudes(self.encoding.angles(X, parameters.encoding).T)
-        sites = xp.stack([zero, one], axis=1)  # (sites, 2, batch)
+        sites = xp.stack([zero, one], axis=-1)  # (sites, batch, 2)
         left, right, centre = parameters.nodes
         length, chunk = _padded_length(label)
-        vectors = xp.stack([_padded(sites[:label], length), _padded(sites[label + 1 :][::-1], length)])
-        cores = xp.stack([_padded_cores(left, length), _padded_cores(right, length)])
-        ends = _contract_halves(_merged_cores(cores), _merged_sites(vectors), chunk)
-        joint = (ends[0][:, None] * sites[label][None]).reshape(-1, X.shape[0])
-        d = self.bond_dim
-        by_label = xp.matmul(centre.reshape(2 * d, -1).T, joint).reshape(-1, d, X.shape[0])
-        return (by_label * ends[1]).sum(axis=1)  # type: ignore[no-any-return]
+        halves = (
+            (_merged_cores(_padded_cores(left, length)), _merged_sites(_padded(sites[:label], length))),
+            (
+                _merged_cores(_padded_cores(right, length)),
+                _merged_sites(_padded(sites[label + 1 :][::-1], length)),
+            ),
+        )
+        from_left, from_right = _contract_halves(*halves, chunk)
+        d, batch = self.bond_dim, X.shape[0]
+        joint = (from_left[:, :, None] * sites[label][:, None]).reshape(batch, -1)
+        by_label = xp.matmul(joint, centre.reshape(2 * d, -1)).reshape(batch, -1, d)
+        return (by_label * from_right[:, None]).sum(axis=2).T  # type: ignore[no-any-return]
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
         """Class probabilities (samples, classes) on NumPy in float64, chunk by chunk, and zeros."""
@@ -172,11 +177,11 @@ def _padded_length(longest: int) -> tuple[int, int]:
 
 
 def _padded(sites: Array, length: int) -> Array:
-    """Dummy sites in |0> at the outer end."""
+    """Dummy sites in |0> at the outer end of (sites, batch, 2)."""
     xp = namespace(sites)
-    dummies = np.zeros((length - sites.shape[0], 2, 1))
-    dummies[:, 0] = 1
-    extra = xp.broadcast_to(xp.asarray(dummies, dtype=sites.dtype), (len(dummies), 2, sites.shape[2]))
+    dummies = np.zeros((length - sites.shape[0], 1, 2))
+    dummies[..., 0] = 1
+    extra = xp.broadcast_to(xp.asarray(dummies, dtype=sites.dtype), (len(dummies), sites.shape[1], 2))
     return xp.concat([extra, sites]) if len(dummies) else sites
 
 
@@ -189,47 +194,54 @@ def _padded_cores(cores: Array, length: int) -> Array:
 
 
 def _merged_cores(cores: Array) -> Array:
-    """Neighbouring cores as one: (2, n, D, 2, D) to matrices (n / 2, 2, D, 4 D) as (out, (data, in))."""
+    """Neighbouring cores as one: (n, D, 2, D) to matrices (n / 2, D, 4 D) as (in, (data, out))."""
     xp = namespace(cores)
-    halves, n, d = cores.shape[0], cores.shape[1] // 2, cores.shape[2]
-    first = cores[:, 0::2].reshape(halves, n, 2 * d, d)
-    second = cores[:, 1::2].reshape(halves, n, d, 2 * d)
-    joined = xp.matmul(first, second).reshape(halves, n, d, 4, d)
-    return xp.permute_dims(joined, (1, 0, 4, 3, 2)).reshape(n, halves, d, 4 * d)  # type: ignore[no-any-return]
+    n, d = cores.shape[0] // 2, cores.shape[1]
+    first, second = cores[0::2].reshape(n, 2 * d, d), cores[1::2].reshape(n, d, 2 * d)
+    return xp.matmul(first, second).reshape(n, d, 4 * d)  # type: ignore[no-any-return]
 
 
 def _merged_sites(vectors: Array) -> Array:
-    """Products of neighbouring sites: (2, n, 2, batch) to (n / 2, 2, 4, batch)."""
-    first, second = vectors[:, 0::2], vectors[:, 1::2]
-    joined = (first[:, :, :, None] * second[:, :, None]).reshape(2, -1, 4, vectors.shape[-1])
-    return joined.swapaxes(0, 1)
+    """Products of neighbouring sites: (n, batch, 2) to (n / 2, batch, 4)."""
+    first, second = vectors[0::2], vectors[1::2]
+    return (first[..., :, None] * second[..., None, :]).reshape(len(first), vectors.shape[1], 4)
 
 
-def _contract_halves(matrices: Array, vectors: Array, chunk: int) -> Array:
-    """Vectors (2, D, batch) that reach the middle, rescaled after every chunk of steps."""
+def _contract_halves(
+    left: tuple[Array, Array], right: tuple[Array, Array], chunk: int
+) -> tuple[Array, Array]:
+    """Vectors (batch, D) that reach the middle from both ends, rescaled after every chunk of steps.
+
+    A step multiplies each half's vectors by all four data components of a merged core and then weighs
+    those; the two halves are two products of one step, which the compiler runs side by side.
+    """
+    matrices, vectors = left
     xp: Any = namespace(vectors)
-    steps, _, d, _ = matrices.shape
-    start = np.zeros((2, d, 1))
-    start[:, 0] = 1
-    carried: Any = xp.broadcast_to(xp.asarray(start, dtype=vectors.dtype), (2, d, vectors.shape[-1]))
+    steps, d, _ = matrices.shape
+    start = np.zeros((1, d))
+    start[0, 0] = 1
+    first: Any = xp.broadcast_to(xp.asarray(start, dtype=vectors.dtype), (vectors.shape[1], d))
+
+    def through(carried: Any, matrix: Any, vector: Any) -> Any:
+        by_data = xp.matmul(carried, matrix).reshape(-1, 4, d)
+        return (by_data * vector[:, :, None]).sum(axis=1)
 
     def step(carried: Any, inputs: Any) -> tuple[Any, None]:
-        matrix, vector = inputs
-        joint = (vector[:, :, None] * carried[:, None]).reshape(2, 4 * d, -1)
-        return xp.matmul(matrix, joint), None
+        return tuple(through(half, *given) for half, given in zip(carried, inputs, strict=True)), None
 
     if isinstance(vectors, np.ndarray):
+        ends = (first, first)
         for k in range(steps):
-            carried, _ = step(carried, (matrices[k], vectors[k]))
-            carried = carried / (np.abs(carried).max(axis=1, keepdims=True) + _TINY)
-        return np.asarray(carried)
+            ends, _ = step(ends, tuple((half[0][k], half[1][k]) for half in (left, right)))
+            ends = tuple(end / (np.abs(end).max(axis=1, keepdims=True) + _TINY) for end in ends)
+        return ends
     import jax
 
     def chunk_of_steps(carried: Any, inputs: Any) -> tuple[Any, None]:
         carried, _ = jax.lax.scan(step, carried, inputs)
         # Only ratios count: the factor is a constant as far as derivatives are concerned.
-        scale = jax.lax.stop_gradient(xp.max(xp.abs(carried), axis=1, keepdims=True)) + _TINY
-        return carried / scale, None
+        scales = [jax.lax.stop_gradient(xp.max(xp.abs(end), axis=1, keepdims=True)) for end in carried]
+        return tuple(end / (scale + _TINY) for end, scale in zip(carried, scales, strict=True)), None
 
-    shaped = tuple(a.reshape(steps // chunk, chunk, *a.shape[1:]) for a in (matrices, vectors))
-    return jax.lax.scan(chunk_of_steps, carried, shaped)[0]  # type: ignore[no-any-return]
+    shaped = jax.tree.map(lambda a: a.reshape(steps // chunk, chunk, *a.shape[1:]), (left, right))
+    return jax.lax.scan(chunk_of_steps, (first, first), shaped)[0]
