@@ -139,3 +139,47 @@ def _krowch_step(problem: ChainProblem, options: dict[str, bool]) -> Any:
         optimizer.step()
 
     return run
+
+
+def tn4ml(problem: ChainProblem) -> Contestant:
+    """A spaced matrix product operator, its output on the first site (the only one allowed), stepped as by `train`."""
+    import contextlib
+    import io
+
+    from tn4ml.embeddings import TrigonometricEmbedding
+    from tn4ml.initializers import randn
+    from tn4ml.metrics import CrossEntropySoftmax
+    from tn4ml.models.smpo import SMPO_initialize
+    from tn4ml.util import TrainingType
+
+    model = SMPO_initialize(
+        SITES,
+        initializer=randn(1e-2, dtype=jnp.float32),
+        key=jax.random.key(0),
+        dtype=jnp.float32,
+        shape_method="even",
+        spacing=SITES,
+        bond_dim=problem.bond_dim,
+        phys_dim=(2, CLASSES),
+        add_identity=True,
+    )
+    model.configure(
+        strategy="global",
+        optimizer=optax.adam,
+        learning_rate=1e-4,
+        loss=CrossEntropySoftmax,
+        train_type=TrainingType.SUPERVISED,
+        device=("cpu", 0),
+    )
+    X, labels = np.asarray(problem.X), np.eye(CLASSES, dtype=np.float32)[np.asarray(problem.y)]
+    embedding = TrigonometricEmbedding()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        model.train(X, targets=labels, epochs=1, batch_size=BATCH, embedding=embedding, dtype=jnp.float32)
+    batch = (problem.X, jnp.asarray(labels))
+    state = {"parameters": model.arrays, "adam": model.opt_state}
+
+    def run() -> None:
+        state["parameters"], state["adam"], loss = model.step(state["parameters"], state["adam"], batch)
+        jax.block_until_ready((state["parameters"], loss))
+
+    return Contestant("tn4ml", run, note="SpacedMatrixProductOperator, the step of its `train`, optax Adam")

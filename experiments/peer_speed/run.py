@@ -1,4 +1,4 @@
-"""Our gradient step beside TensorCircuit-NG, PennyLane and TensorKrowch; see README.md.
+"""Our gradient step beside TensorCircuit-NG, PennyLane, TensorKrowch and tn4ml; see README.md.
 
 python experiments/peer_speed/run.py [--smoke]
 """
@@ -16,7 +16,7 @@ import trees
 from contest import Contestant, attempt, race
 
 FOLDER = Path(__file__).parent
-PEERS = ("jax", "optax", "torch", "tensorkrowch", "tensorcircuit-ng", "pennylane")
+PEERS = ("jax", "optax", "torch", "tensorkrowch", "tn4ml", "tensorcircuit-ng", "pennylane")
 
 
 def tree_contest(qubits: int, rounds: int) -> list[dict[str, Any]]:
@@ -35,7 +35,11 @@ def tree_contest(qubits: int, rounds: int) -> list[dict[str, Any]]:
 def chain_contest(bond_dim: int, rounds: int) -> list[dict[str, Any]]:
     problem = chains.ChainProblem(bond_dim)
     contestants: list[Contestant | str] = [chains.ours(problem)]
-    builders = {"plain JAX scan": chains.plain_scan, "TensorKrowch": chains.tensorkrowch}
+    builders = {
+        "plain JAX scan": chains.plain_scan,
+        "TensorKrowch": chains.tensorkrowch,
+        "tn4ml": chains.tn4ml,
+    }
     contestants += [attempt(lambda b=build: b(problem), name) for name, build in builders.items()]
     return race(f"amplitude MPS, 64 sites, 10 classes, D={bond_dim}", contestants, rounds)
 
