@@ -142,7 +142,7 @@ def _krowch_step(problem: ChainProblem, options: dict[str, bool]) -> Any:
 
 
 def tn4ml(problem: ChainProblem) -> Contestant:
-    """A spaced matrix product operator, its output on the first site (the only one allowed), stepped as by `train`."""
+    """A spaced matrix product operator (output on the first site only), stepped as its `train` does."""
     import contextlib
     import io
 

@@ -17,34 +17,63 @@ from qtnml.network import Topology, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 SIZES = (64, 256, 784, 1024)
+BUILDERS = {"tree": balanced_tree, "mps": mps}
 
 
-def gradient_steps(topology: Topology, rounds: int, calls: int) -> tuple[float, float, float]:
-    """First call in seconds, microseconds per sample, and the loss after all steps over that before."""
-    rng = np.random.default_rng(0)
-    model = Model(topology)
-    # The signal of hundreds of nodes lives near the identity only.
-    start = model.start(rng, scale=0.5 if topology.heights[-1] < 20 else 0.1)
-    stacks = tuple(jnp.asarray(stack, jnp.complex64) for stack in start.nodes)
-    X = jnp.asarray(rng.random((BATCH, topology.num_data_qubits)), dtype=jnp.float32)
-    y = (X[:, 0] > 0.5).astype(jnp.int32)
+class Training:
+    """Gradient steps on one topology."""
 
-    def loss(stacks: tuple[jax.Array, ...], X: jax.Array, y: jax.Array) -> jax.Array:
-        outcomes, _ = model.outcomes(start._replace(nodes=stacks), X)
-        return jnp.mean(LOSS(outcomes, y))
+    def __init__(self, topology: Topology) -> None:
+        rng = np.random.default_rng(0)
+        model = Model(topology)
+        # The signal of hundreds of nodes lives near the identity only.
+        start = model.start(rng, scale=0.5 if topology.heights[-1] < 20 else 0.1)
+        X = jnp.asarray(rng.random((BATCH, topology.num_data_qubits)), dtype=jnp.float32)
+        y = (X[:, 0] > 0.5).astype(jnp.int32)
 
-    @jax.jit
-    def step(stacks, state, X, y):
-        return ADAM.update(jax.grad(loss)(stacks, X, y), state, stacks, 0.01)
+        def loss(stacks: tuple[jax.Array, ...], X: jax.Array, y: jax.Array) -> jax.Array:
+            outcomes, _ = model.outcomes(start._replace(nodes=stacks), X)
+            return jnp.mean(LOSS(outcomes, y))
 
-    arguments = (stacks, ADAM.init(stacks), X, y)
-    first = seconds_per_call(step, arguments, 1)
-    times = [seconds_per_call(step, arguments, calls) for _ in range(rounds)]
-    trained, state = stacks, ADAM.init(stacks)
-    for _ in range(60):
-        trained, state = step(trained, state, X, y)
-    ratio = float(jax.jit(loss)(trained, X, y) / jax.jit(loss)(stacks, X, y))
-    return first, 1e6 * statistics.median(times) / BATCH, ratio
+        @jax.jit
+        def step(stacks, state, X, y):
+            return ADAM.update(jax.grad(loss)(stacks, X, y), state, stacks, 0.01)
+
+        self.nodes, self._step, self._loss = len(topology.nodes), step, jax.jit(loss)
+        stacks = tuple(jnp.asarray(stack, jnp.complex64) for stack in start.nodes)
+        self._arguments = (stacks, ADAM.init(stacks), X, y)
+
+    def seconds(self, calls: int) -> float:
+        """Of one step."""
+        return seconds_per_call(self._step, self._arguments, calls)
+
+    def loss_ratio(self, steps: int = 60) -> float:
+        """The loss after some steps over that before."""
+        stacks, state, X, y = self._arguments
+        before = self._loss(stacks, X, y)
+        for _ in range(steps):
+            stacks, state = self._step(stacks, state, X, y)
+        return float(self._loss(stacks, X, y) / before)
+
+
+def rows(name: str, bond_qubits: int, smoke: bool) -> list[str]:
+    """A line per size; the sizes take turns, so that what slows the machine slows all of them."""
+    sizes = SIZES[:2] if smoke else SIZES
+    runs = {features: Training(BUILDERS[name](features, bond_qubits)) for features in sizes}
+    first = {features: run.seconds(1) for features, run in runs.items()}
+    per_node: dict[int, list[float]] = {features: [] for features in sizes}
+    for _ in range(2 if smoke else 15):
+        for features, run in runs.items():
+            calls = max(1, int(4000 // (run.nodes * 4**bond_qubits)))
+            per_node[features].append(1e9 * run.seconds(calls) / BATCH / run.nodes)
+    lines = []
+    for features, run in runs.items():
+        nanoseconds = statistics.median(per_node[features])
+        ratio = statistics.median(np.divide(per_node[features], per_node[sizes[0]]))
+        cells = [name, bond_qubits, features, run.nodes, f"{nanoseconds * run.nodes / 1e3:.2f}"]
+        cells += [f"{nanoseconds:.0f}", f"{ratio:.2f}", f"{first[features]:.1f}", f"{run.loss_ratio():.2f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
 
 
 def main() -> None:
@@ -54,19 +83,10 @@ def main() -> None:
     columns = ["shape", "V", "features", "nodes", "us_per_sample", "ns_per_node", "beyond_linear"]
     columns += ["first_call_s", "loss_ratio"]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    for name, builder in (("tree", balanced_tree), ("mps", mps)):
+    for name in BUILDERS:
         for bond_qubits in (1, 2):
-            smallest = None
-            for features in SIZES[:2] if smoke else SIZES:
-                topology = builder(features, bond_qubits)
-                rounds, calls = (2, 1) if smoke else (15, 5)
-                first, microseconds, ratio = gradient_steps(topology, rounds, calls)
-                per_node = 1e3 * microseconds / len(topology.nodes)
-                smallest = smallest or per_node
-                cells = [name, bond_qubits, features, len(topology.nodes), f"{microseconds:.2f}"]
-                cells += [f"{per_node:.0f}", f"{per_node / smallest:.2f}", f"{first:.1f}", f"{ratio:.2f}"]
-                lines.append(f"| {' | '.join(map(str, cells))} |")
-                print(lines[-1], flush=True)
+            lines += rows(name, bond_qubits, smoke)
+    print("\n".join(lines))
     if not smoke:
         (FOLDER / "results_scaling.md").write_text("\n".join(lines) + "\n")
 
