@@ -1,6 +1,7 @@
 """What every trained estimator shares, whatever its network: `fit`, the training run, files."""
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -33,7 +34,7 @@ _AUTO_EPOCHS = 30
 _AUTO_STEPS = 600
 
 
-class TrainedEstimator(BaseEstimator):
+class TrainedEstimator(BaseEstimator, ABC):
     """Trains a model by the loop of `qtnml.train`; the settings named here are its subclasses' arguments."""
 
     _default_loss: ClassVar[str]
@@ -75,8 +76,8 @@ class TrainedEstimator(BaseEstimator):
             self.__dict__ = learnt
             raise
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self: ...
 
     def __sklearn_is_fitted__(self) -> bool:
         return "params_" in vars(self)
@@ -123,8 +124,8 @@ class TrainedEstimator(BaseEstimator):
         self._report_end(result, options.epochs)
         return result
 
-    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-        raise NotImplementedError
+    @abstractmethod
+    def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]: ...
 
     def _options(self, samples: int) -> TrainingOptions:
         steps = -(-samples // self.batch_size)
