@@ -16,3 +16,8 @@ def namespace(array: Array) -> Any:
     compilation, JAX runs it jitted and differentiated.
     """
     return array.__array_namespace__()
+
+
+def common_namespace(*arrays: Array) -> Any:
+    """`jax.numpy` if any of them is a JAX array, `numpy` otherwise."""
+    return namespace(next((array for array in arrays if isinstance(array, jax.Array)), arrays[0]))

@@ -62,7 +62,10 @@ def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
     assert (status, facts["num_qubits"], facts["two_qubit_gates"]) == (0, 5, 45)
     assert facts["infidelity"] < 1e-10
     text = (tmp_path / "c.qasm").read_text()
-    assert text.startswith("// Input _x_k_ is the angle of feature k in radians: pi * ")
+    assert text.startswith(
+        "// Inputs are angles in radians, encoding 'angle', of features scaled and clipped"
+    )
+    assert "// _x_3_ = pi * f, feature 3: low 0, high 1" in text
     low, high = (array[3] for array in (clf.scaler_.low, clf.scaler_.high))
     assert f"// feature 3: low {low:.17g}, high {high:.17g}\n" in text
     assert text.count("input float") == 16
@@ -214,12 +217,14 @@ def test_help_loads_nothing_heavy() -> None:
         (("--discard", "postselect", "--learning-rate", 0.05), "TreeClassifier"),
         (("--optimizer", "spsa", "--shots", 100, "--loss", "hinge"), "TreeClassifier"),
         (("--model", "amplitude-mps", "--max-bond", 6), "AmplitudeMPSClassifier"),
+        (("--model", "tree-regressor"), "TreeRegressor"),
         (
-            (
-                "--model",
-                "tree-regressor",
-            ),
-            "TreeRegressor",
+            ("--set", "topology=chow-liu", "--set", 'loss={"name": "cross-entropy", "sharpness": 4}'),
+            "TreeClassifier",
+        ),
+        (
+            ("--model", "amplitude-mps", "--set", "method=sweeps", "--set", "cutoff=0.01"),
+            "AmplitudeMPSClassifier",
         ),
     ],
 )
@@ -232,6 +237,28 @@ def test_every_kind_of_model(run, tmp_path: Path, options: tuple[object, ...], k
     status, out, _ = run("predict", path, "digits", "--limit", 5, "-o", tmp_path / "p.csv", "--json")
     assert (status, json.loads(out)["samples"]) == (0, 5)
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 6
+
+
+def test_from_postselected_to_traced(run, tmp_path: Path) -> None:
+    """Also: what has no circuit says so, and every prediction tells its success probability."""
+    common = ("digits", "--size", 4, "--classes", "3,5", "--json", "-o", tmp_path / "m")
+    assert run("train", *common, "--epochs", 2, "--discard", "postselect")[0] == 0
+    facts = json.loads(run("predict", tmp_path / "m", "digits", "--json", "-o", tmp_path / "p.csv")[1])
+    assert facts["mean_log_success"] < 0
+    assert (tmp_path / "p.csv").read_text().splitlines()[0] == "predicted,p(3),p(5),log_success"
+    homotopy = ("--epochs", 3, "--warm-start", tmp_path / "m", "--set", "homotopy=2")
+    assert run("train", *common, *homotopy)[0] == 0
+    assert run("compile", tmp_path / "m", "--json")[0] == 0
+    status, _, err = run("train", *common, "--model", "mps", "--warm-start", tmp_path / "m")
+    assert (status, "holds a TreeClassifier, not a MPSClassifier" in " ".join(err.split())) == (2, True)
+
+
+def test_what_has_no_circuit_says_so(run, tmp_path: Path) -> None:
+    common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 1, "-o", tmp_path / "m")
+    run("train", *common, "--model", "amplitude-mps", "--max-bond", 2)
+    for command in (("compile", tmp_path / "m"), ("predict", tmp_path / "m", "digits", "--backend", "aer")):
+        status, _, err = run(*command)
+        assert (status, "AmplitudeMPSClassifier has no circuit yet" in " ".join(err.split())) == (2, True)
 
 
 def test_training_goes_on_from_a_checkpoint(run, tmp_path: Path) -> None:
@@ -260,6 +287,11 @@ def test_study_of_pairs(run, tmp_path: Path) -> None:
     [
         (("train", "digits", "--model", "forest"), "unknown model 'forest'; choose one of"),
         (("train", "digits", "--model", "amplitude-mps", "--shots", 5), "--shots 5 has no meaning for"),
+        (("train", "digits", "--model", "amplitude-mps", "-b", 3), "--bond-qubits 3 has no meaning for"),
+        (("train", "digits", "--max-bond", 9), "--max-bond 9 has no meaning for tree"),
+        (("train", "digits", "--set", "reuploads"), "--set takes NAME=VALUE, got 'reuploads'"),
+        (("train", "digits", "--set", "depth=3"), "TreeClassifier has no argument 'depth'; it has ansatz,"),
+        (("train", "digits", "--set", 'ansatz={"name": "wall"}'), "is none of ['BrickWall', 'FullUnitary',"),
         (("study", "digits", "--bonds", "1,x"), "--bonds takes integers separated by commas, got '1,x'"),
         (("study", "digits", "--engine", "dask"), "needs the address of a scheduler"),
     ],

@@ -38,6 +38,15 @@ DataArgument = Annotated[
         help="digits (built in), mnist, fashion-mnist, or a file: .csv, .npz, IDX.",
     ),
 ]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other argument of the estimator, e.g. reuploads=1, topology=chow-liu, method=sweeps; "
+        "may be repeated.",
+    ),
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml train` wrote.")]
 
 
@@ -88,6 +97,29 @@ def _options(
     ] = False,
 ) -> None:
     """Tensor networks as quantum classifiers: train classically, compile to a circuit, run it."""
+
+
+def with_circuit(estimator: Any) -> Any:
+    """The estimator, or an error if it has no circuit."""
+    if not hasattr(estimator, "compile"):
+        raise InvalidInputError(
+            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps to compile or measure it"
+        )
+    return estimator
+
+
+def named_values(options: list[str] | None) -> dict[str, Any]:
+    """Arguments of an estimator from options such as --set reuploads=1; values are JSON or plain text."""
+    values: dict[str, Any] = {}
+    for option in options or []:
+        name, equals, text = option.partition("=")
+        if not equals or not name.isidentifier():
+            raise InvalidInputError(f"--set takes NAME=VALUE, got {option!r}")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def labels(classes: str | None) -> list[str] | None:

@@ -5,7 +5,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from qtnml.cli.app import Json, ModelArgument, app, cache_compilations, check_parent, report, shown
+from qtnml.cli.app import (
+    Json,
+    ModelArgument,
+    app,
+    cache_compilations,
+    check_parent,
+    report,
+    shown,
+    with_circuit,
+)
 from qtnml.errors import InvalidInputError
 
 
@@ -60,7 +69,8 @@ def compile_(
 ) -> None:
     """Compile a trained model into a quantum circuit and say what it costs.
 
-    The written circuit has one free parameter per feature: the angle pi * feature in radians.
+    The written circuit has one free parameter per data qubit, an angle in radians; an OpenQASM file says in
+    comments which.
     Example: qtnml compile model.qtnml -o model.qasm --draw model.png
     """
     from qtnml.models import load_model
@@ -70,7 +80,8 @@ def compile_(
             check_parent(path)
     if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
-    compiled = load_model(model).compile(reuse_qubits=reuse)
+    estimator = with_circuit(load_model(model))
+    compiled = estimator.compile(reuse_qubits=reuse)
     if output is not None:
         from qtnml.compile import export_circuit
 

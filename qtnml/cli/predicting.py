@@ -19,7 +19,9 @@ from qtnml.cli.app import (
     labels,
     report,
     shown,
+    with_circuit,
 )
+from qtnml.errors import InvalidInputError
 
 
 @app.command()
@@ -61,7 +63,11 @@ def predict(
     clf = load_model(model)
     X, y = samples_for(clf, data, classes=labels(classes), size=size, order=order, target=target)
     X, y = X[:limit], y if y is None else y[:limit]
+    if backend is not None:
+        with_circuit(clf)
     if not hasattr(clf, "classes_"):
+        if backend is not None:
+            raise InvalidInputError("measuring a regressor is not built yet; leave --backend out")
         _predict_values(model, clf, X, y, output, as_json)
         return
     reader: Any = clf
@@ -69,10 +75,15 @@ def predict(
         reader = clf.to_backend(backend, shots=shots, reuse_qubits=reuse, random_state=seed, verbose=1)
     proba = reader.predict_proba(X)
     predicted = clf.classes_[proba.argmax(axis=1)]
+    success = None
+    if backend is None and getattr(clf, "discard", "trace") == "postselect":
+        success = clf.log_success_probability(X)
     if output is not None:
-        _write_predictions(output, clf.classes_, predicted, proba)
+        _write_predictions(output, clf.classes_, predicted, proba, success)
     counts = {str(label): int((predicted == label).sum()) for label in clf.classes_}
     facts: dict[str, Any] = {"samples": len(X), "backend": backend or "exact", "predicted": counts}
+    if success is not None:
+        facts["mean_log_success"] = float(success.mean())
     if y is not None:
         facts["accuracy"] = float((predicted == y).mean())
     report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
@@ -95,11 +106,16 @@ def _predict_values(model: Path, clf: Any, X: Any, y: Any, output: Path | None, 
     report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
 
 
-def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any) -> None:
+def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any, success: Any) -> None:
     from qtnml.storage import write_atomically
 
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["predicted", *(f"p({label})" for label in classes)])
-    writer.writerows([label, *(f"{p:.8f}" for p in row)] for label, row in zip(predicted, proba, strict=True))
+    columns = [f"p({label})" for label in classes]
+    rows = [[label, *(f"{p:.8f}" for p in row)] for label, row in zip(predicted, proba, strict=True)]
+    if success is not None:
+        columns.append("log_success")
+        rows = [[*row, f"{log:.8f}"] for row, log in zip(rows, success, strict=True)]
+    writer.writerow(["predicted", *columns])
+    writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())

@@ -7,7 +7,20 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from qtnml.cli.app import Classes, DataArgument, Json, Order, Size, app, check_parent, labels, report, shown
+from qtnml.cli.app import (
+    Classes,
+    DataArgument,
+    Json,
+    Order,
+    Set,
+    Size,
+    app,
+    check_parent,
+    labels,
+    named_values,
+    report,
+    shown,
+)
 from qtnml.errors import InvalidInputError
 
 
@@ -25,6 +38,7 @@ def study(
     ] = "1",
     seeds: Annotated[str, typer.Option(help="Seeds; several by commas.")] = "0",
     epochs: Annotated[Optional[int], typer.Option(min=1, help="Passes over the data.")] = None,  # noqa: UP045
+    others: Set = None,
     size: Size = None,
     order: Order = "z",
     engine: Annotated[str, typer.Option(help="loky (local processes), dask or serial.")] = "loky",
@@ -45,9 +59,10 @@ def study(
     from qtnml.study import run_study
 
     check_parent(output)
+    shared = {"size": size, "order": order, "epochs": epochs, **named_values(others)}
     groups = _groups(data, labels(classes), pairs=pairs)
     tasks = [
-        _task(data, model, bond, seed, group, {"size": size, "order": order, "epochs": epochs})
+        _task(data, model, bond, seed, group, shared)
         for model in models.split(",")
         for bond in _integers("bonds", bonds)
         for seed in _integers("seeds", seeds)

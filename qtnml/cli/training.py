@@ -11,12 +11,14 @@ from qtnml.cli.app import (
     DataArgument,
     Json,
     Order,
+    Set,
     Size,
     Target,
     app,
     cache_compilations,
     check_parent,
     labels,
+    named_values,
     report,
     shown,
 )
@@ -82,6 +84,11 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Keep the state of training here; a killed run goes on from it."),
     ] = None,
+    warm_start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Go on with the weights of this model, e.g. after --discard postselect."),
+    ] = None,
+    others: Set = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, split and batches.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -100,7 +107,9 @@ def train(
     loaded = load_dataset(
         data, size=size, classes=labels(classes), order=order, target=target, train_size=train_size
     )
-    settings = {
+    settings: dict[str, Any] = {
+        "bond_qubits": bond_qubits,
+        "max_bond": max_bond,
         "leaf": leaf,
         "ansatz": ansatz,
         "encoding": encoding,
@@ -115,7 +124,11 @@ def train(
         "checkpoint": checkpoint,
         "resume": checkpoint is not None,
     }
-    clf = _estimator(model, bond_qubits, max_bond, settings, learning_rate)
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+    clf = _estimator(model, settings, named_values(others))
+    if warm_start is not None:
+        _go_on_from(clf, warm_start)
     began = time.perf_counter()
     X_train, X_test = loaded.raw(loaded.X_train), loaded.raw(loaded.X_test)
     clf.fit(X_train, loaded.y_train)
@@ -145,23 +158,45 @@ def train(
         raise typer.Exit(130)
 
 
-def _estimator(
-    model: str, bond_qubits: int, max_bond: int, settings: dict[str, Any], learning_rate: float | None
-) -> Any:
+_DEFAULTS = {
+    "bond_qubits": 1,
+    "max_bond": 16,
+    "leaf": "data",
+    "ansatz": "full",
+    "discard": "trace",
+    "shots": None,
+}
+
+
+def _estimator(model: str, settings: dict[str, Any], others: dict[str, Any]) -> Any:
     """The estimator called `model`; options it has not are refused unless they stand at their default."""
     import qtnml
+    from qtnml.models import with_arguments
 
     if model not in _ESTIMATORS:
         raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
     estimator = getattr(qtnml, _ESTIMATORS[model])()
-    width = {"max_bond": max_bond} if model == "amplitude-mps" else {"bond_qubits": bond_qubits}
     known = estimator.get_params()
-    defaults = {"leaf": "data", "ansatz": "full", "discard": "trace", "shots": None}
-    for name, default in defaults.items():
+    for name, default in _DEFAULTS.items():
         if name not in known and settings[name] != default:
-            raise InvalidInputError(f"--{name} {settings[name]} has no meaning for {model}; leave it out")
-    estimator.set_params(**width, verbose=1, **{k: v for k, v in settings.items() if k in known})
-    return estimator if learning_rate is None else estimator.set_params(learning_rate=learning_rate)
+            option = name.replace("_", "-")
+            raise InvalidInputError(f"--{option} {settings[name]} has no meaning for {model}; leave it out")
+    own = {name: value for name, value in settings.items() if name in known}
+    return with_arguments(estimator, own | others).set_params(verbose=1)
+
+
+def _go_on_from(estimator: Any, path: Path) -> None:
+    """Take over what another model has learnt."""
+    from qtnml.models import load_model
+
+    trained = load_model(path)
+    if type(trained) is not type(estimator):
+        raise InvalidInputError(
+            f"{path} holds a {type(trained).__name__}, not a {type(estimator).__name__}; choose its --model"
+        )
+    learnt = {name: value for name, value in vars(trained).items() if name.endswith("_")}
+    estimator.__dict__.update(learnt)
+    estimator.set_params(warm_start=True)
 
 
 def _network_facts(model: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class CompiledCircuit:
             and a final measurement into classical bits `c`. Parameters `x` are the data angles in
             radians, one per data qubit, `w` every angle of the nodes' gates. Read as a binary number
             (bit 0 least significant), `c` is the outcome.
-        x: The data parameters, length = number of features.
+        x: The data parameters, one per data qubit.
         w: The weight parameters.
         weights: Trained values of `w`.
         schedule: Which qubits each node acts on, and when.

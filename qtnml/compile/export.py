@@ -33,15 +33,18 @@ def export_circuit(
 
 
 def _input_comments(compiled: CompiledCircuit) -> str:
-    """What a reader of the file alone must know to feed it: the range of each feature, the outcome."""
+    """What a reader of the file alone must know to feed it: the angles of each feature, the outcome."""
+    encoding, scaler = compiled.encoding, compiled.scaler
     lines = [
-        "Input _x_k_ is the angle of feature k in radians: pi * (feature - low) / (high - low), "
-        "clipped to [0, pi].",
+        f"Inputs are angles in radians, encoding {encoding.name!r}, of features scaled and clipped to "
+        "[0, 1]: f = (feature - low) / (high - low).",
         "Outcome: c as a binary number, c[0] the least significant bit.",
     ]
-    if compiled.scaler is not None:
-        ranges = zip(compiled.scaler.low, compiled.scaler.high, strict=True)
-        lines += [f"feature {k}: low {low:.17g}, high {high:.17g}" for k, (low, high) in enumerate(ranges)]
-    else:
-        lines += ["every feature: low 0, high 1"]
+    formula = getattr(encoding, "formula", None)
+    for place in range(len(compiled.x)):
+        feature, qubit = divmod(place, encoding.qubits_per_feature)
+        low, high = (0.0, 1.0) if scaler is None else (scaler.low[feature], scaler.high[feature])
+        own = tuple(float(array[feature]) for array in compiled.encoding_parameters)
+        angle = "" if formula is None else f" = {formula(qubit, *own)}"
+        lines.append(f"_x_{place}_{angle}, feature {feature}: low {low:.17g}, high {high:.17g}")
     return "".join(f"// {line}\n" for line in lines)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, namespace
-from qtnml.contract.model import Parameters
+from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
 from qtnml.errors import InvalidInputError
 from qtnml.network.ansatz import Normal
@@ -73,13 +73,6 @@ class AmplitudeModel:
         own = sum(array.size for array in self.encoding.parameters(self.num_features))
         return left + right + 2 * self.num_classes * ends + own
 
-    def describe(self) -> dict[str, Any]:
-        """What the model is, in JSON types."""
-        return {
-            "amplitude_mps": [self.num_features, self.num_classes, self.bond_dim],
-            "encoding": repr(self.encoding),
-        }
-
     def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
         """First parameters in double precision: identities plus Gaussian noise of spread scale / (10 D).
 
@@ -106,13 +99,7 @@ class AmplitudeModel:
 
     def apply(self, parameters: Parameters, x: Array) -> Array:
         """Class probabilities (..., classes) of samples (..., features); precision as for `Model.apply`."""
-        xp = namespace(parameters.nodes[0])
-        double = parameters.nodes[0].dtype == np.float64
-        x = xp.asarray(x, dtype=np.float64 if double else np.float32)
-        if x.shape[-1] != self.num_features:
-            raise InvalidInputError(
-                f"expected samples with {self.num_features} features, got shape {x.shape}"
-            )
+        parameters, x = as_given(parameters, x, self.num_features)
         out, _ = self.outcomes(parameters, x.reshape(-1, x.shape[-1]))
         return out.T.reshape(*x.shape[:-1], out.shape[0])
 
@@ -126,6 +113,8 @@ class AmplitudeModel:
         """
         del postselection
         amplitudes = self.amplitudes(parameters, X)
+        # Squares of small amplitudes would underflow; a constant as far as derivatives are concerned.
+        amplitudes = amplitudes / (_constant(namespace(amplitudes).abs(amplitudes).max(axis=0)) + _TINY)
         squares = amplitudes.real**2 + amplitudes.imag**2 if not self.encoding.is_real else amplitudes**2
         xp = namespace(squares)
         return squares / (squares.sum(axis=0) + _TINY), xp.zeros(X.shape[0], dtype=squares.dtype)
@@ -161,6 +150,14 @@ class AmplitudeModel:
         chunk = max(1, _CHUNK_FLOATS // (8 * self.bond_dim + 2 * self.num_sites))
         parts = [self.outcomes(parameters, X[k : k + chunk])[0].T for k in range(0, len(X), chunk)]
         return np.concatenate(parts), np.zeros(len(X))
+
+
+def _constant(array: Array) -> Array:
+    if isinstance(array, np.ndarray):
+        return array
+    import jax
+
+    return jax.lax.stop_gradient(array)
 
 
 def _norms(cores: NDArray) -> NDArray:
@@ -225,7 +222,7 @@ def _contract_halves(left: tuple[Array, Array], right: tuple[Array, Array]) -> t
     def through(end: Any, matrix: Any, site: Any) -> Any:
         end = weighed(end @ matrix, site)
         # Only ratios count: the factor is a constant as far as derivatives are concerned.
-        return end / (jax.lax.stop_gradient(xp.max(xp.abs(end), axis=1, keepdims=True)) + _TINY)
+        return end / (_constant(xp.max(xp.abs(end), axis=1, keepdims=True)) + _TINY)
 
     def step(ends: Any, inputs: Any) -> tuple[Any, None]:
         return tuple(through(end, *given) for end, given in zip(ends, inputs, strict=True)), None

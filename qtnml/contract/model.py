@@ -1,13 +1,13 @@
 """A network as a pure function of its parameters: what training differentiates and JAX users call."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import Array, NDArray, namespace
+from qtnml.arrays import Array, NDArray, common_namespace, namespace
 from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.plan import Chain, contraction_plan
 from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
@@ -99,15 +99,6 @@ class Model:
         """Two-qubit gates of the circuit, counted node by node on generic parameters."""
         return sum(generic_two_qubit_gates(self.ansatz, size) for size in self.topology.num_qubits)
 
-    def describe(self) -> dict[str, Any]:
-        """What the model is, in JSON types."""
-        return {
-            "topology": self.topology.to_dict(),
-            "encoding": repr(self.encoding),
-            "ansatz": repr(self.ansatz),
-            "rules": [self.discard, self.readout],
-        }
-
     def summary(self) -> str:
         """What the model is and costs, for a person."""
         sizes: dict[int, int] = {}
@@ -166,28 +157,20 @@ class Model:
 
         Args:
             parameters: Their precision decides the result's: float64 (complex128) parameters give
-                float64, all others float32; `x` is cast to it.
+                float64, all others float32; `x` is cast to it. NumPy computes if they and `x` are NumPy
+                arrays, else JAX.
             x: One sample (features,) or any batch of them (..., features), encodable: values are not
                 checked, so that the function can be traced.
         """
-        x = self._cast(parameters, x)
+        parameters, x = as_given(parameters, x, self.num_features)
         out, _ = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
         return out.T.reshape(*x.shape[:-1], *out.shape[:-1])
 
     def log_success(self, parameters: Parameters, x: Array) -> Array:
         """Natural logarithm of the probability that post-selection succeeds, shape (...,); 0 if traced."""
-        x = self._cast(parameters, x)
+        parameters, x = as_given(parameters, x, self.num_features)
         _, log_success = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
         return log_success.reshape(x.shape[:-1])
-
-    def _cast(self, parameters: Parameters, x: Array) -> Array:
-        if x.shape[-1] != self.num_features:
-            raise InvalidInputError(
-                f"expected samples with {self.num_features} features, got shape {x.shape}"
-            )
-        xp = namespace(parameters.nodes[0])
-        double = parameters.nodes[0].dtype in (np.float64, np.complex128)
-        return xp.asarray(x, dtype=np.float64 if double else np.float32)  # type: ignore[no-any-return]
 
     def evaluate(
         self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
@@ -249,3 +232,14 @@ class Model:
         parts = [self.evaluate(parameters, X[start : start + chunk]) for start in range(0, len(X), chunk)]
         values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         return (np.clip(values.T, 0.0, 1.0) if is_classes else values), log_success
+
+
+def as_given(parameters: Parameters, x: Array, num_features: int) -> tuple[Parameters, Array]:
+    """Both in one array library and the parameters' precision (JAX may hold float64 as float32)."""
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    if x.shape[-1:] != (num_features,):
+        raise InvalidInputError(f"expected samples with {num_features} features, got shape {x.shape}")
+    xp = common_namespace(x, *jax.tree.leaves(parameters))
+    parameters = jax.tree.map(xp.asarray, parameters)
+    double = parameters.nodes[0].dtype in (np.float64, np.complex128)
+    return parameters, xp.asarray(x, dtype=np.float64 if double else np.float32)

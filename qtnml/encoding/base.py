@@ -17,6 +17,9 @@ from qtnml.errors import InvalidInputError
 class Encoding(Protocol):
     """Turns a feature into qubits, one angle each. Implementations are frozen and hashable.
 
+    A method `formula(qubit, *parameters) -> str`, if there is one, tells readers of an exported circuit
+    the angle of a feature f in [0, 1] on that qubit of it.
+
     Attributes:
         name: Short and unique.
         is_real: Amplitudes are real for every angle; the contraction then spends no work on Y.

@@ -54,6 +54,10 @@ class AngleEncoding:
         """pi s x in radians, shape of X."""
         return np.pi * X * parameters[0] if parameters else np.pi * X
 
+    def formula(self, qubit: int, scale: float = 1.0) -> str:  # noqa: ARG002
+        """The angle of a scaled feature f, for people."""
+        return "pi * f" if scale == 1 else f"{scale:.17g} * pi * f"
+
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:
         """Cosine and sine of half the angle."""
         return _half_angle_state(angles)
@@ -65,15 +69,26 @@ class AngleEncoding:
 
 @dataclass(frozen=True)
 class RationalEncoding:
-    """A feature x becomes (|0> + x |1>) / sqrt(1 + x**2): affine in x up to the norm, for any real x.
+    """A value x becomes (|0> + x |1>) / sqrt(1 + x**2): affine in x up to the norm, for any real x.
+
+    Attributes:
+        low, high: The value of a feature scaled to 0 and to 1: x = low + (high - low) * feature.
 
     >>> (RationalEncoding().angles(np.array([0.0, 1.0])) / np.pi).tolist()
     [0.0, 0.5]
+    >>> (RationalEncoding(-1, 1).angles(np.array([0.0, 0.5, 1.0])) / np.pi).tolist()
+    [-0.5, 0.0, 0.5]
     """
 
     name: ClassVar[str] = "rational"
     is_real: ClassVar[bool] = True
     qubits_per_feature: ClassVar[int] = 1
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
+            raise InvalidInputError(f"low must be below high, both finite, got {self.low} and {self.high}")
 
     def check(self, X: NDArray) -> None:
         """Refuse features that are not finite."""
@@ -86,7 +101,11 @@ class RationalEncoding:
 
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:  # noqa: ARG002
         """2 arctan(x) in radians, shape of X."""
-        return 2 * namespace(X).atan(X)  # type: ignore[no-any-return]
+        return 2 * namespace(X).atan(self.low + (self.high - self.low) * X)  # type: ignore[no-any-return]
+
+    def formula(self, qubit: int) -> str:  # noqa: ARG002
+        """The angle of a scaled feature f, for people."""
+        return f"2 * arctan({self.low:g} + {self.high - self.low:g} * f)"
 
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:
         """Cosine and sine of half the angle."""
@@ -136,6 +155,10 @@ class MultiQubitEncoding:
         is_power = self.growth == "power"
         each = [X ** (j + 1) if is_power else X * 2**j for j in qubits]
         return np.pi * xp.stack(each, axis=-1).reshape(*X.shape[:-1], -1)  # type: ignore[no-any-return]
+
+    def formula(self, qubit: int) -> str:
+        """The angle of a scaled feature f on one of its qubits, for people."""
+        return f"pi * f**{qubit + 1}" if self.growth == "power" else f"pi * {2**qubit} * f"
 
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:
         """Cosine and sine of half the angle."""

@@ -4,6 +4,7 @@ from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.objects import with_arguments
 from qtnml.models.persistence import load_model
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.samples import samples_for
@@ -21,4 +22,5 @@ __all__ = [
     "run_trial",
     "samples_for",
     "trial",
+    "with_arguments",
 ]

@@ -1,7 +1,6 @@
 """`AmplitudeMPSClassifier`: a matrix product state of any bond with the label on its middle site."""
 
 import os
-import time
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,10 +16,12 @@ from qtnml.train import (
     Loss,
     Optimizer,
     SweepOptions,
+    SweepRecord,
     TrainingResult,
     TrainingSet,
     get_loss,
-    sweep,
+    grown,
+    train_by_sweeps,
 )
 from qtnml.train.records import merge_repeats
 
@@ -50,7 +51,8 @@ class AmplitudeMPSClassifier(ClassReadout):
         feature_range, validation_fraction, patience: As for `TreeClassifier`.
         init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
-        checkpoint, checkpoint_every, resume, devices: As for `TreeClassifier` (gradient only).
+        checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
+        devices: As for `TreeClassifier` (gradient only).
         random_state: Seed of weights, split and batches.
         verbose: 1 shows a progress bar on standard error.
 
@@ -113,6 +115,18 @@ class AmplitudeMPSClassifier(ClassReadout):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.method == "sweeps":
+            unused = {"optimizer": "adam", "learning_rate": None, "devices": None}
+            for name, default in unused.items():
+                value = getattr(self, name)
+                if value is not default and value != default:
+                    raise InvalidInputError(
+                        f"sweeps search along conjugate gradients on one device: {name}={value!r} has no "
+                        f"effect; leave it at {default!r}, or set method='gradient'"
+                    )
+
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
@@ -158,9 +172,8 @@ class AmplitudeMPSClassifier(ClassReadout):
     def _sweep(
         self, model: AmplitudeModel, parameters: Parameters, data: TrainingSet, rng: np.random.Generator
     ) -> tuple[AmplitudeModel, TrainingResult]:
-        """Sweeps in the place of epochs; the best by validation loss, or the last, is kept."""
-        kept, held_out = self._hold_out(data.y, rng)
-        training, validation = (TrainingSet(*(part[rows] for part in data)) for rows in (kept, held_out))
+        """Sweeps in the place of epochs."""
+        training, validation = self._split(data, rng)
         options = SweepOptions(
             max_bond=int(self.max_bond),
             cutoff=float(self.cutoff),
@@ -170,43 +183,37 @@ class AmplitudeMPSClassifier(ClassReadout):
         if len(training.y) <= options.batch_size:
             training = merge_repeats(training)
         sweeps = _AUTO_SWEEPS if self.epochs is None else int(self.epochs)
-        wide = AmplitudeModel(model.num_features, model.num_classes, options.max_bond, model.encoding)
-        best, best_sweep, best_score, history = parameters, -1, np.inf, list[EpochRecord]()
-        best_model, stopped, began = model, "finished", time.perf_counter()
+        model, parameters = grown(model, parameters, options.max_bond)
         with progress_bar("sweeps", sweeps, show=bool(self.verbose)) as advance:
-            for number in range(sweeps):
-                parameters, swept = sweep(model, parameters, training, options, rng)
-                model = wide
-                record = EpochRecord(
-                    number + 1, swept.loss, swept.accuracy, None, None, time.perf_counter() - began
-                )
-                if len(validation.y):
-                    loss, accuracy = self._judge(model, parameters, validation, options.loss)
-                    record = record._replace(validation_loss=loss, validation_accuracy=accuracy)
-                history.append(record)
-                advance(1, f"loss {record.score:.4f}, largest bond {max(swept.bond_dims, default=1)}")
-                if record.score < best_score or not len(validation.y):
-                    best_model, best, best_sweep, best_score = model, parameters, number, record.score
-                elif self.patience is not None and number - best_sweep >= self.patience:
-                    stopped = "early"
-                    break
-        return best_model, TrainingResult(best_model.project(best), None, tuple(history), best_sweep, stopped)
 
-    def _judge(
-        self, model: AmplitudeModel, parameters: Parameters, data: TrainingSet, loss: Loss
-    ) -> tuple[float, float]:
-        """Mean loss and accuracy."""
-        proba = model.predict(parameters, data.X)[0]
-        losses = np.asarray(loss(proba.T.astype(np.float32), data.y))  # type: ignore[arg-type]
-        correct = proba.argmax(axis=1) == data.y
-        return float(np.average(losses, weights=data.weights)), float(
-            np.average(correct, weights=data.weights)
-        )
+            def show(record: EpochRecord, swept: SweepRecord) -> None:
+                largest = max(swept.bond_dims, default=1)
+                advance(record.epoch, f"loss {record.score:.4f}, largest bond {largest}")
+
+            result = train_by_sweeps(
+                model,
+                parameters,
+                training,
+                options,
+                rng,
+                sweeps=sweeps,
+                patience=self.patience,
+                validation=validation,
+                on_sweep=show,
+                checkpoint=self._checkpoint(),
+            )
+        self._report_end(result, sweeps)
+        return model, result
 
     @property
     def bond_dims_(self) -> tuple[int, ...]:
-        """Dimension of every bond, left to right: indices of a core that are not zero throughout."""
+        """Dimension of every bond, left to right: what its core holds, at most what the ends allow."""
         left, right, _ = self.params_.nodes
-        inner = [np.abs(core).max(axis=(0, 1)) for core in left]
-        outer = [np.abs(core).max(axis=(0, 1)) for core in right][::-1]
-        return tuple(int((used > 0).sum()) for used in [*inner, *outer])
+        bonds = [
+            [
+                min(int((np.abs(core).max(axis=(0, 1)) > 0).sum()), 2**distance)
+                for distance, core in enumerate(half, 1)
+            ]
+            for half in (left, right)
+        ]
+        return (*bonds[0], *bonds[1][::-1])

@@ -79,7 +79,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
                 circuits = self.compiled.bind_angles(angles[start : start + _BATCH])
                 counts = backend.run(circuits, shots=self.shots, seed=int(seeds[start]))
                 parts.append(counts_to_outcomes(counts, self.compiled.num_outcomes))
-                advance(len(circuits), "circuits")
+                advance(start + len(circuits), "circuits")
         return np.concatenate(parts)
 
     def _backend(self) -> Backend:

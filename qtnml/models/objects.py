@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qtnml.encoding import AngleEncoding, MultiQubitEncoding, RationalEncoding
-from qtnml.errors import ModelFileError
+from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.network import BrickWall, FullUnitary, HermitianExponential, Orthogonal
 from qtnml.train import SPSA, CalibratedSPSA, RiemannianAdam
 from qtnml.train.losses import LOSSES
@@ -28,7 +28,7 @@ def stored_setting(name: str, value: Any) -> Any:
     """A setting as JSON: a name as it is, an object of ours as its class and fields."""
     if value is None or isinstance(value, str):
         return value
-    key = value.name if name == "loss" else type(value).__name__
+    key = getattr(value, "name", "") if name == "loss" else type(value).__name__
     if OBJECTS[name].get(key) is not type(value):
         raise ModelFileError(
             f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}"
@@ -42,3 +42,23 @@ def stored_object(name: str, stored: Any) -> Any:
         return stored
     fields = dict(stored)
     return OBJECTS[name][fields.pop("name")](**fields)
+
+
+def with_arguments(estimator: Any, arguments: dict[str, Any]) -> Any:
+    """The estimator with arguments in JSON types; objects as {"name": class or loss, field: value}."""
+    known = estimator.get_params()
+    values = {}
+    for name, value in arguments.items():
+        if name not in known:
+            raise InvalidInputError(
+                f"{type(estimator).__name__} has no argument {name!r}; it has {', '.join(sorted(known))}"
+            )
+        if isinstance(value, dict):
+            try:
+                value = stored_object(name, value)
+            except (KeyError, TypeError) as error:
+                raise InvalidInputError(
+                    f"{name}={value!r} is none of {sorted(OBJECTS.get(name, {}))} with its fields"
+                ) from error
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return estimator.set_params(**values)

@@ -16,9 +16,9 @@ from rich.progress import (
 
 @contextmanager
 def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[int, str], None]]:
-    """Yield `advance(steps, text)`; draws nothing unless `show`."""
+    """Yield `advance(done, text)`, done so far of `total`; draws nothing unless `show`."""
     if not show:
-        yield lambda _steps, _text: None
+        yield lambda _done, _text: None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -33,7 +33,7 @@ def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[in
     with Progress(*columns, console=Console(stderr=True)) as display:
         task = display.add_task(label, total=total, text="")
 
-        def advance(steps: int, text: str) -> None:
-            display.update(task, advance=steps, text=text)
+        def advance(done: int, text: str) -> None:
+            display.update(task, completed=done, text=text)
 
         yield advance

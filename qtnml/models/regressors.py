@@ -9,6 +9,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.validation import checked_regression_data, hold_out_any
+from qtnml.train import CrossEntropy, HingePower
 
 
 class NetworkRegressor(RegressorMixin, NetworkEstimator):
@@ -20,7 +21,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
-        if isinstance(self.loss, str) and self.loss != self._default_loss:
+        by_class = (CrossEntropy.name, HingePower.name)
+        if self.loss in by_class or isinstance(self.loss, CrossEntropy | HingePower):
             raise InvalidInputError(f"a regressor's loss is 'squared-error', got {self.loss!r}")
         X, y, weights = checked_regression_data(self, X, y, sample_weight)
         going_on = self.warm_start and self.__sklearn_is_fitted__()

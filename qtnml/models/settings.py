@@ -45,6 +45,8 @@ def check_settings(estimator: Any) -> None:
             continue
         if not (is_number(number, int, float, np.number) and np.isfinite(number) and number > 0):
             raise InvalidInputError(f"{name} must be a positive number, got {number!r}")
+    if getattr(estimator, "cutoff", 0) >= 1:
+        raise InvalidInputError(f"cutoff must be below 1 (nothing would be kept), got {estimator.cutoff!r}")
     fraction = estimator.validation_fraction
     if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
         raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler
-from qtnml.errors import TrainingInterruptedWarning, warn_user
+from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.models.progress import progress_bar
 from qtnml.models.settings import check_settings
 from qtnml.models.validation import checked_samples
@@ -94,22 +94,10 @@ class TrainedEstimator(BaseEstimator, ABC):
         data: TrainingSet,
         rng: np.random.Generator,
     ) -> TrainingResult:
-        kept, held_out = self._hold_out(data.y, rng)
-        training = TrainingSet(*(array[kept] for array in data))
-        validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
+        training, validation = self._split(data, rng)
         if len(training.y) <= self.batch_size:
             training = merge_repeats(training)
         options = self._options(len(training.y))
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
-        shown = 0
-
-        def show(record: EpochRecord) -> None:
-            nonlocal shown  # a resumed run starts in the middle
-            advance(record.epoch - shown, f"loss {record.score:.4f}")
-            shown = record.epoch
-
         with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
             result = train(
                 model,
@@ -118,26 +106,43 @@ class TrainedEstimator(BaseEstimator, ABC):
                 options,
                 rng,
                 validation=validation,
-                on_epoch=show,
-                checkpoint=checkpoint,
+                on_epoch=lambda record: advance(record.epoch, f"loss {record.score:.4f}"),
+                checkpoint=self._checkpoint(),
             )
         self._report_end(result, options.epochs)
         return result
+
+    def _split(self, data: TrainingSet, rng: np.random.Generator) -> tuple[TrainingSet, TrainingSet | None]:
+        kept, held_out = self._hold_out(data.y, rng)
+        validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
+        return TrainingSet(*(array[kept] for array in data)), validation
+
+    def _checkpoint(self) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
 
     @abstractmethod
     def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]: ...
 
     def _options(self, samples: int) -> TrainingOptions:
         steps = -(-samples // self.batch_size)
+        epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs)
+        homotopy = int(getattr(self, "homotopy", 0))
+        if homotopy and homotopy >= epochs:
+            raise InvalidInputError(
+                f"homotopy={homotopy} leaves no epoch with the trace; set it below epochs ({epochs}), or "
+                "more epochs"
+            )
         return TrainingOptions(
-            epochs=max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs),
+            epochs=epochs,
             batch_size=int(self.batch_size),
             learning_rate=self._learning_rate(),
             loss=get_loss(self._default_loss if self.loss is None else self.loss),
             patience=self.patience,
             optimizer=get_optimizer(self.optimizer),
             shots=getattr(self, "shots", None),
-            homotopy=int(getattr(self, "homotopy", 0)),
+            homotopy=homotopy,
             devices=self.devices,
         )
 

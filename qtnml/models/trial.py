@@ -14,7 +14,7 @@ from qtnml.data import Dataset, load_dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
-from qtnml.models.objects import stored_object
+from qtnml.models.objects import with_arguments
 from qtnml.study import task_key
 
 _MODELS = {"tree": TreeClassifier, "mps": MPSClassifier, "amplitude-mps": AmplitudeMPSClassifier}
@@ -98,7 +98,9 @@ def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[
         "lost_mass": float(1 - outcomes[:, :num_classes].sum(axis=1).mean()),
         "epochs": estimator.n_iter_,
         "best_epoch": estimator.best_epoch_,
-        "train_seconds": round(estimator.history_[-1].seconds if checkpoints else seconds, 3),
+        "train_seconds": round(
+            estimator.history_[-1].seconds if checkpoints and estimator.history_ else seconds, 3
+        ),
     }
 
 
@@ -115,13 +117,7 @@ def _resources(model: Model | AmplitudeModel) -> dict[str, int]:
 def _estimator(settings: dict[str, Any]) -> Any:
     if settings["model"] not in _MODELS:
         raise InvalidInputError(f"model must be one of {sorted(_MODELS)}, got {settings['model']!r}")
-    options = dict(settings["options"])
-    for name in ("loss", "encoding", "ansatz", "optimizer"):
-        if isinstance(options.get(name), dict):
-            options[name] = stored_object(name, options[name])
-    if isinstance(options.get("feature_range"), list):
-        options["feature_range"] = tuple(options["feature_range"])
-    return _MODELS[settings["model"]](**options)
+    return with_arguments(_MODELS[settings["model"]](), settings["options"])
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,8 @@
 
 The Chow-Liu tree (IEEE Trans. Inf. Theory 14, 462, 1968) is the spanning tree of largest summed mutual
 information. Cutting it in two where the halves are most even, again and again, gives a binary tree
-of about log N levels in which every subtree is a connected part of the Chow-Liu tree.
+in which every subtree is a connected part of the Chow-Liu tree: about log N levels high, or up to N where one
+feature is tied to all others.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
 """The loop over a study's tasks: what is done is skipped, what comes is written down at once."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,6 +73,8 @@ def _attempt(
     function: Callable[[Settings], Result], task: Settings
 ) -> tuple[Settings, Result | None, str | None]:
     try:
-        return task, function(task), None
+        result = function(task)
+        json.dumps(result, allow_nan=False)  # what cannot be written down is a failure of this task alone
+        return task, result, None
     except Exception as error:
         return task, None, f"{type(error).__name__}: {error}"

@@ -10,7 +10,8 @@ from qtnml.train.registry import get_optimizer
 from qtnml.train.riemannian_adam import AdamState, RiemannianAdam
 from qtnml.train.spsa import SPSA, CalibratedSPSA
 from qtnml.train.steps import emulate_shots
-from qtnml.train.sweeps import SweepOptions, SweepRecord, sweep
+from qtnml.train.sweep_loop import train_by_sweeps
+from qtnml.train.sweeps import SweepOptions, SweepRecord, grown, sweep
 
 __all__ = [
     "SPSA",
@@ -34,6 +35,8 @@ __all__ = [
     "enable_compilation_cache",
     "get_loss",
     "get_optimizer",
+    "grown",
     "sweep",
     "train",
+    "train_by_sweeps",
 ]

@@ -1,8 +1,6 @@
 """Training state on disk: everything a killed run needs to go on as if it had not been killed."""
 
-import hashlib
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.contract import Parameters
 from qtnml.errors import ModelFileError
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
-from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingSet
+from qtnml.train.records import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Progress:
         history: One record per finished epoch.
         best_epoch, best_score: Of `best`; the index is -1 for the first parameters.
         improved: Index of the epoch that last improved the score.
+        seconds_before: Training time of the process that was killed.
     """
 
     parameters: Parameters
@@ -40,7 +39,7 @@ class Progress:
     best_epoch: int = -1
     best_score: float = float("inf")
     improved: int = 0
-    seconds_before: float = field(default=0.0)
+    seconds_before: float = 0.0
 
     @property
     def epoch(self) -> int:
@@ -122,31 +121,8 @@ def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
                 f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and "
                 f"{leaf.dtype}"
             )
-    return jax.tree.unflatten(structure, [jnp.asarray(array) for array in saved])
-
-
-def run_fingerprint(
-    model: Trainable,
-    parameters: Parameters,
-    options: TrainingOptions,
-    data: TrainingSet,
-    validation: TrainingSet | None,
-) -> str:
-    """What must be the same for a run to go on bit for bit, as a hash."""
-    settings = {
-        "model": model.describe(),
-        "loss": repr(options.loss),
-        "optimizer": type(options.optimizer).__name__,
-        "options": [
-            options.epochs,
-            options.batch_size,
-            options.learning_rate,
-            options.patience,
-            options.shots,
-            options.homotopy,
-        ],
-    }
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    for array in jax.tree.leaves((parameters, data, validation)):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    on_device = [
+        jnp.asarray(array) if isinstance(leaf, jax.Array) else array
+        for leaf, array in zip(leaves, saved, strict=True)
+    ]
+    return jax.tree.unflatten(structure, on_device)

@@ -5,12 +5,15 @@ Everything numerical lies in `steps`; this is the order of events around it.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import jax
 import numpy as np
 
 from qtnml.contract import Parameters
 from qtnml.errors import TrainingError
-from qtnml.train.checkpoint import Checkpoint, Progress, run_fingerprint
+from qtnml.train.checkpoint import Checkpoint, Progress
+from qtnml.train.fingerprint import fingerprint
 from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingResult, TrainingSet
 from qtnml.train.steps import Run
 
@@ -33,7 +36,7 @@ def train(
     Runs in float64 if JAX has it enabled, else in float32. The best epoch is the one with the least
     validation loss, or the least training loss where there is no validation set. Ctrl-C returns the
     best so far, or is passed on if no epoch has finished; so does a loss that is no longer finite or
-    a hundred times that of the first epoch.
+    a hundred times that of the first epoch, and weights that are not finite.
 
     Raises:
         TrainingError: The loss is not finite in the very first epoch.
@@ -41,10 +44,11 @@ def train(
     """
     run = Run(model, options, data, validation)
     progress = run.start(parameters, rng)
-    fingerprint = ""
+    identity = ""
     if checkpoint is not None:
-        fingerprint = run_fingerprint(model, parameters, options, data, validation)
-        progress = checkpoint.restored(progress, fingerprint)
+        alike = replace(options, devices=None)  # sharing a batch over devices is the same run
+        identity = fingerprint(model, parameters, alike, data, validation)
+        progress = checkpoint.restored(progress, identity)
     began, stopped = time.perf_counter() - progress.seconds_before, "finished"
     try:
         while progress.epoch < options.epochs:
@@ -60,25 +64,32 @@ def train(
                 on_epoch(progress.history[-1])
             is_last = progress.epoch == options.epochs or _out_of_patience(progress, options)
             if checkpoint is not None and (is_last or progress.epoch % checkpoint.every == 0):
-                checkpoint.save(progress, fingerprint)
+                checkpoint.save(progress, identity)
     except KeyboardInterrupt:
         if not progress.history:  # nothing was learnt
             raise
         stopped = "interrupted"
     if stopped == "diverged" and not progress.history:
         raise TrainingError(
-            f"the loss became {following.history[0].loss} in epoch 1; lower the learning rate "
+            f"training diverged in epoch 1 (loss {following.history[0].loss:g}); lower the learning rate "
             f"({options.learning_rate:g})"
         )
     progress = run.with_last_weights_judged(progress)
+    if progress.history and progress.best_score == np.inf:  # ended within a homotopy
+        progress = replace(progress, best=progress.parameters, best_epoch=progress.epoch - 1)
     best = model.project(progress.best)
     return TrainingResult(best, progress.state, progress.history, progress.best_epoch, stopped)
 
 
 def _out_of_patience(progress: Progress, options: TrainingOptions) -> bool:
-    return options.patience is not None and progress.epoch - 1 - progress.improved >= options.patience
+    if options.patience is None:
+        return False
+    return progress.epoch - 1 - max(progress.improved, options.homotopy) >= options.patience
 
 
 def _has_diverged(progress: Progress) -> bool:
-    losses = [record.loss for record in progress.history]
-    return not np.isfinite(losses[-1]) or losses[-1] > _DIVERGED * max(losses[0], 1e-3)
+    first, last = progress.history[0], progress.history[-1]
+    if not np.isfinite([last.loss, last.score]).all() or last.loss > _DIVERGED * max(first.loss, 1e-3):
+        return True
+    # The last step's loss is not known yet.
+    return not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(progress.parameters))

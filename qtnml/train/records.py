@@ -26,9 +26,6 @@ class Trainable(Protocol):
     def project(self, parameters: Parameters) -> Parameters:
         """Valid parameters in double precision on NumPy."""
 
-    def describe(self) -> dict[str, Any]:
-        """What the model is, in JSON types."""
-
 
 class TrainingSet(NamedTuple):
     """Encodable samples: X (samples, features), y class indices or values, positive weights."""

@@ -230,19 +230,25 @@ def _weighted_sums(
 
 
 def emulate_shots(key: jax.Array, outcomes: jax.Array, shots: int) -> jax.Array:
-    """Relative frequencies of `shots` measurements, drawn from probabilities (outcomes, batch)."""
+    """Relative frequencies of `shots` measurements, drawn from probabilities (outcomes, batch).
+
+    A key for each sample: what is drawn for one does not depend on how many others there are.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(outcomes.shape[1]))
+    return jax.vmap(partial(_counts, shots=shots), (0, 1), 1)(keys, outcomes) / shots
+
+
+def _counts(key: jax.Array, outcomes: jax.Array, *, shots: int) -> jax.Array:
+    """One sample's counts, outcome by outcome: binomial draws from what is left."""
     probabilities = jnp.clip(outcomes, 0.0, 1.0)
-    left, counts = jnp.full(outcomes.shape[1], float(shots), outcomes.dtype), []
-    tail = jnp.cumsum(probabilities[::-1], axis=0)[::-1]
-    for k, share in enumerate(jax.random.split(key, outcomes.shape[0])):
-        if k == outcomes.shape[0] - 1:
-            counts.append(left)
-            break
+    left, counts = jnp.full((), float(shots), outcomes.dtype), []
+    tail = jnp.cumsum(probabilities[::-1])[::-1]
+    for k, share in enumerate(jax.random.split(key, len(outcomes))[:-1]):
         conditional = jnp.where(tail[k] > 0, probabilities[k] / jnp.maximum(tail[k], 1e-30), 0.0)
         drawn = jax.random.binomial(share, left, jnp.clip(conditional, 0.0, 1.0), dtype=outcomes.dtype)
         counts.append(drawn)
         left = left - drawn
-    return jnp.stack(counts) / shots
+    return jnp.stack([*counts, left])
 
 
 @partial(jax.jit, static_argnames=("problem", "optimizer", "homotopy_steps"))
@@ -274,7 +280,7 @@ def run_steps(
 
         def mean_loss(parameters: Parameters, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             sums = _weighted_sums(problem, parameters, batch, key, weight)
-            return sums[0] / sums[2], sums
+            return sums[0] / jnp.maximum(sums[2], 1e-30), sums  # all weights of a batch may underflow
 
         rate = learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * number / span[3]))
         step_key = jax.random.fold_in(base_key, number)

@@ -47,7 +47,7 @@ class SweepOptions:
 
 class SweepRecord(NamedTuple):
     """After one sweep (to the right end, to the left end, back to the middle): mean loss and accuracy of
-    its samples, and the bond dimensions from left to right.
+    its samples with the bonds as they were cut, and the bond dimensions from left to right.
     """
 
     loss: float
@@ -139,6 +139,8 @@ def sweep(
     Returns:
         Parameters of `AmplitudeModel` with bond_dim=max_bond, and what the sweep showed.
     """
+    if model.num_sites < 2:
+        raise InvalidInputError("sweeps join two sites, got n_features = 1; train by gradient instead")
     chain = _Chain.from_parameters(model, parameters, options.max_bond)
     chosen = np.arange(len(data.y))
     if len(chosen) > options.batch_size:
@@ -146,17 +148,21 @@ def sweep(
     environments = _Environments(model, parameters, chain, data.X[chosen])
     targets = (jnp.asarray(data.y[chosen], dtype=jnp.int32), jnp.asarray(data.weights[chosen], jnp.float32))
     last = model.num_sites - 1
-    path = [*range(chain.site, last), *([None] if last else []), *range(last, 0, -1)]
-    path += [None, *range(model.label_site)] if last else []
-    loss = accuracy = jnp.zeros(())
-    to_right = True
-    for position in path:
-        if position is None:
-            to_right = not to_right
-            continue
-        loss, accuracy = _update_pair(chain, environments, targets, options, to_right=to_right)
+    steps = [True] * (last - chain.site) + [False] * last + [True] * model.label_site
+    for to_right in steps:
+        _update_pair(chain, environments, targets, options, to_right=to_right)
+    near, far = environments.left[chain.site], environments.right[chain.site]
+    around = (near, environments.sites[chain.site], far)
+    loss, accuracy = _judged(jnp.asarray(chain.centre, jnp.float32), around, targets, loss=options.loss)
     record = SweepRecord(float(loss), float(accuracy), chain.bond_dims())
     return chain.to_parameters(parameters.encoding), record
+
+
+def grown(model: AmplitudeModel, parameters: Parameters, max_bond: int) -> tuple[AmplitudeModel, Parameters]:
+    """The same amplitudes with room for bonds up to `max_bond`."""
+    chain = _Chain.from_parameters(model, parameters, max_bond)
+    wide = AmplitudeModel(model.num_features, model.num_classes, max_bond, model.encoding)
+    return wide, chain.to_parameters(parameters.encoding)
 
 
 class _Environments:
@@ -203,7 +209,7 @@ def _update_pair(
     options: SweepOptions,
     *,
     to_right: bool,
-) -> tuple[jax.Array, jax.Array]:
+) -> None:
     """Improve the label site and its neighbour, split them, move the label on.
 
     To the left the same is done on the mirrored chain.
@@ -218,7 +224,7 @@ def _update_pair(
     centre = chain.centre if to_right else chain.centre.transpose(3, 1, 2, 0)
     core = chain.cores[there] if to_right else chain.cores[there].transpose(2, 1, 0)
     pair = np.einsum("asck,ktb->asctb", centre, core)
-    improved, moments, loss, accuracy = _improve(
+    improved, moments = _improve(
         jnp.asarray(pair, jnp.float32),
         (near, environments.sites[here], environments.sites[there], far),
         targets,
@@ -234,7 +240,6 @@ def _update_pair(
         chain.cores[here], chain.centre = kept.transpose(2, 1, 0), moved.transpose(3, 1, 2, 0)
         environments.extend_right(here, chain.cores[here])
     chain.cores[there], chain.site = np.zeros(0), there
-    return loss, accuracy
 
 
 def _split_pair(pair: NDArray, inner: NDArray, outer: NDArray, cutoff: float) -> tuple[NDArray, NDArray]:
@@ -281,8 +286,12 @@ def _improve(
     *,
     loss: Loss,
     steps: int,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array], jax.Array, jax.Array]:
-    """Conjugate-gradient steps (Polak and Ribiere) with a search along each direction."""
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Conjugate-gradient steps (Polak and Ribiere) with a search along each direction.
+
+    Returns:
+        The pair of norm 1, and second moments of the vectors that reach it from its two sides.
+    """
     near, site, next_site, far = around
     y, weights = targets
     d, _, classes, _, out = pair.shape
@@ -293,11 +302,7 @@ def _improve(
         reached = pair.reshape(2 * d, -1).T @ inner
         return jnp.sum(reached.reshape(classes, 2 * out, -1) * outer, axis=1)
 
-    def mean_loss(f: jax.Array) -> jax.Array:
-        squares = f**2
-        p = squares / (jnp.sum(squares, axis=0) + _TINY)
-        return jnp.sum(loss(p, y) * weights) / jnp.sum(weights)
-
+    mean_loss = partial(_mean_loss, loss=loss, y=y, weights=weights)
     gradient_of = jax.grad(lambda pair: mean_loss(amplitudes(pair)))
     direction = previous = jnp.zeros_like(pair)
     for step in range(steps):
@@ -315,9 +320,30 @@ def _improve(
         tried = jax.lax.map(partial(_along, mean_loss, base, slope), lengths)
         pair = pair + lengths[jnp.nanargmin(tried)] * unit
     f = amplitudes(pair)
-    accuracy = jnp.sum((jnp.argmax(f**2, axis=0) == y) * weights) / jnp.sum(weights)
     # Only ratios of a sample's amplitudes count: an error matters relative to their size.
     relative = inner / (jnp.linalg.norm(f, axis=0) + _TINY)
     share = weights / jnp.sum(weights)
     moments = ((relative * share) @ relative.T, (outer * share) @ outer.T)
-    return pair / jnp.linalg.norm(pair), moments, mean_loss(f), accuracy
+    return pair / jnp.linalg.norm(pair), moments
+
+
+def _mean_loss(f: jax.Array, *, loss: Loss, y: jax.Array, weights: jax.Array) -> jax.Array:
+    """Of amplitudes (classes, batch)."""
+    squares = f**2
+    p = squares / (jnp.sum(squares, axis=0) + _TINY)
+    return jnp.sum(loss(p, y) * weights) / jnp.sum(weights)
+
+
+@partial(jax.jit, static_argnames=("loss",))
+def _judged(
+    centre: jax.Array,
+    around: tuple[jax.Array, jax.Array, jax.Array],
+    targets: tuple[jax.Array, jax.Array],
+    *,
+    loss: Loss,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean loss and accuracy, given the vectors around the label site."""
+    y, weights = targets
+    f = jnp.einsum("ab,sb,ascd,db->cb", around[0], around[1], centre, around[2], optimize="optimal")
+    correct = (jnp.argmax(f**2, axis=0) == y) * weights
+    return _mean_loss(f, loss=loss, y=y, weights=weights), jnp.sum(correct) / jnp.sum(weights)

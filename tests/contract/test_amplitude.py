@@ -1,16 +1,20 @@
 """Amplitude MPS: brute force, both libraries, lengths, scales; and what sweeps may and may not do."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from qtnml import AmplitudeMPSClassifier, load_dataset
 from qtnml.contract import AmplitudeModel, Parameters
-from qtnml.encoding import AngleEncoding, MultiQubitEncoding, state_vectors
-from qtnml.errors import InvalidInputError
-from qtnml.train import SweepOptions, TrainingSet, sweep
+from qtnml.encoding import AngleEncoding, Encoding, MultiQubitEncoding, state_vectors
+from qtnml.errors import InvalidInputError, ModelFileError, TrainingInterruptedWarning
+from qtnml.train import SweepOptions, TrainingSet, sweep, sweep_loop
 from qtnml.train.sweeps import _Chain
+from tests.references import PhaseEncoding
 
 
 def random_parameters(model: AmplitudeModel, rng: np.random.Generator) -> Parameters:
@@ -22,7 +26,7 @@ def random_parameters(model: AmplitudeModel, rng: np.random.Generator) -> Parame
 def brute_force(model: AmplitudeModel, parameters: Parameters, x: np.ndarray) -> np.ndarray:
     """Class probabilities from the whole tensor, one site after the other."""
     left, right, centre = parameters.nodes
-    vectors = state_vectors(model.encoding, x)
+    vectors = state_vectors(model.encoding, x, parameters.encoding)
     cores = [*left, centre, *(core.transpose(2, 1, 0) for core in right[::-1])]
     row = np.eye(model.bond_dim)[0][None]  # (label so far, bond)
     for core, vector in zip(cores, vectors, strict=True):
@@ -31,7 +35,7 @@ def brute_force(model: AmplitudeModel, parameters: Parameters, x: np.ndarray) ->
         else:
             row = np.einsum("cb,bsd,s->cd", row, core, vector)
     f = row[:, 0]
-    return f**2 / (f**2).sum()
+    return np.abs(f) ** 2 / (np.abs(f) ** 2).sum()
 
 
 @pytest.mark.parametrize("bond_dim", [1, 5])
@@ -114,8 +118,71 @@ def test_sweeps_learn_and_adapt_the_bonds(rng: np.random.Generator) -> None:
         model = AmplitudeModel(8, 2, 6)
     predicted = model.predict(parameters, X)[0].argmax(axis=1)
     assert (predicted == y).mean() == record.accuracy == 1.0
+    p = model.predict(parameters, X)[0]
+    assert record.loss == pytest.approx(float(np.mean(options.loss(jnp.asarray(p.T), y))), rel=1e-3)
     assert min(record.bond_dims[2:5]) >= 2
     assert max(record.bond_dims) <= 6
+
+
+def test_sweeps_resume_bit_for_bit(
+    tmp_path: Path, interruptible: None, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Ctrl-C in the third sweep keeps two; their checkpoint makes the run what it would have been."""
+    X = rng.random((300, 6))
+    y = (X[:, 0] > X[:, 5]).astype(int)
+    clf = AmplitudeMPSClassifier(
+        3, method="sweeps", epochs=4, batch_size=10, random_state=0, checkpoint=tmp_path / "c", resume=True
+    )
+    whole = clone(clf).set_params(checkpoint=tmp_path / "whole").fit(X, y)
+    real, calls = sweep_loop.sweep, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(sweep_loop, "sweep", interrupted)
+    with pytest.warns(TrainingInterruptedWarning, match="was interrupted after 2 of 4 epochs"):
+        clf.fit(X, y)
+    assert [record[:5] for record in clf.history_] == [record[:5] for record in whole.history_[:2]]
+    monkeypatch.undo()
+    clf.fit(X, y)
+    for mine, theirs in zip(clf.params_.nodes, whole.params_.nodes, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(ModelFileError, match="belongs to a run with other data, model or settings"):
+        clf.set_params(cutoff=0.1).fit(X, y)
+
+
+def test_one_site_cannot_sweep(rng: np.random.Generator) -> None:
+    with pytest.raises(InvalidInputError, match="sweeps join two sites, got n_features = 1"):
+        AmplitudeMPSClassifier(2, method="sweeps").fit(rng.random((6, 1)), [0, 1] * 3)
+
+
+@pytest.mark.parametrize("num_features", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    "encoding", [AngleEncoding(trainable=True), MultiQubitEncoding(2), PhaseEncoding()], ids=repr
+)
+def test_encodings_have_derivatives(
+    num_features: int, encoding: Encoding, x64: None, rng: np.random.Generator
+) -> None:
+    """By cores, trained scales and samples, forward and backward, against brute force."""
+    model = AmplitudeModel(num_features, 3, 3, encoding)
+    parameters, x = random_parameters(model, rng), 0.2 + 0.6 * rng.random(num_features)
+    direction = jax.tree.map(lambda a: rng.normal(size=a.shape), (parameters, x))
+    values = [
+        brute_force(model, *jax.tree.map(lambda a, d: a + shift * d, (parameters, x), direction))  # noqa: B023
+        for shift in (-1e-6, 0.0, 1e-6)
+    ]
+    given = jax.tree.map(jnp.asarray, (parameters, x))
+    value, along = jax.jvp(model.apply, given, jax.tree.map(jnp.asarray, direction))
+    np.testing.assert_allclose(value, values[1], atol=1e-12)
+    np.testing.assert_allclose(along, (values[2] - values[0]) / 2e-6, atol=1e-6, rtol=1e-5)
+    gradient = jax.grad(lambda pair: model.apply(*pair)[1])(given)
+    product = sum(
+        jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+    )
+    assert float(product) == pytest.approx(float(along[1]), abs=1e-10)
 
 
 @pytest.mark.parametrize("method", ["gradient", "sweeps"])
@@ -148,6 +215,9 @@ def test_bonds_may_grow_between_fits(rng: np.random.Generator) -> None:
         ({"max_bond": 0}, "max_bond must be an integer of at least 1, got 0"),
         ({"method": "annealing"}, "method must be 'gradient' or 'sweeps', got 'annealing'"),
         ({"cutoff": -1.0}, "cutoff must be a positive number, got -1.0"),
+        ({"cutoff": 1.0}, "cutoff must be below 1 .*, got 1.0"),
+        ({"method": "sweeps", "devices": 2}, "devices=2 has no effect; leave it at None, or set method="),
+        ({"method": "sweeps", "optimizer": "spsa"}, "optimizer='spsa' has no effect; leave it at 'adam'"),
         ({"learning_rate": 0}, "learning_rate must be a positive number, got 0"),
     ],
 )

@@ -6,15 +6,17 @@ import numpy as np
 import optax
 import pytest
 
-from qtnml.contract import Model, Parameters
+from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
 from qtnml.network import BrickWall, Orthogonal, TensorNetwork, Topology, balanced_tree, mps
 from tests.references import ENCODING
 
 
-def dense_branch(network: TensorNetwork, vectors: np.ndarray, root_qubits: int) -> tuple[np.ndarray, float]:
-    """Amplitudes of the whole register, every qubit let go projected on |0> after its node."""
+def dense_branch(
+    network: TensorNetwork, vectors: np.ndarray, root_qubits: int, weight: float = 1.0
+) -> tuple[np.ndarray, float]:
+    """Amplitudes of the whole register, what a node lets go weighed to |0...0> after it."""
     state, topology = np.ones(1, dtype=complex), network.topology
     for vector in vectors:
         state = np.kron(state, vector)
@@ -25,8 +27,9 @@ def dense_branch(network: TensorNetwork, vectors: np.ndarray, root_qubits: int) 
         gate = unitary.reshape((2,) * (2 * len(qubits)))
         size = len(qubits)
         state = np.moveaxis(np.tensordot(gate, state, (range(size, 2 * size), qubits)), range(size), qubits)
-        for lost in qubits[node.width :]:
-            state[(slice(None),) * lost + (1,)] = 0
+        zeros = np.zeros(state.shape, dtype=bool)
+        zeros[tuple(0 if q in qubits[node.width :] else slice(None) for q in range(len(vectors)))] = True
+        state = np.where(zeros, state, np.sqrt(1 - weight) * state)
         wires[topology.num_leaves + k] = qubits[: node.width]
     probabilities = np.abs(state) ** 2
     kept = wires[topology.num_leaves + len(topology.nodes) - 1][:root_qubits]
@@ -72,6 +75,34 @@ def test_homotopy_joins_both_ends(rng: np.random.Generator) -> None:
         mixed, mixed_log = model.outcomes(parameters, X, postselection=np.asarray(weight))
         np.testing.assert_allclose(mixed, expected, atol=1e-6)
     np.testing.assert_allclose(mixed_log, log, rtol=1e-4)
+
+
+@pytest.mark.parametrize("topology", [balanced_tree(8), balanced_tree(6, 2, root_qubits=2), mps(6, 2)])
+@pytest.mark.parametrize("weight", [0.35, 0.8])
+def test_between_both_ends(topology: Topology, weight: float, rng: np.random.Generator) -> None:
+    model, X = Model(topology), rng.random((2, topology.num_data_qubits))
+    parameters = model.start(rng, scale=2.0)
+    outcomes, logs = model.outcomes(parameters, X, postselection=np.asarray(weight))
+    for x, row, log in zip(X, outcomes.T, logs, strict=True):
+        vectors = state_vectors(ENCODING, x)
+        expected, success = dense_branch(model.network(parameters), vectors, topology.root_qubits, weight)
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+        assert np.exp(log) == pytest.approx(success, rel=1e-10)
+
+
+@pytest.mark.parametrize("model", [Model(balanced_tree(8)), AmplitudeModel(8, 3, 4)], ids=["tree", "chain"])
+def test_parameters_of_an_estimator_go_into_jax(model: Model, rng: np.random.Generator) -> None:
+    """They are NumPy arrays; under a transformation JAX takes over."""
+    parameters, X = model.start(rng), rng.random((3, 8))
+    plain = model.apply(parameters, X)
+    assert isinstance(plain, np.ndarray)
+    x = jnp.asarray(X)
+    np.testing.assert_allclose(jax.jit(lambda x: model.apply(parameters, x))(x), plain, atol=1e-5)
+    np.testing.assert_allclose(jax.vmap(model.apply, (None, 0))(parameters, x), plain, atol=1e-5)
+    gradient = jax.grad(lambda x: model.apply(parameters, x)[0, 0])(x)
+    step = 1e-4 * np.eye(8)[2]
+    expected = (model.apply(parameters, X + step) - model.apply(parameters, X - step))[0, 0] / 2e-4
+    assert float(gradient[0, 2]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_jax_transformations_and_an_optax_loop(rng: np.random.Generator) -> None:

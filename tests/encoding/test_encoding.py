@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from qiskit.circuit.library import RYGate, UGate
+from qiskit.circuit.library import RYGate
 
 from qtnml.encoding import (
     AngleEncoding,
@@ -16,25 +16,18 @@ from qtnml.encoding import (
 )
 from qtnml.encoding.registry import ENCODINGS
 from qtnml.errors import ClippedDataWarning, InvalidInputError
-
-
-class PhaseEncoding(AngleEncoding):
-    """A user's own: (|0> + exp(i pi x)|1>) / sqrt(2), complex amplitudes."""
-
-    name = "phase"
-    is_real = False
-
-    def amplitudes(self, angles):
-        xp = angles.__array_namespace__()
-        return xp.ones_like(angles) / np.sqrt(2) + 0j, xp.exp(1j * angles) / np.sqrt(2)
-
-    def gate(self, angle):
-        return UGate(np.pi / 2, angle, 0.0)
+from tests.references import PhaseEncoding
 
 
 @pytest.mark.parametrize(
     "encoding",
-    [*sorted(ENCODINGS), MultiQubitEncoding(3, "frequency"), MultiQubitEncoding(1), PhaseEncoding()],
+    [
+        *sorted(ENCODINGS),
+        MultiQubitEncoding(3, "frequency"),
+        MultiQubitEncoding(1),
+        RationalEncoding(-2, 3),
+        PhaseEncoding(),
+    ],
     ids=str,
 )
 def test_every_encoding_keeps_the_contract(encoding: object, rng: np.random.Generator) -> None:

@@ -48,6 +48,8 @@ def test_regression_refuses(rng: np.random.Generator) -> None:
     X = rng.random((4, 2))
     with pytest.raises(InvalidInputError, match="a regressor's loss is 'squared-error', got 'hinge'"):
         TreeRegressor(loss="hinge").fit(X, X[:, 0])
+    with pytest.raises(InvalidInputError, match="a regressor's loss is 'squared-error', got CrossEntropy"):
+        TreeRegressor(loss=CrossEntropy()).fit(X, X[:, 0])
     with pytest.raises(InvalidInputError, match="[Ss]ample weights must contain at least one non-zero"):
         TreeRegressor().fit(X, X[:, 0], np.zeros(4))
 
@@ -63,7 +65,9 @@ def test_from_postselected_to_traced(small_digits: Dataset) -> None:
     with pytest.raises(InvalidInputError, match="no circuit that answers in every shot; train it on"):
         clf.compile()
     selected = clf.params_
-    clf.set_params(discard="trace", homotopy=40, epochs=60).fit(X, y)
+    with pytest.raises(InvalidInputError, match=r"homotopy=40 leaves no epoch with the trace; .* \(40\)"):
+        clf.set_params(discard="trace", homotopy=40, epochs=40).fit(X, y)
+    clf.set_params(epochs=60).fit(X, y)
     assert clf.best_epoch_ >= 40
     assert not np.allclose(clf.params_.nodes[0], selected.nodes[0], atol=1e-2)
     assert clf.score(small_digits.X_test, small_digits.y_test) > 0.9

@@ -52,6 +52,16 @@ def test_failures_are_reported_and_tried_again(tmp_path: Path) -> None:
         run_study(square, tasks, tmp_path / "r", engine="serial")
 
 
+@pytest.mark.parametrize("unwritable", [float("nan"), np.float32(1), {1, 2}])
+def test_a_result_that_cannot_be_written_is_a_failure_of_its_task(unwritable: object, tmp_path: Path) -> None:
+    def function(settings: dict[str, int]) -> dict[str, object]:
+        return {"value": unwritable if settings["x"] == 1 else settings["x"]}
+
+    with pytest.raises(StudyError, match="1 of 3 tasks failed"):
+        run_study(function, [{"x": x} for x in range(3)], tmp_path / "r", engine="serial")
+    assert len(ResultsFile(tmp_path / "r").read()) == 2
+
+
 def test_keys_depend_on_settings_alone() -> None:
     assert task_key({"a": 1, "b": [1, 2]}) == task_key({"b": [1, 2], "a": 1})
     assert task_key({"a": 1}) != task_key({"a": 2})

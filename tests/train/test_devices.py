@@ -13,7 +13,7 @@ import pytest
 SHARED = """
 import json, sys
 import jax
-from qtnml import MPSClassifier, TreeClassifier, load_dataset
+from qtnml import AmplitudeMPSClassifier, MPSClassifier, TreeClassifier, load_dataset
 from qtnml.errors import InvalidInputError
 
 assert jax.device_count() == 4
@@ -21,10 +21,15 @@ jax.config.update("jax_enable_x64", True)
 data = load_dataset("digits", size=4, classes=(3, 5), order="z")
 runs = {}
 for devices in (None, 1, 2, 3, 4):
-    for cls in (TreeClassifier, MPSClassifier):
-        clf = cls(epochs=4, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices)
+    for name, clf in {
+        "tree": TreeClassifier(),
+        "mps": MPSClassifier(),
+        "amplitude": AmplitudeMPSClassifier(3),
+        "shots": TreeClassifier(optimizer="spsa", shots=100),
+    }.items():
+        clf.set_params(epochs=4, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices)
         clf.fit(data.X_train, data.y_train)
-        runs.setdefault(cls.__name__, []).append(clf.predict_proba(data.X_test).ravel().tolist())
+        runs.setdefault(name, []).append(clf.predict_proba(data.X_test).ravel().tolist())
 try:
     TreeClassifier(devices=5).fit(data.X_train, data.y_train)
 except InvalidInputError as error:

@@ -89,6 +89,25 @@ def test_ctrl_c_returns_the_best_so_far(problem: Problem, interruptible: None) -
     assert unitarity_error(result.parameters.nodes[0]) < 1e-13
 
 
+def test_ctrl_c_within_a_homotopy_keeps_the_last_weights(problem: Problem, interruptible: None) -> None:
+    model, start, data = problem
+
+    def interrupt(record: EpochRecord) -> None:
+        if record.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    options = TrainingOptions(10, batch_size=64, homotopy=8)
+    result = train(model, start, data, options, np.random.default_rng(0), on_epoch=interrupt)
+    assert (result.stopped, result.best_epoch) == ("interrupted", 2)
+    assert not np.allclose(result.parameters.nodes[0], start.nodes[0], atol=1e-3)
+
+
+def test_patience_begins_after_the_homotopy(problem: Problem) -> None:
+    result = run(problem, epochs=12, homotopy=6, patience=2)
+    assert len(result.history) > 8
+    assert result.best_epoch >= 6
+
+
 def test_ctrl_c_before_the_first_epoch_is_passed_on(
     problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +159,9 @@ def test_diverging_loss_is_an_error(problem: Problem) -> None:
         def __call__(self, probabilities: jax.Array, labels: jax.Array) -> jax.Array:
             return super().__call__(probabilities, labels) * np.inf
 
-    with pytest.raises(TrainingError, match="the loss became (inf|nan) in epoch 1; lower the learning rate"):
+    with pytest.raises(
+        TrainingError, match=r"diverged in epoch 1 \(loss (inf|nan)\); lower the learning rate"
+    ):
         run(problem, loss=Broken())
 
 
