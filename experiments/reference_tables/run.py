@@ -37,7 +37,7 @@ CASES = [
     *(case("3 vs 5", 2, "fresh", size) for size in (5000, None)),
     *(case(name, V, "data", None) for V in (1, 2, 3) for name in ("even vs odd", "Fashion even vs odd")),
     *(case(name, 2, "fresh", None) for name in ("even vs odd", "Fashion even vs odd")),
-    case("3 vs 5", 3, "fresh", 5000),
+    *(case("3 vs 5", 3, "fresh", size) for size in (5000, None)),
     case("even vs odd", 3, "fresh", None, epochs=4),
     case("Fashion even vs odd", 3, "fresh", None, epochs=4),
 ]
