@@ -65,9 +65,8 @@ def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
     assert text.startswith(
         "// Inputs are angles in radians, encoding 'angle', of features scaled and clipped"
     )
-    assert "// _x_3_ = pi * f, feature 3: low 0, high 1" in text
     low, high = (array[3] for array in (clf.scaler_.low, clf.scaler_.high))
-    assert f"// feature 3: low {low:.17g}, high {high:.17g}\n" in text
+    assert f"// _x_3_ = pi * f, feature 3: low {low:.17g}, high {high:.17g}\n" in text
     assert text.count("input float") == 16
     assert (tmp_path / "c.png").stat().st_size > 10_000
     run("compile", model, "-o", tmp_path / "c.qpy", "--free-weights", "--no-reuse")
@@ -150,7 +149,33 @@ def test_errors_are_one_line(run, arguments: list[str], message: str) -> None:
     assert err.count("\n") == 1
 
 
+def test_what_is_read_is_not_written_over(run, model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,b,label\n" + "0,1,x\n1,0,y\n" * 4)
+    before = table.read_bytes(), model.read_bytes()
+    for command in (
+        ("train", table, "-o", table),
+        ("train", table, "-o", tmp_path / "m", "--checkpoint", table),
+        ("predict", model, "digits", "-o", model),
+        ("compile", model, "-o", model),
+        ("study", table, "-o", table),
+    ):
+        status, _, err = run(*command)
+        assert (status, "is read by this command; choose another file" in " ".join(err.split())) == (2, True)
+    assert (table.read_bytes(), model.read_bytes()) == before
+    assert "it is a folder" in " ".join(run("train", table, "-o", tmp_path)[2].split())
+
+
+def test_labels_are_printed_as_they_are(run, tmp_path: Path) -> None:
+    """Square brackets mean markup to the printer."""
+    (tmp_path / "t.csv").write_text("a,b,label\n" + "0,1,[/b]\n1,0,[red]a\n" * 4)
+    status, out, _ = run("train", tmp_path / "t.csv", "--epochs", 1, "-o", tmp_path / "m")
+    assert status == 0
+    assert "[/b], [red]a" in out
+
+
 def test_errors_around_a_model(run, model: Path) -> None:
+    assert "--shots 5 needs a backend to measure on" in run("predict", model, "digits", "--shots", 5)[2]
     err = run("predict", model, "digits", "--size", 8)[2]
     assert "digits has 64 features, the model takes 16; give the --size" in err
     err = run("predict", model, "digits", "--classes", "1,3")[2]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from qtnml.errors import InvalidInputError, QtnmlError
@@ -67,15 +68,15 @@ def main() -> None:
 
 
 def _plain(error: Exception) -> str:
-    from rich.markup import escape
-
     return escape(" ".join(str(error).split()))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning) and str(message) not in _shown_warnings:
         _shown_warnings.add(str(message))
-        Console(stderr=True).print(f"[yellow]warning:[/yellow] {message}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True
+        )
 
 
 _shown_warnings: set[str] = set()
@@ -135,8 +136,13 @@ def cache_compilations() -> None:
         enable_compilation_cache()
 
 
-def check_parent(path: Path) -> None:
-    """Fail before the work is done, not when its result is written."""
+def check_parent(path: Path, *inputs: Path | str | None) -> None:
+    """Fail before the work is done, not when its result is written; what is read is not written over."""
+    for source in inputs:
+        if source is not None and Path(source).exists() and path.exists() and path.samefile(source):
+            raise InvalidInputError(f"{path} is read by this command; choose another file to write")
+    if path.is_dir():
+        raise InvalidInputError(f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():
         raise InvalidInputError(f"cannot write {path}: there is no folder {path.parent}")
 
@@ -157,9 +163,9 @@ def report(title: str, rows: dict[str, str], facts: dict[str, Any], as_json: boo
     if as_json:
         print(json.dumps(facts))
         return
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=escape(title), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(value))
     Console().print(table)

@@ -77,7 +77,7 @@ def compile_(
 
     for path in (output, draw):
         if path is not None:
-            check_parent(path)
+            check_parent(path, model)
     if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
     estimator = with_circuit(load_model(model))

@@ -39,7 +39,10 @@ def predict(
         Optional[str],  # noqa: UP045
         typer.Option(help="Measure on this backend (aer) instead of computing exactly."),
     ] = None,
-    shots: Annotated[int, typer.Option(min=1, help="Measurements per sample, with --backend.")] = 1024,
+    shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Measurements per sample, with --backend (default: 1024)."),
+    ] = None,
     reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the shots.")] = 0,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
@@ -59,12 +62,14 @@ def predict(
     from qtnml.models import load_model, samples_for
 
     if output is not None:
-        check_parent(output)
+        check_parent(output, data, model)
     clf = load_model(model)
     X, y = samples_for(clf, data, classes=labels(classes), size=size, order=order, target=target)
     X, y = X[:limit], y if y is None else y[:limit]
     if backend is not None:
         with_circuit(clf)
+    elif shots is not None:
+        raise InvalidInputError(f"--shots {shots} needs a backend to measure on, e.g. --backend aer")
     if not hasattr(clf, "classes_"):
         if backend is not None:
             raise InvalidInputError("measuring a regressor is not built yet; leave --backend out")
@@ -72,7 +77,9 @@ def predict(
         return
     reader: Any = clf
     if backend is not None:
-        reader = clf.to_backend(backend, shots=shots, reuse_qubits=reuse, random_state=seed, verbose=1)
+        reader = clf.to_backend(
+            backend, shots=shots or 1024, reuse_qubits=reuse, random_state=seed, verbose=1
+        )
     proba = reader.predict_proba(X)
     predicted = clf.classes_[proba.argmax(axis=1)]
     success = None

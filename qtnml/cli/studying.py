@@ -6,6 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from qtnml.cli.app import (
     Classes,
@@ -58,7 +59,7 @@ def study(
     from qtnml.models import run_trial
     from qtnml.study import run_study
 
-    check_parent(output)
+    check_parent(output, data)
     shared = {"size": size, "order": order, "epochs": epochs, **named_values(others)}
     groups = _groups(data, labels(classes), pairs=pairs)
     tasks = [
@@ -71,7 +72,8 @@ def study(
     console = Console(stderr=True)
 
     def show(task: dict[str, Any], result: dict[str, Any]) -> None:
-        console.print(f"{_name(task)}: test accuracy {result['test_accuracy']:.4f}", highlight=False)
+        accuracy = f"{result['test_accuracy']:.4f}"
+        console.print(f"{escape(_name(task))}: test accuracy {accuracy}", highlight=False)
 
     results = run_study(
         run_trial, tasks, output, engine=engine, workers=workers, scheduler=scheduler, on_result=show

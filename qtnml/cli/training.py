@@ -102,7 +102,9 @@ def train(
     """
     from qtnml.data import load_dataset
 
-    check_parent(output)
+    check_parent(output, data)
+    if checkpoint is not None:
+        check_parent(checkpoint, data, output)
     cache_compilations()
     loaded = load_dataset(
         data, size=size, classes=labels(classes), order=order, target=target, train_size=train_size

@@ -39,7 +39,8 @@ class Model:
     """A network without numbers: topology, encoding, node ansatz, discard rule and read-out.
 
     `apply(parameters, x)` is pure: use it under `jax.jit`, `jax.vmap`, `jax.grad`, with any optimiser.
-    On NumPy arrays it runs in float64 without compilation.
+    Where the ansatz has matrices (of rank 3), a step of one that knows nothing of unitaries leaves them:
+    call `retract` after it. On NumPy arrays `apply` runs in float64 without compilation.
 
     Attributes:
         topology: Its data qubits are those of the features, in order.
@@ -152,6 +153,10 @@ class Model:
         )
         return Parameters(nodes, encoding, readout)
 
+    def retract(self, parameters: Parameters) -> Parameters:
+        """The nearest valid parameters, in the array library and precision given; works under `jax.jit`."""
+        return parameters._replace(nodes=tuple(map(_nearest_unitaries, parameters.nodes)))
+
     def apply(self, parameters: Parameters, x: Array) -> Array:
         """Outcome probabilities (..., 2**root_qubits), or predicted values (...,), of samples.
 
@@ -232,6 +237,14 @@ class Model:
         parts = [self.evaluate(parameters, X[start : start + chunk]) for start in range(0, len(X), chunk)]
         values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         return (np.clip(values.T, 0.0, 1.0) if is_classes else values), log_success
+
+
+def _nearest_unitaries(stack: Array) -> Array:
+    """Polar factors of matrices (n, d, d); angles as they are."""
+    if stack.ndim != 3:
+        return stack
+    left, _, right = namespace(stack).linalg.svd(stack)
+    return left @ right  # type: ignore[no-any-return]
 
 
 def as_given(parameters: Parameters, x: Array, num_features: int) -> tuple[Parameters, Array]:

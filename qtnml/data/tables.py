@@ -74,7 +74,7 @@ class CsvTable:
         return [float(row[column]) for column in columns]
 
     def labels(self, column: int) -> NDArray:
-        """A column as integers where every cell is a whole number (1 or 1.0), as text otherwise.
+        """A column as integers where every cell is a whole number (1 or 1.0), as text otherwise (01, 1_0).
 
         Numbers that are not whole, some of which occur only once, are values to be predicted: floats.
         """
@@ -83,7 +83,9 @@ class CsvTable:
             if not cell:
                 raise DataError(f"{self.path}, line {line}, column {column + 1}: the label is missing")
         try:
-            return np.array([int(cell) for cell in cells])
+            numbers = [int(cell) for cell in cells]
+            is_plain = all(str(n) == cell.removeprefix("+") for n, cell in zip(numbers, cells, strict=True))
+            return np.array(numbers if is_plain else cells)
         except (ValueError, OverflowError):
             if all(_is_number(cell) and float(cell).is_integer() for cell in cells):
                 return np.array([int(float(cell)) for cell in cells])

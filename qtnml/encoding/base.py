@@ -4,6 +4,7 @@ An encoding has two faces, numbers (`angles`, `amplitudes`) and a gate, and `che
 them. Everything else about the product state follows from them here, once for every encoding.
 """
 
+from copy import copy
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -99,7 +100,10 @@ def check_encoding(encoding: Encoding, X: NDArray) -> None:
     import jax.numpy as jnp
 
     X = np.asarray(X, dtype=np.float64)
-    hash(encoding)
+    if copy(encoding) != encoding or hash(copy(encoding)) != hash(encoding):
+        raise InvalidInputError(
+            f"{encoding.name}: differs from its own copy; make it a frozen dataclass, which compares by value"
+        )
     parameters = encoding.parameters(X.shape[1])
     angles = data_angles(encoding, X, parameters)
     expected = (len(X), X.shape[1] * encoding.qubits_per_feature)

@@ -64,8 +64,8 @@ class AmplitudeMPSClassifier(ClassReadout):
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = AmplitudeMPSClassifier(max_bond=6, random_state=0).fit(X, y)
-    >>> bool(clf.score(X, y) > 0.9), max(clf.bond_dims_)
-    (True, 6)
+    >>> bool(clf.score(X, y) > 0.9), clf.bond_dims_
+    (True, (2, 4, 2))
     """
 
     model_: AmplitudeModel

@@ -63,7 +63,8 @@ class NetworkEstimator(TrainedEstimator):
         checkpoint: File that keeps the state of training, written every `checkpoint_every` epochs.
         checkpoint_every: Epochs between two writes.
         resume: Go on from `checkpoint` if it is there, bit for bit as if nothing had happened; needs the
-            same data and settings, and an integer `random_state`.
+            same data and settings, and an integer `random_state`. A file belongs to one run: do not use it
+            under cross-validation.
         devices: Share each batch over so many JAX devices.
         random_state: Seed of weights, split and batches; the same seed gives the same model.
         verbose: 1 shows a progress bar on standard error.

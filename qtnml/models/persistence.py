@@ -69,6 +69,8 @@ def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TrainedEsti
     parameters = dict(header["parameters"])
     for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
+    # A file must not choose where checkpoints are written.
+    parameters |= {"checkpoint": None, "resume": False}
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
@@ -178,8 +180,7 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    if parameters["checkpoint"] is not None:
-        parameters["checkpoint"] = str(parameters["checkpoint"])
+    parameters |= {"checkpoint": None, "resume": False}
     return {name: _plain(value) for name, value in parameters.items()}
 
 

@@ -51,7 +51,7 @@ def check_root(num_classes: int, available: int, num_features: int, bond_qubits:
     elif available < (2 * bond_qubits if shape == "tree" else bond_qubits + 1):
         cure = f"give it at least {needed} features"
     else:
-        cure = f"set bond_qubits={wide_enough}"
+        cure = f"set bond_qubits={wide_enough} (-b {wide_enough} on the command line)"
     raise InvalidInputError(
         f"{num_classes} classes need {needed} root qubits, but the root has {available} "
         f"(n_features={num_features}, bond_qubits={bond_qubits}) and tells at most {2**available} classes "

@@ -27,7 +27,10 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         X, y, weights = checked_regression_data(self, X, y, sample_weight)
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         mean = self.target_mean_ if going_on else float(np.average(y, weights=weights))
-        spread = float(np.sqrt(np.average((y - mean) ** 2, weights=weights)))
+        size = float(np.abs(y - mean).max()) or 1.0
+        spread = size * float(np.sqrt(np.average(((y - mean) / size) ** 2, weights=weights)))
+        if not np.isfinite([mean, spread]).all():
+            raise InvalidInputError(f"targets up to {np.abs(y).max():.3g} overflow; scale them first")
         scale = self.target_scale_ if going_on else (spread if spread > 0 else 1.0)
         self._learn(X, (y - mean) / scale, weights, self._topology(X, 1), "expectation")
         self.target_mean_, self.target_scale_ = mean, scale

@@ -1,5 +1,6 @@
 """Checks of estimators' arguments, each with one clear error, before any work is done."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _LEAST = {
     "checkpoint_every": 1,
     "devices": 1,
 }
+_MOST_SHOTS = 2**24
 _OPTIONAL = ("epochs", "patience", "shots", "devices")
 
 
@@ -39,6 +41,10 @@ def check_settings(estimator: Any) -> None:
         optional = value is None and name in _OPTIONAL
         if not optional and not (is_number(value, int, np.integer) and value >= bound):
             raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
+    if getattr(estimator, "shots", None) is not None and estimator.shots > _MOST_SHOTS:
+        raise InvalidInputError(
+            f"shots must be at most 2**24 (exact in single precision), got {estimator.shots}"
+        )
     for name in ("learning_rate", "init_scale", "cutoff"):
         number: Any = getattr(estimator, name, None)
         if number is None and (name == "cutoff" or hasattr(estimator, "max_bond")):
@@ -73,8 +79,11 @@ def _check_network(estimator: Any) -> None:
             f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {width!r}: a node of a tree is a unitary on "
             "twice as many qubits"
         )
-    if not (topology is None or topology == "chow-liu" or isinstance(topology, Topology)):
+    is_name = isinstance(topology, str) and topology == "chow-liu"
+    if not (topology is None or is_name or isinstance(topology, Topology)):
         raise InvalidInputError(f"topology must be None, 'chow-liu' or a Topology, got {topology!r}")
+    if estimator.leaf not in ("data", "fresh"):
+        raise InvalidInputError(f"leaf must be 'data' or 'fresh', got {estimator.leaf!r}")
     if estimator.discard not in ("trace", "postselect"):
         raise InvalidInputError(f"discard must be 'trace' or 'postselect', got {estimator.discard!r}")
     if estimator.homotopy and estimator.discard != "trace":
@@ -89,6 +98,8 @@ def _check_checkpoint(estimator: Any) -> None:
         if estimator.resume:
             raise InvalidInputError("resume=True needs checkpoint=PATH, got checkpoint=None")
         return
+    if not isinstance(estimator.checkpoint, str | os.PathLike):
+        raise InvalidInputError(f"checkpoint must be a path, got {estimator.checkpoint!r}")
     folder = Path(estimator.checkpoint).resolve().parent
     if not folder.is_dir():
         raise InvalidInputError(

@@ -40,6 +40,7 @@ def trial(
         parity: Labels are 0 for even and 1 for odd ones.
         options: Arguments of the estimator (JSON types; objects as {"name": class, field: value}).
     """
+    _estimator({"model": model, "options": options})  # fails now, not in a worker
     return {
         "data": data,
         "size": size,

@@ -44,12 +44,13 @@ def checked_regression_data(
     """Return X, y (float64) and weights of the samples whose weight is not zero."""
     try:
         X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True)
+        y = np.asarray(y, dtype=np.float64)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
     used = weights > 0
     weights = weights[used] / weights.max()
-    return X[used], np.asarray(y[used], dtype=np.float64), weights / weights.mean()
+    return X[used], y[used], weights / weights.mean()
 
 
 def checked_samples(estimator: Any, X: Any) -> NDArray:

@@ -6,6 +6,7 @@ are matrices (training moves them on their manifold), of rank 2 they are real an
 """
 
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
@@ -177,7 +178,10 @@ def check_ansatz(ansatz: NodeAnsatz, num_qubits: int, rng: np.random.Generator) 
     """
     import jax.numpy as jnp
 
-    hash(ansatz)
+    if copy(ansatz) != ansatz or hash(copy(ansatz)) != hash(ansatz):
+        raise InvalidInputError(
+            f"{ansatz.name}: differs from its own copy; make it a frozen dataclass, which compares by value"
+        )
     count, dim = 3, 2**num_qubits
     start = ansatz.start(lambda shape: rng.normal(size=shape), count, num_qubits, 1.0)
     parameters = ansatz.project(np.asarray(start))

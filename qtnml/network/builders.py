@@ -1,5 +1,6 @@
 """Builders of topologies: balanced trees, matrix product states, any rooted tree."""
 
+import operator
 from collections.abc import Sequence
 
 from qtnml.errors import InvalidInputError
@@ -100,7 +101,13 @@ def from_parents(
     [(0, 1), (2, 3)]
     """
     count = len(parents)
-    fresh = [0] * count if fresh is None else fresh
+    try:
+        parents, widths, fresh = (
+            [operator.index(entry) for entry in given]
+            for given in (parents, widths, [0] * count if fresh is None else fresh)
+        )
+    except TypeError as error:
+        raise InvalidInputError(f"parents, widths and fresh are integers: {error}") from error
     if not (len(widths) == len(fresh) == count > 1):
         raise InvalidInputError(
             f"parents, widths and fresh need one entry per wire and at least two wires, got {count}, "

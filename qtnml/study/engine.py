@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import joblib
 
-from qtnml.errors import BackendError, InvalidInputError
+from qtnml.errors import BackendError, InvalidInputError, StudyError
 
 ENGINES = ("loky", "dask", "serial")
 
@@ -31,6 +32,8 @@ def engine_context(engine: str, workers: int | None, scheduler: str | None) -> I
             f"engine {engine!r} with scheduler {scheduler!r}: 'dask' needs the address of a scheduler, as in "
             "tcp://10.0.0.1:8786, the others take none"
         )
+    if workers is not None and workers < 1:
+        raise InvalidInputError(f"workers must be at least 1, got {workers}")
     jobs = -1 if workers is None else workers
     if engine == "serial":
         yield 1
@@ -68,4 +71,10 @@ def unordered(
 ) -> Iterator[Any]:
     """Results as they come."""
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
-    yield from parallel(joblib.delayed(function)(task) for task in tasks)
+    try:
+        yield from parallel(joblib.delayed(function)(task) for task in tasks)
+    except BrokenExecutor as error:  # joblib's TerminatedWorkerError
+        raise StudyError(
+            "a worker process died (killed, or out of memory); what was finished is on disk, start the study "
+            "again for the rest, with fewer workers if memory ran out"
+        ) from error

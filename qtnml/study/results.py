@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from qtnml.errors import DataError, WriteError
+from qtnml.errors import DataError, InvalidInputError, WriteError
 
 
 def task_key(settings: dict[str, Any]) -> str:
@@ -15,8 +15,16 @@ def task_key(settings: dict[str, Any]) -> str:
     >>> task_key({"b": 1, "a": [2]}) == task_key({"a": [2], "b": 1})
     True
     """
-    text = json.dumps(settings, sort_keys=True, allow_nan=False)
+    try:
+        text = json.dumps(settings, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"settings of a task must be JSON types ({error}), got {settings!r}"
+        ) from error
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_BEGINNING = '{"key": "'
 
 
 class ResultsFile:
@@ -36,7 +44,14 @@ class ResultsFile:
         """
         if not self.path.exists():
             return {}
-        *lines, _cut_short = self.path.read_text().split("\n")
+        try:
+            *lines, cut_short = self.path.read_text().split("\n")
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror}; choose another file") from error
+        except UnicodeDecodeError:
+            lines, cut_short = [], "binary"
+        if not (cut_short.startswith(_BEGINNING) or _BEGINNING.startswith(cut_short)):
+            raise DataError(f"{self.path} holds no results of a study; choose another file")
         results = {}
         for number, line in enumerate(lines, 1):
             if not line:

@@ -62,10 +62,8 @@ def run_study(
                 on_result(task, result)
     if failures:
         first, error = failures[0]
-        raise StudyError(
-            f"{len(failures)} of {len(tasks)} tasks failed, the others are in {path}; the first, {first}: "
-            f"{error}"
-        )
+        others = f", the others are in {path}" if done else ""
+        raise StudyError(f"{len(failures)} of {len(tasks)} tasks failed{others}; the first, {first}: {error}")
     return [done[task_key(task)] for task in tasks]
 
 
@@ -74,7 +72,7 @@ def _attempt(
 ) -> tuple[Settings, Result | None, str | None]:
     try:
         result = function(task)
-        json.dumps(result, allow_nan=False)  # what cannot be written down is a failure of this task alone
+        json.dumps(dict(result), allow_nan=False)  # what cannot be written down is this task's failure alone
         return task, result, None
     except Exception as error:
         return task, None, f"{type(error).__name__}: {error}"

@@ -63,8 +63,8 @@ class Checkpoint:
 
     def save(self, progress: Progress, fingerprint: str) -> None:
         """Write the state."""
-        arrays = {"key": progress.key}
-        for name in ("parameters", "state", "best"):
+        arrays: dict[str, NDArray] = {}
+        for name in ("parameters", "state", "best", "key"):
             leaves = jax.tree.leaves(getattr(progress, name))
             arrays |= {f"{name}_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
         header = {
@@ -81,9 +81,12 @@ class Checkpoint:
         """The saved state in the shape of a fresh one; the fresh one if nothing is to be resumed.
 
         Raises:
-            ModelFileError: The file is damaged, or of another run.
+            ModelFileError: The file is damaged, of another run, or no checkpoint at all.
         """
-        if not self.resume or not self.path.exists():
+        if not self.path.exists():
+            return fresh
+        if not self.resume:
+            load_archive(self.path, kind=CHECKPOINT)  # only another checkpoint may be written over
             return fresh
         header, arrays = load_archive(self.path, kind=CHECKPOINT)
         if header.get("fingerprint") != fingerprint:
@@ -93,20 +96,24 @@ class Checkpoint:
             )
         try:
             history = tuple(EpochRecord(*record) for record in header["history"])
-            return replace(
+            np.random.default_rng().bit_generator.state = header["rng_state"]
+            restored = replace(
                 fresh,
                 parameters=_like(fresh.parameters, arrays, "parameters"),
                 state=_like(fresh.state, arrays, "state"),
                 best=_like(fresh.best, arrays, "best"),
                 rng_state=header["rng_state"],
-                key=arrays["key"],
+                key=_like(fresh.key, arrays, "key"),
                 history=history,
-                best_epoch=header["best_epoch"],
-                best_score=float("inf") if header["best_score"] is None else header["best_score"],
-                improved=header["improved"],
-                seconds_before=history[-1].seconds if history else 0.0,
+                best_epoch=int(header["best_epoch"]),
+                best_score=float("inf") if header["best_score"] is None else float(header["best_score"]),
+                improved=int(header["improved"]),
+                seconds_before=float(history[-1].seconds) if history else 0.0,
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            if not np.isfinite([[record.loss, record.score, record.seconds] for record in history]).all():
+                raise ValueError("its history is not finite")
+            return restored
+        except Exception as error:  # whatever a damaged file makes the parts above raise
             raise ModelFileError(
                 f"the checkpoint {self.path} does not fit this run: {error}; delete it to start anew"
             ) from error
@@ -116,6 +123,8 @@ def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     saved = [arrays[f"{name}_{k}"] for k in range(len(leaves))]
     for leaf, array in zip(leaves, saved, strict=True):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
         if leaf.shape != array.shape or leaf.dtype != array.dtype:
             raise ValueError(
                 f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and "

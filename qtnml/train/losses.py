@@ -1,5 +1,6 @@
 """Losses per sample, as pure functions of a model's outputs and the targets."""
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -44,9 +45,10 @@ class CrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.sharpness > 0 and 0 < self.floor < 1 and 0 <= self.label_smoothing < 1):
+        if not (0 < self.sharpness < math.inf and 0 < self.floor < 1 and 0 <= self.label_smoothing < 1):
             raise InvalidInputError(
-                f"sharpness must be positive, floor in (0, 1) and label_smoothing in [0, 1), got {self}"
+                "sharpness must be positive and finite, floor in (0, 1) and label_smoothing in [0, 1), got "
+                f"{self}"
             )
 
     def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -118,6 +120,8 @@ LOSSES: dict[str, type[CrossEntropy] | type[HingePower] | type[MeanSquaredError]
 
 def get_loss(loss: "str | Loss") -> Loss:
     """Return the loss called `loss`; a loss object passes through."""
+    if isinstance(loss, type):
+        raise InvalidInputError(f"loss={loss.__name__} is a class; pass an object, {loss.__name__}()")
     if callable(loss) and isinstance(loss, Hashable):
         return loss
     if not isinstance(loss, str) or loss not in LOSSES:

@@ -64,5 +64,10 @@ class OptaxOptimizer:
     ) -> tuple[Parameters, Any, Any]:
         """Add what the transformation makes of the gradients."""
         gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
-        updates, state = self.transformation.update(gradients, state, parameters)
+        try:
+            updates, state = self.transformation.update(gradients, state, parameters)
+        except TypeError as error:
+            raise InvalidInputError(
+                f"this optax transformation needs more than gradients ({error}); choose one without a search"
+            ) from error
         return jax.tree.map(jnp.add, parameters, updates), state, sums

@@ -20,6 +20,10 @@ def get_optimizer(optimizer: Any) -> Optimizer:
     """Return the optimiser called `optimizer`; an object passes through, of optax as well."""
     if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
         return OPTIMIZERS[optimizer]()
+    if isinstance(optimizer, type):
+        raise InvalidInputError(
+            f"optimizer={optimizer.__name__} is a class; pass an object, {optimizer.__name__}()"
+        )
     if hasattr(optimizer, "init") and hasattr(optimizer, "step") and hasattr(optimizer, "needs_gradient"):
         return optimizer  # type: ignore[no-any-return]
     if hasattr(optimizer, "init") and hasattr(optimizer, "update"):

@@ -225,7 +225,13 @@ def _weighted_sums(
         correct = (jnp.argmax(outputs[: problem.num_classes], axis=0) == y).astype(weights.dtype)
     else:
         correct = jnp.zeros_like(weights)
-    per_sample = jnp.stack([problem.loss(outputs, y), correct, jnp.ones_like(weights)])
+    losses = problem.loss(outputs, y)
+    if jnp.shape(losses) != weights.shape:
+        raise InvalidInputError(
+            f"the loss returns shape {jnp.shape(losses)} for {weights.shape[0]} samples; it must return one "
+            "number for each, shape (batch,)"
+        )
+    per_sample = jnp.stack([losses, correct, jnp.ones_like(weights)])
     return jnp.sum(per_sample * weights, axis=1)
 
 

@@ -9,7 +9,15 @@ import pytest
 from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.network import BrickWall, Orthogonal, TensorNetwork, Topology, balanced_tree, mps
+from qtnml.network import (
+    BrickWall,
+    Orthogonal,
+    TensorNetwork,
+    Topology,
+    balanced_tree,
+    mps,
+    unitarity_error,
+)
 from tests.references import ENCODING
 
 
@@ -129,6 +137,29 @@ def test_jax_transformations_and_an_optax_loop(rng: np.random.Generator) -> None
     for _ in range(60):
         parameters, state = step(parameters, state)
     assert float(loss(parameters)) < 0.7 * float(first)
+
+
+def test_retraction_keeps_matrices_unitary_in_an_optax_loop(rng: np.random.Generator) -> None:
+    """The README's loop: optax knows nothing of unitaries."""
+    model, X = Model(balanced_tree(4)), jnp.asarray(rng.random((64, 4)))
+    y = (X[:, 0] > X[:, 1]).astype(int)
+
+    def loss(parameters: Parameters) -> jax.Array:
+        return -jnp.mean(jnp.log(model.apply(parameters, X)[jnp.arange(64), y]))
+
+    optimizer, parameters = optax.adam(0.02), model.init(jax.random.key(1))
+    state, first = optimizer.init(parameters), float(loss(parameters))
+
+    @jax.jit
+    def step(parameters, state):
+        gradient = jax.tree.map(jnp.conj, jax.grad(loss)(parameters))
+        updates, state = optimizer.update(gradient, state)
+        return model.retract(optax.apply_updates(parameters, updates)), state
+
+    for _ in range(150):
+        parameters, state = step(parameters, state)
+    assert unitarity_error(np.asarray(parameters.nodes[0])) < 1e-5
+    assert float(loss(parameters)) < 0.9 * first
 
 
 def test_same_key_same_parameters() -> None:

@@ -65,8 +65,18 @@ def test_a_result_that_cannot_be_written_is_a_failure_of_its_task(unwritable: ob
 def test_keys_depend_on_settings_alone() -> None:
     assert task_key({"a": 1, "b": [1, 2]}) == task_key({"b": [1, 2], "a": 1})
     assert task_key({"a": 1}) != task_key({"a": 2})
-    with pytest.raises(ValueError, match="[Oo]ut of range float"):
-        task_key({"a": np.nan})
+    for bad in (np.nan, {1, 2}):
+        with pytest.raises(InvalidInputError, match="settings of a task must be JSON types"):
+            task_key({"a": bad})
+
+
+@pytest.mark.parametrize("content", [b'{"my": "one-line JSON"}', b"\xff\xfe\x00", b"notes"])
+def test_files_of_others_are_left_alone(content: bytes, tmp_path: Path) -> None:
+    """A line without an end looks like one that a crash cut short only if it begins like ours."""
+    (tmp_path / "r").write_bytes(content)
+    with pytest.raises(DataError, match="holds no results of a study; choose another file"):
+        run_study(square, [{"x": 1}], tmp_path / "r", engine="serial")
+    assert (tmp_path / "r").read_bytes() == content
 
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:

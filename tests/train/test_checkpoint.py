@@ -1,17 +1,21 @@
 """A run killed with SIGKILL goes on bit for bit; checkpoints of other runs and broken ones are refused."""
 
+import copy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 
-from qtnml import TreeClassifier, TreeRegressor
+from qtnml import TreeClassifier, TreeRegressor, load_model
 from qtnml.data import Dataset
 from qtnml.errors import ModelFileError, TrainingInterruptedWarning
-from qtnml.train import CalibratedSPSA, CrossEntropy
+from qtnml.train import SPSA, CalibratedSPSA, OptaxOptimizer
+from qtnml.train.fingerprint import fingerprint
 
 KILLED = """
 import os, signal, sys
@@ -83,6 +87,65 @@ def test_other_runs_are_refused(small_digits: Dataset, tmp_path: Path) -> None:
         TreeClassifier(**options).fit(X, y)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (CalibratedSPSA(perturbation=0.1), CalibratedSPSA(perturbation=0.2)),
+        (SPSA(), SPSA.later()),
+        (OptaxOptimizer(optax.sgd(0.5)), OptaxOptimizer(optax.sgd(0.1))),
+    ],
+)
+def test_constants_of_an_optimiser_are_part_of_a_run(first: object, second: object) -> None:
+    assert fingerprint(first) != fingerprint(second)
+    assert fingerprint(first) == fingerprint(copy.deepcopy(first))
+
+
+def test_functions_are_known_by_what_they_are() -> None:
+    """Not by their address, which is another one in the process that resumes."""
+
+    def scaled(factor: float) -> Callable[[float], float]:
+        return lambda x: factor * x
+
+    assert fingerprint(scaled(2.0)) == fingerprint(scaled(2.0)) != fingerprint(scaled(3.0))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("held_out", [0.0, 0.3])
+def test_weights_that_stop_being_finite_are_not_kept(
+    held_out: float, small_digits: Dataset, tmp_path: Path
+) -> None:
+    """The loss of a step is measured before it: the last step's damage shows in the weights alone."""
+
+    class Exploding(CalibratedSPSA):
+        def step(self, loss, parameters, state, learning_rate, key):
+            parameters, state, sums = super().step(loss, parameters, state, learning_rate, key)
+            bad = jax.numpy.where(state.step == 10, jax.numpy.nan, 1.0)
+            return jax.tree.map(lambda leaf: leaf * bad, parameters), state, sums
+
+    options = {"epochs": 4, "batch_size": 64, "validation_fraction": held_out, "checkpoint": tmp_path / "c"}
+    clf = TreeClassifier(optimizer=Exploding(), feature_range=(0, 1), random_state=0, **options)
+    X, y = small_digits.X_train[:300], small_digits.y_train[:300]
+    with pytest.warns(TrainingInterruptedWarning, match="diverged"):
+        clf.fit(X, y)
+    assert clf.stopped_ == "diverged"
+    assert np.isfinite(clf.params_.nodes[0]).all()
+
+
+def test_only_checkpoints_are_written_over(small_digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("precious")
+    clf = TreeClassifier(epochs=1, checkpoint=tmp_path / "data.csv")
+    with pytest.raises(ModelFileError, match="is not a checkpoint file"):
+        clf.fit(small_digits.X_train, small_digits.y_train)
+    assert (tmp_path / "data.csv").read_text() == "precious"
+
+
+def test_a_model_file_does_not_say_where_to_write(small_digits: Dataset, tmp_path: Path) -> None:
+    clf = TreeClassifier(epochs=1, checkpoint=tmp_path / "c", resume=True, random_state=0)
+    clf.fit(small_digits.X_train, small_digits.y_train).save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert (loaded.checkpoint, loaded.resume) == (None, False)
+
+
 def test_a_model_is_no_checkpoint(trained: TreeClassifier, small_digits: Dataset, tmp_path: Path) -> None:
     trained.save(tmp_path / "m")
     clf = TreeClassifier(random_state=0, checkpoint=tmp_path / "m", resume=True)
@@ -112,16 +175,12 @@ def test_a_diverging_run_keeps_the_last_good_weights(small_digits: Dataset) -> N
 
 
 def test_losing_ground_a_hundredfold_is_divergence(small_digits: Dataset) -> None:
-    class Growing(CrossEntropy):
-        def __call__(self, outputs, targets):
-            return super().__call__(outputs, targets)
-
     class Runaway(CalibratedSPSA):
         def step(self, loss, parameters, state, learning_rate, key):
             parameters, state, sums = super().step(loss, parameters, state, learning_rate, key)
             return parameters, state, sums * jax.numpy.array([10.0 ** state.step.astype(float), 1, 1])
 
-    clf = TreeClassifier(epochs=10, batch_size=300, optimizer=Runaway(), loss=Growing(), random_state=0)
+    clf = TreeClassifier(epochs=10, batch_size=300, optimizer=Runaway(), random_state=0)
     with pytest.warns(TrainingInterruptedWarning, match="diverged"):
         clf.fit(small_digits.X_train, small_digits.y_train)
     assert clf.n_iter_ < 5
