@@ -49,8 +49,7 @@ def run_with_checkpoints(task: dict[str, Any]) -> dict[str, Any]:
     """A killed run goes on from its last epoch, where there are epochs."""
     if "votes" in task:
         return one_against_one(task)
-    sweeps = task["options"].get("method") == "sweeps"
-    return run_trial(task, None if sweeps else str(FOLDER / "checkpoints"))
+    return run_trial(task, str(FOLDER / "checkpoints"))
 
 
 def one_against_one(task: dict[str, Any]) -> dict[str, Any]:
