@@ -37,7 +37,7 @@ def _input_comments(compiled: CompiledCircuit) -> str:
     encoding, scaler = compiled.encoding, compiled.scaler
     lines = [
         f"Inputs are angles in radians, encoding {encoding.name!r}, of features scaled and clipped to "
-        "[0, 1]: f = (feature - low) / (high - low).",
+        "[0, 1]: f = (feature - low) / (high - low), 0 where both are equal.",
         "Outcome: c as a binary number, c[0] the least significant bit.",
     ]
     formula = getattr(encoding, "formula", None)
