@@ -4,14 +4,13 @@ from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.export import export_circuit
 from qtnml.compile.overview import overview_circuit
-from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
+from qtnml.compile.schedule import Schedule, schedule_network
 
 __all__ = [
     "CompiledCircuit",
     "Schedule",
     "compile_model",
     "compile_network",
-    "depth_first_order",
     "export_circuit",
     "overview_circuit",
     "schedule_network",
