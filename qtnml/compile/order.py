@@ -33,7 +33,7 @@ def minimal_order(topology: Topology) -> tuple[int, tuple[int, ...]]:
     For data leaves with N/V a power of two this is V log2(2N/V) (arXiv:1803.11537), with fresh leaves
     V (log2 N + 1), for a chain V + 1.
     """
-    segments = merged(Remaining(topology).segments[-1:])
+    segments = Remaining(topology).to_root()
     return peak(segments), tuple(wire for segment in segments for wire in segment.wires)
 
 
@@ -41,7 +41,8 @@ class Remaining:
     """Segments of every subtree, given which wires are there already.
 
     Attributes:
-        segments: For each wire, those of everything that is still to be done for it, in order.
+        segments: For each wire, those of everything that is still to be done for it, in order; up to date
+            after `to_root`.
         parents: For each wire but the root's, the wire that leaves the node it enters.
     """
 
@@ -50,6 +51,7 @@ class Remaining:
         first = topology.num_leaves
         self.parents = {w: first + k for k, node in enumerate(topology.nodes) for w in node.children}
         self.segments: list[tuple[Segment, ...]] = []
+        self._finished: list[int] = []
         for wire in range(first + len(topology.nodes)):
             self.segments.append(self._of(wire, {}))
 
@@ -61,20 +63,36 @@ class Remaining:
         node = topology.nodes[wire - topology.num_leaves]
         inputs = sum(map(topology.wire_width, node.children))
         step = Segment(max(node.fresh, width - inputs), width - inputs, (wire,))
-        return tuple(_canonical([*merged(changed.get(child, self.segments[child]) for child in node.children), step]))
+        return tuple(
+            _canonical([*merged(changed.get(child, self.segments[child]) for child in node.children), step])
+        )
 
     def after(self, wire: int) -> dict[int, tuple[Segment, ...]]:
         """What changes, up to the root, once a wire is there: nothing is left to do for it."""
+        self.to_root()
         changed: dict[int, tuple[Segment, ...]] = {wire: ()}
         while wire in self.parents:
             wire = self.parents[wire]
             changed[wire] = self._of(wire, changed)
         return changed
 
-    def update(self, changed: dict[int, tuple[Segment, ...]]) -> None:
-        """Take over what `after` returned."""
-        for wire, segments in changed.items():
-            self.segments[wire] = segments
+    def finish(self, wire: int) -> None:
+        """A wire is there; what changes above it is worked out when it is asked for."""
+        self._finished.append(wire)
+
+    def to_root(self) -> tuple[Segment, ...]:
+        """Segments of everything that is left."""
+        changed = set()
+        for wire in self._finished:
+            self.segments[wire] = ()
+            while wire in self.parents and self.parents[wire] not in changed:
+                wire = self.parents[wire]
+                changed.add(wire)
+        self._finished.clear()
+        for wire in sorted(changed):
+            if self.segments[wire]:
+                self.segments[wire] = self._of(wire, {})
+        return self.segments[-1]
 
 
 def merged(parts: Iterable[tuple[Segment, ...]]) -> list[Segment]:

@@ -119,6 +119,9 @@ class _Scheduler:
         return Schedule(self._num_qubits, tuple(self._operations), self._held[self._root])
 
     def _start_what_can(self, time: float) -> None:
+        if len(self._ready) == 1 and not self._running:  # nothing else could come first, as in a chain
+            self._start(self._ready[0], time)
+            return
         refused = 0
         for k in list(self._ready):
             if refused == _PATIENCE:
@@ -130,7 +133,7 @@ class _Scheduler:
             else:
                 refused += 1
         if not self._running:  # the next node of an optimal order always can
-            wires = (w for segment in self._remaining.segments[self._root] for w in segment.wires)
+            wires = (w for segment in self._remaining.to_root() for w in segment.wires)
             k = next(w for w in wires if w >= self._topology.num_leaves) - self._topology.num_leaves
             self._start(k, time)
 
@@ -164,7 +167,7 @@ class _Scheduler:
         self._occupied += self._grown(k)
         wire = topology.num_leaves + k
         self._held[wire] = qubits
-        self._remaining.update(self._remaining.after(wire))
+        self._remaining.finish(wire)
         self._ready.remove(k)
         heapq.heappush(self._running, (time + self._durations[k], k))
 
