@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qtnml import TreeClassifier, load_dataset
-from qtnml.compile import depth_first_order
+from qtnml.compile import minimal_order
 from qtnml.errors import ClippedDataWarning
 from qtnml.models import run_trial, trial
 from qtnml.study import add_engine_options, engine_options, run_study
@@ -72,7 +72,7 @@ def one_against_one(task: dict[str, Any]) -> dict[str, Any]:
         "test_accuracy_by_sums": float((sums.argmax(axis=1) == data.y_test).mean()),
         "parameters": 45 * clf.model_.num_parameters,
         "two_qubit_gates": gates,
-        "qubits_with_reuse": depth_first_order(clf.model_.topology)[0],
+        "qubits_with_reuse": minimal_order(clf.model_.topology)[0],
         "epochs": task["epochs"],
         "train_seconds": round(seconds, 1),
         "train_samples": len(data.y_train),

@@ -55,6 +55,10 @@ def compile_(
     reuse: Annotated[
         bool, typer.Option("--reuse/--no-reuse", help="Reset and reuse qubits that were let go.")
     ] = True,
+    num_qubits: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Use up to so many qubits, for less depth (default: the fewest)."),
+    ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="Write the circuit: .qasm (OpenQASM 3) or .qpy."),
@@ -81,7 +85,7 @@ def compile_(
     if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
     estimator = with_circuit(load_model(model))
-    compiled = estimator.compile(reuse_qubits=reuse)
+    compiled = estimator.compile(reuse_qubits=reuse, num_qubits=num_qubits)
     if output is not None:
         from qtnml.compile import export_circuit
 

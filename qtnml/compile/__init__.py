@@ -3,16 +3,19 @@
 from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.export import export_circuit
+from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import overview_circuit
-from qtnml.compile.schedule import Schedule, depth_first_order, schedule_network
+from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
 
 __all__ = [
     "CompiledCircuit",
     "Schedule",
+    "all_qubits",
     "compile_model",
     "compile_network",
-    "depth_first_order",
+    "depth_bound",
     "export_circuit",
+    "minimal_order",
     "overview_circuit",
     "schedule_network",
 ]

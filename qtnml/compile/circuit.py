@@ -10,7 +10,7 @@ from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.schedule import Prepare, Schedule, schedule_network
+from qtnml.compile.schedule import Prepare, Schedule, all_qubits, schedule_network
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
@@ -26,6 +26,7 @@ def compile_model(
     parameters: Parameters,
     *,
     reuse_qubits: bool = True,
+    num_qubits: int | None = None,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
@@ -34,8 +35,11 @@ def compile_model(
         model: With discard="trace".
         parameters: Matrices exactly unitary (to 1e-9).
         reuse_qubits: Reset and reuse qubits that were let go (7 instead of 64 for 64 features).
+        num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest.
         scaler: Kept for `bind`, which then takes features as the model does.
     """
+    if num_qubits is not None and not reuse_qubits:
+        raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
     if model.discard != "trace":
         raise InvalidInputError(
             "a post-selected model has no circuit that answers in every shot; train it on with "
@@ -51,7 +55,8 @@ def compile_model(
     weights = np.array([angle for node in nodes for angle in _angles(node)])
     x = ParameterVector("x", network.topology.num_data_qubits)
     w = ParameterVector("w", len(weights))
-    schedule = schedule_network(network.topology, reuse_qubits=reuse_qubits)
+    limit = num_qubits if reuse_qubits else all_qubits(network.topology)
+    schedule = schedule_network(network.topology, limit, [max(1, node.depth()) for node in nodes])
     return CompiledCircuit(
         circuit=_assemble(network.topology, model.encoding, schedule, list(nodes), x, w),
         x=x,
@@ -70,12 +75,13 @@ def compile_network(
     encoding: Encoding,
     *,
     reuse_qubits: bool = True,
+    num_qubits: int | None = None,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`."""
     model = Model(network.topology, encoding, FullUnitary())
     parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))
-    return compile_model(model, parameters, reuse_qubits=reuse_qubits, scaler=scaler)
+    return compile_model(model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits, scaler=scaler)
 
 
 def _own_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:

@@ -1,10 +1,16 @@
 """Which physical qubits each leaf and node acts on, in which order, and what is reset in between."""
 
+import bisect
+import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qtnml.compile.order import Remaining, minimal_order, peak
+from qtnml.errors import InvalidInputError
 from qtnml.network.topology import Topology
+
+_PATIENCE = 16  # nodes that are ready but would block the rest, before the next event is waited for
 
 
 @dataclass(frozen=True)
@@ -39,76 +45,146 @@ class Schedule:
         return sum(len(operation.resets) for operation in self.operations)
 
 
-def depth_first_order(topology: Topology) -> tuple[int, tuple[int, ...]]:
-    """Least number of qubits of any depth-first order, and that order of wires.
+def schedule_network(
+    topology: Topology, num_qubits: int | None = None, durations: Sequence[float] | None = None
+) -> Schedule:
+    """Least depth by list scheduling on at most so many physical qubits.
 
-    The child that occupies the most qubits beyond what it leaves behind goes first (Sethi and
-    Ullman, 1970). For data leaves with N/V a power of two this needs V log2(2N/V) qubits
-    (arXiv:1803.11537), with fresh leaves V (log2 N + 1).
+    A node starts as soon as its inputs are there and qubits for its leaves and fresh ones are free, the one
+    with the longest way to the root first, unless what is left could then no longer be done on
+    `num_qubits`. A qubit that was let go is reset when it is needed again, never before; leaves are
+    prepared when their node needs them.
+
+    Args:
+        topology: What to schedule.
+        num_qubits: From `minimal_order(topology)[0]`, the default, to `all_qubits(topology)`.
+        durations: Of each node, in any unit; all 1 by default.
+
+    Raises:
+        InvalidInputError: Too few qubits.
     """
-    needs = list(topology.leaf_widths)
-    orders: list[tuple[int, ...]] = [(leaf,) for leaf in range(topology.num_leaves)]
-    for k, node in enumerate(topology.nodes):
-        children = sorted(
-            node.children, key=lambda wire: needs[wire] - topology.wire_width(wire), reverse=True
-        )
-        held, peak = 0, topology.num_qubits[k]
-        for wire in children:
-            peak = max(peak, held + needs[wire])
-            held += topology.wire_width(wire)
-        needs.append(peak)
-        below = tuple(w for wire in children for w in orders[wire])
-        orders.append((*below, topology.num_leaves + k))
-    return needs[-1], orders[-1]
+    least, most = minimal_order(topology)[0], all_qubits(topology)
+    k = least if num_qubits is None else min(num_qubits, most)
+    if k < least:
+        raise InvalidInputError(f"this network needs {least} to {most} qubits, got num_qubits={num_qubits}")
+    return _Scheduler(topology, k, [1.0] * len(topology.nodes) if durations is None else durations).run()
 
 
-def schedule_network(topology: Topology, *, reuse_qubits: bool) -> Schedule:
-    """Assign physical qubits.
-
-    With reuse, wires are visited depth first and a qubit that was let go is reset when it is needed
-    again, never before. Without, every data and fresh qubit is a physical qubit of its own.
-    """
-    if reuse_qubits:
-        num_qubits, order = depth_first_order(topology)
-    else:
-        num_qubits = topology.num_data_qubits + sum(node.fresh for node in topology.nodes)
-        order = tuple(range(topology.num_leaves + len(topology.nodes)))
-    pool, operations = _QubitPool(num_qubits), list[Prepare | Apply]()
-    held: dict[int, tuple[int, ...]] = {}
-    for wire in order:
-        if wire < topology.num_leaves:
-            qubits, resets = pool.take(topology.leaf_widths[wire])
-            operations.append(Prepare(wire, qubits, resets))
-            held[wire] = qubits
-            continue
-        node = topology.nodes[wire - topology.num_leaves]
-        fresh, resets = pool.take(node.fresh)
-        qubits = (*_joined(held, node.children), *fresh)
-        operations.append(Apply(wire - topology.num_leaves, qubits, resets))
-        held[wire] = qubits[: node.width]
-        pool.release(qubits[node.width :], again=reuse_qubits)
-    return Schedule(num_qubits, tuple(operations), held[order[-1]])
+def all_qubits(topology: Topology) -> int:
+    """Physical qubits without any reuse."""
+    return topology.num_data_qubits + sum(node.fresh for node in topology.nodes)
 
 
-def _joined(held: dict[int, tuple[int, ...]], wires: tuple[int, ...]) -> Iterator[int]:
-    for wire in wires:
-        yield from held.pop(wire)
+def depth_bound(topology: Topology, num_qubits: int, durations: Sequence[float]) -> float:
+    """No schedule on so many qubits is shorter: the longest path, and all work shared evenly."""
+    work = sum(size * time for size, time in zip(topology.num_qubits, durations, strict=True))
+    return max(*_ways_to_root(topology, durations), work / num_qubits)
 
 
-class _QubitPool:
-    """Unused qubits first, then the one let go longest ago, which needs a reset."""
+def _ways_to_root(topology: Topology, durations: Sequence[float]) -> list[float]:
+    """Of each node: its own duration and those of all above it."""
+    ways = list(durations)
+    for k in reversed(range(len(topology.nodes))):
+        for wire in topology.nodes[k].children:
+            if wire >= topology.num_leaves:
+                ways[wire - topology.num_leaves] += ways[k]
+    return ways
 
-    def __init__(self, num_qubits: int) -> None:
-        self._unused = deque(range(num_qubits))
-        self._used = deque[int]()
 
-    def take(self, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return (qubits, those of them to reset)."""
+class _Scheduler:
+    """Simulates the circuit in time: nodes start, end, and let qubits go."""
+
+    def __init__(self, topology: Topology, num_qubits: int, durations: Sequence[float]) -> None:
+        self._topology, self._num_qubits, self._durations = topology, num_qubits, durations
+        self._remaining, self._root = Remaining(topology), topology.num_leaves + len(topology.nodes) - 1
+        self._unused, self._used = deque(range(num_qubits)), deque[int]()
+        self._held: dict[int, tuple[int, ...]] = {}
+        self._occupied = 0  # by the wires there will be once all that runs has ended
+        self._operations: list[Prepare | Apply] = []
+        self._running: list[tuple[float, int]] = []
+        ways = _ways_to_root(topology, durations)
+        self._missing = [sum(w >= topology.num_leaves for w in node.children) for node in topology.nodes]
+        self._priority = lambda k: (-ways[k], k)
+        self._ready = sorted((k for k, m in enumerate(self._missing) if not m), key=self._priority)
+
+    def run(self) -> Schedule:
+        """Until the root has ended."""
+        time = 0.0
+        while self._ready or self._running:
+            self._start_what_can(time)
+            time, k = heapq.heappop(self._running)
+            self._end(k)
+            while self._running and self._running[0][0] == time:
+                self._end(heapq.heappop(self._running)[1])
+        return Schedule(self._num_qubits, tuple(self._operations), self._held[self._root])
+
+    def _start_what_can(self, time: float) -> None:
+        if len(self._ready) == 1 and not self._running:  # nothing else could come first, as in a chain
+            self._start(self._ready[0], time)
+            return
+        refused = 0
+        for k in list(self._ready):
+            if refused == _PATIENCE:
+                break
+            if self._needed(k) > len(self._unused) + len(self._used):
+                continue
+            if self._is_safe(k):
+                self._start(k, time)
+            else:
+                refused += 1
+        if not self._running:  # the next node of an optimal order always can
+            wires = (w for segment in self._remaining.to_root() for w in segment.wires)
+            k = next(w for w in wires if w >= self._topology.num_leaves) - self._topology.num_leaves
+            self._start(k, time)
+
+    def _leaves(self, k: int) -> list[int]:
+        return [w for w in self._topology.nodes[k].children if w < self._topology.num_leaves]
+
+    def _needed(self, k: int) -> int:
+        """Qubits a node takes when it starts."""
+        return self._topology.nodes[k].fresh + sum(map(self._topology.wire_width, self._leaves(k)))
+
+    def _grown(self, k: int) -> int:
+        """What it adds to the occupied qubits once it has ended."""
+        node, width = self._topology.nodes[k], self._topology.wire_width
+        return node.width - sum(width(w) for w in node.children if w >= self._topology.num_leaves)
+
+    def _is_safe(self, k: int) -> bool:
+        """All that is left can be done on the qubits there are, after this node."""
+        changed = self._remaining.after(self._topology.num_leaves + k)
+        level = self._occupied + self._grown(k)
+        return level + peak(changed[self._root]) <= self._num_qubits
+
+    def _start(self, k: int, time: float) -> None:
+        topology, node = self._topology, self._topology.nodes[k]
+        for leaf in self._leaves(k):
+            qubits, resets = self._take(topology.leaf_widths[leaf])
+            self._operations.append(Prepare(leaf, qubits, resets))
+            self._held[leaf] = qubits
+        fresh, resets = self._take(node.fresh)
+        qubits = (*(q for wire in node.children for q in self._held.pop(wire)), *fresh)
+        self._operations.append(Apply(k, qubits, resets))
+        self._occupied += self._grown(k)
+        wire = topology.num_leaves + k
+        self._held[wire] = qubits
+        self._remaining.finish(wire)
+        self._ready.remove(k)
+        heapq.heappush(self._running, (time + self._durations[k], k))
+
+    def _end(self, k: int) -> None:
+        wire, width = self._topology.num_leaves + k, self._topology.nodes[k].width
+        qubits = self._held[wire]
+        self._held[wire] = qubits[:width]
+        self._used.extend(qubits[width:])
+        parent = self._remaining.parents.get(wire)
+        if parent is not None:
+            above = parent - self._topology.num_leaves
+            self._missing[above] -= 1
+            if not self._missing[above]:
+                bisect.insort(self._ready, above, key=self._priority)
+
+    def _take(self, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return (qubits, those of them to reset): unused ones first, then those let go longest ago."""
         qubits = [self._unused.popleft() for _ in range(min(count, len(self._unused)))]
         resets = [self._used.popleft() for _ in range(count - len(qubits))]
         return (*qubits, *resets), tuple(resets)
-
-    def release(self, qubits: tuple[int, ...], *, again: bool) -> None:
-        """Let qubits go, to be used again or not."""
-        if again:
-            self._used.extend(qubits)

@@ -39,6 +39,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         *,
         shots: int = 1024,
         reuse_qubits: bool = True,
+        num_qubits: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> BackendClassifier:
@@ -47,12 +48,12 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         Args:
             backend: A backend or its name.
             shots: Measurements per sample.
-            reuse_qubits: As for `compile`.
+            reuse_qubits, num_qubits: As for `compile`.
             random_state: Seed of a simulator's shots.
             verbose: 1 shows a progress bar on standard error.
         """
         return BackendClassifier(
-            self.compile(reuse_qubits=reuse_qubits),
+            self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits),
             self.classes_,
             resolve_backend(backend),
             feature_names=getattr(self, "feature_names_in_", None),

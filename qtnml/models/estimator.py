@@ -213,12 +213,16 @@ class NetworkEstimator(TrainedEstimator):
         """Natural logarithm of `success_probability`, shape (samples,)."""
         return self._evaluated(X)[1]
 
-    def compile(self, *, reuse_qubits: bool = True) -> CompiledCircuit:
+    def compile(self, *, reuse_qubits: bool = True, num_qubits: int | None = None) -> CompiledCircuit:
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
 
         Args:
             reuse_qubits: Reset and reuse qubits that were let go: 7 qubits for 64 features in a tree at
                 V=1, V + 1 in a chain.
+            num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
+                takes the fewest there can be.
         """
         check_is_fitted(self)
-        return compile_model(self.model_, self.params_, reuse_qubits=reuse_qubits, scaler=self.scaler_)
+        return compile_model(
+            self.model_, self.params_, reuse_qubits=reuse_qubits, num_qubits=num_qubits, scaler=self.scaler_
+        )

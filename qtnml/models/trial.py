@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qtnml.compile import depth_first_order
+from qtnml.compile import minimal_order
 from qtnml.contract import AmplitudeModel, Model
 from qtnml.data import Dataset, load_dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError
@@ -111,7 +111,7 @@ def _resources(model: Model | AmplitudeModel) -> dict[str, int]:
     return {
         "nodes": len(model.topology.nodes),
         "two_qubit_gates": model.two_qubit_gates,
-        "qubits_with_reuse": depth_first_order(model.topology)[0],
+        "qubits_with_reuse": minimal_order(model.topology)[0],
     }
 
 

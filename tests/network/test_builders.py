@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qiskit.circuit.library import RYGate
 
 from qtnml import MPSClassifier, TreeClassifier, get_backend
-from qtnml.compile import compile_model, depth_first_order
+from qtnml.compile import compile_model, minimal_order
 from qtnml.contract import Model, dense_outcome_probabilities
 from qtnml.contract.plan import Chain, contraction_plan
 from qtnml.encoding import state_vectors
@@ -38,7 +38,7 @@ def test_chains(bond_qubits: int, leaf: str, rng: np.random.Generator) -> None:
         topology = mps(num_data_qubits, bond_qubits, leaf=leaf)
         assert topology.num_data_qubits == num_data_qubits
         agrees_with_the_referee(topology, rng)
-    assert depth_first_order(mps(50, bond_qubits, leaf=leaf))[0] == bond_qubits + 1
+    assert minimal_order(mps(50, bond_qubits, leaf=leaf))[0] == bond_qubits + 1
     with pytest.raises(InvalidInputError, match=f"the root has {bond_qubits + 1} qubits and cannot keep"):
         mps(8, bond_qubits, leaf=leaf, root_qubits=bond_qubits + 2)
 
