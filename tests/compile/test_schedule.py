@@ -183,7 +183,7 @@ def test_random_trees_are_scheduled_on_the_fewest_qubits(rng: np.random.Generato
 
 
 def test_more_qubits_less_depth() -> None:
-    """64 leaves: 63 nodes one by one would be 63 deep, on all qubits they are 6."""
+    """64 leaves, 63 nodes: 6 deep on all qubits."""
     topology = balanced_tree(64)
     depths = []
     for num_qubits in (7, 8, 11, 16, 32, 64):
