@@ -156,12 +156,16 @@ def test_what_is_read_is_not_written_over(run, model: Path, tmp_path: Path) -> N
     for command in (
         ("train", table, "-o", table),
         ("train", table, "-o", tmp_path / "m", "--checkpoint", table),
+        ("train", table, "-o", tmp_path / "m", "--checkpoint", tmp_path / "m"),
         ("predict", model, "digits", "-o", model),
         ("compile", model, "-o", model),
         ("study", table, "-o", table),
     ):
         status, _, err = run(*command)
-        assert (status, "is read by this command; choose another file" in " ".join(err.split())) == (2, True)
+        assert (status, "is another file of this command; choose another place" in " ".join(err.split())) == (
+            2,
+            True,
+        )
     assert (table.read_bytes(), model.read_bytes()) == before
     assert "it is a folder" in " ".join(run("train", table, "-o", tmp_path)[2].split())
 

@@ -139,8 +139,9 @@ def cache_compilations() -> None:
 def check_parent(path: Path, *inputs: Path | str | None) -> None:
     """Fail before the work is done, not when its result is written; what is read is not written over."""
     for source in inputs:
-        if source is not None and Path(source).exists() and path.exists() and path.samefile(source):
-            raise InvalidInputError(f"{path} is read by this command; choose another file to write")
+        is_file = isinstance(source, Path) or (source is not None and Path(source).exists())
+        if is_file and path.resolve() == Path(str(source)).resolve():
+            raise InvalidInputError(f"{path} is another file of this command; choose another place to write")
     if path.is_dir():
         raise InvalidInputError(f"cannot write {path}: it is a folder")
     if not path.parent.is_dir():

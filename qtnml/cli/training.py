@@ -132,8 +132,7 @@ def train(
     if warm_start is not None:
         _go_on_from(clf, warm_start)
     began = time.perf_counter()
-    X_train, X_test = loaded.raw(loaded.X_train), loaded.raw(loaded.X_test)
-    clf.fit(X_train, loaded.y_train)
+    clf.fit(loaded.raw(loaded.X_train), loaded.y_train)
     seconds = time.perf_counter() - began
     clf.notes_ = {
         "data": loaded.name,
@@ -144,16 +143,7 @@ def train(
         "feature_names": list(loaded.feature_names),
     }
     clf.save(output)
-    facts = {
-        "model": str(output),
-        "kind": type(clf).__name__,
-        "train_samples": len(X_train),
-        "num_features": loaded.num_features,
-        **_network_facts(clf.model_),
-        "epochs": clf.n_iter_,
-        **_scores(clf, (X_train, loaded.y_train), (X_test, loaded.y_test)),
-        "seconds": round(seconds, 3),
-    }
+    facts = {"model": str(output), **_facts(clf, loaded), "seconds": round(seconds, 3)}
     rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
     report(f"Trained on {loaded.name}", rows, facts, as_json)
     if clf.stopped_ == "interrupted":
@@ -199,6 +189,21 @@ def _go_on_from(estimator: Any, path: Path) -> None:
     learnt = {name: value for name, value in vars(trained).items() if name.endswith("_")}
     estimator.__dict__.update(learnt)
     estimator.set_params(warm_start=True)
+
+
+def _facts(clf: Any, data: Any) -> dict[str, Any]:
+    """What was trained, and how well."""
+    train_part, test_part = (
+        (data.raw(X), y) for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test))
+    )
+    return {
+        "kind": type(clf).__name__,
+        "train_samples": len(data.y_train),
+        "num_features": data.num_features,
+        **_network_facts(clf.model_),
+        "epochs": clf.n_iter_,
+        **_scores(clf, train_part, test_part),
+    }
 
 
 def _network_facts(model: Any) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def compile_network(
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`."""
+    network.check_shapes()
     model = Model(network.topology, encoding, FullUnitary())
     parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))
     return compile_model(model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits, scaler=scaler)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from qtnml.compile.order import Remaining, minimal_order, peak
 from qtnml.errors import InvalidInputError
 from qtnml.network.topology import Topology
@@ -64,6 +66,10 @@ def schedule_network(
         InvalidInputError: Too few qubits.
     """
     least, most = minimal_order(topology)[0], all_qubits(topology)
+    if num_qubits is not None and (
+        isinstance(num_qubits, bool) or not isinstance(num_qubits, int | np.integer)
+    ):
+        raise InvalidInputError(f"num_qubits must be an integer from {least} to {most}, got {num_qubits!r}")
     k = least if num_qubits is None else min(num_qubits, most)
     if k < least:
         raise InvalidInputError(f"this network needs {least} to {most} qubits, got num_qubits={num_qubits}")

@@ -9,10 +9,11 @@ Both halves run in one scan of batched products, two sites at a time: half as ma
 """
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
+import jax
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.contract.model import Parameters, as_given
@@ -153,11 +154,8 @@ class AmplitudeModel:
 
 
 def _constant(array: Array) -> Array:
-    if isinstance(array, np.ndarray):
-        return array
-    import jax
-
-    return jax.lax.stop_gradient(array)
+    """As far as derivatives are concerned."""
+    return array if isinstance(array, np.ndarray) else jax.lax.stop_gradient(array)
 
 
 def _norms(cores: NDArray) -> NDArray:
@@ -215,12 +213,9 @@ def _contract_halves(left: tuple[Array, Array], right: tuple[Array, Array]) -> t
             ]
             ends = [end / (np.abs(end).max(axis=1, keepdims=True) + _TINY) for end in ends]
         return ends[0], ends[1]
-    import jax
-
-    weighed = _weighed_in_slices()
 
     def through(end: Any, matrix: Any, site: Any) -> Any:
-        end = weighed(end @ matrix, site)
+        end = _weighed_in_slices(end @ matrix, site)
         # Only ratios count: the factor is a constant as far as derivatives are concerned.
         return end / (_constant(xp.max(xp.abs(end), axis=1, keepdims=True)) + _TINY)
 
@@ -235,27 +230,23 @@ def _weighed(by_data: Any, site: Any) -> Any:
     return (by_data.reshape(len(site), site.shape[1], -1) * site[:, :, None]).sum(axis=1)
 
 
-@cache
-def _weighed_in_slices() -> Any:
+@jax.custom_jvp
+def _weighed_in_slices(by_data: jax.Array, site: jax.Array) -> jax.Array:
     """`_weighed` for JAX, slice by slice: twice as fast, as a sum over a short axis is not vectorised.
 
     Its derivative keeps the form of `_weighed`, whose transpose is one product; that of slices is not.
     """
-    import jax
-    from jax.custom_derivatives import SymbolicZero
+    parts = jax.lax.split(by_data, (by_data.shape[1] // site.shape[1],) * site.shape[1], axis=1)
+    return sum(part * site[:, k : k + 1] for k, part in enumerate(parts))  # type: ignore[return-value]
 
-    @jax.custom_jvp
-    def weighed(by_data: jax.Array, site: jax.Array) -> jax.Array:
-        parts = jax.lax.split(by_data, (by_data.shape[1] // site.shape[1],) * site.shape[1], axis=1)
-        return sum(part * site[:, k : k + 1] for k, part in enumerate(parts))  # type: ignore[return-value]
 
-    def tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
-        (by_data, site), (d_by_data, d_site) = primals, tangents
-        # A tangent that is zero must cost nothing: data rarely have derivatives.
-        fixed = [isinstance(change, SymbolicZero) for change in tangents]
-        terms = [] if fixed[0] else [_weighed(d_by_data, site)]
-        terms += [] if fixed[1] else [_weighed(by_data, d_site)]
-        return weighed(by_data, site), sum(terms[1:], start=terms[0])
+def _tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (by_data, site), (d_by_data, d_site) = primals, tangents
+    # A tangent that is zero must cost nothing: data rarely have derivatives.
+    fixed = [isinstance(change, SymbolicZero) for change in tangents]
+    terms = [] if fixed[0] else [_weighed(d_by_data, site)]
+    terms += [] if fixed[1] else [_weighed(by_data, d_site)]
+    return _weighed_in_slices(by_data, site), sum(terms[1:], start=terms[0])
 
-    weighed.defjvp(tangent, symbolic_zeros=True)
-    return weighed
+
+_weighed_in_slices.defjvp(_tangent, symbolic_zeros=True)

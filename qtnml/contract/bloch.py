@@ -77,8 +77,8 @@ def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Ar
         bloch: As for `contract`.
 
     Returns:
-        Probabilities (2**d, batch) summing to 1, and the natural logarithm of the success
-        probability (batch,).
+        Probabilities (2**d, batch) summing to 1 (all 0 where success is impossible), and the natural
+        logarithm of the success probability (batch,), of 0 a large negative number.
     """
     root, log_success = _contracted(topology, maps, bloch, renormalise=True)
     return _outcomes_from_z(root), log_success

@@ -39,8 +39,9 @@ class Model:
     """A network without numbers: topology, encoding, node ansatz, discard rule and read-out.
 
     `apply(parameters, x)` is pure: use it under `jax.jit`, `jax.vmap`, `jax.grad`, with any optimiser.
-    Where the ansatz has matrices (of rank 3), a step of one that knows nothing of unitaries leaves them:
-    call `retract` after it. On NumPy arrays `apply` runs in float64 without compilation.
+    Where the ansatz has matrices (of rank 3), one that knows nothing of unitaries (optax) takes the complex
+    conjugate of JAX's gradient, and `retract` brings its step back to unitaries. On NumPy arrays `apply`
+    runs in float64 without compilation.
 
     Attributes:
         topology: Its data qubits are those of the features, in order.

@@ -10,7 +10,6 @@ from qtnml.arrays import Array, NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.network.ansatz import FullUnitary
 from qtnml.network.topology import Topology
-from qtnml.network.unitaries import project_to_unitary
 
 
 @lru_cache(maxsize=256)
@@ -45,10 +44,6 @@ class TensorNetwork:
             for size, nodes in stacking(topology)
         )
         return cls(topology, tuple(stacks))
-
-    def projected(self) -> "TensorNetwork":
-        """The nearest network of exact unitaries, in float64 on NumPy."""
-        return TensorNetwork(self.topology, tuple(project_to_unitary(np.asarray(s)) for s in self.unitaries))
 
     def node_unitaries(self) -> list[NDArray]:
         """The unitary of every node, in node order."""

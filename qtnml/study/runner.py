@@ -71,8 +71,8 @@ def _attempt(
     function: Callable[[Settings], Result], task: Settings
 ) -> tuple[Settings, Result | None, str | None]:
     try:
-        result = function(task)
-        json.dumps(dict(result), allow_nan=False)  # what cannot be written down is this task's failure alone
+        result = dict(function(task))
+        json.dumps(result, allow_nan=False)  # what cannot be written down is this task's failure alone
         return task, result, None
     except Exception as error:
         return task, None, f"{type(error).__name__}: {error}"

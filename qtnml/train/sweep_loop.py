@@ -68,7 +68,7 @@ def train_by_sweeps(
             number = progress.epoch + 1
             record = EpochRecord(number, swept.loss, swept.accuracy, None, None, time.perf_counter() - began)
             if validation is not None:
-                loss, accuracy = _judged(model, cores, validation, options.loss)
+                loss, accuracy = _held_out(model, cores, validation, options.loss)
                 record = record._replace(validation_loss=loss, validation_accuracy=accuracy)
             progress = _following(progress, cores, record, dict(rng.bit_generator.state))
             if on_sweep is not None:
@@ -96,10 +96,10 @@ def _following(
     return progress
 
 
-def _judged(
+def _held_out(
     model: AmplitudeModel, parameters: Parameters, data: TrainingSet, loss: Loss
 ) -> tuple[float, float]:
-    """Mean loss and accuracy."""
+    """Mean loss and accuracy on held-out samples."""
     proba = model.predict(parameters, data.X)[0]
     losses = np.asarray(loss(proba.T.astype(np.float32), data.y))  # type: ignore[arg-type]
     correct = proba.argmax(axis=1) == data.y

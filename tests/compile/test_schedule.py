@@ -202,3 +202,7 @@ def test_limits(topology: Topology, fewest: int) -> None:
     message = f"this network needs {fewest} to 64 qubits, got num_qubits={fewest - 1}"
     with pytest.raises(InvalidInputError, match=message):
         schedule_network(topology, fewest - 1)
+    with pytest.raises(
+        InvalidInputError, match=f"num_qubits must be an integer from {fewest} to 64, got 9.5"
+    ):
+        schedule_network(topology, 9.5)  # type: ignore[arg-type]

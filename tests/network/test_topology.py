@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qtnml.compile import compile_network
 from qtnml.contract import Model
 from qtnml.errors import InvalidInputError
 from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
+from tests.references import ENCODING
 
 
 @given(st.integers(1, 200), st.integers(1, 3), st.sampled_from(["data", "fresh"]))
@@ -75,4 +77,4 @@ def test_network_shapes_and_parameters(rng: np.random.Generator) -> None:
     assert Model(network.topology).num_parameters == 255 + 4095
     assert [matrix.shape[0] for matrix in network.node_unitaries()] == [64, 16]
     with pytest.raises(InvalidInputError, match=r"needs unitaries of shapes .*got \[\(1, 64, 64\)\]"):
-        TensorNetwork(network.topology, network.unitaries[1:]).check_shapes()
+        compile_network(TensorNetwork(network.topology, network.unitaries[1:]), ENCODING)
