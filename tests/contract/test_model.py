@@ -98,17 +98,17 @@ def test_between_both_ends(topology: Topology, weight: float, rng: np.random.Gen
         assert np.exp(log) == pytest.approx(success, rel=1e-10)
 
 
-@pytest.mark.parametrize("model", [Model(balanced_tree(8)), AmplitudeModel(8, 3, 4)], ids=["tree", "chain"])
+@pytest.mark.parametrize("model", [Model(balanced_tree(4)), AmplitudeModel(4, 3, 4)], ids=["tree", "chain"])
 def test_parameters_of_an_estimator_go_into_jax(model: Model, rng: np.random.Generator) -> None:
     """They are NumPy arrays; under a transformation JAX takes over."""
-    parameters, X = model.start(rng), rng.random((3, 8))
+    parameters, X = model.start(rng), rng.random((3, 4))
     plain = model.apply(parameters, X)
     assert isinstance(plain, np.ndarray)
     x = jnp.asarray(X)
     np.testing.assert_allclose(jax.jit(lambda x: model.apply(parameters, x))(x), plain, atol=1e-5)
     np.testing.assert_allclose(jax.vmap(model.apply, (None, 0))(parameters, x), plain, atol=1e-5)
     gradient = jax.grad(lambda x: model.apply(parameters, x)[0, 0])(x)
-    step = 1e-4 * np.eye(8)[2]
+    step = 1e-4 * np.eye(4)[2]
     expected = (model.apply(parameters, X + step) - model.apply(parameters, X - step))[0, 0] / 2e-4
     assert float(gradient[0, 2]) == pytest.approx(expected, abs=1e-4)
 
