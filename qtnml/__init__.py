@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from qtnml.backends import get_backend
     from qtnml.contract import Model
     from qtnml.data import load_dataset
+    from qtnml.gates import Synthesis
     from qtnml.models import (
         AmplitudeMPSClassifier,
         MPSClassifier,
@@ -23,6 +24,7 @@ __all__ = [
     "MPSClassifier",
     "MPSRegressor",
     "Model",
+    "Synthesis",
     "TreeClassifier",
     "TreeRegressor",
     "enable_compilation_cache",
@@ -37,6 +39,7 @@ _ROOMS = {
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",
+    "Synthesis": "qtnml.gates",
     "TreeClassifier": "qtnml.models",
     "TreeRegressor": "qtnml.models",
     "enable_compilation_cache": "qtnml.train",

@@ -59,7 +59,7 @@ def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
 
     status, out, _ = run("compile", model, "--json", "-o", tmp_path / "c.qasm", "--draw", tmp_path / "c.png")
     facts = json.loads(out)
-    assert (status, facts["num_qubits"], facts["two_qubit_gates"]) == (0, 5, 45)
+    assert (status, facts["num_qubits"], facts["two_qubit_gates"]) == (0, 5, 44)
     assert facts["infidelity"] < 1e-10
     text = (tmp_path / "c.qasm").read_text()
     assert text.startswith(

@@ -29,7 +29,7 @@ def test_demo_prints_one_json_object_and_draws(
     }
     assert result["test_accuracy"] > 0.95
     assert result["max_probability_error"] < 1e-5
-    assert (result["num_qubits"], result["num_qubits_reuse"], result["two_qubit_gates"]) == (64, 7, 189)
+    assert (result["num_qubits"], result["num_qubits_reuse"], result["two_qubit_gates"]) == (64, 7, 188)
     assert all(seconds >= 0 for seconds in result["seconds"].values())
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert names == ["circuit.png", "confusion.png", "digits.png", "training.png"]

@@ -6,7 +6,6 @@ from itertools import accumulate
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ParameterVector
-from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
@@ -14,7 +13,7 @@ from qtnml.compile.schedule import Prepare, Schedule, all_qubits, schedule_netwo
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
-from qtnml.gates import SynthesizedNode, append_rotation, channel_infidelity, synthesize
+from qtnml.gates import NodeGates, Synthesis, SynthesizedNode, own_gates, synthesize_node
 from qtnml.network import FullUnitary, TensorNetwork, Topology, unitarity_error
 from qtnml.network.tensor_network import stacking
 
@@ -27,6 +26,7 @@ def compile_model(
     *,
     reuse_qubits: bool = True,
     num_qubits: int | None = None,
+    synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
@@ -36,6 +36,7 @@ def compile_model(
         parameters: Matrices exactly unitary (to 1e-9).
         reuse_qubits: Reset and reuse qubits that were let go (7 instead of 64 for 64 features).
         num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest.
+        synthesis: How nodes become gates; by default exactly, with the fewest CX.
         scaler: Kept for `bind`, which then takes features as the model does.
     """
     if num_qubits is not None and not reuse_qubits:
@@ -51,19 +52,20 @@ def compile_model(
         raise InvalidInputError(
             f"the network's matrices are off unitary by {error:.1e}; call Model.project(parameters) first"
         )
-    nodes, infidelities = zip(*_synthesized_nodes(network, _own_gates(model, parameters)), strict=True)
+    synthesized = list(_synthesized_nodes(network, _own_gates(model, parameters), synthesis or Synthesis()))
+    nodes = [node.circuit for node in synthesized]
     weights = np.array([angle for node in nodes for angle in _angles(node)])
     x = ParameterVector("x", network.topology.num_data_qubits)
     w = ParameterVector("w", len(weights))
     limit = num_qubits if reuse_qubits else all_qubits(network.topology)
     schedule = schedule_network(network.topology, limit, [max(1, node.depth()) for node in nodes])
     return CompiledCircuit(
-        circuit=_assemble(network.topology, model.encoding, schedule, list(nodes), x, w),
+        circuit=_assemble(network.topology, model.encoding, schedule, nodes, x, w),
         x=x,
         w=w,
         weights=weights,
         schedule=schedule,
-        infidelity=float(1.0 - np.prod(1.0 - np.array(infidelities))),
+        infidelity=float(1.0 - np.prod([1.0 - node.infidelity for node in synthesized])),
         encoding=model.encoding,
         encoding_parameters=tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
         scaler=scaler,
@@ -76,13 +78,21 @@ def compile_network(
     *,
     reuse_qubits: bool = True,
     num_qubits: int | None = None,
+    synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`."""
     network.check_shapes()
     model = Model(network.topology, encoding, FullUnitary())
     parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))
-    return compile_model(model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits, scaler=scaler)
+    return compile_model(
+        model,
+        parameters,
+        reuse_qubits=reuse_qubits,
+        num_qubits=num_qubits,
+        synthesis=synthesis,
+        scaler=scaler,
+    )
 
 
 def _own_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:
@@ -97,29 +107,26 @@ def _own_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | N
 
 
 def _synthesized_nodes(
-    network: TensorNetwork, own: list[SynthesizedNode | None]
-) -> Iterator[tuple[QuantumCircuit, float]]:
-    """Gates of every node with their trained angles, and their infidelity as a channel.
+    network: TensorNetwork, own: list[SynthesizedNode | None], synthesis: Synthesis
+) -> Iterator[NodeGates]:
+    """Gates of every node with their trained angles.
 
-    The last rotation of a kept qubit moves into the node above, where it costs nothing; that of a
-    qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they are,
-    and so does what stands before data that are uploaded again.
+    What is done last to a kept wire moves into the node above, where it costs nothing; what is done last
+    to a qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they
+    are, and so does what stands before data that are uploaded again.
     """
     topology = network.topology
-    owed: list[list[NDArray]] = [[np.eye(2)] * width for width in topology.leaf_widths]
-    uploaded = {wire for node in topology.nodes if node.uploads for wire in node.children}
+    owed: list[NDArray] = [np.eye(2**width) for width in topology.leaf_widths]
     for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
-        rotations = [rotation for wire in node.children for rotation in owed[wire]]
-        wanted = unitary @ _kron([*rotations, *[np.eye(2)] * node.fresh])
-        synthesized = own[k] or synthesize(wanted)
-        circuit, last = synthesized.circuit.copy(), list(synthesized.last)
-        built = _kron(last) @ Operator(circuit.reverse_bits()).data
-        stays = bool(own[k]) or k == len(topology.nodes) - 1 or topology.num_leaves + k in uploaded
-        if stays:
-            for qubit in range(node.width):
-                append_rotation(circuit, last[qubit], qubit)
-        owed.append([np.eye(2)] * node.width if stays else last[: node.width])
-        yield circuit, channel_infidelity(wanted, built, node.width)
+        shape = topology.node_shapes[k]
+        wanted = unitary @ _kron([*[owed[wire] for wire in node.children], np.eye(2**node.fresh)])
+        prescribed = own[k]
+        if prescribed is None:
+            gates = synthesize_node(wanted, shape, synthesis)
+        else:
+            gates = own_gates(prescribed, wanted, shape, synthesis)
+        owed.append(gates.owed)
+        yield gates
 
 
 def _kron(matrices: list[NDArray]) -> NDArray:

@@ -1,5 +1,6 @@
 """A network as a pure function of its parameters: what training differentiates and JAX users call."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -99,22 +100,21 @@ class Model:
     @property
     def two_qubit_gates(self) -> int:
         """Two-qubit gates of the circuit, counted node by node on generic parameters."""
-        return sum(generic_two_qubit_gates(self.ansatz, size) for size in self.topology.num_qubits)
+        return sum(generic_two_qubit_gates(self.ansatz, shape) for shape in self.topology.node_shapes)
 
     def summary(self) -> str:
         """What the model is and costs, for a person."""
-        sizes: dict[int, int] = {}
-        for size in self.topology.num_qubits:
-            sizes[size] = sizes.get(size, 0) + 1
+        shapes = Counter(self.topology.node_shapes)
         lines = [
             f"{self.num_features} features, encoding {self.encoding.name!r} on "
             f"{self.topology.num_data_qubits} data qubits",
             f"{len(self.topology.nodes)} nodes, ansatz {self.ansatz.name!r}, discard {self.discard!r}, "
             f"{self.topology.root_qubits} root qubit(s)",
             *(
-                f"  {count} on {size} qubits: {self.ansatz.num_parameters(size)} parameters and "
-                f"{generic_two_qubit_gates(self.ansatz, size)} two-qubit gates each"
-                for size, count in sorted(sizes.items())
+                f"  {count} on {shape.num_qubits} qubits ({shape.fresh} fresh, {shape.width} kept): "
+                f"{self.ansatz.num_parameters(shape.num_qubits)} parameters and "
+                f"{generic_two_qubit_gates(self.ansatz, shape)} two-qubit gates each"
+                for shape, count in shapes.items()
             ),
             f"{self.num_parameters} parameters, {self.two_qubit_gates} two-qubit gates",
         ]

@@ -1,6 +1,18 @@
 """One node's unitary <-> gates, and how near two of them are."""
 
 from qtnml.gates.fidelity import channel_infidelity
+from qtnml.gates.node import NodeGates, Synthesis, own_gates, synthesize_node
+from qtnml.gates.shape import NodeShape
 from qtnml.gates.synthesis import SynthesizedNode, append_rotation, synthesize
 
-__all__ = ["SynthesizedNode", "append_rotation", "channel_infidelity", "synthesize"]
+__all__ = [
+    "NodeGates",
+    "NodeShape",
+    "Synthesis",
+    "SynthesizedNode",
+    "append_rotation",
+    "channel_infidelity",
+    "own_gates",
+    "synthesize",
+    "synthesize_node",
+]

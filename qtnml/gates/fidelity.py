@@ -1,19 +1,23 @@
-"""How near two nodes are as channels, once their other qubits are let go."""
+"""How near two nodes are, once their other qubits are let go."""
 
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.gates.shape import NodeShape
 
 
-def channel_infidelity(wanted: NDArray, built: NDArray, width: int) -> float:
-    """1 - fidelity of the Choi states of two unitaries whose first `width` qubits are kept.
+def channel_infidelity(wanted: NDArray, built: NDArray, shape: NodeShape) -> float:
+    """1 - fidelity of the Choi states of two unitaries as channels (at the root: as measurements).
 
-    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the qubits let go:
-    (nuclear norm of Tr_kept(V U^+) / dimension)**2. It is 0 up to rounding for an exact synthesis.
+    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the qubits let go, before a
+    measurement over one for each outcome: (nuclear norm of Tr_kept(V U^+) / number of columns)**2. It is 0
+    up to rounding for an exact synthesis.
     """
-    dim = wanted.shape[0]
-    kept, lost = 2**width, dim // 2**width
-    overlap = (built @ wanted.conj().T).reshape(kept, lost, kept, lost)
-    partial = np.trace(overlap, axis1=0, axis2=2)
-    fidelity = (np.linalg.norm(partial, ord="nuc") / dim) ** 2
-    return float(max(0.0, 1.0 - fidelity))
+    kept, lost = 2**shape.width, 2 ** (shape.num_qubits - shape.width)
+    columns = shape.columns
+    overlap = (built[:, columns] @ wanted[:, columns].conj().T).reshape(kept, lost, kept, lost)
+    blocks = np.einsum("kakb->kab", overlap)
+    if shape.output != "measured":
+        blocks = blocks.sum(axis=0, keepdims=True)
+    singular = np.linalg.svd(blocks, compute_uv=False)
+    return float(max(0.0, 1.0 - (singular.sum() / len(columns)) ** 2))

@@ -39,13 +39,17 @@ class SynthesizedNode:
 
 def synthesize(unitary: NDArray) -> SynthesizedNode:
     """Decompose a unitary of shape (2**m, 2**m) exactly."""
-    return _merge_rotations(_decompose(np.asarray(unitary, dtype=np.complex128)))
+    return merge_rotations(_decompose(np.asarray(unitary, dtype=np.complex128)).reverse_bits())
 
 
 def append_rotation(circuit: QuantumCircuit, matrix: NDArray, qubit: int) -> None:
-    """Append a 2x2 unitary as one `u` gate, or nothing if it is the identity."""
+    """Append a 2x2 unitary as one `u` gate, `ry` if it is a real rotation, nothing if it is the identity."""
     phase = matrix[0, 0] / abs(matrix[0, 0]) if abs(matrix[0, 0]) > 0.5 else 1.0
-    if np.abs(matrix - phase * np.eye(2)).max() > _IDENTITY_TOLERANCE:
+    if np.abs(matrix - phase * np.eye(2)).max() <= _IDENTITY_TOLERANCE:
+        return
+    if np.abs(matrix.imag).max() == 0 and abs(matrix[0, 0] - matrix[1, 1]) <= _IDENTITY_TOLERANCE:
+        circuit.ry(2 * float(np.arctan2(matrix[1, 0].real, matrix[0, 0].real)), qubit)
+    else:
         circuit.u(*_EULER.angles(matrix), qubit)
 
 
@@ -82,13 +86,13 @@ def _kak(unitary: NDArray) -> QuantumCircuit:
     return circuit
 
 
-def _merge_rotations(circuit: QuantumCircuit) -> SynthesizedNode:
-    """Reverse Qiskit's qubit order, multiply rotations that meet, and split the last ones off."""
+def merge_rotations(circuit: QuantumCircuit) -> SynthesizedNode:
+    """Multiply rotations that meet on a qubit, and split the last ones off."""
     size = circuit.num_qubits
     merged = QuantumCircuit(size)
     pending = [np.eye(2, dtype=np.complex128) for _ in range(size)]
     for instruction in circuit.data:
-        qubits = [size - 1 - circuit.find_bit(bit).index for bit in instruction.qubits]
+        qubits = [circuit.find_bit(bit).index for bit in instruction.qubits]
         if len(qubits) == 1:
             pending[qubits[0]] = instruction.operation.to_matrix() @ pending[qubits[0]]
             continue

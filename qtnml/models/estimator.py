@@ -11,6 +11,7 @@ from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.contract import Model
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
+from qtnml.gates import Synthesis
 from qtnml.models.training import TrainedEstimator
 from qtnml.models.validation import generator
 from qtnml.network import (
@@ -213,7 +214,13 @@ class NetworkEstimator(TrainedEstimator):
         """Natural logarithm of `success_probability`, shape (samples,)."""
         return self._evaluated(X)[1]
 
-    def compile(self, *, reuse_qubits: bool = True, num_qubits: int | None = None) -> CompiledCircuit:
+    def compile(
+        self,
+        *,
+        reuse_qubits: bool = True,
+        num_qubits: int | None = None,
+        synthesis: Synthesis | None = None,
+    ) -> CompiledCircuit:
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
 
         Args:
@@ -221,8 +228,14 @@ class NetworkEstimator(TrainedEstimator):
                 V=1, V + 1 in a chain.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
                 takes the fewest there can be.
+            synthesis: How nodes become gates; by default exactly, with the fewest CX.
         """
         check_is_fitted(self)
         return compile_model(
-            self.model_, self.params_, reuse_qubits=reuse_qubits, num_qubits=num_qubits, scaler=self.scaler_
+            self.model_,
+            self.params_,
+            reuse_qubits=reuse_qubits,
+            num_qubits=num_qubits,
+            synthesis=synthesis,
+            scaler=self.scaler_,
         )

@@ -16,7 +16,7 @@ from qiskit.quantum_info import Operator
 
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.errors import InvalidInputError
-from qtnml.gates import SynthesizedNode, synthesize
+from qtnml.gates import NodeShape, Synthesis, SynthesizedNode, synthesize, synthesize_node
 from qtnml.network.expm import exp_i
 from qtnml.network.unitaries import project_to_unitary, unitarity_error
 
@@ -81,7 +81,7 @@ class FullUnitary:
         return parameters
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
-        """Exact synthesis: 3 CX on two qubits."""
+        """The whole unitary; the compiler, which knows what can be seen of it, needs fewer gates."""
         return synthesize(parameters)
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -113,7 +113,7 @@ class Orthogonal:
         return parameters + 0j
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
-        """Exact synthesis: 2 CX on two qubits."""
+        """The whole unitary, as for `FullUnitary`."""
         return synthesize(parameters)
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -150,7 +150,7 @@ class HermitianExponential:
         return exp_i(0.5 * (matrices + flipped) + 0.5j * (matrices - flipped))
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
-        """Exact synthesis of the exponential."""
+        """The whole exponential, as for `FullUnitary`."""
         return synthesize(np.asarray(self.unitary(parameters[None], num_qubits))[0])
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -159,12 +159,14 @@ class HermitianExponential:
 
 
 @lru_cache(maxsize=64)
-def generic_two_qubit_gates(ansatz: Any, num_qubits: int) -> int:
-    """CX (or other two-qubit) gates of one generic node on m qubits, counted on a random one."""
-    rng = np.random.default_rng(0)
-    parameters = ansatz.start(lambda shape: rng.normal(size=shape), 1, num_qubits, 1.0)
-    circuit = ansatz.gates(np.asarray(parameters)[0], num_qubits).circuit
-    return sum(1 for instruction in circuit.data if len(instruction.qubits) == 2)
+def generic_two_qubit_gates(ansatz: Any, shape: NodeShape) -> int:
+    """CX (or other two-qubit) gates that the compiler spends on a generic node, counted on a random one."""
+    rng, size = np.random.default_rng(0), shape.num_qubits
+    parameters = np.asarray(ansatz.start(lambda dims: rng.normal(size=dims), 1, size, 1.0))
+    if ansatz.prescribes_gates:
+        return int(ansatz.gates(parameters[0], size).circuit.num_nonlocal_gates())
+    unitary = np.asarray(ansatz.unitary(parameters, size))[0]
+    return int(synthesize_node(unitary, shape, Synthesis()).circuit.num_nonlocal_gates())
 
 
 def check_ansatz(ansatz: NodeAnsatz, num_qubits: int, rng: np.random.Generator) -> None:

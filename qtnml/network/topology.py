@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from qtnml.errors import InvalidInputError
+from qtnml.gates import NodeShape
 
 MAX_BOND_QUBITS = 3
 
@@ -94,6 +95,19 @@ class Topology:
     def num_qubits(self) -> tuple[int, ...]:
         """Number of qubits each node acts on."""
         return tuple(sum(map(self.wire_width, node.children)) + node.fresh for node in self.nodes)
+
+    @cached_property
+    def node_shapes(self) -> tuple[NodeShape, ...]:
+        """What the compiler may leave out of each node: see `NodeShape`."""
+        fixed = {wire for node in self.nodes if node.uploads for wire in node.children}
+        outputs: list[Literal["wire", "fixed", "measured"]] = [
+            "fixed" if self.num_leaves + k in fixed else "wire" for k in range(len(self.nodes))
+        ]
+        outputs[-1] = "measured"
+        return tuple(
+            NodeShape(size, node.width, node.fresh, output)
+            for size, node, output in zip(self.num_qubits, self.nodes, outputs, strict=True)
+        )
 
     @cached_property
     def heights(self) -> tuple[int, ...]:

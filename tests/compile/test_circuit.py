@@ -7,25 +7,28 @@ from qtnml import TreeClassifier, get_backend
 from qtnml.compile import compile_network, overview_circuit
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import ClippedDataWarning, InvalidInputError
+from qtnml.gates import Synthesis
 from qtnml.network import FullUnitary, TensorNetwork, Topology, balanced_tree
 from tests.network.strategies import small_trees
 from tests.references import ENCODING, network_outcomes
 
+METHODS = ("auto", "analytic", "analytic", "analytic")  # of random trees, most quickly
 
-def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool) -> float:
-    compiled = compile_network(network, ENCODING, reuse_qubits=reuse)
+
+def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool, method: str = "auto") -> float:
+    compiled = compile_network(network, ENCODING, reuse_qubits=reuse, synthesis=Synthesis(method))  # type: ignore[arg-type]
     assert compiled.infidelity < 1e-10
     circuit = get_backend("aer").probabilities(compiled.bind(X))
     return float(np.abs(circuit - network_outcomes(network, X)).max())
 
 
 @settings(max_examples=25, deadline=None)
-@given(small_trees(max_qubits=7), st.booleans(), st.integers(0, 1000))
-def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int) -> None:
+@given(small_trees(max_qubits=7), st.booleans(), st.integers(0, 1000), st.sampled_from(METHODS))
+def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int, method: str) -> None:
     rng = np.random.default_rng(seed)
     network = TensorNetwork.random(topology, rng, scale=3.0)
     X = rng.random((2, topology.num_data_qubits))
-    assert largest_deviation(network, X, reuse=reuse) < 1e-10
+    assert largest_deviation(network, X, reuse=reuse, method=method) < 1e-10
 
 
 @pytest.mark.parametrize("reuse", [True, False])
@@ -50,7 +53,7 @@ def test_64_pixels_on_7_qubits(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(64), rng, scale=1.0)
     compiled = compile_network(network, ENCODING)
     assert (compiled.num_qubits, compiled.num_resets) == (7, 57)
-    assert compiled.two_qubit_gates == 63 * 3
+    assert compiled.two_qubit_gates == 62 * 3 + 2
     assert compiled.circuit.num_parameters == len(compiled.x) + len(compiled.w)
     assert len(compiled.x) == 64
     assert largest_deviation(network, rng.random((3, 64)), reuse=True) < 1e-10
@@ -71,7 +74,7 @@ def test_weights_are_parameters_with_trained_values(rng: np.random.Generator) ->
     before, after = backend.probabilities(reused.bind(X)), backend.probabilities(shifted.bind(X))
     assert np.abs(before - after).max() > 1e-3
     assert np.isnan(shifted.infidelity)
-    with pytest.raises(InvalidInputError, match="expected 57 weights"):
+    with pytest.raises(InvalidInputError, match="expected 51 weights"):
         reused.with_weights(np.zeros(3))
 
 

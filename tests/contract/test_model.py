@@ -188,7 +188,7 @@ def test_expectation_readout(rng: np.random.Generator) -> None:
 
 def test_summary_counts() -> None:
     model = Model(balanced_tree(64, 2), ansatz=BrickWall(3))
-    assert "31 on 4 qubits: 42 parameters and 5 two-qubit gates each" in model.summary()
+    assert "30 on 4 qubits (0 fresh, 2 kept): 42 parameters and 5 two-qubit gates each" in model.summary()
     assert "1302 parameters, 155 two-qubit gates" in model.summary()
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from qiskit.circuit.library import SwapGate
 from qiskit.quantum_info import Operator, random_unitary
 
-from qtnml.gates import channel_infidelity, synthesize
+from qtnml.gates import synthesize
 from tests.references import random_unitaries
 
 
@@ -68,19 +68,3 @@ def test_no_rotation_follows_the_last_cx() -> None:
     """They are handed back apart, for the node above."""
     circuit = synthesize(random_unitary(4, seed=5).data).circuit
     assert circuit.data[-1].operation.name == "cx"
-
-
-def test_infidelity_ignores_what_happens_to_lost_qubits() -> None:
-    unitary = random_unitary(8, seed=3).data
-    on_lost = np.kron(np.eye(2), random_unitary(4, seed=4).data)
-    assert channel_infidelity(unitary, on_lost @ unitary, 1) < 1e-12
-    on_kept = np.kron(random_unitary(2, seed=4).data, np.eye(4))
-    assert channel_infidelity(unitary, on_kept @ unitary, 1) > 0.1
-
-
-def test_infidelity_of_a_small_rotation_is_its_closed_form() -> None:
-    """exp(-i a Z / 2) on a kept qubit has fidelity cos(a / 2)**2."""
-    angle = 0.3
-    rotation = np.diag(np.exp([-0.5j * angle, 0.5j * angle]))
-    found = channel_infidelity(np.eye(4), np.kron(rotation, np.eye(2)), 1)
-    assert found == pytest.approx(np.sin(angle / 2) ** 2, abs=1e-14)

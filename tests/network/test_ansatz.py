@@ -6,6 +6,7 @@ import pytest
 from qtnml import TreeClassifier, get_backend
 from qtnml.data import Dataset
 from qtnml.errors import InvalidInputError
+from qtnml.gates import NodeShape
 from qtnml.network import (
     BrickWall,
     FullUnitary,
@@ -51,15 +52,15 @@ def test_the_contract_is_enforced(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("ansatz", "gates", "parameters"),
     [
-        ("full", [0, 3, 95], [3, 15, 255]),
-        ("orthogonal", [0, 2, 95], [1, 6, 120]),
-        ("hermitian", [0, 3, 95], [4, 16, 256]),
+        ("full", [0, 3, 57], [3, 15, 255]),
+        ("orthogonal", [0, 2, 54], [1, 6, 120]),
+        ("hermitian", [0, 3, 57], [4, 16, 256]),
         ("brick-wall", [0, 3, 5], [3, 24, 42]),
     ],
 )
 def test_two_qubit_gates_and_parameters(ansatz: str, gates: list[int], parameters: list[int]) -> None:
     chosen = get_ansatz(ansatz)
-    assert [generic_two_qubit_gates(chosen, m) for m in (1, 2, 4)] == gates
+    assert [generic_two_qubit_gates(chosen, NodeShape(m, (m + 1) // 2)) for m in (1, 2, 4)] == gates
     assert [chosen.num_parameters(m) for m in (1, 2, 4)] == parameters
 
 
