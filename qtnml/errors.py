@@ -36,8 +36,16 @@ class ModelFileError(QtnmlError, ValueError):
     """A saved model is missing, damaged, foreign, or of a newer format."""
 
 
+class CircuitFileError(QtnmlError, ValueError):
+    """A circuit file is missing, damaged, foreign or of a newer format."""
+
+
 class WriteError(QtnmlError, OSError):
     """A file cannot be written; what was there before is still there."""
+
+
+class MissingExtraError(QtnmlError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
 
 
 class BackendError(QtnmlError, RuntimeError):

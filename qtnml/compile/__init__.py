@@ -2,7 +2,7 @@
 
 from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.export import export_circuit
+from qtnml.compile.export import export_circuit, import_circuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
@@ -15,6 +15,7 @@ __all__ = [
     "compile_network",
     "depth_bound",
     "export_circuit",
+    "import_circuit",
     "minimal_order",
     "overview_circuit",
     "schedule_network",

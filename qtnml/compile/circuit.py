@@ -69,6 +69,9 @@ def compile_model(
         encoding=model.encoding,
         encoding_parameters=tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
         scaler=scaler,
+        nodes=tuple(synthesized),
+        topology=network.topology,
+        network=network,
     )
 
 

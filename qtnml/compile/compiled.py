@@ -1,16 +1,25 @@
 """What the compiler returns: a parameterised Qiskit circuit and how to bind it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, overload
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from qiskit.primitives.containers import BindingsArray
 
 from qtnml.arrays import NDArray
+from qtnml.compile.certificate import verify
+from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
+from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
+from qtnml.compile.timing import GateTimes
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError
+from qtnml.gates import NodeGates
+from qtnml.network import TensorNetwork, Topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +39,9 @@ class CompiledCircuit:
         encoding: Turns features in [0, 1] into data angles.
         encoding_parameters: The encoding's trained values.
         scaler: Turns a user's features into [0, 1]; None if they are there already.
+        nodes: Gates of each node of the network, with their trained angles.
+        topology: Of the network.
+        network: What was compiled; None once the weights have been changed.
     """
 
     circuit: QuantumCircuit
@@ -39,8 +51,11 @@ class CompiledCircuit:
     schedule: Schedule
     infidelity: float
     encoding: Encoding
-    encoding_parameters: tuple[NDArray, ...] = ()
-    scaler: FeatureScaler | None = None
+    encoding_parameters: tuple[NDArray, ...]
+    scaler: FeatureScaler | None
+    nodes: tuple[NodeGates, ...]
+    topology: Topology
+    network: TensorNetwork | None
 
     @property
     def num_qubits(self) -> int:
@@ -87,24 +102,95 @@ class CompiledCircuit:
         """The circuit with its trained weights bound and its data angles `x` free."""
         return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)))
 
-    def bind(self, X: NDArray) -> list[QuantumCircuit]:
-        """One fully bound circuit per sample of shape (samples, features)."""
+    def bind(self, X: NDArray) -> "BoundCircuits":
+        """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""
         return self.bind_angles(self.angles(X))
 
-    def bind_angles(self, angles: NDArray) -> list[QuantumCircuit]:
+    def bind_angles(self, angles: NDArray) -> "BoundCircuits":
         """One fully bound circuit per row of data angles in radians, as `angles` returns them."""
-        template = self.trained_circuit
-        return [template.assign_parameters(dict(zip(self.x, row, strict=True))) for row in angles]
+        return BoundCircuits(self, angles)
+
+    def pub(self, X: NDArray, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
+        """Samples as one unit of work for a Qiskit primitive: `sampler.run([compiled.pub(X)])`.
+
+        Args:
+            X: Shape (samples, features).
+            free_weights: Leave the weights as parameters of the circuit, bound to their trained values in
+                the array.
+        """
+        angles = self.angles(X)
+        values = {tuple(parameter.name for parameter in self.x): angles}
+        if not free_weights:
+            return self.trained_circuit, BindingsArray(values)
+        names = tuple(parameter.name for parameter in self.w)
+        values[names] = np.broadcast_to(self.weights, (len(angles), len(names)))
+        return self.circuit, BindingsArray(values)
+
+    def to_pennylane(self) -> "PennyLaneCircuit":
+        """The circuit as a quantum function for PennyLane, resets and trainable weights included.
+
+        >>> circuit = compiled.to_pennylane()                        # doctest: +SKIP
+        >>> @qml.qnode(qml.device("default.qubit"))                  # doctest: +SKIP
+        ... def probabilities(angles, weights):
+        ...     circuit(angles, weights)
+        ...     return qml.probs(wires=circuit.measured)
+        >>> probabilities(compiled.angles(X)[0], compiled.weights)   # doctest: +SKIP
+        """
+        return to_pennylane(self)
+
+    def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
+        """Largest deviation of the circuit's outcome probabilities from the network's contraction.
+
+        The circuit's own gates are simulated exactly, resets included, at any number of qubits (see
+        `factorised`), and up to 8 qubits a second time by Qiskit's dense state; the network is contracted.
+
+        Args:
+            X: Samples (samples, features).
+            sdk: Whose gates: those of the Qiskit circuit, or of the circuit in PennyLane.
+        """
+        return verify(self, X, sdk)
+
+    def report(self, times: GateTimes | None = None) -> Report:
+        """Qubits, depth, gates, time and infidelity, level by level; prints as a table.
+
+        Args:
+            times: Of gates; by default the device's it was compiled for, else `TypicalTimes()`.
+        """
+        return report_on(self, times)
 
     def with_weights(self, weights: NDArray) -> "CompiledCircuit":
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
         weights = np.asarray(weights, dtype=np.float64)
         if weights.shape != self.weights.shape:
             raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
-        return replace(self, weights=weights, infidelity=float("nan"))
+        return replace(self, weights=weights, infidelity=float("nan"), network=None)
 
     def __repr__(self) -> str:
         return (
             f"CompiledCircuit({self.num_qubits} qubits, depth {self.depth}, {self.two_qubit_gates} CX, "
             f"{self.num_resets} resets, {len(self.w)} weights, infidelity {self.infidelity:.1e})"
         )
+
+
+class BoundCircuits(Sequence[QuantumCircuit]):
+    """The circuits of many samples, made one at a time when they are asked for.
+
+    Attributes:
+        angles: Their data angles (samples, data qubits), radians.
+    """
+
+    def __init__(self, compiled: CompiledCircuit, angles: NDArray) -> None:
+        self._compiled, self.angles = compiled, angles
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    @overload
+    def __getitem__(self, place: int) -> QuantumCircuit: ...
+    @overload
+    def __getitem__(self, place: slice) -> "BoundCircuits": ...
+    def __getitem__(self, place: int | slice) -> "QuantumCircuit | BoundCircuits":
+        if isinstance(place, slice):
+            return BoundCircuits(self._compiled, self.angles[place])
+        values = zip(self._compiled.x, self.angles[place], strict=True)
+        return self._compiled.trained_circuit.assign_parameters(dict(values))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qtnml.compile.order import Remaining, minimal_order, peak
+from qtnml.compile.timing import makespan
 from qtnml.errors import InvalidInputError
 from qtnml.network.topology import Topology
 
@@ -46,11 +47,26 @@ class Schedule:
         """Number of reset operations."""
         return sum(len(operation.resets) for operation in self.operations)
 
+    def makespan(self, durations: Sequence[float], overhead: float = 0.0) -> float:
+        """Length if every operation runs as soon as its qubits are free.
+
+        Args:
+            durations: Of each node, in any unit.
+            overhead: Of preparing a leaf, and of resetting qubits.
+        """
+        steps: list[tuple[Sequence[int], float]] = []
+        for operation in self.operations:
+            if operation.resets:
+                steps.append((operation.resets, overhead))
+            time = overhead if isinstance(operation, Prepare) else durations[operation.node]
+            steps.append((operation.qubits, time))
+        return makespan(steps, self.num_qubits)
+
 
 def schedule_network(
     topology: Topology, num_qubits: int | None = None, durations: Sequence[float] | None = None
 ) -> Schedule:
-    """Least depth by list scheduling on at most so many physical qubits.
+    """A schedule of little depth on at most so many physical qubits, by list scheduling.
 
     A node starts as soon as its inputs are there and qubits for its leaves and fresh ones are free, the one
     with the longest way to the root first, unless what is left could then no longer be done on
@@ -73,7 +89,13 @@ def schedule_network(
     k = least if num_qubits is None else min(num_qubits, most)
     if k < least:
         raise InvalidInputError(f"this network needs {least} to {most} qubits, got num_qubits={num_qubits}")
-    return _Scheduler(topology, k, [1.0] * len(topology.nodes) if durations is None else durations).run()
+    times = [1.0] * len(topology.nodes) if durations is None else durations
+    listed = _Scheduler(topology, k, times).run()
+    if k > 2 * least:
+        return listed
+    # With few qubits to choose from, the order that needs fewest can be the shorter one.
+    ordered = _Scheduler(topology, k, times).run_in_order(minimal_order(topology)[1])
+    return min(listed, ordered, key=lambda schedule: (schedule.makespan(times, 1.0), schedule.num_resets))
 
 
 def all_qubits(topology: Topology) -> int:
@@ -121,6 +143,14 @@ class _Scheduler:
             time, k = heapq.heappop(self._running)
             self._end(k)
             while self._running and self._running[0][0] == time:
+                self._end(heapq.heappop(self._running)[1])
+        return Schedule(self._num_qubits, tuple(self._operations), self._held[self._root])
+
+    def run_in_order(self, wires: Sequence[int]) -> Schedule:
+        """Node after node in an order of wires."""
+        for wire in wires:
+            if wire >= self._topology.num_leaves:
+                self._start(wire - self._topology.num_leaves, 0.0)
                 self._end(heapq.heappop(self._running)[1])
         return Schedule(self._num_qubits, tuple(self._operations), self._held[self._root])
 

@@ -8,7 +8,7 @@ from qtnml.encoding.base import (
     leaf_paulis,
     state_vectors,
 )
-from qtnml.encoding.registry import get_encoding
+from qtnml.encoding.registry import encoding_name, get_encoding
 from qtnml.encoding.rotations import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.encoding.scaling import FeatureScaler
 
@@ -21,6 +21,7 @@ __all__ = [
     "bloch_vectors",
     "check_encoding",
     "data_angles",
+    "encoding_name",
     "get_encoding",
     "leaf_paulis",
     "state_vectors",

@@ -26,3 +26,8 @@ def get_encoding(encoding: Any) -> Encoding:
             "fulfils qtnml.encoding.check_encoding"
         )
     return encoding  # type: ignore[no-any-return]
+
+
+def encoding_name(encoding: Encoding) -> str | None:
+    """The name by which `get_encoding` finds this encoding; None if it is a user's own."""
+    return next((name for name, make in ENCODINGS.items() if make() == encoding), None)

@@ -1,0 +1,70 @@
+"""Proof that a circuit is its network: simulated gate by gate, against the contraction."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import DensityMatrix
+
+from qtnml.arrays import NDArray
+from qtnml.compile.factorised import circuit_operations, measured_qubits, outcome_probabilities
+from qtnml.compile.pennylane import pennylane_probabilities
+from qtnml.contract import Model, Parameters
+from qtnml.errors import InvalidInputError
+from qtnml.network import FullUnitary
+
+if TYPE_CHECKING:
+    from qtnml.compile.compiled import CompiledCircuit
+
+_DENSE_QUBITS, _DENSE_SAMPLES = 8, 4
+_CHUNK = 64  # samples simulated side by side
+
+
+def verify(compiled: "CompiledCircuit", X: NDArray, sdk: str) -> float:
+    """See `CompiledCircuit.verify`."""
+    if sdk not in ("qiskit", "pennylane"):
+        raise InvalidInputError(f"sdk must be 'qiskit' or 'pennylane', got {sdk!r}")
+    expected = network_probabilities(compiled, X)
+    if not len(expected):
+        raise InvalidInputError("nothing to compare: give at least one sample")
+    angles = compiled.angles(X)
+    parts = [angles[start : start + _CHUNK] for start in range(0, len(angles), _CHUNK)]
+    if sdk == "pennylane":
+        found = np.concatenate([pennylane_probabilities(compiled, part) for part in parts])
+        return float(np.abs(found - expected).max())
+    found = np.concatenate([circuit_probabilities(compiled, part) for part in parts])
+    deviation = float(np.abs(found - expected).max())
+    if compiled.circuit.num_qubits <= _DENSE_QUBITS:
+        dense = np.array(
+            [_dense_probabilities(circuit) for circuit in compiled.bind_angles(angles[:_DENSE_SAMPLES])]
+        )
+        deviation = max(deviation, float(np.abs(dense - expected[:_DENSE_SAMPLES]).max()))
+    return deviation
+
+
+def network_probabilities(compiled: "CompiledCircuit", X: NDArray) -> NDArray:
+    """Outcome probabilities of the network that was compiled, (samples, outcomes)."""
+    network = compiled.network
+    if network is None:
+        raise InvalidInputError(
+            "the weights were changed after compiling: there is no network to compare with"
+        )
+    model = Model(network.topology, compiled.encoding, FullUnitary())
+    X = np.asarray(X, dtype=np.float64)
+    scaled = X if compiled.scaler is None else compiled.scaler(X)
+    return model.predict(Parameters(network.unitaries, compiled.encoding_parameters), scaled)[0]
+
+
+def circuit_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArray:
+    """Exact outcome probabilities of the Qiskit circuit at data angles (samples, data qubits)."""
+    circuit = compiled.trained_circuit
+    operations = circuit_operations(circuit, compiled.x, angles)
+    return outcome_probabilities(operations, measured_qubits(circuit), len(angles))
+
+
+def _dense_probabilities(circuit: QuantumCircuit) -> NDArray:
+    """Of a bound circuit, through Qiskit's density matrix of all its qubits."""
+    measured = measured_qubits(circuit)
+    unmeasured = circuit.remove_final_measurements(inplace=False)
+    # Qiskit counts the first of `qargs` as the least significant.
+    return np.asarray(DensityMatrix(unmeasured).probabilities(list(reversed(measured))))

@@ -1,0 +1,180 @@
+"""Exact outcome probabilities of a circuit gate by gate, as far as its qubits are entangled.
+
+Qubits that no gate has joined are held apart as density matrices of their own, and a qubit that is reset
+next, or never used again, is traced out at once. So the circuit of a tree is simulated exactly, resets
+included, with density matrices no larger than its widest node, whatever its number of qubits. Nothing is
+known here of trees or schedules: the operations alone decide, which makes it a referee of the compiler.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterExpression, ParameterVector
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+
+_MOST_QUBITS = 12  # of one density matrix: 4**12 complex numbers are 268 MB
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A gate, or a reset where there is no matrix.
+
+    Attributes:
+        qubits: Where it acts, the first the most significant of the matrix index.
+        matrix: (d, d), or one for each sample (samples, d, d); None resets.
+    """
+
+    qubits: tuple[int, ...]
+    matrix: NDArray | None
+
+
+@dataclass
+class _Group:
+    """Entangled qubits: rho of shape (samples, 2, ..., 2): a ket axis each, then a bra axis each."""
+
+    qubits: list[int]
+    rho: NDArray
+
+
+def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[int], samples: int) -> NDArray:
+    """Probabilities (samples, 2**len(measured)); the first measured qubit is the most significant.
+
+    Raises:
+        InvalidInputError: More than 12 qubits are entangled at once.
+    """
+    ends = _last_uses(operations, measured)
+    groups: dict[int, _Group] = {}
+    for number, operation in enumerate(operations):
+        if operation.matrix is None:
+            groups.pop(operation.qubits[0], None)  # traced out after its last use
+        else:
+            group = _joined(groups, operation.qubits, samples)
+            _apply(group, operation)
+            for qubit in operation.qubits:
+                if (number, qubit) in ends:
+                    _trace_out(groups, group, qubit)
+    group = _joined(groups, measured, samples)
+    for qubit in set(group.qubits) - set(measured):
+        _trace_out(groups, group, qubit)
+    size, order = len(measured), [group.qubits.index(qubit) for qubit in measured]
+    axes = [0, *(1 + k for k in order), *(1 + size + k for k in order)]
+    rho = group.rho.transpose(axes).reshape(samples, 2**size, 2**size)
+    return np.einsum("baa->ba", rho).real
+
+
+def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDArray) -> list[Operation]:
+    """Gates and resets of a circuit whose only parameters are `x`, at the angles (samples, data qubits)."""
+    operations = []
+    for instruction in circuit.data:
+        qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+        operation = instruction.operation
+        if operation.name == "reset":
+            operations.append(Operation(qubits, None))
+        elif operation.name not in ("measure", "barrier", "delay"):
+            operations.append(Operation(qubits, _reversed(_matrices(operation, x, angles))))
+    return operations
+
+
+def measured_qubits(circuit: QuantumCircuit) -> list[int]:
+    """Qubits measured, that of the last classical bit first: the most significant of an outcome."""
+    places = {
+        circuit.find_bit(instruction.clbits[0]).index: circuit.find_bit(instruction.qubits[0]).index
+        for instruction in circuit.data
+        if instruction.operation.name == "measure"
+    }
+    return [places[bit] for bit in sorted(places, reverse=True)]
+
+
+def _matrices(operation: Any, x: ParameterVector, angles: NDArray) -> NDArray:
+    free = [p for p in operation.params if isinstance(p, ParameterExpression) and p.parameters]
+    if not free:
+        return np.asarray(operation.to_matrix())
+    places = {parameter: k for k, parameter in enumerate(x)}
+    rows = []
+    for row in angles:
+        values = [
+            float(p.bind({q: row[places[q]] for q in p.parameters}))
+            if isinstance(p, ParameterExpression)
+            else p
+            for p in operation.params
+        ]
+        rows.append(operation.base_class(*values).to_matrix())
+    return np.array(rows)
+
+
+def _reversed(matrices: NDArray) -> NDArray:
+    """Qiskit's first qubit is the least significant; here it is the most."""
+    if matrices.shape[-1] == 2:
+        return matrices
+    size = matrices.shape[-1].bit_length() - 1
+    lead = matrices.ndim - 2
+    axes = [*range(lead), *reversed(range(lead, lead + size)), *reversed(range(lead + size, lead + 2 * size))]
+    split = matrices.reshape(*matrices.shape[:lead], *[2] * (2 * size))
+    return split.transpose(axes).reshape(matrices.shape)
+
+
+def _last_uses(operations: Sequence[Operation], measured: Sequence[int]) -> set[tuple[int, int]]:
+    """(operation, qubit) after which the qubit may be traced out."""
+    needed, ends = set(measured), set()
+    for number in reversed(range(len(operations))):
+        for qubit in operations[number].qubits:
+            if operations[number].matrix is None:
+                needed.discard(qubit)
+            elif qubit not in needed:
+                ends.add((number, qubit))
+                needed.add(qubit)
+    return ends
+
+
+def _joined(groups: dict[int, _Group], qubits: Sequence[int], samples: int) -> _Group:
+    """The group that holds all these qubits; new ones start in |0>."""
+    for qubit in qubits:
+        if qubit not in groups:
+            rho = np.zeros((samples, 2, 2), dtype=np.complex128)
+            rho[:, 0, 0] = 1
+            groups[qubit] = _Group([qubit], rho)
+    first = groups[qubits[0]]
+    for qubit in qubits[1:]:
+        other = groups[qubit]
+        if other is not first:
+            if len(first.qubits) + len(other.qubits) > _MOST_QUBITS:
+                raise InvalidInputError(
+                    f"more than {_MOST_QUBITS} qubits of this circuit are entangled at once; check it with "
+                    "shots on a backend"
+                )
+            first.rho = _product(first, other)
+            first.qubits = [*first.qubits, *other.qubits]
+            for member in other.qubits:
+                groups[member] = first
+    return first
+
+
+def _product(first: _Group, other: _Group) -> NDArray:
+    n, m, samples = len(first.qubits), len(other.qubits), len(first.rho)
+    a = first.rho.reshape(samples, 2**n, 1, 2**n, 1)
+    b = other.rho.reshape(samples, 1, 2**m, 1, 2**m)
+    return np.asarray((a * b).reshape(samples, *[2] * (2 * (n + m))))
+
+
+def _apply(group: _Group, operation: Operation) -> None:
+    """rho -> U rho U^+."""
+    assert operation.matrix is not None
+    size, width = len(group.qubits), len(operation.qubits)
+    places = [group.qubits.index(qubit) for qubit in operation.qubits]
+    for offset, matrix in ((1, operation.matrix), (1 + size, operation.matrix.conj())):
+        axes = [offset + place for place in places]
+        moved = np.moveaxis(group.rho, axes, range(1, 1 + width))
+        flat = matrix @ moved.reshape(len(moved), 2**width, -1)
+        group.rho = np.moveaxis(flat.reshape(moved.shape), range(1, 1 + width), axes)
+
+
+def _trace_out(groups: dict[int, _Group], group: _Group, qubit: int) -> None:
+    place, size = group.qubits.index(qubit), len(group.qubits)
+    group.rho = np.trace(group.rho, axis1=1 + place, axis2=1 + size + place)
+    group.qubits.pop(place)
+    groups.pop(qubit)

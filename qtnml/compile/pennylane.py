@@ -1,0 +1,134 @@
+"""A compiled circuit inside PennyLane: the same gates, resets and parameters, trainable in any QNode."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterExpression
+
+from qtnml.arrays import Array, NDArray
+from qtnml.compile.factorised import Operation, measured_qubits, outcome_probabilities
+from qtnml.errors import InvalidInputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from qtnml.compile.compiled import CompiledCircuit
+
+
+@dataclass(frozen=True)
+class _Angle:
+    """constant + sum of factor * array[place] over terms (array, place, factor)."""
+
+    constant: float
+    terms: tuple[tuple[str, int, float], ...]
+
+    def value(self, arrays: dict[str, Array]) -> Any:
+        """A number, or one for each sample; differentiable in the arrays."""
+        total: Any = self.constant
+        for name, place, factor in self.terms:
+            value = arrays[name][..., place]
+            total = total + (value if factor == 1 else factor * value)
+        return total
+
+
+@dataclass(frozen=True)
+class _Step:
+    gate: Callable[..., Any] | None  # None resets
+    wires: tuple[int, ...]
+    angles: tuple[_Angle, ...]
+
+
+@dataclass(frozen=True)
+class PennyLaneCircuit:
+    """A quantum function: call it inside a QNode, then measure the wires `measured`.
+
+    Attributes:
+        num_wires: Wires it acts on, 0, 1, ...
+        measured: Wires of the outcome, most significant bit first: `qml.probs(wires=circuit.measured)`.
+        weights: Trained weights, the default.
+    """
+
+    num_wires: int
+    measured: tuple[int, ...]
+    weights: NDArray
+    _steps: tuple[_Step, ...]
+
+    def __call__(self, angles: Array, weights: Array | None = None) -> None:
+        """Queue the gates.
+
+        Args:
+            angles: Data angles in radians, as `CompiledCircuit.angles` gives them: (data qubits,), or
+                (samples, data qubits) on a device that broadcasts.
+            weights: Shape (weights,), of any of PennyLane's interfaces; trainable.
+        """
+        import pennylane as qml
+
+        arrays = {"x": angles, "w": self.weights if weights is None else weights}
+        for step in self._steps:
+            if step.gate is None:
+                qml.measure(step.wires[0], reset=True)
+            else:
+                step.gate(*(angle.value(arrays) for angle in step.angles), wires=step.wires)
+
+
+def to_pennylane(compiled: "CompiledCircuit") -> PennyLaneCircuit:
+    """See `CompiledCircuit.to_pennylane`."""
+    circuit = compiled.circuit
+    return PennyLaneCircuit(
+        circuit.num_qubits, tuple(measured_qubits(circuit)), compiled.weights, tuple(_steps(circuit))
+    )
+
+
+def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArray:
+    """Exact outcome probabilities of the PennyLane circuit, by its own matrices, at angles (samples, ...)."""
+    qml = _pennylane()
+    circuit = to_pennylane(compiled)
+    with qml.queuing.AnnotatedQueue() as queue:
+        circuit(angles)
+    operations = []
+    for operation in qml.tape.QuantumScript.from_queue(queue).operations:
+        wires = tuple(operation.wires)
+        is_reset = getattr(operation, "reset", None) is True
+        operations.append(Operation(wires, None if is_reset else np.asarray(operation.matrix())))
+    return outcome_probabilities(operations, circuit.measured, len(angles))
+
+
+def _steps(circuit: QuantumCircuit) -> list[_Step]:
+    qml = _pennylane()
+    gates = {
+        "u": qml.U3, "ry": qml.RY, "rz": qml.RZ, "rx": qml.RX, "sx": qml.SX, "x": qml.PauliX,
+        "cx": qml.CNOT, "cz": qml.CZ, "ecr": qml.ECR, "rzz": qml.IsingZZ, "swap": qml.SWAP,
+    }  # fmt: skip
+    steps = []
+    for instruction in circuit.data:
+        name = instruction.operation.name
+        wires = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+        if name in ("measure", "barrier", "delay", "id"):
+            continue
+        if name == "reset":
+            steps.append(_Step(None, wires, ()))
+        elif name in gates:
+            steps.append(_Step(gates[name], wires, tuple(map(_angle, instruction.operation.params))))
+        else:
+            raise InvalidInputError(
+                f"gate {name!r} has no PennyLane counterpart here; compile into one of {sorted(gates)}"
+            )
+    return steps
+
+
+def _angle(parameter: Any) -> _Angle:
+    """A parameter of a gate: a number, or linear in the circuit's parameters."""
+    if not isinstance(parameter, ParameterExpression) or not parameter.parameters:
+        return _Angle(float(parameter), ())
+    free = sorted(parameter.parameters, key=lambda p: (p.vector.name, p.index))
+    terms = tuple((p.vector.name, p.index, float(parameter.gradient(p))) for p in free)
+    return _Angle(float(parameter.bind(dict.fromkeys(free, 0.0))), terms)
+
+
+def _pennylane() -> Any:
+    try:
+        import pennylane
+    except ImportError as error:
+        raise MissingExtraError("PennyLane is not installed; pip install 'qtnml[pennylane]'") from error
+    return pennylane

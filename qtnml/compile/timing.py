@@ -1,0 +1,87 @@
+"""When each gate runs and how long qubits wait, for gate times as on a device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from qiskit import QuantumCircuit
+
+
+class GateTimes(Protocol):
+    """What takes how long, and how it errs."""
+
+    def duration(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Seconds."""
+
+
+@dataclass(frozen=True)
+class TypicalTimes:
+    """Round numbers of superconducting devices, in seconds, the same for every qubit.
+
+    Attributes:
+        one_qubit: Any gate on one qubit.
+        two_qubit: Any gate on two.
+        reset: A reset.
+        readout: A measurement.
+    """
+
+    one_qubit: float = 35e-9
+    two_qubit: float = 70e-9
+    reset: float = 1e-6
+    readout: float = 1e-6
+
+    def duration(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Seconds, by the number of qubits where the name is a gate's."""
+        if name in ("reset", "measure"):
+            return self.reset if name == "reset" else self.readout
+        if name == "barrier":
+            return 0.0
+        return self.one_qubit if len(qubits) == 1 else self.two_qubit
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A circuit in time, every operation as late as it can be.
+
+    Attributes:
+        duration: Of the whole circuit, seconds.
+        idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
+            between its last gate and a reset.
+    """
+
+    duration: float
+    idle: tuple[float, ...]
+
+
+def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
+    """Schedule as late as possible, as devices do."""
+    free = [0.0] * circuit.num_qubits  # from the end: when the qubit is needed next
+    resets_next = [True] * circuit.num_qubits  # nothing that follows can see the qubit's state
+    idle = [0.0] * circuit.num_qubits
+    for instruction in reversed(circuit.data):
+        qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+        name = instruction.operation.name
+        end = max(free[q] for q in qubits)
+        start = end + times.duration(name, qubits)
+        for qubit in qubits:
+            if not resets_next[qubit]:
+                idle[qubit] += end - free[qubit]
+            free[qubit] = start
+            if name != "barrier":
+                resets_next[qubit] = name == "reset"
+    return Timeline(max(free, default=0.0), tuple(idle))
+
+
+def two_qubit_depth(circuit: QuantumCircuit) -> int:
+    """Longest path, counting gates on two qubits alone."""
+    return int(circuit.depth(lambda instruction: len(instruction.qubits) == 2))
+
+
+def makespan(steps: Sequence[tuple[Sequence[int], float]], num_qubits: int) -> float:
+    """Length of steps (qubits, duration), each as soon as its qubits are free."""
+    free = [0.0] * num_qubits
+    for qubits, duration in steps:
+        end = max(free[q] for q in qubits) + duration
+        for qubit in qubits:
+            free[qubit] = end
+    return max(free, default=0.0)
