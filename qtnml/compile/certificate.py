@@ -47,7 +47,8 @@ def network_probabilities(compiled: "CompiledCircuit", X: NDArray) -> NDArray:
     network = compiled.network
     if network is None:
         raise InvalidInputError(
-            "the weights were changed after compiling: there is no network to compare with"
+            "no network to compare with: the weights were changed, or the circuit was read from a file; "
+            "compile the model again"
         )
     model = Model(network.topology, compiled.encoding, FullUnitary())
     X = np.asarray(X, dtype=np.float64)

@@ -58,7 +58,7 @@ def compile_model(
     x = ParameterVector("x", network.topology.num_data_qubits)
     w = ParameterVector("w", len(weights))
     limit = num_qubits if reuse_qubits else all_qubits(network.topology)
-    schedule = schedule_network(network.topology, limit, [max(1, node.depth()) for node in nodes])
+    schedule = schedule_network(network.topology, limit, [max(1, node.depth()) for node in nodes], 1.0)
     return CompiledCircuit(
         circuit=_assemble(network.topology, model.encoding, schedule, nodes, x, w),
         x=x,

@@ -95,12 +95,9 @@ def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
     """What a circuit alone does not tell."""
     scaler = compiled.scaler
     operations = [
-        [
-            isinstance(op, Apply),
-            op.node if isinstance(op, Apply) else op.leaf,
-            list(op.qubits),
-            list(op.resets),
-        ]
+        ["node", op.node, op.qubits, op.resets]
+        if isinstance(op, Apply)
+        else ["leaf", op.leaf, op.qubits, op.resets]
         for op in compiled.schedule.operations
     ]
     return {
@@ -134,15 +131,12 @@ def _parsed(content: bytes) -> tuple[QuantumCircuit, dict[str, Any] | None]:
 
 
 def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None) -> CompiledCircuit:
-    name = facts["encoding"]
     if encoding is None:
-        if name is None:
+        if facts["encoding"] is None:
             raise InvalidInputError("this circuit's encoding is your own; pass it as encoding=")
-        encoding = get_encoding(name)
-    vectors = {
-        "x": ParameterVector("x", facts["data_qubits"]),
-        "w": ParameterVector("w", len(facts["weights"])),
-    }
+        encoding = get_encoding(facts["encoding"])
+    lengths = {"x": facts["data_qubits"], "w": len(facts["weights"])}
+    vectors = {name: ParameterVector(name, length) for name, length in lengths.items()}
     values = {}
     for parameter in circuit.parameters:  # x[3] in QPY, _x_3_ in OpenQASM
         match = re.fullmatch(r"_?([xw])[_\[](\d+)[_\]]", parameter.name)
@@ -150,7 +144,8 @@ def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding 
             raise ValueError(f"unknown parameter {parameter.name!r}")
         values[parameter] = vectors[match[1]][int(match[2])]
     num_qubits, operations, measured = facts["schedule"]
-    steps = [(Apply if is_node else Prepare)(k, tuple(q), tuple(r)) for is_node, k, q, r in operations]
+    kinds: dict[str, type[Prepare | Apply]] = {"node": Apply, "leaf": Prepare}
+    steps = [kinds[kind](k, tuple(qubits), tuple(resets)) for kind, k, qubits, resets in operations]
     scaler = facts["scaler"]
     return CompiledCircuit(
         circuit=circuit.assign_parameters(values),

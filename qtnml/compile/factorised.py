@@ -64,7 +64,7 @@ def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[in
     size, order = len(measured), [group.qubits.index(qubit) for qubit in measured]
     axes = [0, *(1 + k for k in order), *(1 + size + k for k in order)]
     rho = group.rho.transpose(axes).reshape(samples, 2**size, 2**size)
-    return np.einsum("baa->ba", rho).real
+    return np.asarray(np.einsum("baa->ba", rho).real)
 
 
 def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDArray) -> list[Operation]:
@@ -97,14 +97,15 @@ def _matrices(operation: Any, x: ParameterVector, angles: NDArray) -> NDArray:
     places = {parameter: k for k, parameter in enumerate(x)}
     rows = []
     for row in angles:
-        values = [
-            float(p.bind({q: row[places[q]] for q in p.parameters}))
-            if isinstance(p, ParameterExpression)
-            else p
-            for p in operation.params
-        ]
+        values = [_bound(parameter, places, row) for parameter in operation.params]
         rows.append(operation.base_class(*values).to_matrix())
     return np.array(rows)
+
+
+def _bound(parameter: Any, places: dict[Any, int], row: NDArray) -> float:
+    if not isinstance(parameter, ParameterExpression):
+        return float(parameter)
+    return float(parameter.bind({free: row[places[free]] for free in parameter.parameters}))
 
 
 def _reversed(matrices: NDArray) -> NDArray:

@@ -64,7 +64,10 @@ class Schedule:
 
 
 def schedule_network(
-    topology: Topology, num_qubits: int | None = None, durations: Sequence[float] | None = None
+    topology: Topology,
+    num_qubits: int | None = None,
+    durations: Sequence[float] | None = None,
+    overhead: float = 0.0,
 ) -> Schedule:
     """A schedule of little depth on at most so many physical qubits, by list scheduling.
 
@@ -77,6 +80,7 @@ def schedule_network(
         topology: What to schedule.
         num_qubits: From `minimal_order(topology)[0]`, the default, to `all_qubits(topology)`.
         durations: Of each node, in any unit; all 1 by default.
+        overhead: Of preparing a leaf, and of resetting qubits.
 
     Raises:
         InvalidInputError: Too few qubits.
@@ -95,7 +99,9 @@ def schedule_network(
         return listed
     # With few qubits to choose from, the order that needs fewest can be the shorter one.
     ordered = _Scheduler(topology, k, times).run_in_order(minimal_order(topology)[1])
-    return min(listed, ordered, key=lambda schedule: (schedule.makespan(times, 1.0), schedule.num_resets))
+    return min(
+        listed, ordered, key=lambda schedule: (schedule.makespan(times, overhead), schedule.num_resets)
+    )
 
 
 def all_qubits(topology: Topology) -> int:

@@ -1,0 +1,144 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit.circuit.random import random_circuit
+from qiskit.quantum_info import Statevector
+
+from qtnml import get_backend
+from qtnml.compile import CompiledCircuit, compile_network
+from qtnml.compile.factorised import circuit_operations, outcome_probabilities
+from qtnml.errors import InvalidInputError
+from qtnml.gates import Synthesis
+from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
+from tests.network.strategies import small_trees
+from tests.references import ENCODING, PhaseEncoding, network_outcomes
+
+
+def compiled_network(topology: Topology, seed: int = 0, **arguments: Any) -> CompiledCircuit:
+    network = TensorNetwork.random(topology, np.random.default_rng(seed), scale=2.0)
+    return compile_network(network, ENCODING, **arguments)
+
+
+def samples(compiled: CompiledCircuit, count: int) -> np.ndarray:
+    return np.random.default_rng(5).random((count, compiled.num_features))
+
+
+@settings(max_examples=20, deadline=None)
+@given(small_trees(max_qubits=6), st.booleans(), st.sampled_from(["qiskit", "pennylane"]))
+def test_every_tree_is_its_network(topology: Topology, reuse: bool, sdk: Any) -> None:
+    compiled = compiled_network(topology, reuse_qubits=reuse, synthesis=Synthesis("analytic"))
+    assert compiled.verify(samples(compiled, 3), sdk=sdk) < 1e-10
+
+
+@pytest.mark.parametrize("sdk", ["qiskit", "pennylane"])
+@pytest.mark.parametrize("gate", ["cx", "cz", "ecr", "rzz"])
+def test_every_gate_set(gate: Any, sdk: Any) -> None:
+    compiled = compiled_network(mps(5, 2), synthesis=Synthesis(two_qubit_gate=gate))
+    assert compiled.verify(samples(compiled, 3), sdk=sdk) < 1e-10
+
+
+@pytest.mark.parametrize("arguments", [{"num_qubits": 60}, {"reuse_qubits": False}, {}])
+def test_hundreds_of_qubits(arguments: dict) -> None:
+    compiled = compiled_network(balanced_tree(256), **arguments)
+    assert compiled.verify(samples(compiled, 2)) < 1e-10
+
+
+def test_a_wrong_circuit_has_no_certificate() -> None:
+    """The certificate is of the circuit itself: one gate more, and it fails."""
+    compiled = compiled_network(balanced_tree(8))
+    compiled.circuit.data.insert(len(compiled.circuit.data) // 2, compiled.circuit.data[-2])
+    assert compiled.verify(samples(compiled, 2)) > 1e-3
+
+
+def test_approximate_synthesis_is_measured() -> None:
+    compiled = compiled_network(balanced_tree(8), synthesis=Synthesis(max_two_qubit_gates=2))
+    X = samples(compiled, 4)
+    network = compiled.network
+    assert network is not None
+    measured = get_backend("aer").probabilities(compiled.bind(X)) - network_outcomes(network, X)
+    assert compiled.verify(X) == pytest.approx(np.abs(measured).max(), abs=1e-9)
+    assert 1e-4 < compiled.verify(X) < np.sqrt(compiled.infidelity)
+
+
+def test_what_cannot_be_verified() -> None:
+    compiled = compiled_network(balanced_tree(4))
+    with pytest.raises(InvalidInputError, match="sdk must be 'qiskit' or 'pennylane', got 'cirq'"):
+        compiled.verify(np.zeros((1, 4)), sdk="cirq")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="give at least one sample"):
+        compiled.verify(np.zeros((0, 4)))
+    with pytest.raises(InvalidInputError, match="the weights were changed"):
+        compiled.with_weights(compiled.weights).verify(np.zeros((1, 4)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_factorised_simulation_is_the_dense_state(seed: int) -> None:
+    """On random circuits, which are no trees."""
+    circuit = random_circuit(4, 4, max_operands=2, seed=seed)
+    operations = circuit_operations(circuit, ParameterVector("x", 0), np.zeros((1, 0)))
+    found = outcome_probabilities(operations, [3, 1], 1)
+    # Qiskit counts the first qubit it is given as the least significant.
+    np.testing.assert_allclose(found[0], Statevector(circuit).probabilities([1, 3]), atol=1e-12)
+
+
+def test_what_cannot_be_factorised() -> None:
+    circuit = QuantumCircuit(14)
+    for qubit in range(13):
+        circuit.cx(qubit, qubit + 1)
+    operations = circuit_operations(circuit, ParameterVector("x", 0), np.zeros((1, 0)))
+    assert outcome_probabilities(operations, [13], 1).tolist() == [[1.0, 0.0]]  # each is let go in time
+    with pytest.raises(InvalidInputError, match="more than 12 qubits of this circuit are entangled"):
+        outcome_probabilities(operations, range(14), 1)
+
+
+def test_pennylane_qnode_with_resets_and_gradients() -> None:
+    network = TensorNetwork.random(balanced_tree(4), np.random.default_rng(0), scale=2.0)
+    compiled = compile_network(network, PhaseEncoding())
+    circuit = compiled.to_pennylane()
+    assert compiled.num_resets
+
+    @qml.qnode(qml.device("default.qubit"))
+    def probabilities(angles: Any, weights: Any) -> Any:
+        circuit(angles, weights)
+        return qml.probs(wires=circuit.measured)
+
+    X = np.random.default_rng(1).random((2, 4))
+    expected = get_backend("aer").probabilities(compiled.bind(X))
+    for row, outcomes in zip(compiled.angles(X), expected, strict=True):
+        np.testing.assert_allclose(probabilities(row, compiled.weights), outcomes, atol=1e-10)
+    angles = compiled.angles(X)[0]
+    gradient = jax.grad(lambda w: probabilities(angles, w)[0])(jnp.asarray(compiled.weights))
+    step = 1e-5 * np.random.default_rng(2).normal(size=len(compiled.weights))
+    ends = [probabilities(angles, compiled.weights + sign * step)[0] for sign in (1, -1)]
+    assert float(gradient @ step) == pytest.approx((ends[0] - ends[1]) / 2, rel=1e-3)
+
+
+def test_bound_circuits_are_made_when_asked_for() -> None:
+    compiled = compiled_network(balanced_tree(4))
+    X = samples(compiled, 1000)
+    circuits = compiled.bind(X)
+    assert (len(circuits), len(circuits[10:20])) == (1000, 10)
+    assert circuits[10:20][3] == circuits[13]
+    assert circuits[13].num_parameters == 0
+    with pytest.raises(IndexError):
+        circuits[1000]
+
+
+@pytest.mark.parametrize("free_weights", [True, False])
+def test_a_unit_of_work_for_a_primitive(free_weights: bool) -> None:
+    from qiskit.primitives import StatevectorSampler
+
+    compiled = compiled_network(balanced_tree(4), reuse_qubits=False)
+    X = samples(compiled, 3)
+    counts = StatevectorSampler(seed=0).run([compiled.pub(X, free_weights=free_weights)], shots=4000).result()
+    ones = [counts[0].data.c[k].get_counts().get("1", 0) / 4000 for k in range(3)]
+    expected = get_backend("aer").probabilities(compiled.bind(X))[:, 1]
+    np.testing.assert_allclose(ones, expected, atol=5 * 0.5 / np.sqrt(4000))
