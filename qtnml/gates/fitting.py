@@ -23,6 +23,7 @@ _EXACT = 1e-24  # a squared residual per column; at 1e-28 rounding takes over
 _STALLED = 1e-4  # relative gain in _PATIENCE iterations below which a fit has ended
 _PATIENCE = 25
 _RANK_TOLERANCE = 1e-7
+_RANK_EQUATIONS = 1024  # of more, the rank takes minutes
 _MOST_DAMPING = 1e7
 
 
@@ -131,15 +132,16 @@ class _Problem:
     def linearised(self, angles: NDArray, frame: NDArray, prefixes: NDArray) -> tuple[NDArray, NDArray]:
         """Real matrix (unknowns, equations) and the wanted change (equations,)."""
         built = frame @ prefixes[-1]
-        own = self._skeleton.generators(angles, prefixes)
-        generators = np.concatenate([own, built.conj().T @ self._generators @ built])
+        own = self._skeleton.generators(angles, prefixes, self._columns)
+        frame_own = built.conj().T @ (self._generators @ built[:, self._columns])
+        generators = np.concatenate([own, frame_own])
         wanted = built.conj().T @ self._unitary
         if self._whole:  # both sides are anti-Hermitian to first order: half the equations
             return _hermitian_rows(generators) / 2, _hermitian_rows(0.5j * (wanted - wanted.conj().T)[None])[
                 0
             ]
         difference = (wanted - np.eye(len(wanted)))[None, :, self._columns]
-        return _complex_rows(-0.5j * generators[:, :, self._columns]), _complex_rows(difference)[0]
+        return _complex_rows(-0.5j * generators), _complex_rows(difference)[0]
 
 
 def _hermitian_rows(matrices: NDArray) -> NDArray:
@@ -176,14 +178,13 @@ def line_pairs(num_qubits: int) -> tuple[tuple[int, int], ...]:
 def generic_skeleton(shape: NodeShape, cycle: tuple[tuple[int, int], ...], real: bool) -> Skeleton:
     """The fewest CX, repeating `cycle` from any of its members, that generic nodes of a shape need."""
     size, bound = shape.num_qubits, _counting_bound(shape, real)
-    if (
-        size > 4
-    ):  # the rank of thousands of unknowns takes minutes; a few per cent more CX converge sooner, too
+    if 2 ** (size + 1) * len(shape.columns) > _RANK_EQUATIONS:  # a few per cent more converge sooner, too
         return Skeleton(size, _repeated(cycle, bound + bound // 20), real)
+    starts = range(len(cycle)) if size <= 4 else (0,)  # of more qubits, each rank takes a second
     skeletons = (
         Skeleton(size, _repeated(cycle[first:] + cycle[:first], number), real)
         for number in count(bound)
-        for first in range(len(cycle))
+        for first in starts
     )
     return next(skeleton for skeleton in skeletons if _reaches_everything(shape, skeleton))
 

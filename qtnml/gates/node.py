@@ -31,7 +31,8 @@ from qtnml.gates.skeleton import Skeleton
 from qtnml.gates.synthesis import SynthesizedNode, append_rotation, merge_rotations, synthesize
 
 GATE_SETS = ("cx", "cz", "ecr", "rzz")
-_FITTED_ANGLES = 700  # a fit of more unknowns takes minutes a node
+# A fit of more unknowns, or on larger matrices (unknowns times their size), takes longer than seconds a node.
+_FITTED_ANGLES, _FITTED_SIZE = 700, 3e7
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Synthesis:
     """How nodes become gates.
 
     Attributes:
-        method: "auto": the fewest two-qubit gates in at most a second a node. "fitted": numerically
+        method: "auto": the fewest two-qubit gates in at most seconds a node. "fitted": numerically
             whatever the size (minutes for a node of six qubits). "analytic": Cartan and Shannon
             decompositions only, in milliseconds.
         max_two_qubit_gates: The most in one node, fitted as well as they can be. None is exact.
@@ -156,7 +157,8 @@ def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None
     generic = len(skeleton.pairs)
     if synthesis.max_two_qubit_gates is not None:
         skeleton = skeleton.last(synthesis.max_two_qubit_gates)
-    if skeleton.num_angles > _FITTED_ANGLES and synthesis.method == "auto":
+    size = skeleton.num_angles * 4**shape.num_qubits * len(shape.columns)
+    if synthesis.method == "auto" and (skeleton.num_angles > _FITTED_ANGLES or size > _FITTED_SIZE):
         return None
     if synthesis.target_infidelity > 0:
         return _fewest(unitary, shape, skeleton, synthesis.target_infidelity, rng)

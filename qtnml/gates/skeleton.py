@@ -73,8 +73,11 @@ class Skeleton:
                 np.matmul(step, found[k], out=found[k + 1])
         return found
 
-    def generators(self, angles: NDArray, prefixes: NDArray) -> NDArray:
-        """Hermitian matrices G (angles, d, d): the derivative of U = prefixes[-1] is -i/2 U G."""
+    def generators(self, angles: NDArray, prefixes: NDArray, columns: NDArray) -> NDArray:
+        """Some columns of Hermitian matrices G, (angles, d, columns).
+
+        The derivative of U = prefixes[-1] is -i/2 U G.
+        """
         first, blocks = self.all_angles(angles)
         dim = 2**self.num_qubits
         sigma = _sigmas(self.num_qubits)
@@ -84,7 +87,8 @@ class Skeleton:
         start[:, 0] = cos[:, 1] * z + sin[:, 1] * (cos[:, 2] * x + sin[:, 2] * y)
         start[:, 1] = cos[:, 2] * y - sin[:, 2] * x
         start[:, 2] = z
-        found = [(prefixes[0].conj().T @ start @ prefixes[0]).reshape(-1, dim, dim)]
+        begin = prefixes[0]
+        found = [(begin.conj().T @ (start @ begin[:, columns])).reshape(-1, dim, len(columns))]
         if len(blocks):
             control, target = (sigma[list(qubits)] for qubits in zip(*self.pairs, strict=True))
             sin, cos = np.sin(blocks)[..., None, None], np.cos(blocks)[..., None, None]
@@ -94,7 +98,8 @@ class Skeleton:
             turns[:, 2] = cos[:, 3] * target[:, 1] + sin[:, 3] * target[:, 2]
             turns[:, 3] = target[:, 0]
             after = prefixes[1:, None]
-            found.append((after.conj().swapaxes(2, 3) @ turns @ after).reshape(-1, dim, dim))
+            seen = turns @ after[..., columns]
+            found.append((after.conj().swapaxes(2, 3) @ seen).reshape(-1, dim, len(columns)))
         return np.concatenate(found)[self._free]
 
     def circuit(self, angles: NDArray, seen: int) -> QuantumCircuit:

@@ -109,7 +109,7 @@ def test_derivatives_of_a_skeleton(pairs: tuple, real: bool) -> None:
     skeleton = Skeleton(3, (*pairs, *pairs), real)
     angles = np.random.default_rng(0).uniform(-3, 3, skeleton.num_angles)
     prefixes = skeleton.prefixes(angles)
-    generators = skeleton.generators(angles, prefixes)
+    generators = skeleton.generators(angles, prefixes, np.arange(8))
     for k, generator in enumerate(generators):
         step = 1e-6 * np.eye(len(angles))[k]
         ends = [skeleton.prefixes(angles + sign * step)[-1] for sign in (1, -1)]
