@@ -12,6 +12,7 @@ from qiskit.primitives.containers import BindingsArray
 
 from qtnml.arrays import NDArray
 from qtnml.compile.certificate import verify
+from qtnml.compile.device import Device
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
 from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
@@ -42,6 +43,10 @@ class CompiledCircuit:
         nodes: Gates of each node of the network, with their trained angles.
         topology: Of the network.
         network: What was compiled; None once the weights have been changed.
+        device: What it was compiled for; its circuit then acts on the device's own qubits.
+        layout: Physical qubit of each qubit of the schedule at the start, on a device.
+        method: How qubits were chosen.
+        estimated_success: Probability that nothing goes wrong on the device; see `estimated_success`.
     """
 
     circuit: QuantumCircuit
@@ -56,6 +61,10 @@ class CompiledCircuit:
     nodes: tuple[NodeGates, ...]
     topology: Topology
     network: TensorNetwork | None
+    device: Device | None = None
+    layout: tuple[int, ...] | None = None
+    method: str = "list scheduling"
+    estimated_success: float | None = None
 
     @property
     def num_qubits(self) -> int:
@@ -100,7 +109,8 @@ class CompiledCircuit:
     @cached_property
     def trained_circuit(self) -> QuantumCircuit:
         """The circuit with its trained weights bound and its data angles `x` free."""
-        return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)))
+        # Translation into a device's gates may have found that some angles have no effect.
+        return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)), strict=False)
 
     def bind(self, X: NDArray) -> "BoundCircuits":
         """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""
@@ -167,8 +177,9 @@ class CompiledCircuit:
 
     def __repr__(self) -> str:
         return (
-            f"CompiledCircuit({self.num_qubits} qubits, depth {self.depth}, {self.two_qubit_gates} CX, "
-            f"{self.num_resets} resets, {len(self.w)} weights, infidelity {self.infidelity:.1e})"
+            f"CompiledCircuit({self.num_qubits} qubits, depth {self.depth}, {self.two_qubit_gates} two-qubit "
+            f"gates, {self.num_resets} resets, {len(self.w)} weights, infidelity {self.infidelity:.1e}"
+            f"{'' if self.device is None else f', for {self.device.name}'})"
         )
 
 
@@ -193,4 +204,4 @@ class BoundCircuits(Sequence[QuantumCircuit]):
         if isinstance(place, slice):
             return BoundCircuits(self._compiled, self.angles[place])
         values = zip(self._compiled.x, self.angles[place], strict=True)
-        return self._compiled.trained_circuit.assign_parameters(dict(values))
+        return self._compiled.trained_circuit.assign_parameters(dict(values), strict=False)

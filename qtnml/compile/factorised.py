@@ -1,9 +1,10 @@
 """Exact outcome probabilities of a circuit gate by gate, as far as its qubits are entangled.
 
-Qubits that no gate has joined are held apart as density matrices of their own, and a qubit that is reset
-next, or never used again, is traced out at once. So the circuit of a tree is simulated exactly, resets
-included, with density matrices no larger than its widest node, whatever its number of qubits. Nothing is
-known here of trees or schedules: the operations alone decide, which makes it a referee of the compiler.
+Qubits that no gate has joined are held apart as density matrices of their own; a qubit that is reset
+next, or never used again, is traced out at once; gates that make a SWAP only rename qubits. So the circuit
+of a tree is simulated exactly, resets included, with density matrices no larger than its widest node,
+whatever its number of qubits. Nothing is known here of trees or schedules: the operations alone decide,
+which makes it a referee of the compiler.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from qiskit.circuit import ParameterExpression, ParameterVector
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 
+_SWAP = np.eye(4)[[0, 2, 1, 3]]
+_SWAP_TOLERANCE = 1e-10
 _MOST_QUBITS = 12  # of one density matrix: 4**12 complex numbers are 268 MB
 
 
@@ -27,10 +30,12 @@ class Operation:
     Attributes:
         qubits: Where it acts, the first the most significant of the matrix index.
         matrix: (d, d), or one for each sample (samples, d, d); None resets.
+        is_swap: Exchanges its two qubits, as a change of names.
     """
 
     qubits: tuple[int, ...]
     matrix: NDArray | None
+    is_swap: bool = False
 
 
 @dataclass
@@ -47,10 +52,16 @@ def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[in
     Raises:
         InvalidInputError: More than 12 qubits are entangled at once.
     """
+    operations = swaps_as_names(operations)
     ends = _last_uses(operations, measured)
     groups: dict[int, _Group] = {}
     for number, operation in enumerate(operations):
-        if operation.matrix is None:
+        if operation.is_swap:
+            _rename(groups, *operation.qubits)
+            for qubit in operation.qubits:
+                if (number, qubit) in ends and qubit in groups:
+                    _trace_out(groups, groups[qubit], qubit)
+        elif operation.matrix is None:
             groups.pop(operation.qubits[0], None)  # traced out after its last use
         else:
             group = _joined(groups, operation.qubits, samples)
@@ -124,12 +135,80 @@ def _last_uses(operations: Sequence[Operation], measured: Sequence[int]) -> set[
     needed, ends = set(measured), set()
     for number in reversed(range(len(operations))):
         for qubit in operations[number].qubits:
-            if operations[number].matrix is None:
+            if operations[number].matrix is None and not operations[number].is_swap:
                 needed.discard(qubit)
             elif qubit not in needed:
                 ends.add((number, qubit))
                 needed.add(qubit)
     return ends
+
+
+def swaps_as_names(operations: Sequence[Operation]) -> list[Operation]:
+    """Runs of gates on two qubits whose product is a SWAP and rotations, written as such."""
+    found: list[Operation] = []
+    runs: dict[int, list[Operation]] = {}  # of each qubit in an open run, the run it shares with another
+
+    def close(*qubits: int) -> None:
+        for qubit in qubits:
+            if qubit in runs:
+                run = runs[qubit]
+                for member in {q for operation in run for q in operation.qubits}:
+                    del runs[member]
+                found.extend(_rewritten(run))
+
+    for operation in operations:
+        matrix, qubits = operation.matrix, operation.qubits
+        plain = matrix is not None and matrix.ndim == 2
+        if plain and len(qubits) == 1 and qubits[0] in runs:
+            runs[qubits[0]].append(operation)
+        elif plain and len(qubits) == 2:
+            if not (qubits[0] in runs and runs[qubits[0]] is runs.get(qubits[1])):
+                close(*qubits)
+                runs[qubits[0]] = runs[qubits[1]] = []
+            runs[qubits[0]].append(operation)
+        else:
+            close(*qubits)
+            found.append(operation)
+    close(*list(runs))
+    return found
+
+
+def _rewritten(run: list[Operation]) -> list[Operation]:
+    """A run as one SWAP and rotations if it is that, else as it was."""
+    if sum(len(operation.qubits) == 2 for operation in run) > 3:
+        return run  # routing makes SWAPs of three gates at most
+    first, second = run[0].qubits
+    product = np.eye(4, dtype=np.complex128)
+    for operation in run:
+        assert operation.matrix is not None
+        matrix = operation.matrix
+        if len(operation.qubits) == 1:
+            matrix = (
+                np.kron(matrix, np.eye(2)) if operation.qubits == (first,) else np.kron(np.eye(2), matrix)
+            )
+        elif operation.qubits != (first, second):
+            matrix = _SWAP @ matrix @ _SWAP
+        product = matrix @ product
+    # product = (A (x) B) SWAP: an operator of Schmidt rank one, once the SWAP is taken off.
+    pairs = (product @ _SWAP).reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+    left, values, right = np.linalg.svd(pairs)
+    if values[1] > _SWAP_TOLERANCE:
+        return run
+    scale = np.sqrt(values[0])
+    return [
+        Operation((first, second), None, is_swap=True),
+        Operation((first,), scale * left[:, 0].reshape(2, 2)),
+        Operation((second,), scale * right[0].reshape(2, 2)),
+    ]
+
+
+def _rename(groups: dict[int, _Group], first: int, second: int) -> None:
+    names = {first: second, second: first}
+    held = {id(groups[q]): groups[q] for q in (first, second) if q in groups}
+    for group in held.values():
+        group.qubits = [names.get(qubit, qubit) for qubit in group.qubits]
+    moved = {names[q]: groups.pop(q) for q in (first, second) if q in groups}
+    groups.update(moved)
 
 
 def _joined(groups: dict[int, _Group], qubits: Sequence[int], samples: int) -> _Group:

@@ -53,6 +53,8 @@ class Report:
         levels: Level by level.
         estimated_success: On the device it was compiled for: probability that nothing goes wrong.
         device: Its name.
+        layout: Physical qubits there.
+        method: How qubits were chosen.
     """
 
     features: int
@@ -70,11 +72,14 @@ class Report:
     levels: tuple[LevelReport, ...]
     estimated_success: float | None = None
     device: str | None = None
+    layout: tuple[int, ...] | None = None
+    method: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self) | {
             "idle": list(self.idle),
+            "layout": None if self.layout is None else list(self.layout),
             "levels": [asdict(level) for level in self.levels],
         }
 
@@ -99,7 +104,7 @@ class Report:
             "infidelity": f"{self.infidelity:.1e}",
         }
         if self.estimated_success is not None:
-            rows["estimated success"] = f"{self.estimated_success:.3g} on {self.device}"
+            rows["estimated success"] = f"{self.estimated_success:.3g} on {self.device} ({self.method})"
         for same in _alike(self.levels):
             level, last = same[0], same[-1].level
             name = f"level {level.level}" if last == level.level else f"levels {level.level} to {last}"
@@ -125,7 +130,8 @@ def _alike(levels: tuple[LevelReport, ...]) -> list[list[LevelReport]]:
 def report_on(compiled: "CompiledCircuit", times: GateTimes | None = None) -> Report:
     """See `CompiledCircuit.report`."""
     circuit = compiled.circuit
-    line = timeline(circuit, times or TypicalTimes())
+    line = timeline(circuit, times or compiled.device or TypicalTimes())
+    used = range(circuit.num_qubits) if compiled.layout is None else compiled.layout
     gates = {str(name): int(number) for name, number in circuit.count_ops().items()}
     return Report(
         features=compiled.num_features,
@@ -138,9 +144,13 @@ def report_on(compiled: "CompiledCircuit", times: GateTimes | None = None) -> Re
         resets=compiled.num_resets,
         weights=len(compiled.w),
         duration=line.duration,
-        idle=line.idle,
+        idle=tuple(line.idle[qubit] for qubit in used),
         infidelity=compiled.infidelity,
         levels=_levels(compiled),
+        estimated_success=compiled.estimated_success,
+        device=None if compiled.device is None else compiled.device.name,
+        layout=compiled.layout,
+        method=compiled.method,
     )
 
 

@@ -45,7 +45,7 @@ class Synthesis:
             decompositions only, in milliseconds.
         max_two_qubit_gates: The most in one node, fitted as well as they can be. None is exact.
         target_infidelity: The most of one node's channel; as few gates as reach it.
-        pairs: Which qubits of a node the fit joins: "all", or the neighbours of a "line".
+        pairs: Which qubits of a node the fit joins: "all", the neighbours of a "line", or these.
         two_qubit_gate: "cx", "cz", "ecr" or "rzz".
         seed: Of the fits' random starts.
     """
@@ -53,7 +53,7 @@ class Synthesis:
     method: Literal["auto", "fitted", "analytic"] = "auto"
     max_two_qubit_gates: int | None = None
     target_infidelity: float = 0.0
-    pairs: Literal["all", "line"] = "all"
+    pairs: Literal["all", "line"] | tuple[tuple[int, int], ...] = "all"
     two_qubit_gate: Literal["cx", "cz", "ecr", "rzz"] = "cx"
     seed: int = 0
 
@@ -67,8 +67,10 @@ class Synthesis:
             )
         if not 0 <= self.target_infidelity < 1:
             raise InvalidInputError(f"target_infidelity must be in [0, 1), got {self.target_infidelity!r}")
-        if self.pairs not in ("all", "line"):
-            raise InvalidInputError(f"pairs must be 'all' or 'line', got {self.pairs!r}")
+        if self.pairs not in ("all", "line") and not isinstance(self.pairs, tuple):
+            raise InvalidInputError(
+                f"pairs must be 'all', 'line' or a tuple of pairs of qubits, got {self.pairs!r}"
+            )
         if self.two_qubit_gate not in GATE_SETS:
             raise InvalidInputError(f"two_qubit_gate must be one of {GATE_SETS}, got {self.two_qubit_gate!r}")
         if self.method == "analytic" and self.approximate:
@@ -152,7 +154,7 @@ def _fitted(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | N
 
 def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None:
     rng = np.random.default_rng(synthesis.seed)
-    cycle = (all_pairs if synthesis.pairs == "all" else line_pairs)(shape.num_qubits)
+    cycle = _pairs(synthesis, shape.num_qubits)
     skeleton = generic_skeleton(shape, cycle, bool(np.abs(unitary.imag).max() < REAL_TOLERANCE))
     generic = len(skeleton.pairs)
     if synthesis.max_two_qubit_gates is not None:
@@ -165,6 +167,12 @@ def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None
     if len(skeleton.pairs) < generic:
         return fit_best(unitary, shape, skeleton, rng)
     return fit_exactly(unitary, shape, cycle, rng)
+
+
+def _pairs(synthesis: Synthesis, num_qubits: int) -> tuple[tuple[int, int], ...]:
+    if isinstance(synthesis.pairs, tuple):
+        return synthesis.pairs
+    return all_pairs(num_qubits) if synthesis.pairs == "all" else line_pairs(num_qubits)
 
 
 def _fewest(

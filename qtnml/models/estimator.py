@@ -219,6 +219,7 @@ class NetworkEstimator(TrainedEstimator):
         *,
         reuse_qubits: bool = True,
         num_qubits: int | None = None,
+        target: Any = None,
         synthesis: Synthesis | None = None,
     ) -> CompiledCircuit:
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
@@ -227,7 +228,8 @@ class NetworkEstimator(TrainedEstimator):
             reuse_qubits: Reset and reuse qubits that were let go: 7 qubits for 64 features in a tree at
                 V=1, V + 1 in a chain.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
-                takes the fewest there can be.
+                takes the fewest there can be, or on a target the number that is likeliest to succeed.
+            target: A Qiskit backend or `Target` to compile for: its gates, couplings, times and errors.
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
         """
         check_is_fitted(self)
@@ -236,6 +238,7 @@ class NetworkEstimator(TrainedEstimator):
             self.params_,
             reuse_qubits=reuse_qubits,
             num_qubits=num_qubits,
+            target=target,
             synthesis=synthesis,
             scaler=self.scaler_,
         )

@@ -128,7 +128,7 @@ def test_all_pairs_are_each_there_once() -> None:
         ({"max_two_qubit_gates": -1}, "max_two_qubit_gates must be an integer of at least 0 or None, got -1"),
         ({"target_infidelity": 1.5}, r"target_infidelity must be in \[0, 1\), got 1.5"),
         ({"two_qubit_gate": "iswap"}, "two_qubit_gate must be one of .*, got 'iswap'"),
-        ({"pairs": "ring"}, "pairs must be 'all' or 'line', got 'ring'"),
+        ({"pairs": "ring"}, "pairs must be 'all', 'line' or a tuple of pairs of qubits, got 'ring'"),
         ({"method": "analytic", "max_two_qubit_gates": 3}, "analytic synthesis is exact"),
     ],
 )

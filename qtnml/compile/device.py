@@ -1,0 +1,139 @@
+"""A quantum computer as the compiler sees it: which qubits are joined, how long gates take, how they err."""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.transpiler import Target
+
+from qtnml.compile.timing import TypicalTimes, timeline
+from qtnml.errors import InvalidInputError
+from qtnml.gates.node import GATE_SETS
+
+_BROKEN = 0.5  # devices report couplings that do not work with an error of 1
+
+
+@dataclass(frozen=True, eq=False)
+class Device:
+    """Read from a Qiskit `Target`; what a target does not say is taken from `TypicalTimes`, or no error.
+
+    A reset without an error of its own errs as the measurement it is made of.
+
+    Attributes:
+        name: For reports.
+        target: Qiskit's description.
+        two_qubit_gate: The native gate that nodes are synthesised in.
+    """
+
+    name: str
+    target: Target
+    two_qubit_gate: str
+    _typical: TypicalTimes = field(default_factory=TypicalTimes)
+
+    @property
+    def num_qubits(self) -> int:
+        """Physical qubits."""
+        return int(self.target.num_qubits)
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """Of each qubit, those that a working two-qubit gate joins it to, in either direction."""
+        found: list[set[int]] = [set() for _ in range(self.num_qubits)]
+        for a, b in self._pairs:
+            if self.error(self.two_qubit_gate, (a, b)) < _BROKEN:
+                found[a].add(b)
+                found[b].add(a)
+        return tuple(tuple(sorted(each)) for each in found)
+
+    @cached_property
+    def _pairs(self) -> set[tuple[int, int]]:
+        given = self.target[self.two_qubit_gate]
+        if None in given:  # an ideal target joins all qubits
+            return {(a, b) for a in range(self.num_qubits) for b in range(a)}
+        return {pair for pair in given if pair is not None}
+
+    @property
+    def can_reset(self) -> bool:
+        """Whether qubits can be reset in the middle of a circuit."""
+        return "reset" in self.target.operation_names
+
+    def typical_times(self) -> TypicalTimes:
+        """Medians over the device."""
+        one = next((name for name in ("sx", "x", "u", "rx") if name in self.target.operation_names), "sx")
+        medians = []
+        for name, width in ((one, 1), (self.two_qubit_gate, 2), ("reset", 1), ("measure", 1)):
+            given = self.target[name] if name in self.target.operation_names else {}
+            known = [p.duration for p in given.values() if p is not None and p.duration is not None]
+            usual = self._typical.duration(name, tuple(range(width)))
+            medians.append(float(np.median(known)) if known else usual)
+        return TypicalTimes(*medians)
+
+    def duration(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Seconds."""
+        properties = self._properties(name, qubits)
+        known = None if properties is None else properties.duration
+        return self._typical.duration(name, qubits) if known is None else float(known)
+
+    def error(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Probability that an operation fails."""
+        properties = self._properties(name, qubits)
+        if properties is not None and properties.error is not None:
+            return min(float(properties.error), 1.0)
+        return self.error("measure", qubits) if name == "reset" else 0.0
+
+    def relaxation_error(self, qubit: int, seconds: float) -> float:
+        """Average infidelity of waiting: 1/2 - exp(-t/T1)/6 - exp(-t/T2)/3."""
+        given = self.target.qubit_properties
+        known = None if given is None else given[qubit]
+        t1, t2 = (getattr(known, name, None) or math.inf for name in ("t1", "t2"))
+        return 0.5 - math.exp(-seconds / t1) / 6 - math.exp(-seconds / min(t2, 2 * t1)) / 3
+
+    def _properties(self, name: str, qubits: tuple[int, ...]) -> Any:
+        if name not in self.target.operation_names:
+            return None
+        given = self.target[name]
+        if qubits in given:
+            return given[qubits]
+        return given.get(tuple(reversed(qubits)))
+
+
+def device_of(target: Any) -> Device:
+    """The device behind a Qiskit backend or `Target`.
+
+    Raises:
+        InvalidInputError: Neither of them, or without a two-qubit gate the compiler knows.
+    """
+    given = target if isinstance(target, Target) else getattr(target, "target", None)
+    if not isinstance(given, Target):
+        raise InvalidInputError(f"target must be a Qiskit backend (BackendV2) or Target, got {target!r}")
+    native = [gate for gate in GATE_SETS if gate in given.operation_names]
+    if not native or given.num_qubits is None:
+        raise InvalidInputError(
+            f"this target has none of the two-qubit gates {GATE_SETS}, or no number of qubits; compile "
+            "without target= and transpile the circuit with Qiskit"
+        )
+    best = max(native, key=lambda gate: (len(given[gate]), gate != "rzz"))
+    name = getattr(target, "name", None) or given.description or "target"
+    return Device(str(name), given, best)
+
+
+def estimated_success(circuit: QuantumCircuit, device: Device) -> float:
+    """Probability that no operation fails and no qubit decays while it waits and its state matters.
+
+    A crude figure of merit, to compare circuits: errors of gates, resets and read-outs, and relaxation by
+    T1 and T2, are counted as if any one of them spoilt the result.
+    """
+    total = 0.0
+    for instruction in circuit.data:
+        qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+        error = device.error(instruction.operation.name, qubits)
+        if error >= 1:
+            return 0.0
+        total += math.log1p(-error)
+    for qubit, seconds in enumerate(timeline(circuit, device).idle):
+        if seconds:
+            total += math.log1p(-device.relaxation_error(qubit, seconds))
+    return math.exp(total)

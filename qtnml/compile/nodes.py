@@ -1,0 +1,52 @@
+"""Every node of a network as gates."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.contract import Model, Parameters
+from qtnml.gates import NodeGates, Synthesis, SynthesizedNode, own_gates, synthesize_node
+from qtnml.network import TensorNetwork
+from qtnml.network.tensor_network import stacking
+
+
+def prescribed_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:
+    """Gates of each node where the ansatz prescribes them, None where its matrix is to be synthesised."""
+    gates: list[SynthesizedNode | None] = [None] * len(model.topology.nodes)
+    if not model.ansatz.prescribes_gates:
+        return gates
+    for (size, nodes), stack in zip(stacking(model.topology), parameters.nodes, strict=True):
+        for node, row in zip(nodes, np.asarray(stack), strict=True):
+            gates[node] = model.ansatz.gates(row, size)
+    return gates
+
+
+def synthesized_nodes(
+    network: TensorNetwork, own: Sequence[SynthesizedNode | None], synthesis: Sequence[Synthesis]
+) -> Iterator[NodeGates]:
+    """Gates of every node with their trained angles.
+
+    What is done last to a kept wire moves into the node above, where it costs nothing; what is done last
+    to a qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they
+    are, and so does what stands before data that are uploaded again.
+    """
+    topology = network.topology
+    owed: list[NDArray] = [np.eye(2**width) for width in topology.leaf_widths]
+    for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
+        shape = topology.node_shapes[k]
+        wanted = unitary @ _kron([*[owed[wire] for wire in node.children], np.eye(2**node.fresh)])
+        prescribed = own[k]
+        if prescribed is None:
+            gates = synthesize_node(wanted, shape, synthesis[k])
+        else:
+            gates = own_gates(prescribed, wanted, shape, synthesis[k])
+        owed.append(gates.owed)
+        yield gates
+
+
+def _kron(matrices: list[NDArray]) -> NDArray:
+    product: NDArray = np.eye(1)
+    for matrix in matrices:
+        product = np.kron(product, matrix)
+    return product

@@ -1,0 +1,184 @@
+"""A network on a device: in lanes that need no SWAP, or as Qiskit lays it out; whichever is likelier to work.
+
+Every way of cutting the tree into lanes is a point between few qubits (many resets, long waits) and many
+(no reset, more SWAPs where lanes meet); so are Qiskit's layouts of the schedules on different numbers of
+qubits. Each is compiled, and its success on the device estimated from the gates it really has.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+
+from qiskit import QuantumCircuit, transpile
+
+from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.device import Device, estimated_success
+from qtnml.compile.lanes import Arrangement, arrange, in_stack_order, possible_lengths
+from qtnml.compile.network_circuit import NetworkCircuit
+from qtnml.compile.order import minimal_order
+from qtnml.compile.placement import Load, place
+from qtnml.compile.schedule import all_qubits
+from qtnml.compile.timing import timeline
+from qtnml.errors import InvalidInputError
+from qtnml.gates import Synthesis
+
+_QISKIT_WIDTHS = 3  # numbers of qubits, from the fewest to all, that Qiskit's own layout is tried with
+
+
+def best_on_device(
+    source: NetworkCircuit,
+    device: Device,
+    synthesis: Synthesis,
+    *,
+    reuse_qubits: bool,
+    num_qubits: int | None,
+) -> CompiledCircuit:
+    """The candidate with the largest estimated success.
+
+    Args:
+        source: What to compile.
+        device: Where it will run.
+        synthesis: How nodes become gates; the device decides on the two-qubit gate and the pairs.
+        reuse_qubits: Whether qubits may be reset and reused.
+        num_qubits: The most physical qubits; None leaves the choice to the estimate.
+
+    Raises:
+        InvalidInputError: A device without resets, or with too few qubits.
+    """
+    least = minimal_order(source.topology)[0] if reuse_qubits else all_qubits(source.topology)
+    most = min(device.num_qubits, num_qubits or device.num_qubits)
+    if most < least:
+        raise InvalidInputError(
+            f"this network needs {least} qubits{'' if reuse_qubits else ' without reuse'}, and "
+            f"{'num_qubits' if num_qubits else f'device {device.name!r}'} allows {most}"
+        )
+    if reuse_qubits and not device.can_reset:
+        if all_qubits(source.topology) > most:
+            raise InvalidInputError(
+                f"device {device.name!r} has no reset, and {all_qubits(source.topology)} qubits are needed "
+                f"without; it has {device.num_qubits}; choose another device or a smaller model"
+            )
+        raise InvalidInputError(
+            f"device {device.name!r} has no reset to reuse qubits with; compile with reuse_qubits=False"
+        )
+    synthesis = replace(synthesis, two_qubit_gate=device.two_qubit_gate)  # type: ignore[arg-type]
+    found = [
+        *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+        *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+    ]
+    return max(found, key=lambda compiled: compiled.estimated_success or 0.0)
+
+
+def in_lanes(
+    source: NetworkCircuit, device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> Iterator[CompiledCircuit]:
+    """One circuit for each way to cut the tree into lanes."""
+    ordered = source if source.prescribes_gates else source.on(in_stack_order(source.network))
+    for length in possible_lengths(ordered.topology):
+        arrangement = arrange(ordered.topology, length, reuse_qubits=reuse_qubits)
+        schedule = arrangement.schedule
+        if schedule.num_qubits > most or (schedule.num_resets and not reuse_qubits):
+            continue
+        compiled = ordered.compiled(schedule, _synthesis_in(arrangement, ordered, synthesis))
+        layout = place(arrangement, _load(compiled, device), device, synthesis.seed)
+        if layout is not None:
+            yield on_device(compiled, device, layout, synthesis.seed, f"{len(arrangement.lanes)} lane(s)")
+
+
+def by_qiskit(
+    source: NetworkCircuit, device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> Iterator[CompiledCircuit]:
+    """Schedules on a few numbers of qubits, laid out and routed by Qiskit at its highest level."""
+    widest = all_qubits(source.topology)
+    least = minimal_order(source.topology)[0] if reuse_qubits else widest
+    steps = _QISKIT_WIDTHS - 1
+    widths = {round(least * (widest / least) ** (k / steps)) for k in range(steps + 1)}
+    for width in sorted(width for width in widths if width <= most):
+        compiled = source.scheduled(width, synthesis)
+        yield on_device(compiled, device, None, synthesis.seed, "Qiskit's layout")
+
+
+def on_device(
+    compiled: CompiledCircuit, device: Device, layout: tuple[int, ...] | None, seed: int, method: str
+) -> CompiledCircuit:
+    """Translated into a device's gates; laid out by Qiskit at level 3 where no layout is given."""
+    native = {"rz", "sx"} <= set(device.target.operation_names)
+    plain = _in_rz_and_sx(compiled.circuit) if native else compiled.circuit
+    circuit = _transpiled(plain, device, layout, seed)
+    # A phase of hundreds of parameters, which nothing can see, makes every binding evaluate it.
+    circuit.global_phase = 0.0
+    if layout is None:
+        layout = tuple(circuit.layout.initial_index_layout(filter_ancillas=True))
+    return replace(
+        compiled,
+        circuit=circuit,
+        device=device,
+        layout=layout,
+        estimated_success=estimated_success(circuit, device),
+        method=method,
+    )
+
+
+def _in_rz_and_sx(circuit: QuantumCircuit) -> QuantumCircuit:
+    """`u` and `ry` as RZ and sqrt(X), up to a phase; Qiskit would carry that along with its parameters."""
+    found = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        name, qubits = instruction.operation.name, instruction.qubits
+        if name not in ("u", "ry"):
+            found.append(instruction)
+            continue
+        theta, phi, lam = (*instruction.operation.params, 0.0, 0.0)[:3]
+        if name == "u":
+            found.rz(lam, qubits)
+        found.sx(qubits)
+        found.rz(theta + math.pi, qubits)
+        found.sx(qubits)
+        found.rz(phi + math.pi, qubits)
+    return found
+
+
+def _transpiled(
+    circuit: QuantumCircuit, device: Device, layout: tuple[int, ...] | None, seed: int
+) -> QuantumCircuit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Qiskit's own deprecations inside its passes
+        return transpile(
+            circuit,
+            target=device.target,
+            initial_layout=None if layout is None else list(layout),
+            optimization_level=3 if layout is None else 1,
+            seed_transpiler=seed,
+        )
+
+
+def _synthesis_in(arrangement: Arrangement, source: NetworkCircuit, synthesis: Synthesis) -> list[Synthesis]:
+    """Nodes of lanes join neighbours; those above join the bottoms of their children's lanes."""
+    found = [replace(synthesis, pairs="line")] * len(source.topology.nodes)
+    for join in arrangement.joins:
+        node, first, pairs = source.topology.nodes[join.node], 0, []
+        starts = []
+        for wire in node.children:
+            width = source.topology.wire_width(wire)
+            pairs += [(q, q + 1) for q in range(first, first + width - 1)]
+            starts.append(first)
+            first += width
+        pairs += [(0, start) for start in starts[1:]]
+        pairs += [(0, first + k) for k in range(node.fresh)]
+        found[join.node] = replace(synthesis, pairs=tuple(pairs))
+    return found
+
+
+def _load(compiled: CompiledCircuit, device: Device) -> Load:
+    """What each position has to bear, before it is placed."""
+    gates: dict[tuple[int, int], int] = {}
+    resets = [0] * compiled.circuit.num_qubits
+    for instruction in compiled.circuit.data:
+        qubits = tuple(compiled.circuit.find_bit(bit).index for bit in instruction.qubits)
+        if len(qubits) == 2:
+            pair = (min(qubits), max(qubits))
+            gates[pair] = gates.get(pair, 0) + 1
+        elif instruction.operation.name == "reset":
+            resets[qubits[0]] += 1
+    line = timeline(compiled.circuit, device.typical_times())
+    return Load(gates, tuple(resets), line.idle, compiled.schedule.measured)

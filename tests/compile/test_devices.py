@@ -1,0 +1,194 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.circuit.library import CXGate, RZGate, SXGate
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.transpiler import CouplingMap, InstructionProperties, Target
+
+from qtnml import TreeClassifier
+from qtnml.compile import compile_model, compile_network, minimal_order
+from qtnml.compile.device import device_of, estimated_success
+from qtnml.compile.lanes import arrange, in_stack_order, possible_lengths, stack_needs
+from qtnml.compile.schedule import Prepare
+from qtnml.contract import Model
+from qtnml.errors import InvalidInputError
+from qtnml.gates import Synthesis
+from qtnml.network import BrickWall, TensorNetwork, Topology, balanced_tree, mps, with_reuploads
+from tests.network.strategies import small_trees
+from tests.references import ENCODING, network_outcomes
+
+HEAVY_HEX = GenericBackendV2(57, coupling_map=CouplingMap.from_heavy_hex(5), seed=1)
+
+
+def random_network(topology: Topology, seed: int = 0) -> TensorNetwork:
+    return TensorNetwork.random(topology, np.random.default_rng(seed), scale=2.0)
+
+
+def couplings(circuit: QuantumCircuit) -> set[tuple[int, int]]:
+    pairs = [tuple(sorted(circuit.find_bit(b).index for b in i.qubits)) for i in circuit.data]
+    return {pair for pair in pairs if len(pair) == 2}
+
+
+@settings(max_examples=60, deadline=None)
+@given(small_trees(max_qubits=12), st.data())
+def test_lanes_use_neighbours_and_lose_no_wire(topology: Topology, data: st.DataObject) -> None:
+    """Replayed step by step: inputs are where the node looks for them, and in a row inside a lane."""
+    network = in_stack_order(random_network(topology))
+    topology = network.topology
+    length = data.draw(st.sampled_from(possible_lengths(topology)))
+    arrangement = arrange(topology, length)
+    joins, held = {join.node for join in arrangement.joins}, {}
+    dirty: set[int] = set()
+    for operation in arrangement.schedule.operations:
+        if isinstance(operation, Prepare):
+            fresh, held[operation.leaf] = operation.qubits, operation.qubits
+        else:
+            node = topology.nodes[operation.node]
+            inputs = tuple(q for wire in node.children for q in held.pop(wire))
+            assert operation.qubits[: len(inputs)] == inputs
+            fresh = operation.qubits[len(inputs) :]
+            held[topology.num_leaves + operation.node] = operation.qubits[: node.width]
+            if operation.node not in joins:
+                first = operation.qubits[0]
+                assert operation.qubits == tuple(range(first, first + len(operation.qubits)))
+        assert set(operation.resets) == dirty & set(fresh)
+        others = [q for wire, qubits in held.items() for q in qubits]
+        assert len(others) == len(set(others))
+        dirty |= set(operation.qubits)
+    assert list(held.values()) == [arrangement.schedule.measured]
+    assert all(len(lane.positions) <= max(length, *topology.leaf_widths) for lane in arrangement.lanes)
+
+
+@settings(max_examples=30, deadline=None)
+@given(small_trees(max_qubits=8), st.integers(0, 100))
+def test_stack_order_changes_no_outcome(topology: Topology, seed: int) -> None:
+    network = random_network(topology, seed)
+    X = np.random.default_rng(seed).random((2, topology.num_data_qubits))
+    ordered = in_stack_order(network)
+    np.testing.assert_allclose(network_outcomes(ordered, X), network_outcomes(network, X), atol=1e-12)
+    assert minimal_order(topology)[0] <= max(stack_needs(ordered.topology)) <= max(stack_needs(topology))
+
+
+@pytest.mark.parametrize("topology", [balanced_tree(64), balanced_tree(16, 2), mps(20), mps(12, 2)], ids=repr)
+def test_a_lane_takes_the_fewest_qubits(topology: Topology) -> None:
+    assert max(stack_needs(topology)) == minimal_order(topology)[0]
+
+
+@pytest.mark.parametrize(
+    ("topology", "gates"), [(balanced_tree(32), 30 * 3 + 2), (mps(12, 2), 116), (balanced_tree(8, 2), 146)]
+)
+def test_one_lane_needs_no_swap_on_a_line(topology: Topology, gates: int) -> None:
+    """On a bare line of just enough qubits."""
+    width = minimal_order(topology)[0]
+    line = GenericBackendV2(width, coupling_map=CouplingMap.from_line(width), seed=2)
+    compiled = compile_network(random_network(topology), ENCODING, target=line)
+    assert (compiled.two_qubit_gates, compiled.num_qubits) == (gates, width)
+    assert compiled.method == "1 lane(s)"
+    assert sorted(compiled.layout or ()) == list(range(width))
+    X = np.random.default_rng(0).random((3, topology.num_data_qubits))
+    assert compiled.verify(X) < 1e-10
+
+
+@pytest.mark.parametrize("arguments", [{}, {"num_qubits": 12}, {"reuse_qubits": False}])
+def test_on_a_heavy_hexagon(arguments: dict) -> None:
+    network = random_network(balanced_tree(32))
+    compiled = compile_network(network, ENCODING, target=HEAVY_HEX, **arguments)
+    assert couplings(compiled.circuit) <= {tuple(sorted(edge)) for edge in HEAVY_HEX.coupling_map.get_edges()}
+    assert set(compiled.circuit.count_ops()) <= {"rz", "sx", "x", "cx", "reset", "measure"}
+    X = np.random.default_rng(0).random((2, 32))
+    assert compiled.verify(X) < 1e-10
+    assert compiled.num_qubits <= arguments.get("num_qubits", 57)
+    if arguments:
+        assert bool(compiled.num_resets) == arguments.get("reuse_qubits", True)
+    moved = compiled.with_weights(compiled.weights + 0.2)
+    assert moved.bind(X)[0].num_parameters == 0
+    assert moved.trained_circuit != compiled.trained_circuit
+    report = compiled.report()
+    assert report.device == HEAVY_HEX.name
+    assert report.estimated_success == compiled.estimated_success
+    assert len(report.idle) == compiled.num_qubits
+    assert f"on {HEAVY_HEX.name} (" in str(report)
+
+
+def test_the_chosen_circuit_is_likelier_to_work_than_qiskits_own() -> None:
+    from qiskit import transpile
+
+    network = random_network(balanced_tree(32))
+    ours = compile_network(network, ENCODING, target=HEAVY_HEX)
+    device = device_of(HEAVY_HEX)
+    for reuse in (True, False):
+        plain = compile_network(network, ENCODING, reuse_qubits=reuse).trained_circuit
+        theirs = transpile(plain, HEAVY_HEX, optimization_level=3, seed_transpiler=0)
+        assert (ours.estimated_success or 0) > 1.2 * estimated_success(theirs, device)
+
+
+def test_own_gates_and_uploads_on_a_device() -> None:
+    model = Model(with_reuploads(balanced_tree(8), 1), ENCODING, BrickWall(2))
+    compiled = compile_model(model, model.start(np.random.default_rng(0)), target=HEAVY_HEX)
+    assert compiled.verify(np.random.default_rng(0).random((2, 8))) < 1e-10
+
+
+def test_an_estimator_compiles_for_a_device(trained: TreeClassifier, small_digits: Any) -> None:
+    compiled = trained.compile(target=HEAVY_HEX, synthesis=Synthesis("analytic"))
+    assert compiled.verify(small_digits.X_test[:2]) < 1e-10
+    assert trained.compile(target=HEAVY_HEX.target).device is not None
+
+
+def bare_target(*, reset: bool = False, error: float | None = 0.01) -> Target:
+    target = Target(num_qubits=3)
+    properties = InstructionProperties(duration=1e-7, error=error)
+    for gate in (RZGate(Parameter("a")), SXGate()):
+        target.add_instruction(
+            gate, {(q,): InstructionProperties(duration=1e-8, error=0.0) for q in range(3)}
+        )
+    target.add_instruction(CXGate(), {(0, 1): properties, (1, 2): properties})
+    if reset:
+        from qiskit.circuit import Reset
+
+        target.add_instruction(Reset(), {(q,): None for q in range(3)})
+    return target
+
+
+def test_success_by_hand() -> None:
+    """Two gates of error 0.01; without T1 and T2 waiting costs nothing."""
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    device = device_of(bare_target())
+    assert estimated_success(circuit, device) == pytest.approx(0.99**2)
+    assert device.neighbours == ((1,), (0, 2), (1,))
+    assert device_of(bare_target(error=1.0)).neighbours == ((), (), ())
+    circuit.cx(2, 1)  # known in the other direction
+    assert estimated_success(circuit, device) == pytest.approx(0.99**3)
+
+
+def test_relaxation_by_hand() -> None:
+    device = device_of(HEAVY_HEX)
+    t1, t2 = HEAVY_HEX.target.qubit_properties[0].t1, HEAVY_HEX.target.qubit_properties[0].t2
+    expected = 0.5 - np.exp(-1e-5 / t1) / 6 - np.exp(-1e-5 / t2) / 3
+    assert device.relaxation_error(0, 1e-5) == pytest.approx(expected)
+    assert device.relaxation_error(0, 0.0) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_devices_that_cannot() -> None:
+    network = random_network(balanced_tree(4))
+    with pytest.raises(InvalidInputError, match=r"target must be a Qiskit backend .*, got 'torino'"):
+        compile_network(network, ENCODING, target="torino")
+    with pytest.raises(InvalidInputError, match="has no reset, and 4 qubits are needed without"):
+        compile_network(network, ENCODING, target=bare_target())
+    small = random_network(balanced_tree(3))
+    with pytest.raises(InvalidInputError, match=r"has no reset to reuse qubits with; compile with reuse"):
+        compile_network(small, ENCODING, target=bare_target())
+    with pytest.raises(InvalidInputError, match=r"needs 4 qubits without reuse, and device .* allows 3"):
+        compile_network(network, ENCODING, target=bare_target(reset=True), reuse_qubits=False)
+    with pytest.raises(InvalidInputError, match="this network needs 6 qubits, and num_qubits allows 5"):
+        compile_network(random_network(balanced_tree(32)), ENCODING, target=HEAVY_HEX, num_qubits=5)
+    empty = Target(num_qubits=3)
+    empty.add_instruction(SXGate())
+    with pytest.raises(InvalidInputError, match="this target has none of the two-qubit gates"):
+        compile_network(network, ENCODING, target=empty)
