@@ -91,7 +91,7 @@ def test_qasm_is_the_same_circuit(run, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("qiskit_qasm3_import", reason="Qiskit reads OpenQASM 3 through this extra package")
     run("compile", model, "-o", tmp_path / "c.qasm")
     circuit = qasm3.loads((tmp_path / "c.qasm").read_text())
-    assert circuit.count_ops()["cx"] == 45
+    assert circuit.count_ops()["cx"] == 44
 
 
 def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:

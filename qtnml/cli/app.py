@@ -36,7 +36,7 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="digits (built in), mnist, fashion-mnist, or a file: .csv, .npz, IDX.",
+        help="digits, iris, breast-cancer (built in), mnist, fashion-mnist, or a file: .csv, .npz, IDX.",
     ),
 ]
 Set = Annotated[

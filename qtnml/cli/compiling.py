@@ -1,7 +1,7 @@
 """`qtnml demo` and `qtnml compile`: to circuits."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -16,6 +16,8 @@ from qtnml.cli.app import (
     with_circuit,
 )
 from qtnml.errors import InvalidInputError
+
+_VERIFIED = 100  # samples
 
 
 @app.command()
@@ -63,6 +65,24 @@ def compile_(
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="Write the circuit: .qasm (OpenQASM 3) or .qpy."),
     ] = None,
+    synthesis: Annotated[
+        str, typer.Option(help="How nodes become gates: auto (fewest gates), fitted or analytic (quickest).")
+    ] = "auto",
+    two_qubit_gate: Annotated[str, typer.Option(help="cx, cz, ecr or rzz.")] = "cx",
+    max_gates: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="The most two-qubit gates in a node, fitted as well as they can be."),
+    ] = None,
+    target_infidelity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of each node; as few gates as reach it.")
+    ] = 0.0,
+    full_report: Annotated[
+        bool, typer.Option("--report", help="Time, idling and every level as well.")
+    ] = False,
+    verify: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Compare circuit and network on test samples of this data set (a name or path)."),
+    ] = None,
     free_weights: Annotated[
         bool, typer.Option("--free-weights", help="Leave the weights w as parameters, too.")
     ] = False,
@@ -75,8 +95,9 @@ def compile_(
 
     The written circuit has one free parameter per data qubit, an angle in radians; an OpenQASM file says in
     comments which.
-    Example: qtnml compile model.qtnml -o model.qasm --draw model.png
+    Example: qtnml compile model.qtnml -o model.qasm --draw model.png --report --verify digits
     """
+    from qtnml.gates import Synthesis
     from qtnml.models import load_model
 
     for path in (output, draw):
@@ -85,7 +106,13 @@ def compile_(
     if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
     estimator = with_circuit(load_model(model))
-    compiled = estimator.compile(reuse_qubits=reuse, num_qubits=num_qubits)
+    chosen = Synthesis(
+        synthesis,  # type: ignore[arg-type]
+        max_two_qubit_gates=max_gates,
+        target_infidelity=target_infidelity,
+        two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
+    )
+    compiled = estimator.compile(reuse_qubits=reuse, num_qubits=num_qubits, synthesis=chosen)
     if output is not None:
         from qtnml.compile import export_circuit
 
@@ -94,7 +121,7 @@ def compile_(
         from qtnml.plots import plot_circuit
 
         plot_circuit(compiled).savefig(draw, dpi=120)
-    facts = {
+    facts: dict[str, Any] = {
         "num_qubits": compiled.num_qubits,
         "depth": compiled.depth,
         "two_qubit_gates": compiled.two_qubit_gates,
@@ -103,4 +130,14 @@ def compile_(
         "weight_parameters": len(compiled.w),
         "infidelity": compiled.infidelity,
     }
-    report(f"Circuit of {model}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+    rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
+    if full_report:
+        costs = compiled.report()
+        rows, facts = costs.rows(), facts | {"report": costs.to_dict()}
+    if verify is not None:
+        from qtnml.models import samples_for
+
+        X = samples_for(estimator, verify)[0][:_VERIFIED]
+        facts["largest_deviation"] = compiled.verify(X)
+        rows[f"largest deviation on {len(X)} samples"] = f"{facts['largest_deviation']:.1e}"
+    report(f"Circuit of {model}", rows, facts, as_json)

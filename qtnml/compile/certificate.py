@@ -28,11 +28,11 @@ def verify(compiled: "CompiledCircuit", X: NDArray, sdk: str) -> float:
     if not len(expected):
         raise InvalidInputError("nothing to compare: give at least one sample")
     angles = compiled.angles(X)
-    parts = [angles[start : start + _CHUNK] for start in range(0, len(angles), _CHUNK)]
     if sdk == "pennylane":
+        parts = [angles[start : start + _CHUNK] for start in range(0, len(angles), _CHUNK)]
         found = np.concatenate([pennylane_probabilities(compiled, part) for part in parts])
         return float(np.abs(found - expected).max())
-    found = np.concatenate([circuit_probabilities(compiled, part) for part in parts])
+    found = circuit_probabilities(compiled, angles)
     deviation = float(np.abs(found - expected).max())
     if compiled.circuit.num_qubits <= _DENSE_QUBITS:
         dense = np.array(
@@ -59,8 +59,13 @@ def network_probabilities(compiled: "CompiledCircuit", X: NDArray) -> NDArray:
 def circuit_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArray:
     """Exact outcome probabilities of the Qiskit circuit at data angles (samples, data qubits)."""
     circuit = compiled.trained_circuit
-    operations = circuit_operations(circuit, compiled.x, angles)
-    return outcome_probabilities(operations, measured_qubits(circuit), len(angles))
+    measured = measured_qubits(circuit)
+    found = [np.empty((0, 2 ** len(measured)))]
+    for start in range(0, len(angles), _CHUNK):
+        part = angles[start : start + _CHUNK]
+        operations = circuit_operations(circuit, compiled.x, part)
+        found.append(outcome_probabilities(operations, measured, len(part)))
+    return np.concatenate(found)
 
 
 def _dense_probabilities(circuit: QuantumCircuit) -> NDArray:

@@ -11,7 +11,7 @@ from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers import BindingsArray
 
 from qtnml.arrays import NDArray
-from qtnml.compile.certificate import verify
+from qtnml.compile.certificate import circuit_probabilities, verify
 from qtnml.compile.device import Device
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
 from qtnml.compile.report import Report, report_on
@@ -147,6 +147,14 @@ class CompiledCircuit:
         >>> probabilities(compiled.angles(X)[0], compiled.weights)   # doctest: +SKIP
         """
         return to_pennylane(self)
+
+    def probabilities(self, X: NDArray) -> NDArray:
+        """Exact outcome probabilities (samples, outcomes), simulated gate by gate, resets included.
+
+        Any number of qubits, in milliseconds a sample: only qubits entangled at the same time are held
+        together (see `factorised`).
+        """
+        return circuit_probabilities(self, self.angles(X))
 
     def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
         """Largest deviation of the circuit's outcome probabilities from the network's contraction.

@@ -23,7 +23,8 @@ from qtnml.compile.timing import timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 
-_QISKIT_WIDTHS = 3  # numbers of qubits, from the fewest to all, that Qiskit's own layout is tried with
+# Numbers of qubits, from the fewest to all, and seeds that Qiskit's own layout is tried with.
+_QISKIT_WIDTHS, _QISKIT_SEEDS = 3, 3
 
 
 def best_on_device(
@@ -96,7 +97,8 @@ def by_qiskit(
     widths = {round(least * (widest / least) ** (k / steps)) for k in range(steps + 1)}
     for width in sorted(width for width in widths if width <= most):
         compiled = source.scheduled(width, synthesis)
-        yield on_device(compiled, device, None, synthesis.seed, "Qiskit's layout")
+        for seed in range(synthesis.seed, synthesis.seed + _QISKIT_SEEDS):
+            yield on_device(compiled, device, None, seed, "Qiskit's layout")
 
 
 def on_device(

@@ -31,9 +31,10 @@ def load_dataset(
     """Load a data set with features in [0, 1].
 
     Args:
-        name_or_path: "digits" (built in), "mnist", "fashion-mnist" (found in the directory named by
-            the environment variable QTNML_DATA, else in the user cache, else downloaded), or a path:
-            `.npz`, `.csv`, `.csv.gz`, an IDX picture file, a folder of four IDX files.
+        name_or_path: "digits", "iris", "breast-cancer" (built in), "mnist", "fashion-mnist" (found in the
+            directory named by the environment variable QTNML_DATA, else in the user cache, else
+            downloaded), or a path: `.npz`, `.csv`, `.csv.gz`, an IDX picture file, a folder of four IDX
+            files.
         size: Side (or rows and columns) to average pictures down to; None keeps them.
         classes: Keep only these labels.
         order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).

@@ -1,4 +1,4 @@
-"""The named data sets: digits from scikit-learn, MNIST and Fashion-MNIST from disk or public mirrors."""
+"""The named data sets: those that come with scikit-learn, (Fashion-)MNIST from disk or public mirrors."""
 
 import hashlib
 import os
@@ -59,13 +59,13 @@ MIRRORED = {
 }
 
 #: Every name `load_dataset` knows.
-DATASET_NAMES = ("digits", *MIRRORED)
+DATASET_NAMES = ("digits", "iris", "breast-cancer", *MIRRORED)
 
 
 def load_named(name: str, *, test_fraction: float, seed: int) -> RawData:
-    """Load a set named in `DATASET_NAMES`; only `digits` is split here (by `seed`)."""
-    if name == "digits":
-        return _load_digits(test_fraction, seed)
+    """Load a set named in `DATASET_NAMES`; those of scikit-learn are split here (by `seed`)."""
+    if name not in MIRRORED:
+        return _load_built_in(name, test_fraction, seed)
     arrays = {part: _mirrored_array(name, part) for part in FILES}
     for part in ("train", "test"):
         check_pairs(arrays[f"X_{part}"], arrays[f"y_{part}"], f"{name}, {part} part")
@@ -73,11 +73,20 @@ def load_named(name: str, *, test_fraction: float, seed: int) -> RawData:
     return RawData(arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"])
 
 
-def _load_digits(test_fraction: float, seed: int) -> RawData:
-    from sklearn.datasets import load_digits
+def _load_built_in(name: str, test_fraction: float, seed: int) -> RawData:
+    from sklearn import datasets
 
-    digits = load_digits()
-    return stratified_split(digits.images / 16.0, digits.target, test_fraction=test_fraction, seed=seed)
+    if name == "digits":
+        found = datasets.load_digits()
+        return stratified_split(found.images / 16.0, found.target, test_fraction=test_fraction, seed=seed)
+    found = datasets.load_iris() if name == "iris" else datasets.load_breast_cancer()
+    return stratified_split(
+        found.data,
+        found.target_names[found.target].astype(str),
+        test_fraction=test_fraction,
+        seed=seed,
+        feature_names=tuple(map(str, found.feature_names)),
+    )
 
 
 def _mirrored_array(name: str, part: str) -> NDArray:

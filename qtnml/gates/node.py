@@ -109,9 +109,9 @@ def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthes
     for qubit in range(shape.width):
         append_rotation(circuit, node.last[qubit], qubit)
     if synthesis.two_qubit_gate != "cx":
-        return _finished(_translated(circuit, synthesis.two_qubit_gate), None, unitary, shape)
-    owed = np.eye(2**shape.width)
-    return NodeGates(circuit, owed, channel_infidelity(unitary, _matrix(circuit), shape))
+        circuit = _translated(circuit, synthesis.two_qubit_gate)
+    # Nothing is owed to the node above, whose gates are its own as well.
+    return NodeGates(circuit, np.eye(2**shape.width), channel_infidelity(unitary, _matrix(circuit), shape))
 
 
 @lru_cache(maxsize=4096)

@@ -27,7 +27,7 @@ def test_bit_order_and_counts() -> None:
 
 
 def test_seeds_and_batches(trained: TreeClassifier, small_digits) -> None:
-    backend, circuits = get_backend("aer"), trained.compile().bind(small_digits.X_test[:1]) * 3
+    backend, circuits = get_backend("aer"), [*trained.compile().bind(small_digits.X_test[:1])] * 3
     first = backend.run(circuits, shots=500, seed=1)
     assert first == backend.run(circuits, shots=500, seed=1)
     assert first != backend.run(circuits, shots=500, seed=2)

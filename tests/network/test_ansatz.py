@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.compile import compile_model
+from qtnml.contract import Model
 from qtnml.data import Dataset
+from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError
-from qtnml.gates import NodeShape
+from qtnml.gates import NodeShape, Synthesis
 from qtnml.network import (
     BrickWall,
     FullUnitary,
     HermitianExponential,
     Orthogonal,
+    balanced_tree,
     check_ansatz,
     generic_two_qubit_gates,
     get_ansatz,
@@ -94,3 +98,16 @@ def test_trained_circuit_is_the_contraction(ansatz: object, bond_qubits: int, sm
     assert clf.history_[-1].loss < clf.history_[0].loss
     if isinstance(ansatz, BrickWall):
         assert ansatz.entangler in compiled.circuit.count_ops()
+
+
+@pytest.mark.parametrize("gate", ["cz", "rzz"])
+def test_prescribed_gates_in_another_gate_set(gate: str) -> None:
+    model = Model(balanced_tree(8, 2), AngleEncoding(), BrickWall(3))
+    compiled = compile_model(
+        model,
+        model.start(np.random.default_rng(0)),
+        synthesis=Synthesis(two_qubit_gate=gate),  # type: ignore[arg-type]
+    )
+    assert set(compiled.circuit.count_ops()) <= {"u", "ry", gate, "reset", "measure"}
+    assert compiled.infidelity < 1e-12
+    assert compiled.verify(np.random.default_rng(1).random((2, 8))) < 1e-10

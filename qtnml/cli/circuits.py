@@ -1,0 +1,95 @@
+"""`qtnml circuits`: the zoo of trained circuits, listed, shown and checked."""
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from qtnml.cli.app import Json, app, report
+
+circuits = typer.Typer(no_args_is_help=True, help="Trained circuits, ready to run: list, show, check.")
+app.add_typer(circuits, name="circuits")
+
+Folder = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Where the circuits are (default: the repository's `circuits/`)."),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A circuit, as `qtnml circuits list` names it.")]
+
+
+@circuits.command(name="list")
+def list_(folder: Folder = None, as_json: Json = False) -> None:
+    """All circuits of a folder: qubits, two-qubit gates, depth, accuracy."""
+    from qtnml.zoo import default_folder, read_cards
+
+    cards = read_cards(folder or default_folder())
+    rows = {card["name"]: _summary(card) for card in cards}
+    report("Circuits", rows, {"circuits": cards}, as_json)
+
+
+@circuits.command()
+def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
+    """One circuit's card."""
+    from qtnml.zoo import default_folder, read_card
+
+    card = read_card(folder or default_folder(), name)
+    report(f"Circuit {name}", _flat(card), card, as_json)
+
+
+@circuits.command()
+def check(
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[NAME]...", help="Which ones (default: all)."),
+    ] = None,
+    folder: Folder = None,
+    samples: Annotated[int, typer.Option(min=1, help="Test samples to measure on Aer.")] = 5,
+    shots: Annotated[int, typer.Option(min=1, help="Measurements per sample.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shots.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Rebuild circuits from their weights, compare them gate by gate, and measure their accuracy on Aer.
+
+    The exit status is 1 if any circuit does not fit its model and card.
+    """
+    from qtnml.zoo import check_circuit, default_folder, read_cards
+
+    where = folder or default_folder()
+    results = []
+    for name in names or [card["name"] for card in read_cards(where)]:
+        typer.echo(f"checking {name}", err=True)
+        results.append(check_circuit(where, name, samples=samples, shots=shots, seed=seed))
+    rows = {
+        result.name: f"{'ok' if result.passed else 'FAILED'}: gates within {result.gate_difference:.0e}, "
+        f"probabilities within {result.deviation:.0e}; accuracy {result.accuracy:.4f}; on {result.samples} "
+        f"samples {result.exact_accuracy:.3f} exactly, {result.measured_accuracy:.3f} in {shots} shots on Aer"
+        for result in results
+    }
+    report("Circuits checked", rows, {"checks": [result.to_dict() for result in results]}, as_json)
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def _summary(card: dict[str, Any]) -> str:
+    resources = card["resources"]
+    return (
+        f"{card['model']}; {card['data']['data']}, {resources['features']} features; "
+        f"{resources['qubits']} qubits, {resources['two_qubit_gates']} two-qubit gates, "
+        f"depth {resources['depth']}, {resources['resets']} resets; "
+        f"test accuracy {card['accuracy']['exact']:.4f}"
+    )
+
+
+def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested entries in one table."""
+    rows: dict[str, str] = {}
+    for key, value in card.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict):
+            rows |= _flat(value, f"{name}: ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, item in enumerate(value, start=1):
+                rows |= _flat(item, f"{name} {number}: ")
+        else:
+            rows[name] = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return rows
