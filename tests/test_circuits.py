@@ -76,7 +76,7 @@ def zoo(tmp_path: Path) -> Path:
 def test_what_does_not_fit_is_found(zoo: Path) -> None:
     name = "digits_3v5_4x4_tree_v1_5q"
     qasm = (zoo / f"{name}.qasm").read_text()
-    number = re.search(r"u\((-?\d\.\d+)", qasm)[1]  # type: ignore[index]
+    number = re.search(r"[uU]\((-?\d\.\d+)", qasm)[1]  # type: ignore[index]
     (zoo / f"{name}.qasm").write_text(qasm.replace(number, f"{float(number) + 1e-6:.17g}", 1))
     result = check_circuit(zoo, name, samples=1)
     assert 1e-7 < result.gate_difference < 1e-5
