@@ -23,10 +23,21 @@ def assemble(
     nodes: Sequence[QuantumCircuit],
     x: ParameterVector,
     w: ParameterVector,
+    *,
+    postselected: bool = False,
 ) -> QuantumCircuit:
-    """Lay data gates and node gates out on the scheduled qubits, then measure the root."""
+    """Lay data gates and node gates out on the scheduled qubits, then measure the root.
+
+    Where qubits let go are post-selected, each is measured into a bit of its own of a second register `postselect`,
+    which is 0 in shots that count.
+    """
     bits = ClassicalRegister(len(schedule.measured), "c")
     circuit = QuantumCircuit(QuantumRegister(schedule.num_qubits, "q"), bits)
+    checks = iter(())
+    if postselected:
+        number = sum(topology.num_qubits) - sum(node.width for node in topology.nodes)
+        circuit.add_register(register := ClassicalRegister(number, "postselect"))
+        checks = iter(register)
     starts = list(accumulate((len(node_angles(node)) for node in nodes), initial=0))
     for operation in schedule.operations:
         for qubit in operation.resets:
@@ -41,6 +52,9 @@ def assemble(
             _append_node(
                 circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]]
             )
+            if postselected:
+                for qubit in operation.qubits[topology.nodes[operation.node].width :]:
+                    circuit.measure(qubit, next(checks))
     # Kept qubit 0 is the most significant bit of an outcome, classical bit 0 the least.
     circuit.measure(schedule.measured, list(reversed(bits)))
     return circuit

@@ -1,6 +1,6 @@
 """Proof that a circuit is its network: simulated gate by gate, against the contraction."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -34,7 +34,7 @@ def verify(compiled: "CompiledCircuit", X: NDArray, sdk: str) -> float:
         return float(np.abs(found - expected).max())
     found = circuit_probabilities(compiled, angles)
     deviation = float(np.abs(found - expected).max())
-    if compiled.circuit.num_qubits <= _DENSE_QUBITS:
+    if compiled.circuit.num_qubits <= _DENSE_QUBITS and not compiled.postselected:
         dense = np.array(
             [_dense_probabilities(circuit) for circuit in compiled.bind_angles(angles[:_DENSE_SAMPLES])]
         )
@@ -50,7 +50,8 @@ def network_probabilities(compiled: "CompiledCircuit", X: NDArray) -> NDArray:
             "no network to compare with: the weights were changed, or the circuit was read from a file; "
             "compile the model again"
         )
-    model = Model(network.topology, compiled.encoding, FullUnitary())
+    discard: Literal["trace", "postselect"] = "postselect" if compiled.postselected else "trace"
+    model = Model(network.topology, compiled.encoding, FullUnitary(), discard)
     X = np.asarray(X, dtype=np.float64)
     scaled = X if compiled.scaler is None else compiled.scaler(X)
     return model.predict(Parameters(network.unitaries, compiled.encoding_parameters), scaled)[0]

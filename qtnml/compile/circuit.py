@@ -32,7 +32,8 @@ def compile_model(
     """Compile a trained model into a circuit with the same outcome probabilities.
 
     Args:
-        model: With discard="trace".
+        model: With discard="postselect", qubits let go are measured in the middle of the circuit, and only
+            shots in which all of them are 0 count: see `CompiledCircuit.postselected`.
         parameters: Matrices exactly unitary (to 1e-9).
         reuse_qubits: Reset and reuse qubits that were let go (7 instead of 64 for 64 features).
         num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
@@ -43,11 +44,6 @@ def compile_model(
     """
     if num_qubits is not None and not reuse_qubits:
         raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
-    if model.discard != "trace":
-        raise InvalidInputError(
-            "a post-selected model has no circuit that answers in every shot; train it on with "
-            "discard='trace', warm_start=True and homotopy=EPOCHS, then compile"
-        )
     network = model.network(parameters)
     error = max(unitarity_error(np.asarray(stack)) for stack in network.unitaries)
     if not error <= _UNITARITY_TOLERANCE:
@@ -60,6 +56,7 @@ def compile_model(
         model.encoding,
         tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
         scaler,
+        model.discard == "postselect",
     )
     synthesis = synthesis or Synthesis()
     if target is not None:

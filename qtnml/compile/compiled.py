@@ -43,6 +43,8 @@ class CompiledCircuit:
         nodes: Gates of each node of the network, with their trained angles.
         topology: Of the network.
         network: What was compiled; None once the weights have been changed.
+        postselected: Qubits let go are measured into a second register `postselect`, and only shots count in which it is 0;
+            as one integer, a result below `num_outcomes` is an outcome, any other is to be thrown away.
         device: What it was compiled for; its circuit then acts on the device's own qubits.
         layout: Physical qubit of each qubit of the schedule at the start, on a device.
         method: How qubits were chosen.
@@ -61,6 +63,7 @@ class CompiledCircuit:
     nodes: tuple[NodeGates, ...]
     topology: Topology
     network: TensorNetwork | None
+    postselected: bool = False
     device: Device | None = None
     layout: tuple[int, ...] | None = None
     method: str = "list scheduling"
@@ -150,6 +153,8 @@ class CompiledCircuit:
 
     def probabilities(self, X: NDArray) -> NDArray:
         """Exact outcome probabilities (samples, outcomes), simulated gate by gate, resets included.
+
+        Given that post-selection succeeds, where there is any.
 
         Any number of qubits, in milliseconds a sample: only qubits entangled at the same time are held
         together (see `factorised`).

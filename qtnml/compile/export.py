@@ -109,6 +109,7 @@ def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
         "weights": compiled.weights.tolist() if free_weights else [],
         "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
         "topology": compiled.topology.to_dict(),
+        "postselected": compiled.postselected,
         "schedule": [compiled.schedule.num_qubits, operations, list(compiled.schedule.measured)],
     }
 
@@ -160,6 +161,7 @@ def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding 
         nodes=(),
         topology=Topology.from_dict(facts["topology"]),
         network=None,
+        postselected=bool(facts["postselected"]),
     )
 
 
@@ -169,7 +171,8 @@ def _input_comments(compiled: CompiledCircuit) -> str:
     lines = [
         f"Inputs are angles in radians, encoding {encoding.name!r}, of features scaled and clipped to "
         "[0, 1]: f = (feature - low) / (high - low), 0 where both are equal.",
-        "Outcome: c as a binary number, c[0] the least significant bit.",
+        "Outcome: c as a binary number, c[0] the least significant bit."
+        + (" Only shots in which every bit of postselect is 0 count." if compiled.postselected else ""),
     ]
     formula = getattr(encoding, "formula", None)
     for place in range(len(compiled.x)):

@@ -49,6 +49,8 @@ class _Group:
 def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[int], samples: int) -> NDArray:
     """Probabilities (samples, 2**len(measured)); the first measured qubit is the most significant.
 
+    Where operations project, these are conditional on success.
+
     Raises:
         InvalidInputError: More than 12 qubits are entangled at once.
     """
@@ -75,28 +77,36 @@ def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[in
     size, order = len(measured), [group.qubits.index(qubit) for qubit in measured]
     axes = [0, *(1 + k for k in order), *(1 + size + k for k in order)]
     rho = group.rho.transpose(axes).reshape(samples, 2**size, 2**size)
-    return np.asarray(np.einsum("baa->ba", rho).real)
+    found = np.asarray(np.einsum("baa->ba", rho).real)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDArray) -> list[Operation]:
-    """Gates and resets of a circuit whose only parameters are `x`, at the angles (samples, data qubits)."""
+    """Gates and resets of a circuit whose only parameters are `x`, at the angles (samples, data qubits).
+
+    A measurement into a register `postselect` becomes a projection on |0>.
+    """
     operations = []
+    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
     for instruction in circuit.data:
         qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
         operation = instruction.operation
         if operation.name == "reset":
             operations.append(Operation(qubits, None))
+        elif operation.name == "measure" and instruction.clbits[0] in checks:
+            operations.append(Operation(qubits, np.diag([1.0, 0.0])))
         elif operation.name not in ("measure", "barrier", "delay"):
             operations.append(Operation(qubits, _reversed(_matrices(operation, x, angles))))
     return operations
 
 
 def measured_qubits(circuit: QuantumCircuit) -> list[int]:
-    """Qubits measured, that of the last classical bit first: the most significant of an outcome."""
+    """Qubits measured as the outcome, that of the last classical bit first: the most significant."""
+    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
     places = {
         circuit.find_bit(instruction.clbits[0]).index: circuit.find_bit(instruction.qubits[0]).index
         for instruction in circuit.data
-        if instruction.operation.name == "measure"
+        if instruction.operation.name == "measure" and instruction.clbits[0] not in checks
     }
     return [places[bit] for bit in sorted(places, reverse=True)]
 

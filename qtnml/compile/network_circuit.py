@@ -26,6 +26,7 @@ class NetworkCircuit:
         encoding: Data gates.
         encoding_parameters: Their trained values.
         scaler: Features to [0, 1].
+        postselected: Whether qubits let go count only in |0>.
     """
 
     network: TensorNetwork
@@ -33,6 +34,7 @@ class NetworkCircuit:
     encoding: Encoding
     encoding_parameters: tuple[NDArray, ...]
     scaler: FeatureScaler | None
+    postselected: bool = False
 
     @property
     def topology(self) -> Topology:
@@ -50,13 +52,16 @@ class NetworkCircuit:
 
     def scheduled(self, num_qubits: int | None, synthesis: Synthesis) -> CompiledCircuit:
         """On a number of qubits, None for the fewest, by list scheduling."""
-        nodes = list(synthesized_nodes(self.network, self.own, [synthesis] * len(self.own)))
+        nodes = self._nodes([synthesis] * len(self.own))
         durations = [max(1, node.circuit.depth()) for node in nodes]
         return self._circuit(schedule_network(self.topology, num_qubits, durations, 1.0), nodes)
 
     def compiled(self, schedule: Schedule, synthesis: Sequence[Synthesis]) -> CompiledCircuit:
         """On a given schedule, each node by its own synthesis."""
-        return self._circuit(schedule, list(synthesized_nodes(self.network, self.own, synthesis)))
+        return self._circuit(schedule, self._nodes(synthesis))
+
+    def _nodes(self, synthesis: Sequence[Synthesis]) -> list[NodeGates]:
+        return list(synthesized_nodes(self.network, self.own, synthesis, postselected=self.postselected))
 
     def _circuit(self, schedule: Schedule, nodes: Sequence[NodeGates]) -> CompiledCircuit:
         gates = [node.circuit for node in nodes]
@@ -64,7 +69,9 @@ class NetworkCircuit:
         x = ParameterVector("x", self.topology.num_data_qubits)
         w = ParameterVector("w", len(weights))
         return CompiledCircuit(
-            circuit=assemble(self.topology, self.encoding, schedule, gates, x, w),
+            circuit=assemble(
+                self.topology, self.encoding, schedule, gates, x, w, postselected=self.postselected
+            ),
             x=x,
             w=w,
             weights=weights,
@@ -76,4 +83,5 @@ class NetworkCircuit:
             nodes=tuple(nodes),
             topology=self.topology,
             network=self.network,
+            postselected=self.postselected,
         )

@@ -1,6 +1,7 @@
 """Every node of a network as gates."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,18 +24,22 @@ def prescribed_gates(model: Model, parameters: Parameters) -> list[SynthesizedNo
 
 
 def synthesized_nodes(
-    network: TensorNetwork, own: Sequence[SynthesizedNode | None], synthesis: Sequence[Synthesis]
+    network: TensorNetwork,
+    own: Sequence[SynthesizedNode | None],
+    synthesis: Sequence[Synthesis],
+    *,
+    postselected: bool = False,
 ) -> Iterator[NodeGates]:
     """Gates of every node with their trained angles.
 
     What is done last to a kept wire moves into the node above, where it costs nothing; what is done last
-    to a qubit let go is left out, because nothing after it can see it. An ansatz's own gates stay as they
-    are, and so does what stands before data that are uploaded again.
+    to a qubit let go is left out, because nothing after it can see it, unless it is post-selected. An
+    ansatz's own gates stay as they are, and so does what stands before data that are uploaded again.
     """
     topology = network.topology
     owed: list[NDArray] = [np.eye(2**width) for width in topology.leaf_widths]
     for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
-        shape = topology.node_shapes[k]
+        shape = replace(topology.node_shapes[k], postselected=postselected)
         wanted = unitary @ _kron([*[owed[wire] for wire in node.children], np.eye(2**node.fresh)])
         prescribed = own[k]
         if prescribed is None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from qtnml.compile.compiled import CompiledCircuit
 
 
+def _POSTSELECT() -> None:  # noqa: N802
+    """Stands for a projection on |0> among gates."""
+
+
 @dataclass(frozen=True)
 class _Angle:
     """constant + sum of factor * array[place] over terms (array, place, factor)."""
@@ -68,6 +72,8 @@ class PennyLaneCircuit:
         for step in self._steps:
             if step.gate is None:
                 qml.measure(step.wires[0], reset=True)
+            elif step.gate is _POSTSELECT:
+                qml.measure(step.wires[0], postselect=0)
             else:
                 step.gate(*(angle.value(arrays) for angle in step.angles), wires=step.wires)
 
@@ -89,8 +95,12 @@ def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDA
     operations = []
     for operation in qml.tape.QuantumScript.from_queue(queue).operations:
         wires = tuple(operation.wires)
-        is_reset = getattr(operation, "reset", None) is True
-        operations.append(Operation(wires, None if is_reset else np.asarray(operation.matrix())))
+        if getattr(operation, "postselect", None) == 0:
+            operations.append(Operation(wires, np.diag([1.0, 0.0])))
+        elif getattr(operation, "reset", None) is True:
+            operations.append(Operation(wires, None))
+        else:
+            operations.append(Operation(wires, np.asarray(operation.matrix())))
     return outcome_probabilities(operations, circuit.measured, len(angles))
 
 
@@ -100,13 +110,16 @@ def _steps(circuit: QuantumCircuit) -> list[_Step]:
         "u": qml.U3, "ry": qml.RY, "rz": qml.RZ, "rx": qml.RX, "sx": qml.SX, "x": qml.PauliX,
         "cx": qml.CNOT, "cz": qml.CZ, "ecr": qml.ECR, "rzz": qml.IsingZZ, "swap": qml.SWAP,
     }  # fmt: skip
+    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
     steps = []
     for instruction in circuit.data:
         name = instruction.operation.name
         wires = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
-        if name in ("measure", "barrier", "delay", "id"):
+        if name == "measure" and instruction.clbits[0] in checks:
+            steps.append(_Step(_POSTSELECT, wires, ()))
+        elif name in ("measure", "barrier", "delay", "id"):
             continue
-        if name == "reset":
+        elif name == "reset":
             steps.append(_Step(None, wires, ()))
         elif name in gates:
             steps.append(_Step(gates[name], wires, tuple(map(_angle, instruction.operation.params))))

@@ -1,7 +1,7 @@
 """A network as a pure function of its parameters: what training differentiates and JAX users call."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.plan import Chain, contraction_plan
 from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
 from qtnml.errors import InvalidInputError
+from qtnml.gates import NodeShape
 from qtnml.network import FullUnitary, NodeAnsatz, TensorNetwork, Topology, generic_two_qubit_gates
 from qtnml.network.ansatz import Normal
 from qtnml.network.tensor_network import stacking
@@ -100,11 +101,16 @@ class Model:
     @property
     def two_qubit_gates(self) -> int:
         """Two-qubit gates of the circuit, counted node by node on generic parameters."""
-        return sum(generic_two_qubit_gates(self.ansatz, shape) for shape in self.topology.node_shapes)
+        return sum(generic_two_qubit_gates(self.ansatz, shape) for shape in self._shapes)
+
+    @property
+    def _shapes(self) -> list[NodeShape]:
+        postselected = self.discard == "postselect"
+        return [replace(shape, postselected=postselected) for shape in self.topology.node_shapes]
 
     def summary(self) -> str:
         """What the model is and costs, for a person."""
-        shapes = Counter(self.topology.node_shapes)
+        shapes = Counter(self._shapes)
         lines = [
             f"{self.num_features} features, encoding {self.encoding.name!r} on "
             f"{self.topology.num_data_qubits} data qubits",

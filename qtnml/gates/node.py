@@ -105,9 +105,7 @@ def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) ->
 
 def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
     """Gates that an ansatz prescribes, kept as they are in the gate set "cx"."""
-    circuit = node.circuit.copy()
-    for qubit in range(shape.width):
-        append_rotation(circuit, node.last[qubit], qubit)
+    circuit = _whole(node, shape)
     if synthesis.two_qubit_gate != "cx":
         circuit = _translated(circuit, synthesis.two_qubit_gate)
     # Nothing is owed to the node above, whose gates are its own as well.
@@ -134,7 +132,11 @@ def _candidates(
         exact = synthesize(unitary)
         if synthesis.max_two_qubit_gates is None or _count(exact.circuit) <= synthesis.max_two_qubit_gates:
             found.append((_whole(exact, shape), None))
-    if shape.num_qubits > 1 and (fit := _fitted(unitary, shape, synthesis)) is not None:
+    if shape.postselected:
+        fit = _fitted(unitary.conj().T, shape.adjoint, synthesis) if shape.num_qubits > shape.width else None
+        if fit is not None:
+            found.append((fit.skeleton.circuit(fit.angles, shape.num_qubits).inverse(), None))
+    elif shape.num_qubits > 1 and (fit := _fitted(unitary, shape, synthesis)) is not None:
         frame = fit.frame.real if fit.skeleton.real else fit.frame
         owed = shape.kept_factor(frame) if shape.output == "wire" else None
         found.append((fit.skeleton.circuit(fit.angles, shape.width), owed))
@@ -192,9 +194,9 @@ def _fewest(
 
 
 def _whole(node: SynthesizedNode, shape: NodeShape) -> QuantumCircuit:
-    """With the last rotations of the qubits that are kept."""
+    """With the last rotations of the qubits whose state matters afterwards."""
     circuit = node.circuit.copy()
-    for qubit in range(shape.width):
+    for qubit in range(shape.num_qubits if shape.postselected else shape.width):
         append_rotation(circuit, node.last[qubit], qubit)
     return circuit
 
@@ -207,6 +209,9 @@ def _finished(circuit: QuantumCircuit, owed: NDArray | None, unitary: NDArray, s
         circuit = node.circuit
         for rotation, qubit in zip(node.last, range(shape.width), strict=False):
             owed = owed @ np.kron(np.kron(np.eye(2**qubit), rotation), np.eye(2 ** (shape.width - 1 - qubit)))
+        if shape.postselected:
+            for qubit in range(shape.width, shape.num_qubits):
+                append_rotation(circuit, node.last[qubit], qubit)
     built = np.kron(owed, np.eye(2 ** (shape.num_qubits - shape.width))) @ _matrix(circuit)
     return NodeGates(circuit, owed, channel_infidelity(unitary, built, shape))
 

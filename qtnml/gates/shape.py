@@ -29,12 +29,14 @@ class NodeShape:
         fresh: The last `fresh` of them enter in |0>.
         output: What becomes of the kept qubits: a "wire" whose node above takes over a unitary K, "fixed"
             where it must not, "measured" at the root.
+        postselected: The qubits let go count only where they are found in |0>: most rows are free.
     """
 
     num_qubits: int
     width: int
     fresh: int = 0
     output: Literal["wire", "fixed", "measured"] = "wire"
+    postselected: bool = False
 
     def __post_init__(self) -> None:
         if not (1 <= self.width <= self.num_qubits and 0 <= self.fresh < self.num_qubits):
@@ -46,6 +48,17 @@ class NodeShape:
     def columns(self) -> NDArray:
         """Indices of the columns of the unitary that some input reaches."""
         return np.arange(0, 2**self.num_qubits, 2**self.fresh)
+
+    @property
+    def rows(self) -> NDArray:
+        """Indices of the rows that count: all, or those with the qubits let go in |0>."""
+        lost = self.num_qubits - self.width if self.postselected else 0
+        return np.arange(0, 2**self.num_qubits, 2**lost)
+
+    @property
+    def adjoint(self) -> "NodeShape":
+        """Of the inverse circuit of a post-selected node: the qubits let go enter in |0>, nothing is free."""
+        return NodeShape(self.num_qubits, self.num_qubits, self.num_qubits - self.width, "fixed")
 
     def frame_generators(self, *, real: bool = False) -> NDArray:
         """Pauli strings (count, d, d) whose exponentials are the frame; for real nodes the imaginary ones.

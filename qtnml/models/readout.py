@@ -32,12 +32,17 @@ def class_probabilities(outcomes: NDArray, num_classes: int) -> tuple[NDArray, N
 
 
 def counts_to_outcomes(counts: list[Counts], num_outcomes: int) -> NDArray:
-    """Relative frequencies, shape (samples, outcomes)."""
+    """Relative frequencies among the shots that count, shape (samples, outcomes); zeros if none does.
+
+    A larger number than the outcomes have is a shot whose post-selection failed.
+    """
     outcomes = np.zeros((len(counts), num_outcomes))
     for row, count in zip(outcomes, counts, strict=True):
         for outcome, shots in count.items():
-            row[outcome] = shots
-    return np.asarray(outcomes / outcomes.sum(axis=1, keepdims=True))
+            if outcome < num_outcomes:
+                row[outcome] = shots
+    total = outcomes.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(outcomes, total, out=np.zeros_like(outcomes), where=total > 0))
 
 
 def check_root(num_classes: int, available: int, num_features: int, bond_qubits: int, shape: str) -> None:
