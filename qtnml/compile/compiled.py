@@ -43,8 +43,9 @@ class CompiledCircuit:
         nodes: Gates of each node of the network, with their trained angles.
         topology: Of the network.
         network: What was compiled; None once the weights have been changed.
-        postselected: Qubits let go are measured into a second register `postselect`, and only shots count in which it is 0;
-            as one integer, a result below `num_outcomes` is an outcome, any other is to be thrown away.
+        postselected: Qubits let go are measured into a second register, `postselect`, and only shots in
+            which it is 0 count; as one integer, a result below `num_outcomes` is an outcome, any other is
+            to be thrown away.
         device: What it was compiled for; its circuit then acts on the device's own qubits.
         layout: Physical qubit of each qubit of the schedule at the start, on a device.
         method: How qubits were chosen.

@@ -87,7 +87,7 @@ def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDAr
     A measurement into a register `postselect` becomes a projection on |0>.
     """
     operations = []
-    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
+    checks = success_bits(circuit)
     for instruction in circuit.data:
         qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
         operation = instruction.operation
@@ -100,9 +100,14 @@ def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDAr
     return operations
 
 
+def success_bits(circuit: QuantumCircuit) -> set[Any]:
+    """Classical bits that are 0 in shots that count."""
+    return {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
+
+
 def measured_qubits(circuit: QuantumCircuit) -> list[int]:
     """Qubits measured as the outcome, that of the last classical bit first: the most significant."""
-    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
+    checks = success_bits(circuit)
     places = {
         circuit.find_bit(instruction.clbits[0]).index: circuit.find_bit(instruction.qubits[0]).index
         for instruction in circuit.data

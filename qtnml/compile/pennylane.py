@@ -9,7 +9,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterExpression
 
 from qtnml.arrays import Array, NDArray
-from qtnml.compile.factorised import Operation, measured_qubits, outcome_probabilities
+from qtnml.compile.factorised import Operation, measured_qubits, outcome_probabilities, success_bits
 from qtnml.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _steps(circuit: QuantumCircuit) -> list[_Step]:
         "u": qml.U3, "ry": qml.RY, "rz": qml.RZ, "rx": qml.RX, "sx": qml.SX, "x": qml.PauliX,
         "cx": qml.CNOT, "cz": qml.CZ, "ecr": qml.ECR, "rzz": qml.IsingZZ, "swap": qml.SWAP,
     }  # fmt: skip
-    checks = {bit for register in circuit.cregs if register.name == "postselect" for bit in register}
+    checks = success_bits(circuit)
     steps = []
     for instruction in circuit.data:
         name = instruction.operation.name
