@@ -32,6 +32,7 @@ SYNTHESES = {
     "infidelity 1e-5 a node": Synthesis(target_infidelity=1e-5),
     "infidelity 1e-4 a node": Synthesis(target_infidelity=1e-4),
 }
+APPROXIMATED = ("tree V=1", "tree V=2", "MPS V=2")  # minutes each
 SAMPLES = 200  # whose probabilities are compared
 
 
@@ -112,16 +113,21 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="16 pixels of digits, prints only")
-    smoke = parser.parse_args().smoke
+    parser.add_argument("--models", nargs="*", choices=MODELS, help="only these; other results are kept")
+    arguments = parser.parse_args()
+    smoke = arguments.smoke
     name = "digits" if smoke else "mnist"
     data = load_dataset(name, size=4 if smoke else 8, classes=(3, 5), order="z")
-    rows: list[dict[str, Any]] = []
-    for model in ["tree V=1", "tree V=2", "MPS V=2"] if smoke else MODELS:
-        exact_only = smoke or "V=3" in model
-        chosen = {"exact": SYNTHESES["exact"]} if exact_only else SYNTHESES
+    results, rows = FOLDER / "results.json", []
+    todo = ["tree V=1", "tree V=2", "MPS V=2"] if smoke else arguments.models or list(MODELS)
+    if not smoke and results.exists():
+        rows = [row for row in json.loads(results.read_text()) if row["model"] not in todo]
+    for model in todo:
+        chosen = SYNTHESES if model in APPROXIMATED and not smoke else {"exact": SYNTHESES["exact"]}
         rows += measure(model, chosen, data, **({"epochs": 2} if smoke else {}))
+        rows.sort(key=lambda row: list(MODELS).index(row["model"]))
         if not smoke:
-            (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+            results.write_text(json.dumps(rows, indent=1) + "\n")
             (FOLDER / "results.md").write_text(table(rows) + "\n")
     print(table(rows))
 

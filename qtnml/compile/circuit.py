@@ -75,7 +75,15 @@ def compile_network(
     synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
 ) -> CompiledCircuit:
-    """Compile a network of any unitaries; see `compile_model`."""
+    """Compile a network of any unitaries; see `compile_model`.
+
+    >>> from qtnml.encoding import AngleEncoding
+    >>> from qtnml.network import balanced_tree
+    >>> network = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
+    >>> compiled = compile_network(network, AngleEncoding())
+    >>> compiled.num_qubits, compiled.two_qubit_gates, compiled.verify(np.full((1, 64), 0.3)) < 1e-10
+    (7, 188, True)
+    """
     network.check_shapes()
     model = Model(network.topology, encoding, FullUnitary())
     parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))

@@ -98,7 +98,13 @@ class NodeGates:
 
 
 def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
-    """Gates of a unitary (2**m, 2**m), up to what its surroundings cannot see."""
+    """Gates of a unitary (2**m, 2**m), up to what its surroundings cannot see.
+
+    >>> fourier = np.exp(2j * np.pi * np.outer(range(8), range(8)) / 8) / np.sqrt(8)
+    >>> node = synthesize_node(fourier, NodeShape(3, 1), Synthesis())
+    >>> node.circuit.count_ops()["cx"] <= 12, node.infidelity < 1e-12
+    (True, True)
+    """
     unitary = np.ascontiguousarray(unitary, dtype=np.complex128)
     return _synthesized(unitary.tobytes(), shape, synthesis)
 
