@@ -4,7 +4,7 @@
 // _x_1_ = pi * f, feature 1: low 2, high 4.4000000000000004
 // _x_2_ = pi * f, feature 2: low 1, high 6.9000000000000004
 // _x_3_ = pi * f, feature 3: low 0.10000000000000001, high 2.5
-// qtnml: {"format": 1, "encoding": "angle", "encoding_parameters": [], "scaler": [[4.3, 2.0, 1.0, 0.1], [7.9, 4.4, 6.9, 2.5]], "data_qubits": 4, "weights": [], "infidelity": 1.3322676295501878e-15, "topology": {"leaf_widths": [2, 1, 1], "nodes": [[[0, 1], 0, 2], [[3, 2], 0, 2]]}, "postselected": false, "schedule": [3, [["leaf", 0, [0, 1], []], ["leaf", 1, [2], []], ["node", 0, [0, 1, 2], []], ["leaf", 2, [2], [2]], ["node", 1, [0, 1, 2], []]], [0, 1]]}
+// qtnml: {"format": 1, "encoding": "angle", "encoding_parameters": [], "scaler": [[4.3, 2.0, 1.0, 0.1], [7.9, 4.4, 6.9, 2.5]], "data_qubits": 4, "weights": [], "infidelity": 1.3322676295501878e-15, "topology": {"leaf_widths": [2, 1, 1], "nodes": [[[0, 1], 0, 2], [[3, 2], 0, 2]]}, "postselected": false, "schedule": [3, [["leaf", 0, [0, 1], []], ["leaf", 1, [2], []], ["node", 0, [0, 1, 2], []], ["leaf", 2, [2], [2]], ["node", 1, [0, 1, 2], []]], [0, 1]], "sha256": "6225805983fbca4afede3763c385dfb3d6d70c4d13a15b2c4c596340b0aae26f"}
 OPENQASM 3.0;
 include "stdgates.inc";
 input float[64] _x_0_;

@@ -4,7 +4,7 @@
 // _x_1_ = pi * f, feature 1: low 2, high 4.4000000000000004
 // _x_2_ = pi * f, feature 2: low 1, high 6.9000000000000004
 // _x_3_ = pi * f, feature 3: low 0.10000000000000001, high 2.5
-// qtnml: {"format": 1, "encoding": "angle", "encoding_parameters": [], "scaler": [[4.3, 2.0, 1.0, 0.1], [7.9, 4.4, 6.9, 2.5]], "data_qubits": 4, "weights": [], "infidelity": 0.0, "topology": {"leaf_widths": [1, 1, 1, 1], "nodes": [[[0, 1], 0, 1], [[2, 3], 0, 1], [[4, 5], 0, 2]]}, "postselected": false, "schedule": [4, [["leaf", 0, [0], []], ["leaf", 1, [1], []], ["node", 0, [0, 1], []], ["leaf", 2, [2], []], ["leaf", 3, [3], []], ["node", 1, [2, 3], []], ["node", 2, [0, 2], []]], [0, 2]]}
+// qtnml: {"format": 1, "encoding": "angle", "encoding_parameters": [], "scaler": [[4.3, 2.0, 1.0, 0.1], [7.9, 4.4, 6.9, 2.5]], "data_qubits": 4, "weights": [], "infidelity": 0.0, "topology": {"leaf_widths": [1, 1, 1, 1], "nodes": [[[0, 1], 0, 1], [[2, 3], 0, 1], [[4, 5], 0, 2]]}, "postselected": false, "schedule": [4, [["leaf", 0, [0], []], ["leaf", 1, [1], []], ["node", 0, [0, 1], []], ["leaf", 2, [2], []], ["leaf", 3, [3], []], ["node", 1, [2, 3], []], ["node", 2, [0, 2], []]], [0, 2]], "sha256": "c22a85467b221a2b2f5f7f6dd141f6cd4100a9862fc888cabc30d9399d178a6a"}
 OPENQASM 3.0;
 include "stdgates.inc";
 input float[64] _x_0_;

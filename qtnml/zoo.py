@@ -25,6 +25,7 @@ from qtnml.storage import write_atomically
 _SAME_GATES = 1e-9  # radians
 _SAME_PROBABILITIES = 1e-9
 _SIGMAS = 5.0
+_RESOURCES = ("features", "qubits", "two_qubit_gates", "depth", "resets")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class CircuitCheck:
         deviation: Largest difference of outcome probabilities between circuit and model.
         accuracy: Of the model, exactly, on the whole test set.
         card_accuracy: What the card says of it.
+        card_resources: Whether qubits, gates, depth and resets on the card are the circuit's.
         samples: Test samples run on Aer.
         measured_accuracy: On Aer with shots, on those samples.
         exact_accuracy: The model's on the same samples.
@@ -49,6 +51,7 @@ class CircuitCheck:
     deviation: float
     accuracy: float
     card_accuracy: float
+    card_resources: bool
     samples: int
     measured_accuracy: float
     exact_accuracy: float
@@ -61,6 +64,7 @@ class CircuitCheck:
             self.gate_difference <= _SAME_GATES
             and self.deviation <= _SAME_PROBABILITIES
             and abs(self.accuracy - self.card_accuracy) < 1e-9
+            and self.card_resources
             and self.within_noise
         )
 
@@ -97,14 +101,26 @@ def read_card(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.json"
     try:
         card = json.loads(path.read_text())
-        if card["name"] != name or not {"data", "compile", "accuracy", "resources"} <= card.keys():
-            raise KeyError("name, data, compile, accuracy, resources")
+        _check_card(card, name)
     except FileNotFoundError:
         known = sorted(other.stem for other in folder.glob("*.json"))
         raise CircuitFileError(f"no circuit {name!r} in {folder}; there are {known}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CircuitFileError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return dict(card)
+
+
+def _check_card(card: Any, name: str) -> None:
+    """What is read of it below must be there, of its type."""
+    if card["name"] != name:
+        raise ValueError(f"it is of {card['name']!r}")
+    for key in _RESOURCES:
+        int(card["resources"][key])
+    float(card["accuracy"]["exact"])
+    str(card["model"]), card["data"]["data"], card["data"]["classes"]
+    Synthesis(**card["compile"]["synthesis"])
+    if set(card["compile"]) != {"reuse_qubits", "num_qubits", "synthesis"}:
+        raise ValueError("its `compile` has other entries than reuse_qubits, num_qubits, synthesis")
 
 
 def write_circuit(
@@ -193,6 +209,7 @@ def check_circuit(
         deviation=float(np.abs(found - expected).max()),
         accuracy=float(model.score(X, y)),
         card_accuracy=float(card["accuracy"]["exact"]),
+        card_resources=all(card["resources"][key] == getattr(stored.report(), key) for key in _RESOURCES),
         samples=len(frequencies),
         measured_accuracy=_accuracy(frequencies, model.classes_, y[chosen]),
         exact_accuracy=_accuracy(expected[chosen], model.classes_, y[chosen]),

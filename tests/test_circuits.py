@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,9 @@ def test_what_does_not_fit_is_found(zoo: Path) -> None:
     name = "digits_3v5_4x4_tree_v1_5q"
     qasm = (zoo / f"{name}.qasm").read_text()
     number = re.search(r"[uU]\((-?\d\.\d+)", qasm)[1]  # type: ignore[index]
-    (zoo / f"{name}.qasm").write_text(qasm.replace(number, f"{float(number) + 1e-6:.17g}", 1))
+    changed = qasm.replace(number, f"{float(number) + 1e-6:.17g}", 1)
+    old, new = (sha256(t[t.index("OPENQASM") :].encode()).hexdigest() for t in (qasm, changed))
+    (zoo / f"{name}.qasm").write_text(changed.replace(old, new))
     result = check_circuit(zoo, name, samples=1)
     assert 1e-7 < result.gate_difference < 1e-5
     assert not result.passed
@@ -98,6 +101,12 @@ def test_cards_that_are_none(zoo: Path) -> None:
     with pytest.raises(CircuitFileError, match="no circuit cards in .*; name the folder with --folder"):
         read_cards(zoo / "empty")
     assert default_folder() == FOLDER
+    for entry in ("resources", "compile", "accuracy", "data"):
+        for value in ({}, 5):
+            card = read_card(FOLDER, "iris_tree_v1_4q") | {entry: value}
+            (zoo / "iris_tree_v1_4q.json").write_text(json.dumps(card))
+            with pytest.raises(CircuitFileError, match=r"iris_tree_v1_4q\.json is damaged"):
+                read_card(zoo, "iris_tree_v1_4q")
 
 
 def test_gate_difference_of_other_circuits() -> None:

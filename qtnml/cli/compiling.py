@@ -105,7 +105,14 @@ def compile_(
             check_parent(path, model)
     if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
+    if output is not None and output.suffix not in (".qasm", ".qpy"):
+        raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
     estimator = with_circuit(load_model(model))
+    samples = None
+    if verify is not None:
+        from qtnml.models import samples_for
+
+        samples = samples_for(estimator, verify)[0][:_VERIFIED]
     chosen = Synthesis(
         synthesis,  # type: ignore[arg-type]
         max_two_qubit_gates=max_gates,
@@ -134,10 +141,7 @@ def compile_(
     if full_report:
         costs = compiled.report()
         rows, facts = costs.rows(), facts | {"report": costs.to_dict()}
-    if verify is not None:
-        from qtnml.models import samples_for
-
-        X = samples_for(estimator, verify)[0][:_VERIFIED]
-        facts["largest_deviation"] = compiled.verify(X)
-        rows[f"largest deviation on {len(X)} samples"] = f"{facts['largest_deviation']:.1e}"
+    if samples is not None:
+        facts["largest_deviation"] = compiled.verify(samples)
+        rows[f"largest deviation on {len(samples)} samples"] = f"{facts['largest_deviation']:.1e}"
     report(f"Circuit of {model}", rows, facts, as_json)

@@ -1,9 +1,10 @@
 """The compiler's front door: a trained model into a circuit, for any device or one in particular."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import device_of
 from qtnml.compile.network_circuit import NetworkCircuit
@@ -58,6 +59,8 @@ def compile_model(
         scaler,
         model.discard == "postselect",
     )
+    if isinstance(synthesis, str) or (synthesis is not None and not isinstance(synthesis, Synthesis)):
+        raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()
     if target is not None:
         device = device_of(target)
@@ -74,8 +77,13 @@ def compile_network(
     target: Any = None,
     synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
+    encoding_parameters: tuple[NDArray, ...] | None = None,
+    discard: Literal["trace", "postselect"] = "trace",
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`.
+
+    `encoding_parameters` are an encoding's trained values (its first values by default), `discard` what
+    becomes of qubits let go.
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.network import balanced_tree
@@ -85,8 +93,10 @@ def compile_network(
     (7, 188, True)
     """
     network.check_shapes()
-    model = Model(network.topology, encoding, FullUnitary())
-    parameters = Parameters(network.unitaries, encoding.parameters(model.num_features))
+    model = Model(network.topology, encoding, FullUnitary(), discard)
+    if encoding_parameters is None:
+        encoding_parameters = encoding.parameters(model.num_features)
+    parameters = Parameters(network.unitaries, encoding_parameters)
     return compile_model(
         model,
         parameters,

@@ -122,6 +122,11 @@ class CompiledCircuit:
 
     def bind_angles(self, angles: NDArray) -> "BoundCircuits":
         """One fully bound circuit per row of data angles in radians, as `angles` returns them."""
+        angles = np.asarray(angles, dtype=np.float64)
+        if angles.ndim != 2 or angles.shape[1] != len(self.x) or not np.isfinite(angles).all():
+            raise InvalidInputError(
+                f"expected finite angles of shape (samples, {len(self.x)}), got shape {angles.shape}"
+            )
         return BoundCircuits(self, angles)
 
     def pub(self, X: NDArray, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
@@ -135,10 +140,10 @@ class CompiledCircuit:
         angles = self.angles(X)
         values = {tuple(parameter.name for parameter in self.x): angles}
         if not free_weights:
-            return self.trained_circuit, BindingsArray(values)
+            return self.trained_circuit.copy(), BindingsArray(values)
         names = tuple(parameter.name for parameter in self.w)
         values[names] = np.broadcast_to(self.weights, (len(angles), len(names)))
-        return self.circuit, BindingsArray(values)
+        return self.circuit.copy(), BindingsArray(values)
 
     def to_pennylane(self) -> "PennyLaneCircuit":
         """The circuit as a quantum function for PennyLane, resets and trainable weights included.
@@ -185,6 +190,8 @@ class CompiledCircuit:
     def with_weights(self, weights: NDArray) -> "CompiledCircuit":
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
         weights = np.asarray(weights, dtype=np.float64)
+        if not np.isfinite(weights).all():
+            raise InvalidInputError("weights must be finite, got NaN or infinity")
         if weights.shape != self.weights.shape:
             raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
         return replace(self, weights=weights, infidelity=float("nan"), network=None)

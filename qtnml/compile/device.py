@@ -81,7 +81,8 @@ class Device:
         """Probability that an operation fails."""
         properties = self._properties(name, qubits)
         if properties is not None and properties.error is not None:
-            return min(float(properties.error), 1.0)
+            error = float(properties.error)  # NaN is how some devices report what does not work
+            return min(max(error, 0.0), 1.0) if math.isfinite(error) else 1.0
         return self.error("measure", qubits) if name == "reset" else 0.0
 
     def relaxation_error(self, qubit: int, seconds: float) -> float:

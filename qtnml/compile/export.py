@@ -1,5 +1,6 @@
 """Compiled circuits as files other tools read, and back."""
 
+import hashlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 from qiskit import QuantumCircuit, qasm3, qpy
 from qiskit.circuit import ParameterVector
 
+from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
@@ -34,10 +36,11 @@ def export_circuit(
     circuit = (compiled.circuit if free_weights else compiled.trained_circuit).copy()
     facts = _facts(compiled, free_weights=free_weights)
     if path.suffix == ".qasm":
-        comments = f"{_input_comments(compiled)}{_COMMENT}{json.dumps(facts)}\n"
-        content = (comments + qasm3.dumps(circuit)).encode()
+        text = qasm3.dumps(circuit)
+        facts["sha256"] = _sha256(text)
+        content = f"{_input_comments(compiled)}{_COMMENT}{json.dumps(facts)}\n{text}".encode()
     elif path.suffix == ".qpy":
-        circuit.metadata = {"qtnml": facts}
+        circuit.metadata = {"qtnml": facts | {"sha256": _sha256(_listing(circuit))}}
         buffer = io.BytesIO()
         qpy.dump(circuit, buffer)
         content = buffer.getvalue()
@@ -66,29 +69,50 @@ def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = 
     except OSError as error:
         raise CircuitFileError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        circuit, facts = _parsed(content) if path.suffix == ".qasm" else _unpacked(content)
+        circuit, facts, listing = _parsed(content) if path.suffix == ".qasm" else _unpacked(content)
     except MissingExtraError:
         raise
     except Exception as error:  # parsers fail on a damaged file in whatever way they like
         raise CircuitFileError(
-            f"{path} is damaged or no circuit file ({type(error).__name__}: {error}); export it again"
+            f"{path} is damaged or no circuit file ({_first_line(error)}); export it again"
         ) from error
     if facts is None:
         raise CircuitFileError(
             f"{path} was not written by qtnml; read it with qiskit.qpy or qiskit.qasm3 instead"
         )
-    if facts.get("format") != _FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
+        found = facts.get("format") if isinstance(facts, dict) else facts
+        raise CircuitFileError(f"{path} has format {found!r}, this version reads {_FORMAT}; update qtnml")
+    if facts.get("sha256") != _sha256(listing):
         raise CircuitFileError(
-            f"{path} has format {facts.get('format')!r}, this version reads {_FORMAT}; update qtnml"
+            f"{path} is damaged: its gates are not those that were written; export it again"
         )
+    if encoding is None and facts.get("encoding") is None:
+        raise InvalidInputError("this circuit's encoding is your own; pass it as encoding=")
     try:
         return _rebuilt(circuit, facts, encoding)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise CircuitFileError(
-            f"{path} is damaged ({type(error).__name__}: {error}); export it again"
-        ) from error
+    except Exception as error:  # a header may hold anything
+        raise CircuitFileError(f"{path} is damaged ({_first_line(error)}); export it again") from error
+
+
+def _first_line(error: Exception) -> str:
+    """Without the traces that some parsers put into their messages."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _listing(circuit: QuantumCircuit) -> str:
+    """Every gate, where it acts, and its parameters to the last bit."""
+    lines = []
+    for instruction in circuit.data:
+        bits = [circuit.find_bit(bit).index for bit in (*instruction.qubits, *instruction.clbits)]
+        angles = [p.hex() if isinstance(p, float) else str(p) for p in instruction.operation.params]
+        lines.append(f"{instruction.operation.name} {bits} {angles}")
+    return "\n".join(lines)
 
 
 def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
@@ -114,12 +138,12 @@ def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
     }
 
 
-def _unpacked(content: bytes) -> tuple[QuantumCircuit, dict[str, Any] | None]:
+def _unpacked(content: bytes) -> tuple[QuantumCircuit, Any, str]:
     circuit = qpy.load(io.BytesIO(content))[0]
-    return circuit, (circuit.metadata or {}).get("qtnml")
+    return circuit, (circuit.metadata or {}).get("qtnml"), _listing(circuit)
 
 
-def _parsed(content: bytes) -> tuple[QuantumCircuit, dict[str, Any] | None]:
+def _parsed(content: bytes) -> tuple[QuantumCircuit, Any, str]:
     text = content.decode()
     try:
         circuit = qasm3.loads(text)
@@ -127,42 +151,75 @@ def _parsed(content: bytes) -> tuple[QuantumCircuit, dict[str, Any] | None]:
         raise MissingExtraError(
             "reading OpenQASM 3 needs qiskit-qasm3-import; pip install qiskit-qasm3-import, or export as .qpy"
         ) from error
-    found = next((line for line in text.splitlines() if line.startswith(_COMMENT)), None)
-    return circuit, None if found is None else json.loads(found[len(_COMMENT) :])
+    lines = text.splitlines(keepends=True)
+    place = next((k for k, line in enumerate(lines) if line.startswith(_COMMENT)), None)
+    if place is None:
+        return circuit, None, ""
+    return circuit, json.loads(lines[place][len(_COMMENT) :]), "".join(lines[place + 1 :])
 
 
 def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None) -> CompiledCircuit:
-    if encoding is None:
-        if facts["encoding"] is None:
-            raise InvalidInputError("this circuit's encoding is your own; pass it as encoding=")
-        encoding = get_encoding(facts["encoding"])
-    lengths = {"x": facts["data_qubits"], "w": len(facts["weights"])}
-    vectors = {name: ParameterVector(name, length) for name, length in lengths.items()}
+    topology = Topology.from_dict(facts["topology"])
+    encoding = get_encoding(facts["encoding"]) if encoding is None else encoding
+    if facts["data_qubits"] != topology.num_data_qubits:
+        raise ValueError("its data qubits are not its topology's")
+    weights = np.array(facts["weights"], dtype=np.float64)
+    if weights.ndim != 1 or not np.isfinite(weights).all():
+        raise ValueError("its weights are no finite numbers")
+    vectors = {
+        name: ParameterVector(name, size) for name, size in (("x", facts["data_qubits"]), ("w", len(weights)))
+    }
     values = {}
     for parameter in circuit.parameters:  # x[3] in QPY, _x_3_ in OpenQASM
         match = re.fullmatch(r"_?([xw])[_\[](\d+)[_\]]", parameter.name)
         if match is None:
             raise ValueError(f"unknown parameter {parameter.name!r}")
         values[parameter] = vectors[match[1]][int(match[2])]
-    num_qubits, operations, measured = facts["schedule"]
-    kinds: dict[str, type[Prepare | Apply]] = {"node": Apply, "leaf": Prepare}
-    steps = [kinds[kind](k, tuple(qubits), tuple(resets)) for kind, k, qubits, resets in operations]
-    scaler = facts["scaler"]
     return CompiledCircuit(
         circuit=circuit.assign_parameters(values),
         x=vectors["x"],
         w=vectors["w"],
-        weights=np.array(facts["weights"], dtype=np.float64),
-        schedule=Schedule(num_qubits, tuple(steps), tuple(measured)),
+        weights=weights,
+        schedule=_read_schedule(facts["schedule"], topology),
         infidelity=float("nan") if facts["infidelity"] is None else float(facts["infidelity"]),
         encoding=encoding,
-        encoding_parameters=tuple(np.array(array) for array in facts["encoding_parameters"]),
-        scaler=None if scaler is None else FeatureScaler(*map(np.array, scaler)),
+        encoding_parameters=_read_encoding_parameters(facts, encoding, topology),
+        scaler=_read_scaler(facts["scaler"], topology.num_data_qubits // encoding.qubits_per_feature),
         nodes=(),
-        topology=Topology.from_dict(facts["topology"]),
+        topology=topology,
         network=None,
         postselected=bool(facts["postselected"]),
     )
+
+
+def _read_schedule(stored: Any, topology: Topology) -> Schedule:
+    num_qubits, operations, measured = stored
+    kinds: dict[str, type[Prepare | Apply]] = {"node": Apply, "leaf": Prepare}
+    steps = [kinds[kind](int(k), tuple(qubits), tuple(resets)) for kind, k, qubits, resets in operations]
+    used = {qubit for step in steps for qubit in (*step.qubits, *step.resets)}
+    expected = topology.num_leaves + len(topology.nodes)
+    if len(steps) != expected or len(measured) != topology.root_qubits or not used <= set(range(num_qubits)):
+        raise ValueError("its schedule is not its topology's")
+    return Schedule(int(num_qubits), tuple(steps), tuple(measured))
+
+
+def _read_encoding_parameters(
+    facts: dict[str, Any], encoding: Encoding, topology: Topology
+) -> tuple[NDArray, ...]:
+    expected = encoding.parameters(topology.num_data_qubits // encoding.qubits_per_feature)
+    found = tuple(np.array(array, dtype=np.float64) for array in facts["encoding_parameters"])
+    if [array.shape for array in found] != [array.shape for array in expected]:
+        raise ValueError("its encoding parameters are not its encoding's")
+    return found
+
+
+def _read_scaler(stored: Any, num_features: int) -> FeatureScaler | None:
+    if stored is None:
+        return None
+    low, high = (np.array(bound, dtype=np.float64) for bound in stored)
+    if low.shape != (num_features,) or high.shape != (num_features,) or not (low <= high).all():
+        raise ValueError("its feature ranges are not its topology's")
+    return FeatureScaler(low, high)
 
 
 def _input_comments(compiled: CompiledCircuit) -> str:

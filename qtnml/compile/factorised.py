@@ -31,11 +31,18 @@ class Operation:
         qubits: Where it acts, the first the most significant of the matrix index.
         matrix: (d, d), or one for each sample (samples, d, d); None resets.
         is_swap: Exchanges its two qubits, as a change of names.
+        is_projection: Not unitary: what follows is conditional on it.
     """
 
     qubits: tuple[int, ...]
     matrix: NDArray | None
     is_swap: bool = False
+    is_projection: bool = False
+
+
+def projection(qubits: tuple[int, ...]) -> Operation:
+    """A qubit found in |0>."""
+    return Operation(qubits, np.diag([1.0, 0.0]), is_projection=True)
 
 
 @dataclass
@@ -94,7 +101,7 @@ def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDAr
         if operation.name == "reset":
             operations.append(Operation(qubits, None))
         elif operation.name == "measure" and instruction.clbits[0] in checks:
-            operations.append(Operation(qubits, np.diag([1.0, 0.0])))
+            operations.append(projection(qubits))
         elif operation.name not in ("measure", "barrier", "delay"):
             operations.append(Operation(qubits, _reversed(_matrices(operation, x, angles))))
     return operations
@@ -173,7 +180,7 @@ def swaps_as_names(operations: Sequence[Operation]) -> list[Operation]:
 
     for operation in operations:
         matrix, qubits = operation.matrix, operation.qubits
-        plain = matrix is not None and matrix.ndim == 2
+        plain = matrix is not None and matrix.ndim == 2 and not operation.is_projection
         if plain and len(qubits) == 1 and qubits[0] in runs:
             runs[qubits[0]].append(operation)
         elif plain and len(qubits) == 2:
@@ -266,6 +273,10 @@ def _apply(group: _Group, operation: Operation) -> None:
         moved = np.moveaxis(group.rho, axes, range(1, 1 + width))
         flat = matrix @ moved.reshape(len(moved), 2**width, -1)
         group.rho = np.moveaxis(flat.reshape(moved.shape), range(1, 1 + width), axes)
+    if operation.is_projection:  # or hundreds of them underflow
+        dim = 2**size
+        total = np.einsum("baa->b", group.rho.reshape(-1, dim, dim)).real
+        group.rho = group.rho / total.reshape(-1, *[1] * (2 * size))
 
 
 def _trace_out(groups: dict[int, _Group], group: _Group, qubit: int) -> None:

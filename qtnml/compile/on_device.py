@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 from qiskit import QuantumCircuit, transpile
+from qiskit.transpiler.exceptions import TranspilerError
 
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import Device, estimated_success
@@ -47,17 +49,22 @@ def best_on_device(
     Raises:
         InvalidInputError: A device without resets, or with too few qubits.
     """
-    least = minimal_order(source.topology)[0] if reuse_qubits else all_qubits(source.topology)
-    most = min(device.num_qubits, num_qubits or device.num_qubits)
+    every = all_qubits(source.topology)
+    least = minimal_order(source.topology)[0] if reuse_qubits else every
+    if num_qubits is not None and (
+        isinstance(num_qubits, bool) or not isinstance(num_qubits, int | np.integer) or num_qubits < 1
+    ):
+        raise InvalidInputError(f"num_qubits must be an integer from {least} to {every}, got {num_qubits!r}")
+    most = device.num_qubits if num_qubits is None else min(device.num_qubits, int(num_qubits))
     if most < least:
         raise InvalidInputError(
             f"this network needs {least} qubits{'' if reuse_qubits else ' without reuse'}, and "
             f"{'num_qubits' if num_qubits else f'device {device.name!r}'} allows {most}"
         )
-    if reuse_qubits and not device.can_reset:
-        if all_qubits(source.topology) > most:
+    if reuse_qubits and not device.can_reset and least < every:
+        if every > most:
             raise InvalidInputError(
-                f"device {device.name!r} has no reset, and {all_qubits(source.topology)} qubits are needed "
+                f"device {device.name!r} has no reset, and {every} qubits are needed "
                 f"without; it has {device.num_qubits}; choose another device or a smaller model"
             )
         raise InvalidInputError(
@@ -68,7 +75,15 @@ def best_on_device(
         *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
         *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
     ]
-    return max(found, key=lambda compiled: compiled.estimated_success or 0.0)
+    if not found:
+        raise InvalidInputError(
+            f"device {device.name!r} cannot run this circuit: no joined part of it holds the {least} qubits "
+            "needed, or it lacks one-qubit gates or a measurement"
+        )
+    best = max(found, key=lambda each: (each.estimated_success or 0.0, -each.two_qubit_gates, -each.depth))
+    if not best.estimated_success:
+        warnings.warn(f"device {device.name!r} reports errors of 1 wherever this circuit fits", stacklevel=4)
+    return best
 
 
 def in_lanes(
@@ -84,7 +99,8 @@ def in_lanes(
         compiled = ordered.compiled(schedule, _synthesis_in(arrangement, ordered, synthesis))
         layout = place(arrangement, _load(compiled, device), device, synthesis.seed)
         if layout is not None:
-            yield on_device(compiled, device, layout, synthesis.seed, f"{len(arrangement.lanes)} lane(s)")
+            method = f"{len(arrangement.lanes)} lane(s)"
+            yield from on_device(compiled, device, layout, synthesis.seed, method)
 
 
 def by_qiskit(
@@ -98,21 +114,29 @@ def by_qiskit(
     for width in sorted(width for width in widths if width <= most):
         compiled = source.scheduled(width, synthesis)
         for seed in range(synthesis.seed, synthesis.seed + _QISKIT_SEEDS):
-            yield on_device(compiled, device, None, seed, "Qiskit's layout")
+            yield from on_device(compiled, device, None, seed, "Qiskit's layout")
 
 
 def on_device(
     compiled: CompiledCircuit, device: Device, layout: tuple[int, ...] | None, seed: int, method: str
-) -> CompiledCircuit:
-    """Translated into a device's gates; laid out by Qiskit at level 3 where no layout is given."""
+) -> Iterator[CompiledCircuit]:
+    """Translated into a device's gates; laid out by Qiskit at level 3 where no layout is given.
+
+    Nothing if Qiskit finds no way, as on parts of a device that are not joined.
+    """
     native = {"rz", "sx"} <= set(device.target.operation_names)
     plain = _in_rz_and_sx(compiled.circuit) if native else compiled.circuit
-    circuit = _transpiled(plain, device, layout, seed)
+    try:
+        circuit = _transpiled(plain, device, layout, seed)
+    except TranspilerError:
+        return
     # A phase of hundreds of parameters, which nothing can see, makes every binding evaluate it.
     circuit.global_phase = 0.0
-    if layout is None:
-        layout = tuple(circuit.layout.initial_index_layout(filter_ancillas=True))
-    return replace(
+    if layout is None:  # a device that joins all qubits leaves them where they are
+        given = circuit.layout
+        plain_layout = range(compiled.num_qubits)
+        layout = tuple(plain_layout if given is None else given.initial_index_layout(filter_ancillas=True))
+    yield replace(
         compiled,
         circuit=circuit,
         device=device,

@@ -9,7 +9,13 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterExpression
 
 from qtnml.arrays import Array, NDArray
-from qtnml.compile.factorised import Operation, measured_qubits, outcome_probabilities, success_bits
+from qtnml.compile.factorised import (
+    Operation,
+    measured_qubits,
+    outcome_probabilities,
+    projection,
+    success_bits,
+)
 from qtnml.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -96,7 +102,7 @@ def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDA
     for operation in qml.tape.QuantumScript.from_queue(queue).operations:
         wires = tuple(operation.wires)
         if getattr(operation, "postselect", None) == 0:
-            operations.append(Operation(wires, np.diag([1.0, 0.0])))
+            operations.append(projection(wires))
         elif getattr(operation, "reset", None) is True:
             operations.append(Operation(wires, None))
         else:

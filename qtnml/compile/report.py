@@ -1,6 +1,7 @@
 """What a compiled circuit costs, in all and level by level."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -50,7 +51,7 @@ class Report:
         duration: Seconds.
         idle: Seconds each physical qubit waits while its state matters.
         infidelity: 1 - product of the nodes' fidelities.
-        levels: Level by level.
+        levels: Level by level; empty where the circuit does not know its network.
         estimated_success: On the device it was compiled for: probability that nothing goes wrong.
         device: Its name.
         layout: Physical qubits there.
@@ -76,16 +77,17 @@ class Report:
     method: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self) | {
+        """Plain JSON types; None is what is not known."""
+        plain = asdict(self) | {
             "idle": list(self.idle),
             "layout": None if self.layout is None else list(self.layout),
             "levels": [asdict(level) for level in self.levels],
         }
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
 
     def to_json(self) -> str:
         """One JSON object."""
-        return json.dumps(self.to_dict())
+        return json.dumps(self.to_dict(), allow_nan=False)
 
     def rows(self) -> dict[str, str]:
         """Names and values for a person."""
@@ -163,7 +165,7 @@ def _over_bound(compiled: "CompiledCircuit") -> float:
 
 
 def _levels(compiled: "CompiledCircuit") -> tuple[LevelReport, ...]:
-    if not compiled.nodes:  # read from a file
+    if compiled.network is None:  # read from a file, or of other weights now
         return ()
     heights = compiled.topology.heights
     count = Counter(heights)

@@ -5,9 +5,9 @@ numerical fit, which reaches the count below which generic nodes cannot be made 
 qubits that keeps two; Qiskit's generic synthesis takes 95). Otherwise Qiskit's Shannon decomposition.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
@@ -33,6 +33,7 @@ from qtnml.gates.synthesis import SynthesizedNode, append_rotation, merge_rotati
 GATE_SETS = ("cx", "cz", "ecr", "rzz")
 # A fit of more unknowns, or on larger matrices (unknowns times their size), takes longer than seconds a node.
 _FITTED_ANGLES, _FITTED_SIZE = 700, 3e7
+_FEW = 4  # two-qubit gates, up to which every number is tried
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Synthesis:
         method: "auto": the fewest two-qubit gates in at most seconds a node. "fitted": numerically
             whatever the size (minutes for a node of six qubits). "analytic": Cartan and Shannon
             decompositions only, in milliseconds.
-        max_two_qubit_gates: The most in one node, fitted as well as they can be. None is exact.
-        target_infidelity: The most of one node's channel; as few gates as reach it.
+        max_two_qubit_gates: The most in one node, fitted as well as they can be; fewer where that is
+            nearer. None is exact.
+        target_infidelity: The most of one node's channel; as few gates as were found to reach it.
         pairs: Which qubits of a node the fit joins: "all", the neighbours of a "line", or these.
         two_qubit_gate: "cx", "cz", "ecr" or "rzz".
         seed: Of the fits' random starts.
@@ -61,16 +63,17 @@ class Synthesis:
         if self.method not in ("auto", "fitted", "analytic"):
             raise InvalidInputError(f"method must be 'auto', 'fitted' or 'analytic', got {self.method!r}")
         most = self.max_two_qubit_gates
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
+        if most is not None and not _is_count(most):
             raise InvalidInputError(
                 f"max_two_qubit_gates must be an integer of at least 0 or None, got {most!r}"
             )
-        if not 0 <= self.target_infidelity < 1:
-            raise InvalidInputError(f"target_infidelity must be in [0, 1), got {self.target_infidelity!r}")
-        if self.pairs not in ("all", "line") and not isinstance(self.pairs, tuple):
-            raise InvalidInputError(
-                f"pairs must be 'all', 'line' or a tuple of pairs of qubits, got {self.pairs!r}"
-            )
+        target = self.target_infidelity
+        if isinstance(target, bool) or not isinstance(target, float | int) or not 0 <= target < 1:
+            raise InvalidInputError(f"target_infidelity must be in [0, 1), got {target!r}")
+        if not _is_count(self.seed):
+            raise InvalidInputError(f"seed must be an integer of at least 0, got {self.seed!r}")
+        if self.pairs not in ("all", "line"):
+            object.__setattr__(self, "pairs", _checked_pairs(self.pairs))
         if self.two_qubit_gate not in GATE_SETS:
             raise InvalidInputError(f"two_qubit_gate must be one of {GATE_SETS}, got {self.two_qubit_gate!r}")
         if self.method == "analytic" and self.approximate:
@@ -80,6 +83,23 @@ class Synthesis:
     def approximate(self) -> bool:
         """Whether a node may differ from its unitary."""
         return self.max_two_qubit_gates is not None or self.target_infidelity > 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 0
+
+
+def _checked_pairs(pairs: Any) -> tuple[tuple[int, int], ...]:
+    """Pairs of different qubits, lists (as read from a file) made tuples."""
+    try:
+        found = tuple((first, second) for first, second in pairs)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or not all(_is_count(a) and _is_count(b) and a != b for a, b in found):
+        raise InvalidInputError(
+            f"pairs must be 'all', 'line' or a tuple of pairs of different qubits, got {pairs!r}"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -106,19 +126,32 @@ def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) ->
     (True, True)
     """
     unitary = np.ascontiguousarray(unitary, dtype=np.complex128)
-    return _synthesized(unitary.tobytes(), shape, synthesis)
+    found = _synthesized(unitary.tobytes(), shape, synthesis)
+    most = synthesis.max_two_qubit_gates
+    if most is not None and _count(found.circuit) > most:
+        raise InvalidInputError(
+            f"no fit of a node on {shape.num_qubits} qubits with {most} two-qubit gates in seconds; take "
+            "method='fitted', which may take minutes, or leave max_two_qubit_gates out"
+        )
+    return replace(found, circuit=found.circuit.copy())
 
 
 def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
     """Gates that an ansatz prescribes, kept as they are in the gate set "cx"."""
     circuit = _whole(node, shape)
+    most = synthesis.max_two_qubit_gates
+    if most is not None and _count(circuit) > most:
+        raise InvalidInputError(
+            f"the ansatz prescribes {_count(circuit)} two-qubit gates for a node, more than "
+            f"max_two_qubit_gates={most}; choose a shallower ansatz, or leave max_two_qubit_gates out"
+        )
     if synthesis.two_qubit_gate != "cx":
         circuit = _translated(circuit, synthesis.two_qubit_gate)
     # Nothing is owed to the node above, whose gates are its own as well.
     return NodeGates(circuit, np.eye(2**shape.width), channel_infidelity(unitary, _matrix(circuit), shape))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _synthesized(content: bytes, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
     dim = 2**shape.num_qubits
     unitary = np.frombuffer(content, dtype=np.complex128).reshape(dim, dim)
@@ -170,33 +203,73 @@ def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None
     size = skeleton.num_angles * 4**shape.num_qubits * len(shape.columns)
     if synthesis.method == "auto" and (skeleton.num_angles > _FITTED_ANGLES or size > _FITTED_SIZE):
         return None
+    starts = 1 if size > _FITTED_SIZE / 10 else 4
     if synthesis.target_infidelity > 0:
-        return _fewest(unitary, shape, skeleton, synthesis.target_infidelity, rng)
+        return _fewest(unitary, shape, skeleton, synthesis.target_infidelity, rng, starts)
     if len(skeleton.pairs) < generic:
-        return fit_best(unitary, shape, skeleton, rng)
+        return _best(unitary, shape, skeleton, rng, starts)
     return fit_exactly(unitary, shape, cycle, rng)
 
 
 def _pairs(synthesis: Synthesis, num_qubits: int) -> tuple[tuple[int, int], ...]:
-    if isinstance(synthesis.pairs, tuple):
-        return synthesis.pairs
-    return all_pairs(num_qubits) if synthesis.pairs == "all" else line_pairs(num_qubits)
+    if synthesis.pairs == "all":
+        return all_pairs(num_qubits)
+    if synthesis.pairs == "line":
+        return line_pairs(num_qubits)
+    reached = {0}
+    for _ in range(num_qubits):
+        reached |= {qubit for pair in synthesis.pairs if reached & set(pair) for qubit in pair}
+    if reached != set(range(num_qubits)):
+        raise InvalidInputError(
+            f"pairs {synthesis.pairs} do not join the {num_qubits} qubits of a node, 0 to {num_qubits - 1}"
+        )
+    return synthesis.pairs
+
+
+def _best(
+    unitary: NDArray, shape: NodeShape, skeleton: Skeleton, rng: np.random.Generator, starts: int
+) -> Fit:
+    """With at most a skeleton's gates: near the identity a CX too many does harm."""
+    most = len(skeleton.pairs)
+    counts = {*range(min(most, _FEW) + 1), most // 2, most - 1, most} if most else {0}
+    fits = (fit_best(unitary, shape, skeleton.last(number), rng, starts) for number in sorted(counts))
+    return min(fits, key=lambda fit: fit.residual)
 
 
 def _fewest(
-    unitary: NDArray, shape: NodeShape, skeleton: Skeleton, infidelity: float, rng: np.random.Generator
+    unitary: NDArray,
+    shape: NodeShape,
+    skeleton: Skeleton,
+    infidelity: float,
+    rng: np.random.Generator,
+    starts: int,
 ) -> Fit:
-    """By bisection, the fewest of a skeleton's last gates that reach an infidelity; all if none do."""
-    low, high = -1, len(skeleton.pairs)
+    """The fewest of a skeleton's last gates that reach an infidelity; the best fit if none do.
+
+    A few are tried one by one, where the infidelity may rise with their number; the others by bisection.
+    """
+    few, high = min(_FEW, len(skeleton.pairs)), len(skeleton.pairs)
     best = None
+    for number in range(few + 1):
+        fit = fit_best(unitary, shape, skeleton.last(number), rng, starts)
+        if _infidelity(fit) <= infidelity:
+            return fit
+        best = fit if best is None or fit.residual < best.residual else best
+    low = few
     while high - low > 1:
         middle = (low + high) // 2
-        fit = fit_best(unitary, shape, skeleton.last(middle), rng)
-        if 1 - (1 - fit.residual) ** 2 <= infidelity:
+        fit = fit_best(unitary, shape, skeleton.last(middle), rng, starts)
+        if _infidelity(fit) <= infidelity:
             best, high = fit, middle
         else:
             low = middle
-    return best or fit_best(unitary, shape, skeleton, rng)
+    if best is not None and _infidelity(best) <= infidelity:
+        return best
+    return _best(unitary, shape, skeleton, rng, starts)
+
+
+def _infidelity(fit: Fit) -> float:
+    return 1 - (1 - fit.residual) ** 2
 
 
 def _whole(node: SynthesizedNode, shape: NodeShape) -> QuantumCircuit:

@@ -14,10 +14,12 @@ from qiskit.quantum_info import Statevector
 
 from qtnml import get_backend
 from qtnml.compile import CompiledCircuit, compile_network
-from qtnml.compile.factorised import circuit_operations, outcome_probabilities
+from qtnml.compile.factorised import Operation, circuit_operations, outcome_probabilities, projection
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
+from qtnml.network import FullUnitary, TensorNetwork, Topology, balanced_tree, mps
 from tests.network.strategies import small_trees
 from tests.references import ENCODING, PhaseEncoding, network_outcomes
 
@@ -87,6 +89,35 @@ def test_factorised_simulation_is_the_dense_state(seed: int) -> None:
     found = outcome_probabilities(operations, [3, 1], 1)
     # Qiskit counts the first qubit it is given as the least significant.
     np.testing.assert_allclose(found[0], Statevector(circuit).probabilities([1, 3]), atol=1e-12)
+
+
+def test_many_projections_do_not_underflow() -> None:
+    hadamard = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+    cx = np.eye(4)[[0, 1, 3, 2]]
+    steps = [Operation((0,), hadamard), Operation((1,), hadamard), Operation((0, 1), cx), projection((1,))]
+    operations = [*steps, *(Operation((1,), None), *steps[1:]) * 1200]
+    np.testing.assert_allclose(outcome_probabilities(operations, [0], 1), [[0.5, 0.5]])
+
+
+def test_arguments_are_checked() -> None:
+    compiled = compiled_network(balanced_tree(4))
+    with pytest.raises(
+        InvalidInputError, match=r"expected finite angles of shape \(samples, 4\), got shape \(2, 3\)"
+    ):
+        compiled.bind_angles(np.zeros((2, 3)))
+    with pytest.raises(InvalidInputError, match="weights must be finite"):
+        compiled.with_weights(np.full(len(compiled.w), np.nan))
+    with pytest.raises(InvalidInputError, match="synthesis must be a qtnml.Synthesis, got 'analytic'"):
+        compiled_network(balanced_tree(4), synthesis="analytic")
+
+
+def test_trained_encodings_and_postselection_of_a_network() -> None:
+    network, encoding = TensorNetwork.random(balanced_tree(4), np.random.default_rng(0)), AngleEncoding(True)
+    scales, X = (np.linspace(0.5, 1.5, 4),), np.random.default_rng(1).random((3, 4))
+    compiled = compile_network(network, encoding, encoding_parameters=scales, discard="postselect")
+    model = Model(network.topology, encoding, FullUnitary(), "postselect")
+    expected = model.predict(Parameters(network.unitaries, scales), X)[0]
+    np.testing.assert_allclose(compiled.probabilities(X), expected, atol=1e-12)
 
 
 def test_what_cannot_be_factorised() -> None:

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter
+from qiskit.circuit import Measure, Parameter, Reset
 from qiskit.circuit.library import CXGate, RZGate, SXGate
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.transpiler import CouplingMap, InstructionProperties, Target
+from qiskit_aer import AerSimulator
 
 from qtnml import TreeClassifier
 from qtnml.compile import compile_model, compile_network, minimal_order
@@ -147,11 +148,28 @@ def bare_target(*, reset: bool = False, error: float | None = 0.01) -> Target:
             gate, {(q,): InstructionProperties(duration=1e-8, error=0.0) for q in range(3)}
         )
     target.add_instruction(CXGate(), {(0, 1): properties, (1, 2): properties})
+    target.add_instruction(Measure(), {(q,): InstructionProperties(error=0.0) for q in range(3)})
     if reset:
-        from qiskit.circuit import Reset
-
         target.add_instruction(Reset(), {(q,): None for q in range(3)})
     return target
+
+
+def test_a_device_in_parts_and_one_that_joins_all() -> None:
+    """Only a part of three qubits holds the circuit; an ideal simulator leaves all qubits where they are."""
+    network = random_network(balanced_tree(4))
+    X = np.random.default_rng(0).random((2, 4))
+    parts = GenericBackendV2(5, coupling_map=CouplingMap([[0, 1], [2, 3], [3, 4]]), seed=0)
+    compiled = compile_network(network, ENCODING, target=parts)
+    assert set(compiled.layout or ()) == {2, 3, 4}
+    assert compiled.verify(X) < 1e-10
+    ideal = compile_network(network, ENCODING, target=AerSimulator())
+    assert ideal.verify(X) < 1e-10
+    assert ideal.two_qubit_gates == 8
+
+
+def test_a_single_node_needs_no_reset() -> None:
+    compiled = compile_network(random_network(balanced_tree(2)), ENCODING, target=bare_target())
+    assert (compiled.num_qubits, compiled.num_resets) == (2, 0)
 
 
 def test_success_by_hand() -> None:
@@ -188,6 +206,12 @@ def test_devices_that_cannot() -> None:
         compile_network(network, ENCODING, target=bare_target(reset=True), reuse_qubits=False)
     with pytest.raises(InvalidInputError, match="this network needs 6 qubits, and num_qubits allows 5"):
         compile_network(random_network(balanced_tree(32)), ENCODING, target=HEAVY_HEX, num_qubits=5)
+    for wrong in (0, 3.5, "3", True):
+        with pytest.raises(InvalidInputError, match="num_qubits must be an integer from 3 to 4, got"):
+            compile_network(network, ENCODING, target=HEAVY_HEX, num_qubits=wrong)  # type: ignore[arg-type]
+    apart = GenericBackendV2(4, coupling_map=CouplingMap([[0, 1], [2, 3]]), seed=0)
+    with pytest.raises(InvalidInputError, match="no joined part of it holds the 3 qubits"):
+        compile_network(network, ENCODING, target=apart)
     empty = Target(num_qubits=3)
     empty.add_instruction(SXGate())
     with pytest.raises(InvalidInputError, match="this target has none of the two-qubit gates"):

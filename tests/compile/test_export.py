@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -5,6 +6,8 @@ import numpy as np
 import openqasm3
 import pytest
 from qiskit import QuantumCircuit, qpy
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.transpiler import CouplingMap
 
 from qtnml import TreeClassifier, get_backend
 from qtnml.compile import CompiledCircuit, compile_model, export_circuit, import_circuit
@@ -101,8 +104,50 @@ def test_newer_formats_and_inconsistent_facts(tmp_path: Path) -> None:
     with pytest.raises(CircuitFileError, match="has format 2, this version reads 1; update qtnml"):
         import_circuit(tmp_path / "newer.qasm")
     (tmp_path / "short.qasm").write_text(re.sub(r'"data_qubits": \d+', '"data_qubits": 1', text))
-    with pytest.raises(CircuitFileError, match="is damaged"):
+    with pytest.raises(CircuitFileError, match="is damaged .*its data qubits are not its topology's"):
         import_circuit(tmp_path / "short.qasm")
+
+
+def test_a_gate_less_is_noticed(tmp_path: Path) -> None:
+    export_circuit(compiled_model(), tmp_path / "circuit.qasm")
+    lines = (tmp_path / "circuit.qasm").read_text().splitlines(keepends=True)
+    place = next(k for k, line in enumerate(lines) if line.startswith("cx"))
+    (tmp_path / "circuit.qasm").write_text("".join(lines[:place] + lines[place + 1 :]))
+    with pytest.raises(CircuitFileError, match="its gates are not those that were written"):
+        import_circuit(tmp_path / "circuit.qasm")
+
+
+@pytest.mark.parametrize("suffix", [".qpy", ".qasm"])
+def test_circuits_of_a_device_come_back(tmp_path: Path, suffix: str) -> None:
+    line = GenericBackendV2(4, coupling_map=CouplingMap.from_line(4), seed=2)
+    compiled = compiled_model(topology=balanced_tree(8), target=line)
+    export_circuit(compiled, tmp_path / f"c{suffix}", free_weights=True)
+    X = np.random.default_rng(1).uniform(-1, 3, (3, compiled.num_features))
+    found = import_circuit(tmp_path / f"c{suffix}").probabilities(X)
+    np.testing.assert_allclose(found, compiled.probabilities(X), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("weights", ["a"]),
+        ("scaler", "ab"),
+        ("schedule", [99, [], []]),
+        ("encoding", "nosuch"),
+        ("topology", {"leaf_widths": [1]}),
+        ("encoding_parameters", [[1.0]]),
+    ],
+)
+def test_hostile_headers(tmp_path: Path, entry: str, value: object) -> None:
+    path = tmp_path / "circuit.qasm"
+    export_circuit(compiled_model(), path)
+    lines = path.read_text().splitlines(keepends=True)
+    place = next(k for k, line in enumerate(lines) if line.startswith("// qtnml: "))
+    facts = json.loads(lines[place].removeprefix("// qtnml: ")) | {entry: value}
+    lines[place] = f"// qtnml: {json.dumps(facts)}\n"
+    path.write_text("".join(lines))
+    with pytest.raises(CircuitFileError, match=r"circuit\.qasm is damaged"):
+        import_circuit(path)
 
 
 def test_brick_walls_and_estimators_come_back(tmp_path: Path, trained: TreeClassifier) -> None:

@@ -28,6 +28,14 @@ def test_report_counts_what_is_there() -> None:
     assert report.estimated_success is None
 
 
+def test_what_is_not_known_is_null() -> None:
+    network = TensorNetwork.random(balanced_tree(4), np.random.default_rng(0), scale=2.0)
+    compiled = compile_network(network, ENCODING)
+    changed = compiled.with_weights(compiled.weights + 0.1).report()
+    assert json.loads(changed.to_json())["infidelity"] is None
+    assert changed.levels == ()
+
+
 def test_equal_levels_are_one_row() -> None:
     network = TensorNetwork.random(mps(12), np.random.default_rng(0), scale=2.0)
     report = compile_network(network, ENCODING).report()

@@ -1,12 +1,22 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from qiskit.quantum_info import Operator, random_unitary
 from scipy.stats import special_ortho_group
 
 from qtnml.errors import InvalidInputError
-from qtnml.gates import NodeGates, NodeShape, Synthesis, channel_infidelity, synthesize_node
+from qtnml.gates import (
+    NodeGates,
+    NodeShape,
+    Synthesis,
+    channel_infidelity,
+    own_gates,
+    synthesize_node,
+)
 from qtnml.gates.fitting import all_pairs, generic_skeleton, line_pairs
 from qtnml.gates.skeleton import Skeleton
+from qtnml.network import BrickWall
 
 
 def matrix(node: NodeGates, shape: NodeShape) -> np.ndarray:
@@ -128,13 +138,60 @@ def test_all_pairs_are_each_there_once() -> None:
         ({"max_two_qubit_gates": -1}, "max_two_qubit_gates must be an integer of at least 0 or None, got -1"),
         ({"target_infidelity": 1.5}, r"target_infidelity must be in \[0, 1\), got 1.5"),
         ({"two_qubit_gate": "iswap"}, "two_qubit_gate must be one of .*, got 'iswap'"),
-        ({"pairs": "ring"}, "pairs must be 'all', 'line' or a tuple of pairs of qubits, got 'ring'"),
+        (
+            {"pairs": "ring"},
+            "pairs must be 'all', 'line' or a tuple of pairs of different qubits, got 'ring'",
+        ),
+        ({"pairs": ((0, 0),)}, "pairs of different qubits"),
+        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ({"target_infidelity": "a"}, r"target_infidelity must be in .* got 'a'"),
         ({"method": "analytic", "max_two_qubit_gates": 3}, "analytic synthesis is exact"),
     ],
 )
 def test_impossible_settings(arguments: dict, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         Synthesis(**arguments)
+
+
+def test_more_gates_are_never_worse() -> None:
+    """A node near the identity, where a CX too many does harm: fewer are used then."""
+    generator = unitary(NodeShape(3, 2), seed=1)
+    values, vectors = np.linalg.eig(generator)
+    near, shape = (vectors * values**0.1) @ np.linalg.inv(vectors), NodeShape(3, 2)
+    found = [synthesize_node(near, shape, Synthesis(max_two_qubit_gates=k)).infidelity for k in range(6)]
+    assert all(after <= before + 1e-9 for before, after in pairwise(found))
+    some = synthesize_node(near, shape, Synthesis(target_infidelity=found[0] * 1.01))
+    assert not some.circuit.num_nonlocal_gates()
+
+
+def test_pairs_of_ones_own() -> None:
+    shape = NodeShape(3, 2)
+    node = synthesize_node(unitary(shape), shape, Synthesis("fitted", pairs=[[0, 1], [0, 2]]))  # type: ignore[arg-type]
+    joined = {tuple(node.circuit.find_bit(b).index for b in i.qubits) for i in node.circuit.data}
+    assert {pair for pair in joined if len(pair) == 2} == {(0, 1), (0, 2)}
+    assert node.infidelity < 1e-12
+    with pytest.raises(
+        InvalidInputError, match=r"pairs \(\(0, 1\),\) do not join the 3 qubits of a node, 0 to 2"
+    ):
+        synthesize_node(unitary(shape), shape, Synthesis("fitted", pairs=((0, 1),)))
+
+
+def test_results_are_ones_own() -> None:
+    shape = NodeShape(2, 1)
+    synthesize_node(unitary(shape), shape, Synthesis()).circuit.x(0)
+    assert synthesize_node(unitary(shape), shape, Synthesis()).circuit.count_ops()["cx"] == 3
+    assert "x" not in synthesize_node(unitary(shape), shape, Synthesis()).circuit.count_ops()
+
+
+def test_limits_that_cannot_be_kept() -> None:
+    shape = NodeShape(6, 3)
+    with pytest.raises(InvalidInputError, match="no fit of a node on 6 qubits with 900 two-qubit gates"):
+        synthesize_node(unitary(shape), shape, Synthesis(max_two_qubit_gates=900))
+    wall = BrickWall(3).gates(np.zeros(42), 4)
+    with pytest.raises(
+        InvalidInputError, match="the ansatz prescribes 5 two-qubit gates for a node, more than"
+    ):
+        own_gates(wall, np.eye(16), NodeShape(4, 2), Synthesis(max_two_qubit_gates=4))
 
 
 def test_impossible_shapes() -> None:
