@@ -43,8 +43,8 @@ def plot_circuit(compiled: CompiledCircuit, *, columns: int = 28) -> Figure:
     style = {"displaycolor": _colours(compiled), "fontsize": 13, "subfontsize": 8}
     overview_circuit(compiled).draw("mpl", ax=axes, fold=columns, style=style, idle_wires=False)
     axes.set_title(
-        f"{len(compiled.x)} features on {compiled.num_qubits} qubits, {compiled.two_qubit_gates} CX: x "
-        "prepares a feature, U is a node, |0> resets a qubit for its next use\n"
+        f"{len(compiled.x)} features on {compiled.num_qubits} qubits, {compiled.two_qubit_gates} two-qubit "
+        "gates: x prepares a feature, U is a node, |0> resets a qubit for its next use\n"
         "(digits in a box mark the qubits it acts on; the others pass by)",
         fontsize=15,
     )
