@@ -22,7 +22,6 @@ MODELS: dict[str, tuple[type, dict[str, Any]]] = {
     "tree V=2": (TreeClassifier, {"bond_qubits": 2, "epochs": 20}),
     "tree V=2, fresh leaves": (TreeClassifier, {"bond_qubits": 2, "epochs": 20, "leaf": "fresh"}),
     "tree V=2, real": (TreeClassifier, {"bond_qubits": 2, "epochs": 20, "ansatz": "orthogonal"}),
-    "tree V=3": (TreeClassifier, {"bond_qubits": 3, "epochs": 5}),
     "MPS V=1": (MPSClassifier, {"bond_qubits": 1, "epochs": 20}),
     "MPS V=2": (MPSClassifier, {"bond_qubits": 2, "epochs": 15}),
     "MPS V=3": (MPSClassifier, {"bond_qubits": 3, "epochs": 8, "learning_rate": 0.01}),
