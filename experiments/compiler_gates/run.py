@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit.library import Isometry, UnitaryGate
+from qiskit.quantum_info import random_unitary
 
 from qtnml import MPSClassifier, Synthesis, TreeClassifier, load_dataset
 from qtnml.compile.certificate import circuit_probabilities, network_probabilities
+from qtnml.gates import NodeShape, synthesize_node
 
 FOLDER = Path(__file__).parent
 MODELS: dict[str, tuple[type, dict[str, Any]]] = {
@@ -96,6 +98,18 @@ def measure(name: str, syntheses: dict[str, Synthesis], data: Any, **more: Any) 
     return rows
 
 
+def wide_node() -> None:
+    """A random node of six qubits that keeps three, by the two methods."""
+    for method in ("analytic", "fitted"):
+        began = time.perf_counter()
+        unitary = random_unitary(64, seed=0).data
+        node = synthesize_node(unitary, NodeShape(6, 3), Synthesis(method))  # type: ignore[arg-type]
+        gates = node.circuit.num_nonlocal_gates()
+        print(
+            f"{method}: {gates:,} CX, infidelity {node.infidelity:.0e}, {time.perf_counter() - began:.1f} s"
+        )
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     columns = ["model", "nodes", "synthesis", "Qiskit", "this package", "saved", "depth", "infidelity"]
     columns += ["largest deviation", "same class", "compile s", "Qiskit s"]
@@ -112,9 +126,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="16 pixels of digits, prints only")
+    parser.add_argument("--wide-node", action="store_true", help="one V=3 node, fitted; prints only")
     parser.add_argument("--models", nargs="*", choices=MODELS, help="only these; other results are kept")
     arguments = parser.parse_args()
     smoke = arguments.smoke
+    if arguments.wide_node:
+        wide_node()
+        return
     name = "digits" if smoke else "mnist"
     data = load_dataset(name, size=4 if smoke else 8, classes=(3, 5), order="z")
     results, rows = FOLDER / "results.json", []

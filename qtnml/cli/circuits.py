@@ -50,7 +50,8 @@ def check(
 ) -> None:
     """Rebuild circuits from their weights, compare them gate by gate, and measure their accuracy on Aer.
 
-    The exit status is 1 if any circuit does not fit its model and card.
+    Reading OpenQASM 3 takes the package qiskit-qasm3-import. The exit status is 1 if any circuit does not
+    fit its model and card.
     """
     from qtnml.zoo import check_circuit, default_folder, read_cards
 

@@ -7,7 +7,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import DensityMatrix
 
 from qtnml.arrays import NDArray
-from qtnml.compile.factorised import circuit_operations, measured_qubits, outcome_probabilities
+from qtnml.compile.factorised import circuit_operations, measured_qubits, probabilities_of
 from qtnml.compile.pennylane import pennylane_probabilities
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from qtnml.compile.compiled import CompiledCircuit
 
 _DENSE_QUBITS, _DENSE_SAMPLES = 8, 4
-_CHUNK = 64  # samples simulated side by side
 
 
 def verify(compiled: "CompiledCircuit", X: NDArray, sdk: str) -> float:
@@ -28,13 +27,10 @@ def verify(compiled: "CompiledCircuit", X: NDArray, sdk: str) -> float:
     if not len(expected):
         raise InvalidInputError("nothing to compare: give at least one sample")
     angles = compiled.angles(X)
-    if sdk == "pennylane":
-        parts = [angles[start : start + _CHUNK] for start in range(0, len(angles), _CHUNK)]
-        found = np.concatenate([pennylane_probabilities(compiled, part) for part in parts])
-        return float(np.abs(found - expected).max())
-    found = circuit_probabilities(compiled, angles)
-    deviation = float(np.abs(found - expected).max())
-    if compiled.circuit.num_qubits <= _DENSE_QUBITS and not compiled.postselected:
+    simulated = circuit_probabilities if sdk == "qiskit" else pennylane_probabilities
+    deviation = float(np.abs(simulated(compiled, angles) - expected).max())
+    is_small = compiled.circuit.num_qubits <= _DENSE_QUBITS
+    if sdk == "qiskit" and is_small and not compiled.postselected:
         dense = np.array(
             [_dense_probabilities(circuit) for circuit in compiled.bind_angles(angles[:_DENSE_SAMPLES])]
         )
@@ -61,12 +57,7 @@ def circuit_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArr
     """Exact outcome probabilities of the Qiskit circuit at data angles (samples, data qubits)."""
     circuit = compiled.trained_circuit
     measured = measured_qubits(circuit)
-    found = [np.empty((0, 2 ** len(measured)))]
-    for start in range(0, len(angles), _CHUNK):
-        part = angles[start : start + _CHUNK]
-        operations = circuit_operations(circuit, compiled.x, part)
-        found.append(outcome_probabilities(operations, measured, len(part)))
-    return np.concatenate(found)
+    return probabilities_of(lambda part: circuit_operations(circuit, compiled.x, part), measured, angles)
 
 
 def _dense_probabilities(circuit: QuantumCircuit) -> NDArray:

@@ -89,7 +89,7 @@ class Device:
         """Average infidelity of waiting: 1/2 - exp(-t/T1)/6 - exp(-t/T2)/3."""
         given = self.target.qubit_properties
         known = None if given is None else given[qubit]
-        t1, t2 = (getattr(known, name, None) or math.inf for name in ("t1", "t2"))
+        t1, t2 = (math.inf if t is None else max(float(t), 1e-12) for t in _relaxation_times(known))
         return 0.5 - math.exp(-seconds / t1) / 6 - math.exp(-seconds / min(t2, 2 * t1)) / 3
 
     def _properties(self, name: str, qubits: tuple[int, ...]) -> Any:
@@ -99,6 +99,10 @@ class Device:
         if qubits in given:
             return given[qubits]
         return given.get(tuple(reversed(qubits)))
+
+
+def _relaxation_times(properties: Any) -> tuple[Any, Any]:
+    return getattr(properties, "t1", None), getattr(properties, "t2", None)
 
 
 def device_of(target: Any) -> Device:

@@ -7,7 +7,7 @@ whatever its number of qubits. Nothing is known here of trees or schedules: the 
 which makes it a referee of the compiler.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from qtnml.errors import InvalidInputError
 
 _SWAP = np.eye(4)[[0, 2, 1, 3]]
 _SWAP_TOLERANCE = 1e-10
+_CHUNK = 64  # samples simulated side by side
 _MOST_QUBITS = 12  # of one density matrix: 4**12 complex numbers are 268 MB
 
 
@@ -86,6 +87,17 @@ def outcome_probabilities(operations: Sequence[Operation], measured: Sequence[in
     rho = group.rho.transpose(axes).reshape(samples, 2**size, 2**size)
     found = np.asarray(np.einsum("baa->ba", rho).real)
     return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def probabilities_of(
+    operations: Callable[[NDArray], list[Operation]], measured: Sequence[int], angles: NDArray
+) -> NDArray:
+    """Outcome probabilities (samples, outcomes) at data angles (samples, data qubits), a chunk at a time."""
+    found = [np.empty((0, 2 ** len(measured)))]
+    for start in range(0, len(angles), _CHUNK):
+        part = angles[start : start + _CHUNK]
+        found.append(outcome_probabilities(operations(part), measured, len(part)))
+    return np.concatenate(found)
 
 
 def circuit_operations(circuit: QuantumCircuit, x: ParameterVector, angles: NDArray) -> list[Operation]:

@@ -12,7 +12,7 @@ from qtnml.arrays import Array, NDArray
 from qtnml.compile.factorised import (
     Operation,
     measured_qubits,
-    outcome_probabilities,
+    probabilities_of,
     projection,
     success_bits,
 )
@@ -94,8 +94,13 @@ def to_pennylane(compiled: "CompiledCircuit") -> PennyLaneCircuit:
 
 def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArray:
     """Exact outcome probabilities of the PennyLane circuit, by its own matrices, at angles (samples, ...)."""
-    qml = _pennylane()
     circuit = to_pennylane(compiled)
+    return probabilities_of(lambda part: _operations(circuit, part), circuit.measured, angles)
+
+
+def _operations(circuit: PennyLaneCircuit, angles: NDArray) -> list[Operation]:
+    """What the quantum function queues, as matrices of PennyLane's own."""
+    qml = _pennylane()
     with qml.queuing.AnnotatedQueue() as queue:
         circuit(angles)
     operations = []
@@ -107,7 +112,7 @@ def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDA
             operations.append(Operation(wires, None))
         else:
             operations.append(Operation(wires, np.asarray(operation.matrix())))
-    return outcome_probabilities(operations, circuit.measured, len(angles))
+    return operations
 
 
 def _steps(circuit: QuantumCircuit) -> list[_Step]:

@@ -137,7 +137,7 @@ def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) ->
 
 
 def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
-    """Gates that an ansatz prescribes, kept as they are in the gate set "cx"."""
+    """Gates that an ansatz prescribes, translated where another two-qubit gate than CX is wanted."""
     circuit = _whole(node, shape)
     most = synthesis.max_two_qubit_gates
     if most is not None and _count(circuit) > most:
@@ -156,7 +156,7 @@ def _synthesized(content: bytes, shape: NodeShape, synthesis: Synthesis) -> Node
     dim = 2**shape.num_qubits
     unitary = np.frombuffer(content, dtype=np.complex128).reshape(dim, dim)
     found = [_finished(*made, unitary, shape) for made in _candidates(unitary, shape, synthesis)]
-    best = min(found, key=lambda node: node.circuit.num_nonlocal_gates())
+    best = min(found, key=lambda node: _count(node.circuit))
     if synthesis.two_qubit_gate != "cx":
         return _finished(_translated(best.circuit, synthesis.two_qubit_gate), best.owed, unitary, shape)
     return best
@@ -205,8 +205,10 @@ def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None
         return None
     starts = 1 if size > _FITTED_SIZE / 10 else 4
     if synthesis.target_infidelity > 0:
-        return _fewest(unitary, shape, skeleton, synthesis.target_infidelity, rng, starts)
-    if len(skeleton.pairs) < generic:
+        fit = _fewest(unitary, shape, skeleton, synthesis.target_infidelity, rng, starts)
+        if len(skeleton.pairs) < generic or _infidelity(fit) <= synthesis.target_infidelity:
+            return fit
+    elif len(skeleton.pairs) < generic:
         return _best(unitary, shape, skeleton, rng, starts)
     return fit_exactly(unitary, shape, cycle, rng)
 

@@ -164,6 +164,13 @@ def test_more_gates_are_never_worse() -> None:
     assert not some.circuit.num_nonlocal_gates()
 
 
+def test_an_infidelity_out_of_reach_of_fits_is_reached_exactly() -> None:
+    shape = NodeShape(3, 2)
+    node = synthesize_node(unitary(shape, seed=4), shape, Synthesis(target_infidelity=1e-13))
+    assert node.infidelity <= 1e-13
+    assert node.circuit.count_ops()["cx"] >= 12
+
+
 def test_pairs_of_ones_own() -> None:
     shape = NodeShape(3, 2)
     node = synthesize_node(unitary(shape), shape, Synthesis("fitted", pairs=[[0, 1], [0, 2]]))  # type: ignore[arg-type]
