@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from qtnml.contract import Model
     from qtnml.data import load_dataset
     from qtnml.gates import Synthesis
+    from qtnml.jobs import JobStore
     from qtnml.models import (
         AmplitudeMPSClassifier,
         MPSClassifier,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AmplitudeMPSClassifier",
+    "JobStore",
     "MPSClassifier",
     "MPSRegressor",
     "Model",
@@ -36,6 +38,7 @@ __all__ = [
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
     "AmplitudeMPSClassifier": "qtnml.models",
+    "JobStore": "qtnml.jobs",
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from qtnml.backends import get_backend
+from qtnml.backends import exact_probabilities, get_backend
 from qtnml.compile import CompiledCircuit
 from qtnml.data import Dataset, load_dataset
+from qtnml.jobs import JobStore
 from qtnml.models import TreeClassifier
 from qtnml.plots import plot_circuit, plot_confusion, plot_samples, plot_training
 
@@ -62,10 +63,11 @@ def run_demo(folder: Path, *, shots: int, images: int, seed: int) -> DemoResult:
         compiled = clf.compile(reuse_qubits=True)
         unrolled = clf.compile(reuse_qubits=False)
     with clock.step("exact check"):
-        exact = get_backend("aer").probabilities(compiled.bind(data.X_test[chosen]))
+        exact = exact_probabilities(get_backend("aer"), compiled.bind(data.X_test[chosen]))
         error = np.abs(exact - clf.predict_proba(data.X_test[chosen])).max()
     with clock.step("shots"):
-        on_aer = clf.to_backend("aer", shots=shots, random_state=seed, verbose=1)
+        # A ledger of its own: shots of an earlier demo would tell nothing about this one.
+        on_aer = clf.to_backend("aer", shots=shots, jobs=JobStore("sqlite://"), repeat=seed, verbose=1)
         proba = on_aer.predict_proba(data.X_test[chosen])
         predicted = clf.classes_[np.argmax(proba, axis=1)]
     with clock.step("pictures"):

@@ -52,6 +52,22 @@ class BackendError(QtnmlError, RuntimeError):
     """A backend is unknown, or cannot run what it was asked to run."""
 
 
+class BackendBusyError(BackendError):
+    """A backend cannot be reached or takes no more jobs now; nothing was submitted, try again."""
+
+
+class UnknownSubmissionError(BackendError):
+    """The answer to a submission was lost: the job may or may not have been accepted."""
+
+
+class JobError(QtnmlError, RuntimeError):
+    """A job failed, is lost, or the ledger of jobs cannot be used."""
+
+
+class BudgetError(JobError):
+    """A run would exceed its budget; nothing was submitted."""
+
+
 class TrainingError(QtnmlError, RuntimeError):
     """Training cannot go on (the loss is not finite)."""
 

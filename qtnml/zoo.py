@@ -19,6 +19,7 @@ from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, export_circuit, import_circuit
 from qtnml.errors import CircuitFileError
 from qtnml.gates import Synthesis
+from qtnml.jobs import JobStore
 from qtnml.models import BackendClassifier, load_model, samples_for
 from qtnml.storage import write_atomically
 
@@ -201,7 +202,10 @@ def check_circuit(
     expected = model.outcome_probabilities(X)
     found = stored.probabilities(X)
     chosen = slice(0, samples)
-    on_aer = BackendClassifier(stored, model.classes_, "aer", shots=shots, random_state=seed)
+    # A ledger of its own: a check measures, whatever was stored before.
+    on_aer = BackendClassifier(
+        stored, model.classes_, "aer", shots=shots, repeat=seed, jobs=JobStore("sqlite://")
+    )
     frequencies = on_aer.outcome_frequencies(X[chosen])
     return CircuitCheck(
         name=name,

@@ -1,5 +1,6 @@
 """Shared fixtures: small real data, a small trained model, float64 for JAX on request."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -9,6 +10,12 @@ import pytest
 
 from qtnml import TreeClassifier, load_dataset
 from qtnml.data import Dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests must not write into the user's ledger of jobs."""
+    os.environ["QTNML_JOBS"] = str(tmp_path_factory.mktemp("ledger") / "jobs.sqlite")
 
 
 @pytest.fixture

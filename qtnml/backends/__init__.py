@@ -1,6 +1,25 @@
 """Where circuits run."""
 
-from qtnml.backends.base import Backend, Capabilities, Counts
-from qtnml.backends.registry import get_backend, resolve_backend
+from qtnml.backends.base import (
+    Backend,
+    Capabilities,
+    Counts,
+    JobStatus,
+    Result,
+    exact_probabilities,
+    run_circuits,
+)
+from qtnml.backends.contract import check_backend
+from qtnml.backends.registry import get_backend
 
-__all__ = ["Backend", "Capabilities", "Counts", "get_backend", "resolve_backend"]
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "Counts",
+    "JobStatus",
+    "Result",
+    "check_backend",
+    "exact_probabilities",
+    "get_backend",
+    "run_circuits",
+]

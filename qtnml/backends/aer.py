@@ -1,126 +1,176 @@
 """Qiskit Aer: shots and exact probabilities on the local machine."""
 
-import itertools
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
 
 from qtnml.arrays import NDArray
-from qtnml.backends.base import Capabilities, Counts, check_circuits, check_shots
+from qtnml.backends.aer_noise import misread, noise_on_active_qubits
+from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.translation import Group, Translator, active_qubits
 from qtnml.errors import BackendError
 
 # Largest registers that each method is used for (16 bytes per amplitude; a density matrix has 4**n).
 _DENSITY_MATRIX_SAMPLED = 10  # beyond, one trajectory per shot is cheaper than 4**n amplitudes
 _DENSITY_MATRIX_EXACT = 13
 _STATEVECTOR = 24
+_WAITING = ("delay", "quantum_channel", "kraus")  # the last two: relaxation after a delay
 
 
-class AerBackend:
+class Aer:
     """Aer with the method chosen by circuit.
 
     Circuits with resets run as a density matrix where that is small, which takes one pass for all
     shots; wide circuits without resets run as a matrix product state.
 
     Args:
-        method: An Aer method to use for every circuit; None chooses.
+        method: An Aer method to use for every circuit, such as "statevector", "density_matrix" or
+            "matrix_product_state"; None chooses.
+        noise: An Aer `NoiseModel`, which acts on the circuits as they are; or a Qiskit backend, or the name
+            of one such as "fake:torino": circuits are then translated to it, and its noise acts on the
+            qubits they use, idle ones included.
+        transpiler_seed: Of the translation for `noise`.
         options: More options of `AerSimulator`, such as `device="GPU"`.
     """
 
     name = "aer"
-    capabilities = Capabilities(resets=True, exact=True)
 
-    def __init__(self, method: str | None = None, **options: Any) -> None:
-        self._method = method
-        self._options = options
-        self._jobs: dict[str, Any] = {}
-        self._numbers = itertools.count(1)
+    def __init__(
+        self, method: str | None = None, noise: Any = None, transpiler_seed: int = 0, **options: Any
+    ) -> None:
+        self._method, self._options = method, options
+        self._device = _device(noise)
+        self.target = getattr(self._device, "target", None)
+        self._noise_model = noise if isinstance(noise, NoiseModel) else None
+        self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
+        self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
+        self._translator = Translator(
+            self._device, seed=transpiler_seed, scheduling=None if self._device is None else "alap"
+        )
+        given = {"method": method, "noise": _noise_setting(noise), **options}
+        given |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+        self.settings: Mapping[str, Any] = {name: value for name, value in given.items() if value is not None}
 
-    def __repr__(self) -> str:
-        return f"AerBackend(method={self._method!r})"
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there is noise."""
+        return self._device is not None or self._noise_model is not None
 
-    def submit(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> str:
-        """Start a job over all circuits and return its id at once."""
-        check_circuits(circuits)
-        check_shots(shots, seed)
-        job_id = f"aer-{next(self._numbers)}"
-        self._jobs[job_id] = [
-            (places, self._start(method, [circuits[k] for k in places], shots=shots, seed_simulator=seed))
-            for method, places in self._by_method(circuits, _sampling_method).items()
-        ]
-        return job_id
-
-    def fetch(self, job_id: str) -> list[Counts]:
-        """Wait for a job and return the counts of each circuit; a job can be fetched once."""
-        if job_id not in self._jobs:
-            raise BackendError(f"no job {job_id!r} on this backend, or it was fetched before")
-        counts: dict[int, Counts] = {}
-        for places, job in self._jobs.pop(job_id):
-            result = _finished(job)
-            for number, place in enumerate(places):
-                found = result.get_counts(number)
-                counts[place] = {int(bits.replace(" ", ""), 2): n for bits, n in found.items()}
-        return [counts[place] for place in sorted(counts)]
-
-    def run(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> list[Counts]:
-        """Submit and fetch."""
-        return self.fetch(self.submit(circuits, shots=shots, seed=seed))
+    def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
+        """Counts of each circuit; templates are bound inside Aer."""
+        found: list[Counts] = []
+        for number, group in enumerate(self._translator.groups(circuits)):
+            # Aer gives the circuits of one call seeds of their own, but not those of two calls.
+            own = None if seed is None else (seed + 7919 * number) % 2**63
+            template, noise_model = self._noisy(group.template)
+            result = self._result(
+                Group(template, group.parameters, group.values),
+                noise_model,
+                self._sampling_method(template),
+                shots=shots,
+                seed_simulator=own,
+            )
+            for place in range(len(group.values)):
+                counts = result.get_counts(place)
+                found.append({int(bits.replace(" ", ""), 2): n for bits, n in counts.items()})
+        return found
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
         """Exact outcome probabilities, shape (circuits, outcomes).
 
         Raises:
-            BackendError: A circuit with resets on more than 13 qubits, or with anything after a
+            BackendError: A circuit with resets or noise on more than 13 qubits, or with anything after a
                 measurement.
         """
-        check_circuits(circuits)
-        if len({circuit.num_clbits for circuit in circuits}) > 1:
-            raise BackendError(
-                "circuits of one call must measure the same number of bits; call once for each"
+        rows: list[NDArray] = []
+        for group in self._translator.groups(circuits):
+            template, noise_model = self._noisy(group.template)
+            saving, measured = _saving_probabilities(template)
+            result = self._result(
+                Group(saving, group.parameters, group.values), noise_model, self._exact_method(template)
             )
-        exact: dict[int, NDArray] = {}
-        for method, places in self._by_method(circuits, _exact_method).items():
-            result = _finished(self._start(method, [_saving_probabilities(circuits[k]) for k in places]))
-            exact |= {place: result.data(k)["probabilities"] for k, place in enumerate(places)}
-        rows = [exact[place] for place in sorted(exact)]
-        return np.array(rows) if rows else np.empty((0, 0))
+            found = np.array([result.data(k)["probabilities"] for k in range(len(group.values))])
+            rows.append(found if noise_model is None else misread(found, measured, noise_model))
+        return np.concatenate(rows)
 
-    def _by_method(
-        self, circuits: Sequence[QuantumCircuit], choose: Callable[[QuantumCircuit], str]
-    ) -> dict[str, list[int]]:
-        """Places of the circuits that run by each method; one set by the user is used where it is exact."""
-        groups: dict[str, list[int]] = {}
-        for place, circuit in enumerate(circuits):
-            method = choose(circuit)
-            if self._method is not None:
-                if choose is _exact_method and _has_reset(circuit) and self._method != "density_matrix":
-                    raise BackendError(
-                        f"method {self._method!r} samples resets and has no exact probabilities of them; "
-                        "use method=None or 'density_matrix'"
-                    )
-                method = self._method
-            groups.setdefault(method, []).append(place)
-        return groups
+    def _sampling_method(self, circuit: QuantumCircuit) -> str:
+        return self._method or _sampling_method(circuit, noisy=self.is_noisy)
 
-    def _start(self, method: str, circuits: list[QuantumCircuit], **options: Any) -> Any:
+    def _exact_method(self, circuit: QuantumCircuit) -> str:
+        method = _exact_method(circuit, noisy=self.is_noisy)
+        if self._method not in (None, method) and method == "density_matrix":
+            raise BackendError(
+                f"method {self._method!r} samples resets and noise and has no exact probabilities of them; "
+                "use method=None or 'density_matrix'"
+            )
+        return self._method or method
+
+    def _noisy(self, template: QuantumCircuit) -> tuple[QuantumCircuit, NoiseModel | None]:
+        """A translated circuit as it runs, and the noise of its gates."""
+        if self._device is None:
+            return template, self._noise_model
+        # The template is kept beside what was made of it: as long as it lives, its id is no other's.
+        if self._last is None or self._last[0] is not template:
+            self._last = (template, *noise_on_active_qubits(template, self._device))
+        return self._last[1:]
+
+    def _result(self, group: Group, noise_model: NoiseModel | None, method: str, **run_options: Any) -> Any:
+        template = group.template
+        options = {"method": method, **_speed_options(method, template), **self._options}
+        if noise_model is not None:
+            options["noise_model"] = noise_model
+        binding = {"parameter_binds": [group.binding()]} if group.parameters else {}
+        copies = [template] if group.parameters else [template] * len(group.values)
         try:
-            simulator = AerSimulator(method=method, **_speed_options(method, circuits) | self._options)
-            return simulator.run(circuits, **options)
+            result = AerSimulator(**options).run(copies, **binding, **run_options).result()
         except QiskitError as error:
             raise BackendError(f"Aer refused to run: {error.message}") from error
+        if not result.success:
+            raise BackendError(f"Aer could not run the circuits: {result.status}")
+        return result
 
 
-def _speed_options(method: str, circuits: Sequence[QuantumCircuit]) -> dict[str, Any]:
+def _device(noise: Any) -> Any:
+    """The Qiskit backend whose noise is wanted, None for no noise or a ready model."""
+    if noise is None or isinstance(noise, NoiseModel):
+        return None
+    if isinstance(noise, str):
+        from qtnml.backends.ibm import fake_device
+
+        return fake_device(noise)
+    if not hasattr(noise, "target"):
+        raise BackendError(
+            "noise must be an Aer NoiseModel, a Qiskit backend or a name such as 'fake:torino', got "
+            f"{noise!r}"
+        )
+    return noise
+
+
+def _noise_setting(noise: Any) -> str | None:
+    """What tells noise apart: a name, or a digest of a model."""
+    if noise is None or isinstance(noise, str):
+        return noise
+    if isinstance(noise, NoiseModel):
+        text = json.dumps(noise.to_dict(serializable=True), sort_keys=True, default=str)
+        return f"NoiseModel {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"device {noise.name}"
+
+
+def _speed_options(method: str, circuit: QuantumCircuit) -> dict[str, Any]:
     """Run circuits side by side, and fuse the gates of a node, whatever the circuit's width.
 
     Aer by itself fuses from 14 qubits on. Measured: the density matrix of the 7-qubit tree at V=1
     is 2 times faster with fusion over two qubits; with nodes on four qubits, fusion over four makes
     its density matrix 2 and its state vector 10 times faster than fusion over two.
     """
-    gates = circuits[0].count_ops()
+    gates = circuit.count_ops()
     wide_nodes = gates.get("cx", 0) > 10 * gates.get("ry", 0)
     width = 4 if wide_nodes or method == "statevector" else 2
     return {"max_parallel_experiments": 0, "fusion_threshold": 1, "fusion_max_qubit": width}
@@ -130,27 +180,29 @@ def _has_reset(circuit: QuantumCircuit) -> bool:
     return bool(circuit.count_ops().get("reset", 0))
 
 
-def _sampling_method(circuit: QuantumCircuit) -> str:
-    if circuit.num_qubits > _STATEVECTOR:
+def _sampling_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:
+    width = len(active_qubits(circuit))
+    if width > _STATEVECTOR:
         return "matrix_product_state"
-    if _has_reset(circuit) and circuit.num_qubits <= _DENSITY_MATRIX_SAMPLED:
+    if (noisy or _has_reset(circuit)) and width <= _DENSITY_MATRIX_SAMPLED:
         return "density_matrix"
     return "statevector"
 
 
-def _exact_method(circuit: QuantumCircuit) -> str:
-    if _has_reset(circuit):
-        if circuit.num_qubits > _DENSITY_MATRIX_EXACT:
+def _exact_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:
+    width = len(active_qubits(circuit))
+    if noisy or _has_reset(circuit):
+        if width > _DENSITY_MATRIX_EXACT:
             raise BackendError(
-                f"exact probabilities of a circuit with resets need a density matrix; {circuit.num_qubits} "
+                f"exact probabilities of a circuit with resets or noise need a density matrix; {width} "
                 f"qubits are more than {_DENSITY_MATRIX_EXACT}; use shots, or compile with reuse_qubits=False"
             )
         return "density_matrix"
-    return "statevector" if circuit.num_qubits <= _STATEVECTOR else "matrix_product_state"
+    return "statevector" if width <= _STATEVECTOR else "matrix_product_state"
 
 
-def _saving_probabilities(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Replace the final measurement by the exact probabilities of its outcomes."""
+def _saving_probabilities(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]:
+    """Replace the final measurement by the exact probabilities of its outcomes; the qubits of its bits."""
     qubit_of_bit: dict[int, int] = {}
     saving = circuit.copy_empty_like()
     for instruction in circuit.data:
@@ -158,7 +210,9 @@ def _saving_probabilities(circuit: QuantumCircuit) -> QuantumCircuit:
         name = instruction.operation.name
         if name == "measure":
             qubit_of_bit[circuit.find_bit(instruction.clbits[0]).index] = qubits[0]
-        elif name != "barrier" and (instruction.clbits or set(qubits) & set(qubit_of_bit.values())):
+        elif name == "barrier" or (set(qubits) & set(qubit_of_bit.values()) and name in _WAITING):
+            continue  # what happens to a qubit that only waits after it was measured is not seen
+        elif instruction.clbits or set(qubits) & set(qubit_of_bit.values()):
             raise BackendError(
                 f"exact probabilities need all measurements at the end, but {name!r} follows one or depends "
                 "on one; use shots"
@@ -170,15 +224,6 @@ def _saving_probabilities(circuit: QuantumCircuit) -> QuantumCircuit:
             f"exact probabilities need every classical bit measured, got {len(qubit_of_bit)} of "
             f"{circuit.num_clbits}; use shots, or remove the unused bits"
         )
-    saving.save_probabilities([qubit_of_bit[bit] for bit in sorted(qubit_of_bit)])
-    return saving
-
-
-def _finished(job: Any) -> Any:
-    try:
-        result = job.result()
-    except QiskitError as error:
-        raise BackendError(f"Aer could not run the circuits: {error.message}") from error
-    if not result.success:
-        raise BackendError(f"Aer could not run the circuits: {result.status}")
-    return result
+    measured = [qubit_of_bit[bit] for bit in sorted(qubit_of_bit)]
+    saving.save_probabilities(measured)
+    return saving, measured

@@ -1,51 +1,166 @@
 """What a backend is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.arrays import NDArray
+from qtnml.compile import BoundCircuits
 from qtnml.errors import BackendError
 
-#: Shots per outcome; the outcome is the classical register read as a binary number.
+#: Shots per outcome: all classical bits read as a binary number, the first one least significant.
 Counts: TypeAlias = dict[int, int]
+
+
+_IDLE = ("delay", "barrier")
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do: mid-circuit resets, and exact probabilities beside shots."""
+    """What a backend can do.
+
+    Attributes:
+        resets: Of qubits in the middle of a circuit.
+        mid_circuit_measurement: Into bits that are kept, as post-selection needs.
+        exact: It has `probabilities` beside shots.
+        seeds: Equal seeds give equal counts.
+        durable: Another process can fetch a job by its id; otherwise jobs die with their process.
+        searchable: `find` knows every job that was ever accepted under a tag.
+        paid: Shots cost time or money on a quantum computer.
+        num_qubits: The most qubits of a circuit; None where only memory decides.
+        max_circuits: The most circuits of one job; None where there is no limit.
+        max_shots: The most shots of one job; None where there is no limit.
+    """
 
     resets: bool
-    exact: bool
+    mid_circuit_measurement: bool = True
+    exact: bool = False
+    seeds: bool = False
+    durable: bool = False
+    searchable: bool = False
+    paid: bool = False
+    num_qubits: int | None = None
+    max_circuits: int | None = None
+    max_shots: int | None = None
+
+
+class JobStatus(StrEnum):
+    """Where a job stands at the backend."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished job brings.
+
+    Attributes:
+        counts: Of each circuit, in the order of submission.
+        calibration: Time of the device's calibration it ran under (ISO 8601); None where there is none.
+        seconds: Time on the device that is charged; None if unknown.
+    """
+
+    counts: list[Counts]
+    calibration: str | None = None
+    seconds: float | None = None
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """Runs bound circuits that end in a measurement of one classical register."""
+    """Runs bound circuits that measure. `qtnml.backends.check_backend` tests whether an object is one.
+
+    Attributes:
+        name: What `get_backend` takes, where it can make this backend again; for people otherwise.
+        capabilities: What it can do.
+        settings: JSON types: all that changes what is measured. With the name it tells backends apart, so
+            nothing secret and nothing that changes from one process to the next may be in it.
+    """
 
     name: str
     capabilities: Capabilities
+    settings: Mapping[str, Any]
 
-    def submit(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> str:
-        """Start a job over all circuits and return its id at once."""
+    def submit(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        *,
+        shots: int,
+        seed: int | None = None,
+        tag: str | None = None,
+    ) -> str:
+        """Start a job over all circuits and return its id at once; `tag` is stored with it.
 
-    def fetch(self, job_id: str) -> list[Counts]:
-        """Wait for a job and return the counts of each circuit, in order."""
+        Raises:
+            BackendError: The job was refused.
+            BackendBusyError: Not now; nothing was submitted.
+            UnknownSubmissionError: The answer was lost; the job may or may not have been accepted.
+        """
 
-    def run(self, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None) -> list[Counts]:
-        """Submit and fetch."""
+    def status(self, job_id: str) -> JobStatus:
+        """Where a job stands.
+
+        Raises:
+            BackendError: There is no such job.
+            BackendBusyError: Cannot be asked now.
+        """
+
+    def fetch(self, job_id: str) -> Result:
+        """Wait for a job's result; a job can be fetched as often as one likes while the backend keeps it.
+
+        Raises:
+            BackendError: There is no such job, or it failed.
+            BackendBusyError: Cannot be fetched now.
+        """
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job if it has not ended."""
+
+    def find(self, tag: str) -> str | None:
+        """The id of the job submitted under a tag, None if there is none (see `Capabilities.searchable`)."""
+
+
+@runtime_checkable
+class ExactBackend(Protocol):
+    """A backend with `capabilities.exact`."""
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
-        """Exact outcome probabilities, shape (circuits, outcomes), where `capabilities.exact`."""
+        """Exact outcome probabilities, shape (circuits, outcomes)."""
 
 
-def check_circuits(circuits: Sequence[QuantumCircuit]) -> None:
-    """Refuse circuits that no backend can run as they are."""
+def run_circuits(
+    backend: Backend, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None
+) -> list[Counts]:
+    """Submit and fetch, without a ledger: what the process loses is lost (`qtnml.JobStore` keeps it)."""
+    if not len(circuits):
+        check_shots(shots, seed)
+        return []
+    return backend.fetch(backend.submit(circuits, shots=shots, seed=seed)).counts
+
+
+def exact_probabilities(backend: Any, circuits: Sequence[QuantumCircuit]) -> NDArray:
+    """Exact outcome probabilities (circuits, outcomes) from a backend that has them."""
+    if not backend.capabilities.exact:
+        raise BackendError(
+            f"backend {backend.name!r} has no exact probabilities; use shots, or get_backend('aer')"
+        )
+    return np.asarray(backend.probabilities(circuits))
+
+
+def check_circuits(circuits: Sequence[QuantumCircuit], backend: Backend) -> None:
+    """Refuse circuits that a backend cannot run as they are."""
     if isinstance(circuits, QuantumCircuit) or not isinstance(circuits, Sequence):
         raise BackendError(f"give a list of circuits, got {type(circuits).__name__}")
+    if isinstance(circuits, BoundCircuits):
+        _check_measures(circuits.template, 0, backend)
+        return
     for number, circuit in enumerate(circuits):
         if not isinstance(circuit, QuantumCircuit):
             raise BackendError(f"circuit {number} is no QuantumCircuit but {type(circuit).__name__}")
@@ -55,8 +170,43 @@ def check_circuits(circuits: Sequence[QuantumCircuit]) -> None:
                 f"circuit {number} has {circuit.num_parameters} unbound parameters ({free}, ...); "
                 "bind samples first with CompiledCircuit.bind(X)"
             )
-        if circuit.num_clbits == 0 or "measure" not in circuit.count_ops():
-            raise BackendError(f"circuit {number} measures nothing; end it with a measurement")
+        _check_measures(circuit, number, backend)
+
+
+def _check_measures(circuit: QuantumCircuit, number: int, backend: Backend) -> None:
+    operations = circuit.count_ops()
+    can, name = backend.capabilities, backend.name
+    if circuit.num_clbits == 0 or "measure" not in operations:
+        raise BackendError(f"circuit {number} measures nothing; end it with a measurement")
+    used = len({q for gate in circuit.data if gate.operation.name not in _IDLE for q in gate.qubits})
+    if can.num_qubits is not None and used > can.num_qubits:
+        raise BackendError(
+            f"circuit {number} needs {used} qubits, backend {name!r} has {can.num_qubits}; reuse qubits, or "
+            "choose another backend"
+        )
+    if "reset" in operations and not can.resets:
+        raise BackendError(
+            f"circuit {number} has {operations['reset']} mid-circuit resets, which backend {name!r} lacks; "
+            "compile it with reuse_qubits=False"
+        )
+    if not can.mid_circuit_measurement and not measures_at_the_end(circuit):
+        raise BackendError(
+            f"circuit {number} measures in the middle, which backend {name!r} cannot; train with "
+            "discard='trace'"
+        )
+
+
+def measures_at_the_end(circuit: QuantumCircuit) -> bool:
+    """Whether nothing happens to a qubit after it was measured."""
+    measured: set[Any] = set()
+    for instruction in circuit.data:
+        if instruction.operation.name == "barrier":
+            continue
+        if measured & set(instruction.qubits):
+            return False
+        if instruction.clbits:
+            measured |= set(instruction.qubits)
+    return True
 
 
 def check_shots(shots: Any, seed: Any = None) -> None:

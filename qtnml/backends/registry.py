@@ -1,39 +1,113 @@
-"""Where the name of a backend becomes the object."""
+"""Where the name of a backend, or another library's object, becomes a backend."""
 
 from collections.abc import Callable
 from typing import Any
 
+from qiskit.primitives import BaseSamplerV2
+from qiskit.providers import BackendV2
+
 from qtnml.backends.base import Backend
-from qtnml.errors import BackendError
+from qtnml.errors import BackendError, MissingExtraError
 
 
-def _aer(**options: Any) -> Backend:
-    from qtnml.backends.aer import AerBackend
+def _aer(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.aer import Aer
+    from qtnml.backends.local import LocalBackend
 
-    return AerBackend(**options)
-
-
-BACKENDS: dict[str, Callable[..., Backend]] = {"aer": _aer}
-
-
-def resolve_backend(backend: "Backend | str") -> Backend:
-    """Return a backend as it is, or the one called by a name; refuse anything else."""
-    if isinstance(backend, str):
-        return get_backend(backend)
-    if not isinstance(backend, Backend):
-        raise BackendError(
-            f"a backend must be a name such as 'aer' or have the members of qtnml.backends.Backend, got "
-            f"{type(backend).__name__}; use get_backend('aer')"
-        )
-    return backend
+    if detail:
+        options = {"method": detail, **options}
+    return LocalBackend(Aer(**options))
 
 
-def get_backend(name: str, **options: Any) -> Backend:
-    """Return the backend called `name`; `options` are its own.
+def _pennylane(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.local import LocalBackend
+    from qtnml.backends.pennylane import PennyLane
+
+    return LocalBackend(PennyLane(detail or "default.qubit", **options))
+
+
+def _cutensornet(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.cutensornet import CuTensorNet
+    from qtnml.backends.local import LocalBackend
+
+    if detail:
+        options = {"method": detail, **options}
+    return LocalBackend(CuTensorNet(**options))
+
+
+def _ibm(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.ibm import ibm
+
+    return ibm(detail, **options)
+
+
+def _fake(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.ibm import fake
+
+    return fake(detail, **options)
+
+
+def _vendor(vendor: str) -> Callable[..., Backend]:
+    def make(detail: str, **options: Any) -> Backend:
+        from qtnml.backends import vendors
+
+        found: Backend = getattr(vendors, vendor)(*([detail] if detail else []), **options)
+        return found
+
+    return make
+
+
+#: What stands before the colon of a name, and what makes the backend of what stands after it.
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "aer": _aer,
+    "aqt": _vendor("aqt"),
+    "braket": _vendor("braket"),
+    "cutensornet": _cutensornet,
+    "fake": _fake,
+    "ibm": _ibm,
+    "ionq": _vendor("ionq"),
+    "iqm": _vendor("iqm"),
+    "pennylane": _pennylane,
+}
+
+
+def get_backend(backend: Any, **options: Any) -> Backend:
+    """Return the backend called "name" or "name:detail", or a Qiskit object as a backend.
+
+    Args:
+        backend: "aer", "aer:METHOD", "fake:torino", "ibm:NAME", "pennylane:DEVICE", "cutensornet",
+            "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator"; or any Qiskit `BackendV2` or
+            `SamplerV2`.
+        options: The backend's own.
+
+    Raises:
+        BackendError: There is none of this name.
+        MissingExtraError: Its package is not installed; the message says which extra brings it.
 
     >>> get_backend("aer").name
     'aer'
     """
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise BackendError(f"unknown backend {name!r}; choose one of {sorted(BACKENDS)}")
-    return BACKENDS[name](**options)
+    if isinstance(backend, BackendV2 | BaseSamplerV2):
+        from qtnml.backends.qiskit_jobs import from_device, from_sampler
+
+        return (
+            from_device(backend, **options)
+            if isinstance(backend, BackendV2)
+            else from_sampler(backend, **options)
+        )
+    if not isinstance(backend, str):
+        if isinstance(backend, Backend):
+            return backend
+        raise BackendError(
+            "a backend must be a name such as 'aer', a Qiskit BackendV2 or SamplerV2, or have the members of "
+            f"qtnml.backends.Backend, got {type(backend).__name__}; use get_backend('aer')"
+        )
+    name, _, detail = backend.partition(":")
+    if name not in BACKENDS:
+        raise BackendError(f"unknown backend {backend!r}; choose one of {sorted(BACKENDS)}")
+    try:
+        return BACKENDS[name](detail, **options)
+    except MissingExtraError:
+        raise
+    except TypeError as error:
+        raise BackendError(f"backend {backend!r} does not take these options: {error}") from error

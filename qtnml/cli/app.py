@@ -109,13 +109,13 @@ def with_circuit(estimator: Any) -> Any:
     return estimator
 
 
-def named_values(options: list[str] | None) -> dict[str, Any]:
+def named_values(options: list[str] | None, name_of_option: str = "--set") -> dict[str, Any]:
     """Arguments of an estimator from options such as --set reuploads=1; values are JSON or plain text."""
     values: dict[str, Any] = {}
     for option in options or []:
         name, equals, text = option.partition("=")
         if not equals or not name.isidentifier():
-            raise InvalidInputError(f"--set takes NAME=VALUE, got {option!r}")
+            raise InvalidInputError(f"{name_of_option} takes NAME=VALUE, got {option!r}")
         try:
             values[name] = json.loads(text)
         except ValueError:

@@ -2,10 +2,14 @@
 
 import csv
 import io
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+from rich.console import Console
 
 from qtnml.cli.app import (
     Classes,
@@ -17,11 +21,15 @@ from qtnml.cli.app import (
     app,
     check_parent,
     labels,
+    named_values,
     report,
     shown,
     with_circuit,
 )
 from qtnml.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from qtnml.jobs import Plan
 
 
 @app.command()
@@ -37,14 +45,38 @@ def predict(
     target: Target = None,
     backend: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Measure on this backend (aer) instead of computing exactly."),
+        typer.Option(
+            help="Measure there instead of computing exactly: aer, fake:torino, ibm:NAME, pennylane:DEVICE."
+        ),
     ] = None,
     shots: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Measurements per sample, with --backend (default: 1024)."),
     ] = None,
     reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the shots.")] = 0,
+    backend_set: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="NAME=VALUE", help="An option of the backend, e.g. mode=batch; may be repeated."
+        ),
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option(min=0, help="Another number measures anew, independently of what is stored.")
+    ] = 0,
+    jobs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="LEDGER",
+            help="Ledger of jobs: a file or SQLAlchemy URL (default: $QTNML_JOBS, or your own).",
+        ),
+    ] = None,
+    label: Annotated[str, typer.Option(help="To find the run in `qtnml jobs list`.")] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Say what measuring would buy, and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy without asking.")] = False,
+    max_shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Buy nothing if it takes more shots than these."),
+    ] = None,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
     output: Annotated[
         Optional[Path],  # noqa: UP045
@@ -60,6 +92,7 @@ def predict(
     Example: qtnml predict model.qtnml mnist --backend aer --limit 20
     """
     from qtnml.models import load_model, samples_for
+    from qtnml.models.readout import class_probabilities
 
     if output is not None:
         check_parent(output, data, model)
@@ -75,12 +108,28 @@ def predict(
             raise InvalidInputError("measuring a regressor is not built yet; leave --backend out")
         _predict_values(model, clf, X, y, output, as_json)
         return
-    reader: Any = clf
-    if backend is not None:
-        reader = clf.to_backend(
-            backend, shots=shots or 1024, reuse_qubits=reuse, random_state=seed, verbose=1
+    if backend is None:
+        if plan:
+            raise InvalidInputError("--plan needs a backend to measure on, e.g. --backend aer")
+        proba = clf.predict_proba(X)
+    else:
+        from qtnml.backends import get_backend
+        from qtnml.jobs import JobStore
+
+        measured = clf.to_backend(
+            get_backend(backend, **named_values(backend_set, "--backend-set")),
+            shots=shots or 1024,
+            reuse_qubits=reuse,
+            repeat=repeat,
+            jobs=JobStore(jobs, max_shots=max_shots),
+            label=label,
+            verbose=1,
         )
-    proba = reader.predict_proba(X)
+        if plan:
+            _print_plan(measured.plan(X), as_json)
+            return
+        confirm = None if yes else _confirmed
+        proba = class_probabilities(measured.outcome_frequencies(X, confirm=confirm), len(clf.classes_))[0]
     predicted = clf.classes_[proba.argmax(axis=1)]
     success = None
     if backend is None and getattr(clf, "discard", "trace") == "postselect":
@@ -94,6 +143,23 @@ def predict(
     if y is not None:
         facts["accuracy"] = float((predicted == y).mean())
     report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+def _confirmed(plan: "Plan") -> bool:
+    """Ask before time on a quantum computer is bought; simulators are free."""
+    if not plan.paid:
+        return True
+    Console(stderr=True).print(f"To buy {plan}.", highlight=False, soft_wrap=True)
+    if not sys.stdin.isatty():
+        raise InvalidInputError("nobody can be asked whether to buy this; give --yes")
+    return typer.confirm("Buy?", err=True)
+
+
+def _print_plan(plan: "Plan", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(plan)))
+    else:
+        Console().print(str(plan), highlight=False, soft_wrap=True)
 
 
 def _predict_values(model: Path, clf: Any, X: Any, y: Any, output: Path | None, as_json: bool) -> None:

@@ -1,16 +1,20 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
+from qtnml.compile.bound import BoundCircuits
 from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.device import can_compile_for
 from qtnml.compile.export import export_circuit, import_circuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
 
 __all__ = [
+    "BoundCircuits",
     "CompiledCircuit",
     "Schedule",
     "all_qubits",
+    "can_compile_for",
     "compile_model",
     "compile_network",
     "depth_bound",

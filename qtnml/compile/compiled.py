@@ -1,9 +1,8 @@
 """What the compiler returns: a parameterised Qiskit circuit and how to bind it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -11,6 +10,7 @@ from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers import BindingsArray
 
 from qtnml.arrays import NDArray
+from qtnml.compile.bound import BoundCircuits
 from qtnml.compile.certificate import circuit_probabilities, verify
 from qtnml.compile.device import Device
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
@@ -116,18 +116,25 @@ class CompiledCircuit:
         # Translation into a device's gates may have found that some angles have no effect.
         return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)), strict=False)
 
-    def bind(self, X: NDArray) -> "BoundCircuits":
+    def bind(self, X: NDArray) -> BoundCircuits:
         """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""
         return self.bind_angles(self.angles(X))
 
-    def bind_angles(self, angles: NDArray) -> "BoundCircuits":
-        """One fully bound circuit per row of data angles in radians, as `angles` returns them."""
-        angles = np.asarray(angles, dtype=np.float64)
-        if angles.ndim != 2 or angles.shape[1] != len(self.x) or not np.isfinite(angles).all():
-            raise InvalidInputError(
-                f"expected finite angles of shape (samples, {len(self.x)}), got shape {angles.shape}"
-            )
-        return BoundCircuits(self, angles)
+    def bind_angles(self, angles: NDArray, weights: NDArray | None = None) -> BoundCircuits:
+        """One fully bound circuit per row of data angles in radians, as `angles` returns them.
+
+        Args:
+            angles: Shape (samples, data qubits).
+            weights: Values of `w` for each sample, shape (samples, weights), or for all, (weights,); the
+                trained ones by default.
+        """
+        angles = _finite(angles, len(self.x), "angles")
+        if weights is None:
+            return BoundCircuits(self.trained_circuit, tuple(self.x), angles)
+        weights = _finite(
+            np.broadcast_to(weights, (len(angles), np.shape(weights)[-1])), len(self.w), "weights"
+        )
+        return BoundCircuits(self.circuit, (*self.x, *self.w), np.hstack([angles, weights]))
 
     def pub(self, X: NDArray, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
         """Samples as one unit of work for a Qiskit primitive: `sampler.run([compiled.pub(X)])`.
@@ -204,25 +211,10 @@ class CompiledCircuit:
         )
 
 
-class BoundCircuits(Sequence[QuantumCircuit]):
-    """The circuits of many samples, made one at a time when they are asked for.
-
-    Attributes:
-        angles: Their data angles (samples, data qubits), radians.
-    """
-
-    def __init__(self, compiled: CompiledCircuit, angles: NDArray) -> None:
-        self._compiled, self.angles = compiled, angles
-
-    def __len__(self) -> int:
-        return len(self.angles)
-
-    @overload
-    def __getitem__(self, place: int) -> QuantumCircuit: ...
-    @overload
-    def __getitem__(self, place: slice) -> "BoundCircuits": ...
-    def __getitem__(self, place: int | slice) -> "QuantumCircuit | BoundCircuits":
-        if isinstance(place, slice):
-            return BoundCircuits(self._compiled, self.angles[place])
-        values = zip(self._compiled.x, self.angles[place], strict=True)
-        return self._compiled.trained_circuit.assign_parameters(dict(values), strict=False)
+def _finite(values: NDArray, columns: int, what: str) -> NDArray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != columns or not np.isfinite(values).all():
+        raise InvalidInputError(
+            f"expected finite {what} of shape (samples, {columns}), got shape {values.shape}"
+        )
+    return values

@@ -125,6 +125,15 @@ def device_of(target: Any) -> Device:
     return Device(str(name), given, best)
 
 
+def can_compile_for(target: Any) -> bool:
+    """Whether an object is a `Target` with a map of its qubits and a two-qubit gate the compiler knows."""
+    return (
+        isinstance(target, Target)
+        and target.build_coupling_map() is not None
+        and any(gate in target.operation_names for gate in GATE_SETS)
+    )
+
+
 def estimated_success(circuit: QuantumCircuit, device: Device) -> float:
     """Probability that no operation fails and no qubit decays while it waits and its state matters.
 

@@ -92,6 +92,17 @@ def to_pennylane(compiled: "CompiledCircuit") -> PennyLaneCircuit:
     )
 
 
+def quantum_function(circuit: QuantumCircuit) -> Callable[[], None]:
+    """A bound Qiskit circuit, without its measurements, as a quantum function of no arguments."""
+    steps = PennyLaneCircuit(circuit.num_qubits, (), np.empty(0), tuple(_steps(circuit)))
+    return lambda: steps(np.empty(0))
+
+
+def measured_wires(circuit: QuantumCircuit) -> tuple[int, ...]:
+    """Wires measured into each classical bit, the last bit (the most significant) first."""
+    return tuple(measured_qubits(circuit))
+
+
 def pennylane_probabilities(compiled: "CompiledCircuit", angles: NDArray) -> NDArray:
     """Exact outcome probabilities of the PennyLane circuit, by its own matrices, at angles (samples, ...)."""
     circuit = to_pennylane(compiled)
@@ -120,6 +131,7 @@ def _steps(circuit: QuantumCircuit) -> list[_Step]:
     gates = {
         "u": qml.U3, "ry": qml.RY, "rz": qml.RZ, "rx": qml.RX, "sx": qml.SX, "x": qml.PauliX,
         "cx": qml.CNOT, "cz": qml.CZ, "ecr": qml.ECR, "rzz": qml.IsingZZ, "swap": qml.SWAP,
+        "h": qml.Hadamard, "p": qml.PhaseShift, "y": qml.PauliY, "z": qml.PauliZ, "s": qml.S, "t": qml.T,
     }  # fmt: skip
     checks = success_bits(circuit)
     steps = []

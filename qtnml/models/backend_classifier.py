@@ -1,31 +1,37 @@
 """A trained classifier whose probabilities are measured on a backend."""
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend, resolve_backend
-from qtnml.compile import CompiledCircuit
+from qtnml.backends import Backend, get_backend
+from qtnml.compile import BoundCircuits, CompiledCircuit
 from qtnml.errors import BackendError
+from qtnml.jobs import JobStore, Plan
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
-from qtnml.models.validation import checked_samples, generator
-
-_BATCH = 32
+from qtnml.models.validation import checked_samples
 
 
 class BackendClassifier(ClassifierMixin, BaseEstimator):
     """Made, ready to predict, by `TreeClassifier.to_backend`; predicts from counted outcomes.
 
+    Every run goes through a ledger of jobs (see `qtnml.JobStore`): what was measured once is not bought
+    again, and nothing is lost when the process ends.
+
     Args:
         compiled: The circuit with its trained weights.
         classes: Class labels in the order of the outcomes.
-        backend: A backend or its name.
+        backend: A backend, its name, or a Qiskit backend or sampler.
         feature_names: Column names the model was fitted on; other names are refused.
         shots: Measurements per sample.
-        random_state: Seed of a simulator's shots; the same seed gives the same counts.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
+        repeat: Another number measures anew, independently of what is stored.
+        label: For people, to find the runs in `qtnml jobs list`.
         verbose: 1 shows a progress bar on standard error.
     """
 
@@ -37,7 +43,9 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         *,
         feature_names: NDArray | None = None,
         shots: int = 1024,
-        random_state: int | np.random.RandomState | None = None,
+        jobs: JobStore | str | os.PathLike[str] | None = None,
+        repeat: int = 0,
+        label: str = "",
         verbose: int = 0,
     ) -> None:
         self.compiled = compiled
@@ -45,7 +53,9 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         self.backend = backend
         self.feature_names = feature_names
         self.shots = shots
-        self.random_state = random_state
+        self.jobs = jobs
+        self.repeat = repeat
+        self.label = label
         self.verbose = verbose
 
     @property
@@ -68,22 +78,39 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def outcome_frequencies(self, X: Any) -> NDArray:
-        """Measured frequency of every outcome, shape (samples, 2**root_qubits)."""
-        backend = self._backend()
-        angles = self.compiled.angles(checked_samples(self, X))
-        seeds = generator(self.random_state).integers(2**31, size=len(angles))
-        parts = []
-        with progress_bar(f"running on {backend.name}", len(angles), show=bool(self.verbose)) as advance:
-            for start in range(0, len(angles), _BATCH):
-                circuits = self.compiled.bind_angles(angles[start : start + _BATCH])
-                counts = backend.run(circuits, shots=self.shots, seed=int(seeds[start]))
-                parts.append(counts_to_outcomes(counts, self.compiled.num_outcomes))
-                advance(start + len(circuits), "circuits")
-        return np.concatenate(parts)
+    def circuits(self, X: Any) -> BoundCircuits:
+        """The bound circuits of samples, as they are run."""
+        return self.compiled.bind_angles(self.compiled.angles(checked_samples(self, X)))
+
+    def plan(self, X: Any) -> Plan:
+        """What predicting these samples would buy: circuits, shots, estimated seconds on the device."""
+        return self._store().plan(self.circuits(X), self._backend(), shots=self.shots, repeat=self.repeat)
+
+    def outcome_frequencies(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> NDArray:
+        """Measured frequency of every outcome, shape (samples, 2**root_qubits).
+
+        Args:
+            X: Samples.
+            confirm: Called with the plan before anything is bought; False stops.
+        """
+        backend, circuits = self._backend(), self.circuits(X)
+        with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
+            counts = self._store().run(
+                circuits,
+                backend,
+                shots=self.shots,
+                repeat=self.repeat,
+                label=self.label,
+                confirm=confirm,
+                on_progress=lambda done, text: advance(done, text or "circuits"),
+            )
+        return counts_to_outcomes(counts, self.compiled.num_outcomes)
+
+    def _store(self) -> JobStore:
+        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
 
     def _backend(self) -> Backend:
-        backend = resolve_backend(self.backend)
+        backend = get_backend(self.backend)
         if self.compiled.num_resets and not backend.capabilities.resets:
             raise BackendError(
                 f"the circuit has {self.compiled.num_resets} mid-circuit resets, which backend "

@@ -5,7 +5,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend, resolve_backend
+from qtnml.backends import Backend, get_backend
+from qtnml.compile import CompiledCircuit, can_compile_for
+from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
@@ -40,27 +42,41 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         shots: int = 1024,
         reuse_qubits: bool = True,
         num_qubits: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
+        synthesis: Synthesis | None = None,
+        for_device: bool = True,
+        **settings: Any,
     ) -> BackendClassifier:
         """The same classifier with its probabilities measured on a backend.
 
         Args:
-            backend: A backend or its name.
+            backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Measurements per sample.
-            reuse_qubits, num_qubits: As for `compile`.
-            random_state: Seed of a simulator's shots.
-            verbose: 1 shows a progress bar on standard error.
+            reuse_qubits, num_qubits, synthesis: As for `compile`.
+            for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
+                Qiskit's transpiler translates.
+            settings: Other arguments of `BackendClassifier` (jobs, repeat, label, verbose, and those of
+                training).
         """
+        found = get_backend(backend)
         return BackendClassifier(
-            self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits),
+            self._compiled_for(
+                found if for_device else None,
+                reuse_qubits=reuse_qubits,
+                num_qubits=num_qubits,
+                synthesis=synthesis,
+            ),
             self.classes_,
-            resolve_backend(backend),
+            found,
             feature_names=getattr(self, "feature_names_in_", None),
             shots=shots,
-            random_state=random_state,
-            verbose=verbose,
+            **settings,
         )
+
+    def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
+        target = getattr(backend, "target", None)
+        if not can_compile_for(target):
+            return self.compile(**how)
+        return self.compile(target=target, **how)
 
 
 class TreeClassifier(NetworkClassifier):

@@ -38,10 +38,10 @@ def test_seeds_and_batches(trained: TreeClassifier, small_digits) -> None:
 def test_submit_and_fetch() -> None:
     backend = get_backend("aer")
     jobs = [backend.submit([bell(bits)], shots=3) for bits in ("10", "11")]
-    assert backend.fetch(jobs[1]) == [{3: 3}]
-    assert backend.fetch(jobs[0]) == [{1: 3}]
-    with pytest.raises(BackendError, match="no job 'aer-1' on this backend, or it was fetched before"):
-        backend.fetch(jobs[0])
+    assert backend.fetch(jobs[1]).counts == [{3: 3}]
+    assert backend.fetch(jobs[0]).counts == [{1: 3}]
+    with pytest.raises(BackendError, match="no job 'aer-7' on this backend in this process"):
+        backend.fetch("aer-7")
 
 
 def test_nothing_to_run() -> None:

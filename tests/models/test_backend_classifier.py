@@ -5,7 +5,8 @@ from sklearn.base import is_classifier
 
 from qtnml import TreeClassifier, get_backend
 from qtnml.backends import Capabilities
-from qtnml.backends.aer import AerBackend
+from qtnml.backends.aer import Aer
+from qtnml.backends.local import LocalBackend
 from qtnml.data import Dataset
 from qtnml.errors import BackendError, InvalidInputError
 from qtnml.models.readout import class_probabilities
@@ -13,7 +14,7 @@ from qtnml.models.readout import class_probabilities
 
 def test_measures_what_the_contraction_says(trained: TreeClassifier, small_digits: Dataset) -> None:
     X, shots = small_digits.X_test[:40], 4000
-    on_aer = trained.to_backend(get_backend("aer"), shots=shots, random_state=5)
+    on_aer = trained.to_backend(get_backend("aer"), shots=shots, repeat=5)
     exact, measured = trained.predict_proba(X)[:, 1], on_aer.predict_proba(X)[:, 1]
     assert (np.abs(measured - exact) < 5 * np.sqrt(exact * (1 - exact) / shots)).all()
     np.testing.assert_array_equal(on_aer.predict_proba(X)[:, 1], measured)
@@ -29,7 +30,7 @@ def test_text_labels_and_lost_shots() -> None:
     X = rng.random((60, 4))
     y = np.array(["low", "mid", "top"])[np.digitize(X[:, 0], [0.33, 0.66])]
     clf = TreeClassifier(epochs=40, random_state=0).fit(X, y)
-    on_aer = clf.to_backend("aer", shots=3000, random_state=0)
+    on_aer = clf.to_backend("aer", shots=3000, repeat=0)
     assert set(on_aer.predict(X[:8])) <= {"low", "mid", "top"}
     exact = clf.lost_mass(X[:8])
     sigma = np.sqrt(exact * (1 - exact) / 3000)
@@ -41,15 +42,18 @@ def test_text_labels_and_lost_shots() -> None:
 def test_backend_without_resets_needs_the_unrolled_circuit(
     trained: TreeClassifier, small_digits: Dataset
 ) -> None:
-    class NoResets(AerBackend):
+    class NoResets(Aer):
         name = "no-resets"
-        capabilities = Capabilities(resets=False, exact=False)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.capabilities = Capabilities(resets=False)
 
     with pytest.raises(
         BackendError, match="11 mid-circuit resets, which backend 'no-resets' lacks; use .*reuse"
     ):
-        trained.to_backend(NoResets()).predict(small_digits.X_test[:1])
-    unrolled = trained.to_backend(NoResets(), reuse_qubits=False, shots=10)
+        trained.to_backend(LocalBackend(NoResets())).predict(small_digits.X_test[:1])
+    unrolled = trained.to_backend(LocalBackend(NoResets()), reuse_qubits=False, shots=10)
     assert unrolled.predict(small_digits.X_test[:1]).shape == (1,)
 
 

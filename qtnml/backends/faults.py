@@ -1,0 +1,97 @@
+"""What a failed call to a vendor means: may it be tried again, and could it have been heard?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qtnml.errors import BackendBusyError, BackendError, QtnmlError, UnknownSubmissionError
+
+_BUSY_CODES = frozenset({408, 425, 429, 503})
+# Names, because the packages that raise them are optional.
+_NEVER_SENT = frozenset(
+    {"ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError",
+     "ConnectionRefusedError", "ConnectError", "gaierror", "PoolTimeout"}
+)  # fmt: skip
+_LOST = frozenset(
+    {"ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError", "Timeout",
+     "TimeoutError", "ReadTimeout", "ReadTimeoutError", "ReadError", "WriteError", "RemoteProtocolError",
+     "ProtocolError", "ChunkedEncodingError", "RemoteDisconnected", "IncompleteRead", "MaxRetryError",
+     "RetryError", "SSLError", "EndpointConnectionError", "WriteTimeout"}
+)  # fmt: skip
+
+
+@contextmanager
+def submission_faults(name: str) -> Iterator[None]:
+    """Around a call that submits: errors of the vendor's client become this package's."""
+    try:
+        yield
+    except QtnmlError:
+        raise
+    except Exception as error:
+        if _was_refused(error):
+            raise BackendBusyError(f"backend {name!r} takes nothing now ({brief(error)})") from error
+        if _may_have_been_heard(error):
+            raise UnknownSubmissionError(
+                f"backend {name!r} did not answer ({brief(error)}): the job may or may not have been accepted"
+            ) from error
+        raise BackendError(f"backend {name!r} refused the job ({brief(error)})") from error
+
+
+@contextmanager
+def polling_faults(name: str, what: str) -> Iterator[None]:
+    """Around a call that asks and changes nothing."""
+    try:
+        yield
+    except QtnmlError:
+        raise
+    except Exception as error:
+        if _was_refused(error) or _may_have_been_heard(error):
+            raise BackendBusyError(f"backend {name!r} cannot {what} now ({brief(error)})") from error
+        raise BackendError(f"backend {name!r} cannot {what} ({brief(error)})") from error
+
+
+def brief(error: BaseException) -> str:
+    """One line of an error of somebody else's, without what may be a secret."""
+    from qtnml.backends.secrets import without_secrets
+
+    lines = str(getattr(error, "message", None) or error).strip().splitlines()
+    return without_secrets(f"{type(error).__name__}: {lines[0][:300] if lines else ''}")
+
+
+def _was_refused(error: BaseException) -> bool:
+    return _status_code(error) in _BUSY_CODES or any(_names(cause) & _NEVER_SENT for cause in _causes(error))
+
+
+def _may_have_been_heard(error: BaseException) -> bool:
+    code = _status_code(error)
+    if code is not None:
+        return code >= 500
+    return any(_names(cause) & _LOST for cause in _causes(error))
+
+
+def _names(error: BaseException) -> set[str]:
+    return {cls.__name__ for cls in type(error).__mro__}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it."""
+    seen: set[int] = set()
+    open_: list[Any] = [error]
+    while open_:
+        found = open_.pop()
+        if isinstance(found, BaseException) and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            # urllib3 and requests carry the cause among their arguments, IonQ in an attribute of its own.
+            open_ += [found.__cause__, found.__context__, getattr(found, "reason", None)]
+            open_ += [getattr(found, "_cause", None), *found.args]
+
+
+def _status_code(error: BaseException) -> int | None:
+    for cause in _causes(error):
+        response = getattr(cause, "response", None)
+        for holder in (cause, response):
+            code = getattr(holder, "status_code", None) or getattr(holder, "status", None)
+            if isinstance(code, int) and 400 <= code < 600:
+                return code
+    return None

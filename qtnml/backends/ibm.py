@@ -1,0 +1,245 @@
+"""IBM Quantum: real devices through qiskit-ibm-runtime, and its snapshots of them on the local machine."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from qiskit import QuantumCircuit
+
+from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.extras import require
+from qtnml.backends.qiskit_jobs import (
+    QiskitBackend,
+    calibration_time,
+    sampler_counts,
+    sampler_pub,
+)
+from qtnml.backends.translation import Group, Translator
+from qtnml.errors import BackendError
+
+_MODES = ("job", "batch", "session")
+
+
+class RuntimeJobs:
+    """Jobs of IBM's sampler, on a device or in the client's local testing mode: one code path for both.
+
+    Args:
+        device: An `IBMBackend`, or one of the client's fake backends.
+        service: The account's service; None in local mode.
+        mode: "job" (each on its own), "batch" (jobs run together when their turn comes) or "session" (the
+            device is reserved, and paid, from the first job on).
+        options: Of the sampler, as nested dictionaries: `{"twirling": {"enable_gates": True}}`.
+    """
+
+    def __init__(self, device: Any, service: Any, mode: str, options: Mapping[str, Any]) -> None:
+        self._device, self._service, self._mode_name = device, service, mode
+        self._options = options
+        self._mode: Any = None
+
+    def launch(self, groups: Iterable[Group], shots: int, seed: int | None, tag: str | None) -> Any:
+        """Submit one unit of work per template."""
+        options = _merged(self._options, {"environment": {"job_tags": [tag]}} if tag else {})
+        if self._service is None and seed is not None:
+            options = _merged(options, {"simulator": {"seed_simulator": seed % 2**31}})
+        return _sampler(self._execution_mode(), options).run(
+            [sampler_pub(group) for group in groups], shots=shots
+        )
+
+    def counts(self, job: Any) -> list[Counts]:
+        """Wait for a job's counts, in order."""
+        return sampler_counts(job.result())
+
+    def retrieve(self, job_id: str) -> Any:
+        """A job of the account; a local one lives in its process only."""
+        return None if self._service is None else self._service.job(job_id)
+
+    def find(self, tag: str) -> str | None:
+        """By the tags kept with every job."""
+        if self._service is None:
+            return None
+        jobs = self._service.jobs(job_tags=[tag], limit=1, backend_name=self._device.name)
+        return str(jobs[0].job_id()) if jobs else None
+
+    def calibration(self, job: Any) -> str | None:
+        """Of the properties the device had when the job ran."""
+        properties = job.properties() if hasattr(job, "properties") else None
+        found = getattr(properties, "last_update_date", None)
+        return calibration_time(self._device) if found is None else found.isoformat()
+
+    def _execution_mode(self) -> Any:
+        if self._mode_name == "job" or self._service is None:
+            return self._device
+        if self._mode is None:
+            from qiskit_ibm_runtime import Batch, Session
+
+            self._mode = (Batch if self._mode_name == "batch" else Session)(backend=self._device)
+        return self._mode
+
+
+def ibm(
+    device: str = "",
+    *,
+    instance: str | None = None,
+    account: str | None = None,
+    mode: Literal["job", "batch", "session"] = "job",
+    options: Mapping[str, Any] | None = None,
+    optimization_level: int = 3,
+    transpiler_seed: int = 0,
+    service: Any = None,
+) -> QiskitBackend:
+    """A device of IBM Quantum, `get_backend("ibm:NAME")`.
+
+    The account is one saved by `QiskitRuntimeService.save_account`, or the environment variables
+    QISKIT_IBM_TOKEN, QISKIT_IBM_INSTANCE and QISKIT_IBM_CHANNEL.
+
+    Args:
+        device: Its name; "least_busy" takes the one with the shortest queue.
+        instance: IBM's name (CRN) for what is billed.
+        account: Name of the saved account.
+        mode: "job", "batch" or "session" (see `RuntimeJobs`).
+        options: Of IBM's sampler, for error suppression, as nested dictionaries.
+        optimization_level, transpiler_seed: Of the translation.
+        service: A `QiskitRuntimeService` to use instead of a new one.
+
+    Raises:
+        MissingExtraError: The extra `ibm` is not installed.
+        BackendError: No such device, or no account.
+    """
+    require("qiskit_ibm_runtime", "ibm")
+    if not device:
+        raise BackendError("name a device: get_backend('ibm:ibm_torino'), or 'ibm:least_busy'")
+    _check_mode(mode)
+    from qtnml.backends.faults import polling_faults
+
+    with polling_faults(f"ibm:{device}", "be reached"):
+        from qiskit_ibm_runtime import QiskitRuntimeService
+
+        if service is None:
+            given = {"name": account, "instance": instance}
+            service = QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
+        if device == "least_busy":
+            found = service.least_busy(operational=True, simulator=False)
+        else:
+            found = service.backend(device)
+    capabilities = Capabilities(
+        resets="reset" in found.target.operation_names,
+        durable=True,
+        searchable=True,
+        paid=True,
+        num_qubits=found.num_qubits,
+        max_shots=getattr(found, "max_shots", None),
+    )
+    settings = _settings(options, mode, optimization_level, transpiler_seed)
+    settings |= {k: v for k, v in {"instance": instance, "account": account}.items() if v is not None}
+    return QiskitBackend(
+        RuntimeJobs(found, service, mode, options or {}),
+        f"ibm:{found.name}",
+        capabilities,
+        settings,
+        _translator(found, optimization_level, transpiler_seed),
+        target=found.target,
+    )
+
+
+def fake(
+    device: str = "",
+    *,
+    mode: Literal["job", "batch", "session"] = "job",
+    options: Mapping[str, Any] | None = None,
+    optimization_level: int = 3,
+    transpiler_seed: int = 0,
+) -> QiskitBackend:
+    """A snapshot of an IBM device with its calibration, `get_backend("fake:torino")`, run on this machine.
+
+    The same code as for a real device, in the client's local testing mode; arguments as for `ibm`. Options
+    for error suppression have no effect here.
+    """
+    _check_mode(mode)
+    found = fake_device(f"fake:{device}")
+    return QiskitBackend(
+        RuntimeJobs(found, None, mode, options or {}),
+        f"fake:{device}",
+        Capabilities(resets="reset" in found.target.operation_names, seeds=True, num_qubits=found.num_qubits),
+        _settings(options, mode, optimization_level, transpiler_seed),
+        _translator(found, optimization_level, transpiler_seed),
+        target=found.target,
+    )
+
+
+def fake_device(name: str) -> Any:
+    """Qiskit's backend behind a name such as "fake:torino"."""
+    require("qiskit_ibm_runtime", "ibm")
+    from qiskit.providers.exceptions import QiskitBackendNotFoundError
+    from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
+
+    kind, _, device = name.partition(":")
+    provider = FakeProviderForBackendV2()
+    try:
+        if kind != "fake" or not device:
+            raise QiskitBackendNotFoundError
+        return provider.backend(f"fake_{device.removeprefix('fake_')}")
+    except QiskitBackendNotFoundError:
+        known = ", ".join(sorted(each.name.removeprefix("fake_") for each in provider.backends()))
+        raise BackendError(f"no snapshot {name!r}; choose fake: and one of {known}") from None
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in _MODES:
+        raise BackendError(f"mode must be one of {_MODES}, got {mode!r}")
+
+
+def _settings(
+    options: Mapping[str, Any] | None, mode: str, optimization_level: int, transpiler_seed: int
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
+    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+    settings |= {"options": dict(options)} if options else {}
+    return settings | ({"mode": mode} if mode != "job" else {})
+
+
+def _translator(device: Any, optimization_level: int, seed: int) -> Translator:
+    return Translator(
+        device,
+        optimization_level=optimization_level,
+        seed=seed,
+        finish=_with_mid_circuit_instructions(device),
+    )
+
+
+def _with_mid_circuit_instructions(device: Any) -> Any:
+    """IBM's own pass to the quicker resets and measurements in the middle, where the device lists them."""
+    if not {"reset_2", "measure_2"} & set(device.target.operation_names):
+        return None
+    from qiskit.transpiler import PassManager
+    from qiskit_ibm_runtime.transpiler.passes import ConvertToMidCircuitResetAndMeasure
+
+    passes = PassManager([ConvertToMidCircuitResetAndMeasure(device.target)])
+
+    def converted(circuit: QuantumCircuit) -> QuantumCircuit:
+        return passes.run(circuit)
+
+    return converted
+
+
+def _sampler(mode: Any, options: Mapping[str, Any]) -> Any:
+    """IBM's sampler: the one that prepares jobs on the client where the client has it, else the old one."""
+    try:
+        from qiskit_ibm_runtime.executor_sampler import Sampler
+    except ImportError:  # before 0.46
+        from qiskit_ibm_runtime import SamplerV2
+
+        return SamplerV2(mode=mode, options=dict(options))
+    return Sampler(mode=mode, options=dict(options))
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options; the second wins, lists are joined."""
+    merged = dict(one)
+    for name, value in other.items():
+        before = merged.get(name)
+        if isinstance(value, Mapping):
+            merged[name] = _merged(before or {}, value)
+        elif isinstance(value, list):
+            merged[name] = [*(before or []), *value]
+        else:
+            merged[name] = value
+    return merged

@@ -1,0 +1,352 @@
+"""Any Qiskit backend or sampler primitive as a backend of this package."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from qiskit import QuantumCircuit
+from qiskit.primitives import BaseSamplerV2
+from qiskit.primitives.containers import BindingsArray
+
+from qtnml.backends.base import (
+    Capabilities,
+    Counts,
+    JobStatus,
+    Result,
+    check_circuits,
+    check_shots,
+    run_circuits,
+)
+from qtnml.backends.faults import polling_faults, submission_faults
+from qtnml.backends.translation import Group, Translator
+from qtnml.compile import can_compile_for
+from qtnml.compile.device import device_of
+from qtnml.compile.timing import timeline
+from qtnml.errors import BackendError
+
+_STATUS = {
+    "INITIALIZING": JobStatus.QUEUED,
+    "QUEUED": JobStatus.QUEUED,
+    "VALIDATING": JobStatus.QUEUED,
+    "RUNNING": JobStatus.RUNNING,
+    "DONE": JobStatus.DONE,
+    "COMPLETED": JobStatus.DONE,
+    "ERROR": JobStatus.FAILED,
+    "FAILED": JobStatus.FAILED,
+    "CANCELLED": JobStatus.CANCELLED,
+}
+
+
+class Launcher(Protocol):
+    """How jobs of one kind start, are found again and read."""
+
+    def launch(self, groups: Iterable[Group], shots: int, seed: int | None, tag: str | None) -> Any:
+        """Submit translated circuits; return the vendor's job."""
+
+    def counts(self, job: Any) -> list[Counts]:
+        """Wait for a job's counts, in order."""
+
+    def retrieve(self, job_id: str) -> Any:
+        """A job that another process submitted; None if that cannot be."""
+
+    def find(self, tag: str) -> str | None:
+        """The id of the job submitted under a tag."""
+
+    def calibration(self, job: Any) -> str | None:
+        """When the device was calibrated that ran the job (ISO 8601)."""
+
+
+class QiskitBackend:
+    """Circuits are translated to a device once for all samples, and run as the vendor's jobs.
+
+    Args:
+        launcher: Starts and reads jobs.
+        name: What `get_backend` takes to make it again, or a name for people.
+        capabilities: What it can do.
+        settings: What tells it apart from others of its name.
+        translator: Into the gates of the device.
+        target: Qiskit's description of the device, for `compile(target=...)`.
+    """
+
+    run = run_circuits
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        name: str,
+        capabilities: Capabilities,
+        settings: Mapping[str, Any],
+        translator: Translator,
+        *,
+        target: Any = None,
+    ) -> None:
+        self.name, self.capabilities, self.settings = name, capabilities, settings
+        self.target = target
+        self._launcher, self._translator = launcher, translator
+        self._jobs: dict[str, Any] = {}
+        self._tags: dict[str, str] = {}
+
+    def __deepcopy__(self, _: Any) -> "QiskitBackend":
+        return self  # jobs run once, whoever holds a copy (scikit-learn's clone, say)
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
+        return f"get_backend({self.name!r}{settings})"
+
+    def submit(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        *,
+        shots: int,
+        seed: int | None = None,
+        tag: str | None = None,
+    ) -> str:
+        """Submit a job over all circuits and return the vendor's id; see `Backend.submit`."""
+        check_circuits(circuits, self)
+        check_shots(shots, seed)
+        if not len(circuits):
+            raise BackendError("a job needs at least one circuit")
+        with submission_faults(self.name):
+            groups = list(self._translator.groups(circuits))
+            job = self._launcher.launch(groups, int(shots), seed, tag)
+            job_id = str(job.job_id())
+        self._jobs[job_id] = job
+        if tag is not None:
+            self._tags[tag] = job_id
+        return job_id
+
+    def seconds_per_shot(self, circuit: QuantumCircuit) -> float | None:
+        """Duration of a circuit on the device; None where it does not tell its gates' times."""
+        if self.target is None or not can_compile_for(self.target):
+            return None
+        return timeline(self._translator.translated(circuit), device_of(self.target)).duration
+
+    def status(self, job_id: str) -> JobStatus:
+        """Where a job stands."""
+        job = self._job(job_id)
+        with polling_faults(self.name, f"tell the status of job {job_id}"):
+            status = job.status()
+        name = str(getattr(status, "name", status)).upper()
+        if name not in _STATUS:
+            raise BackendError(f"backend {self.name!r} calls the status of job {job_id} {name!r}")
+        return _STATUS[name]
+
+    def fetch(self, job_id: str) -> Result:
+        """Wait for a job and return its counts."""
+        job = self._job(job_id)
+        with polling_faults(self.name, f"give the result of job {job_id}"):
+            counts = self._launcher.counts(job)
+            return Result(counts, self._launcher.calibration(job), _charged_seconds(job))
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job if it has not ended."""
+        job = self._job(job_id)
+        if self.status(job_id) in (JobStatus.QUEUED, JobStatus.RUNNING):
+            with polling_faults(self.name, f"cancel job {job_id}"):
+                job.cancel()
+
+    def find(self, tag: str) -> str | None:
+        """The id of the job submitted under a tag."""
+        if tag in self._tags:
+            return self._tags[tag]
+        with polling_faults(self.name, f"look for the job tagged {tag}"):
+            return self._launcher.find(tag)
+
+    def _job(self, job_id: str) -> Any:
+        if job_id not in self._jobs:
+            with polling_faults(self.name, f"find job {job_id!r}"):
+                job = self._launcher.retrieve(job_id)
+            if job is None:
+                raise BackendError(f"no job {job_id!r} on this backend in this process")
+            self._jobs[job_id] = job
+        return self._jobs[job_id]
+
+
+class DeviceJobs:
+    """Jobs of a Qiskit `BackendV2`: bound circuits in, counts out."""
+
+    def __init__(self, device: Any, run_options: Mapping[str, Any] | None = None) -> None:
+        self._device, self._run_options = device, dict(run_options or {})
+
+    def launch(self, groups: Iterable[Group], shots: int, seed: int | None, tag: str | None) -> Any:  # noqa: ARG002
+        """Submit bound circuits."""
+        circuits = [circuit for group in groups for circuit in group.circuits()]
+        options = {"shots": shots, **self._run_options}
+        if seed is not None and takes_seeds(self._device):
+            options["seed_simulator"] = seed % 2**31
+        return self._device.run(circuits, **options)
+
+    def counts(self, job: Any) -> list[Counts]:
+        """Wait for a job's counts, in order."""
+        result = job.result()
+        if getattr(result, "success", True) is False:
+            raise BackendError(f"the job failed: {getattr(result, 'status', 'no reason given')}")
+        found = result.get_counts()
+        several = found if isinstance(found, list) else [found]
+        return [{int(bits.replace(" ", ""), 2): int(n) for bits, n in each.items()} for each in several]
+
+    def retrieve(self, job_id: str) -> Any:
+        """A job submitted before, where the vendor's client can find it."""
+        retrieve = getattr(self._device, "retrieve_job", None)
+        return None if retrieve is None else retrieve(job_id)
+
+    def find(self, tag: str) -> str | None:  # noqa: ARG002
+        """Jobs of a plain Qiskit backend have no tags."""
+        return None
+
+    def calibration(self, job: Any) -> str | None:  # noqa: ARG002
+        """Of the device's properties now, where it has any."""
+        return calibration_time(self._device)
+
+
+class SamplerJobs:
+    """Jobs of a Qiskit `SamplerV2`: one circuit and an array of values for all samples of a template."""
+
+    def __init__(self, sampler: BaseSamplerV2) -> None:
+        self._sampler = sampler
+
+    def launch(self, groups: Iterable[Group], shots: int, seed: int | None, tag: str | None) -> Any:  # noqa: ARG002
+        """Submit one unit of work per template."""
+        return self._sampler.run([sampler_pub(group) for group in groups], shots=shots)
+
+    def counts(self, job: Any) -> list[Counts]:
+        """Wait for a job's counts, in order."""
+        return sampler_counts(job.result())
+
+    def retrieve(self, job_id: str) -> Any:  # noqa: ARG002
+        """Only a service could."""
+        return None
+
+    def find(self, tag: str) -> str | None:  # noqa: ARG002
+        """A bare sampler has no tags."""
+        return None
+
+    def calibration(self, job: Any) -> str | None:  # noqa: ARG002
+        """Unknown."""
+        return None
+
+
+def sampler_pub(group: Group) -> tuple[QuantumCircuit, BindingsArray]:
+    """A template and its values as a primitive takes them."""
+    if not group.parameters:
+        return group.template, BindingsArray()
+    return group.template, BindingsArray({tuple(p.name for p in group.parameters): group.values})
+
+
+def sampler_counts(results: Any) -> list[Counts]:
+    """Counts of every row of every unit of work."""
+    found: list[Counts] = []
+    for result in results:
+        bits = result.join_data()
+        places = range(bits.shape[0]) if bits.shape else [None]
+        found += [{int(k): int(n) for k, n in bits.get_int_counts(place).items()} for place in places]
+    return found
+
+
+def takes_seeds(device: Any) -> bool:
+    """Whether a Qiskit backend's `run` takes `seed_simulator`."""
+    return hasattr(getattr(device, "options", None), "seed_simulator")
+
+
+def calibration_time(device: Any) -> str | None:
+    """Time of a device's last calibration (ISO 8601), None where it does not say."""
+    properties = getattr(device, "properties", None)
+    if not callable(properties):
+        return None
+    found = getattr(properties(), "last_update_date", None)
+    return None if found is None else found.isoformat()
+
+
+def _charged_seconds(job: Any) -> float | None:
+    usage = getattr(job, "usage", None)
+    if not callable(usage):
+        return None
+    try:
+        return float(usage())
+    except Exception:  # a figure for information; results must not be lost for it
+        return None
+
+
+def device_capabilities(device: Any, **known: Any) -> Capabilities:
+    """What a Qiskit backend says of itself, where nothing more is `known`."""
+    names = device.target.operation_names if getattr(device, "target", None) is not None else ()
+    found = {
+        "resets": "reset" in names,
+        "seeds": takes_seeds(device),
+        "durable": hasattr(device, "retrieve_job"),
+        "paid": not takes_seeds(device),
+        "num_qubits": getattr(device, "num_qubits", None),
+        "max_circuits": getattr(device, "max_circuits", None),
+    }
+    return Capabilities(**{**found, **known})
+
+
+def from_device(
+    device: Any,
+    *,
+    name: str | None = None,
+    optimization_level: int = 3,
+    transpiler_seed: int = 0,
+    run_options: Mapping[str, Any] | None = None,
+    **known: Any,
+) -> QiskitBackend:
+    """A Qiskit `BackendV2` as a backend.
+
+    Args:
+        device: The Qiskit backend.
+        name: Its name here.
+        optimization_level, transpiler_seed: Of the translation.
+        run_options: More options of its `run`.
+        known: Capabilities that it does not tell by itself.
+    """
+    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
+    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+    settings |= {"run_options": dict(run_options)} if run_options else {}
+    return QiskitBackend(
+        DeviceJobs(device, run_options),
+        name or f"qiskit:{device.name}",
+        device_capabilities(device, **known),
+        settings,
+        Translator(device, optimization_level=optimization_level, seed=transpiler_seed),
+        target=getattr(device, "target", None),
+    )
+
+
+def from_sampler(
+    sampler: BaseSamplerV2,
+    *,
+    device: Any = None,
+    name: str | None = None,
+    optimization_level: int = 3,
+    transpiler_seed: int = 0,
+    **known: Any,
+) -> QiskitBackend:
+    """A `SamplerV2` as a backend.
+
+    Args:
+        sampler: The primitive.
+        device: What it runs on, to translate circuits for; its own by default, else none is needed.
+        name: Its name here.
+        optimization_level, transpiler_seed: Of the translation.
+        known: Capabilities: a sampler tells none.
+    """
+    if device is None:
+        own = getattr(sampler, "backend", None)
+        device = own() if callable(own) else own
+    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
+    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+    # Qiskit's StatevectorSampler runs no resets and nothing in the middle; others do as their device says.
+    is_dense = type(sampler).__name__ == "StatevectorSampler"
+    found = {"resets": not is_dense, "mid_circuit_measurement": not is_dense, **known}
+    capabilities = (
+        Capabilities(**found)
+        if device is None
+        else device_capabilities(device, **{"seeds": False, "durable": False, **known})
+    )
+    return QiskitBackend(
+        SamplerJobs(sampler),
+        name or f"sampler:{type(sampler).__name__}",
+        capabilities,
+        settings,
+        Translator(device, optimization_level=optimization_level, seed=transpiler_seed),
+        target=getattr(device, "target", None),
+    )

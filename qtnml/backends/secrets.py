@@ -1,0 +1,26 @@
+"""Keep tokens out of what is written down or shown."""
+
+import os
+import re
+
+_SECRET_NAME = re.compile(r"token|secret|passw|api_?key|credential|authorization", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"(?i)((?:token|secret|passw(?:or)?d|api[_-]?key|authorization|bearer)[\"']?\s*[=:]?\s*(?:bearer\s+|apikey\s+)?[\"']?)"
+    r"([A-Za-z0-9_\-.+/=]{8,})"
+)
+_IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s/]+@")
+_HIDDEN = "***"
+
+
+def without_secrets(text: str) -> str:
+    """A text with tokens, and the values of this process's secret variables, blotted out."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= 6:
+            text = text.replace(value, _HIDDEN)
+    text = _IN_URL.sub(rf"\1{_HIDDEN}@", text)
+    return _ASSIGNED.sub(rf"\1{_HIDDEN}", text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option of this name holds a secret."""
+    return bool(_SECRET_NAME.search(name))

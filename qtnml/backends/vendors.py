@@ -1,0 +1,116 @@
+"""Other vendors' own Qiskit clients, each an extra: Amazon Braket, AQT, IQM, IonQ."""
+
+import types
+from typing import Any
+
+from qtnml.backends.extras import require
+from qtnml.backends.qiskit_jobs import QiskitBackend, from_device
+from qtnml.errors import BackendError
+
+
+def braket(device: str = "local", **options: Any) -> QiskitBackend:
+    """`braket:local`, the simulator on this machine, or `braket:NAME`, a device of the AWS account."""
+    require("qiskit_braket_provider", "braket")
+    from qiskit_braket_provider import BraketLocalBackend, BraketProvider
+
+    local = device in ("", "local")
+    found = BraketLocalBackend() if local else BraketProvider().get_backend(device)
+    # Braket has no resets; a task of several circuits is a batch of its own, fetched in one process.
+    return from_device(
+        found,
+        name=f"braket:{device or 'local'}",
+        resets=False,
+        mid_circuit_measurement=False,
+        durable=hasattr(found, "retrieve_job"),
+        paid=not local,
+        **options,
+    )
+
+
+def aqt(device: str = "offline", **options: Any) -> QiskitBackend:
+    """`aqt:offline`, `aqt:offline-noisy`: simulators on this machine; `aqt:WORKSPACE/DEVICE`: AQT's cloud.
+
+    The cloud takes the token of AQT_TOKEN or of the client's own login.
+    """
+    require("qiskit_aqt_provider", "aqt")
+    from qiskit_aqt_provider import AQTProvider
+
+    provider = AQTProvider()
+    local = device in ("", "offline", "offline-noisy")
+    if local:
+        found = provider.offline.noisy() if device == "offline-noisy" else provider.offline.ideal()
+    else:
+        workspace, slash, name = device.partition("/")
+        if not slash:
+            raise BackendError(f"name a workspace and a device, such as aqt:default/ibex, got aqt:{device}")
+        found = provider.cloud().get_workspace(workspace).get_backend(name)
+    return from_device(
+        found,
+        name=f"aqt:{device or 'offline'}",
+        resets=False,
+        mid_circuit_measurement=False,
+        seeds=False,
+        durable=False,
+        paid=not local,
+        **options,
+    )
+
+
+_IQM_SNAPSHOTS = {"adonis": "IQMFakeAdonis", "aphrodite": "IQMFakeAphrodite", "apollo": "IQMFakeApollo"}
+
+
+def iqm(device: str = "aphrodite", **options: Any) -> QiskitBackend:
+    """`iqm:adonis`, `iqm:aphrodite`, `iqm:apollo`: snapshots on this machine; `iqm:https://...`, a server.
+
+    A server takes the token of IQM_TOKEN.
+    """
+    require("iqm.qiskit_iqm", "iqm")
+    from iqm import qiskit_iqm
+
+    local = device in _IQM_SNAPSHOTS
+    if local:
+        found = getattr(qiskit_iqm, _IQM_SNAPSHOTS[device])()
+    elif device.startswith("https://"):
+        found = qiskit_iqm.IQMProvider(device).get_backend()
+    else:
+        raise BackendError(
+            f"no snapshot {device!r}; choose iqm: and one of {sorted(_IQM_SNAPSHOTS)}, or a server's address"
+        )
+    return from_device(
+        found,
+        name=f"iqm:{device}",
+        mid_circuit_measurement=not local,
+        seeds=False,
+        durable=not local and hasattr(found, "retrieve_job"),
+        paid=not local,
+        **options,
+    )
+
+
+def ionq(device: str = "simulator", *, url: str | None = None, **options: Any) -> QiskitBackend:
+    """`ionq:simulator` or `ionq:qpu.NAME`, with the key of IONQ_API_KEY.
+
+    Args:
+        device: Its name at IonQ.
+        url: Of IonQ's interface, if it is another one.
+        options: As for any Qiskit backend (`optimization_level`, `transpiler_seed`, `run_options`).
+    """
+    require("qiskit_ionq", "ionq")
+    from qiskit_ionq import IonQProvider
+
+    found = IonQProvider(url=url).get_backend(device or "simulator")
+    client = found.client
+    # The client repeats a submission whose answer was lost, which may buy it twice: ask once, and let the
+    # ledger find out what became of it.
+    client.submit_job = types.MethodType(type(client).submit_job.__wrapped__, client)
+    # Its list of instructions has a reset, but circuits with one in the middle are refused.
+    return from_device(
+        found,
+        name=f"ionq:{device or 'simulator'}",
+        resets=False,
+        mid_circuit_measurement=False,
+        seeds=False,
+        durable=True,
+        paid=True,
+        **options,
+    )

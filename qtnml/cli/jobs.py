@@ -1,0 +1,256 @@
+"""`qtnml jobs`: what was sent to backends, what came back, and what is left to do."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from qtnml.cli.app import Json, app, report
+from qtnml.errors import InvalidInputError
+
+jobs = typer.Typer(
+    help="The ledger of jobs: what was sent to backends, what came back, and what is left to do.",
+    no_args_is_help=True,
+)
+app.add_typer(jobs, name="jobs")
+
+Ledger = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads Optional
+    typer.Option(
+        "--jobs", metavar="LEDGER", help="A file or SQLAlchemy URL (default: $QTNML_JOBS, or your own)."
+    ),
+]
+Numbers = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[SUBMISSION]...", help="As listed: s1 s2 ...; all that are open by default."),
+]
+
+
+@jobs.command(name="list")
+def list_(
+    ledger: Ledger = None,
+    state: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Only this state (prepared, submitted, running, done, failed, cancelled, lost)."),
+    ] = None,
+    label: Annotated[Optional[str], typer.Option(help="Only runs with this label.")] = None,  # noqa: UP045
+    limit: Annotated[int, typer.Option(min=1, help="The newest LIMIT.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """List submissions, the newest first."""
+    found = _store(ledger).submissions(states=_states(state), label=label, limit=limit)
+    if as_json:
+        print(json.dumps([_facts(each) for each in found]))
+        return
+    table = Table()
+    for name in ("submission", "state", "backend", "circuits", "shots", "vendor's id", "created", "label"):
+        table.add_column(name, justify="right" if name in ("circuits", "shots") else "left", overflow="fold")
+    for each in found:
+        values = (
+            f"s{each.id}",
+            each.state,
+            each.backend,
+            f"{each.jobs:,}",
+            f"{each.shots:,}",
+            each.vendor_id or "",
+            _moment(each.created),
+            each.label,
+        )
+        table.add_row(*(escape(str(value)) for value in values))
+    Console().print(table)
+
+
+@jobs.command()
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="ID", help="A submission (s1), or a job by the first digits of its id.")
+    ],
+    ledger: Ledger = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="Counts of a job by the device's calibration.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a submission with its jobs, or a job with its counts."""
+    store = _store(ledger)
+    if what[:1] == "s" and what[1:].isdigit():
+        found = store.submission(int(what[1:]))
+        facts = _facts(found) | {"job_ids": store.ledger.job_ids(found.id)}
+        rows = {name: str(value) for name, value in _facts(found).items() if value not in (None, "")}
+        rows["jobs' ids"] = _shortened([job[:12] for job in facts["job_ids"]])
+        report(f"Submission {what}", rows, facts, as_json)
+        return
+    job = store.job(what)
+    split_counts = store.counts_by_calibration(job)
+    total = store.counts(job)
+    facts = {
+        "job": job,
+        "shots": sum(total.values()),
+        "counts": {str(outcome): shots for outcome, shots in sorted(total.items())},
+        "submissions": [f"s{each.id}" for each, _ in store.ledger.rows_of(job)],
+    }
+    rows = {"shots": f"{facts['shots']:,}", "submissions": ", ".join(facts["submissions"])}
+    rows |= {f"outcome {outcome}": f"{shots:,}" for outcome, shots in sorted(total.items())}
+    if split:
+        facts["by_calibration"] = [
+            {"calibration": when, "counts": {str(k): n for k, n in sorted(counts.items())}}
+            for when, counts in split_counts.items()
+        ]
+        rows |= {
+            f"calibrated {when or '(unknown)'}": ", ".join(f"{k}: {n:,}" for k, n in sorted(counts.items()))
+            for when, counts in split_counts.items()
+        }
+    report(f"Job {job[:12]}", rows, facts, as_json)
+
+
+@jobs.command()
+def fetch(
+    numbers: Numbers = None,
+    ledger: Ledger = None,
+    vendor_id: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The vendor's id of one lost submission that you found at the vendor's."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Store results that are ready, without waiting and without sending anything."""
+    store, chosen = _store(ledger), _numbers(numbers)
+    if vendor_id is not None:
+        if chosen is None or len(chosen) != 1:
+            raise InvalidInputError("--vendor-id belongs to one submission; name it, e.g. s1")
+        _print_ended([store.adopt(chosen[0], vendor_id)], as_json)
+        return
+    _print_ended(store.fetch(chosen), as_json)
+
+
+@jobs.command()
+def resume(
+    numbers: Numbers = None,
+    ledger: Ledger = None,
+    send_again: Annotated[
+        bool,
+        typer.Option(
+            "--send-again", help="The lost submissions named were certainly never accepted: buy them."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring every open submission whose process has gone to its end; none is bought twice."""
+    from qtnml.jobs.ledger import Submission
+
+    store, console = _store(ledger), Console(stderr=True)
+
+    def tell(found: Submission) -> None:
+        console.print(f"s{found.id}: {found.state}", highlight=False)
+
+    _print_ended(store.resume(_numbers(numbers), send_again=send_again, on_each=tell), as_json)
+
+
+@jobs.command()
+def cancel(
+    numbers: Annotated[list[str], typer.Argument(metavar="SUBMISSION...", help="As listed, e.g. s1.")],
+    ledger: Ledger = None,
+    as_json: Json = False,
+) -> None:
+    """Stop submissions; what they were to compute can be bought again."""
+    store = _store(ledger)
+    _print_ended([store.cancel(number) for number in _numbers(numbers) or []], as_json)
+
+
+@jobs.command()
+def export(
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write here instead of standard output."),
+    ] = None,
+    ledger: Ledger = None,
+    label: Annotated[Optional[str], typer.Option(help="Only runs with this label.")] = None,  # noqa: UP045
+) -> None:
+    """Write every stored result, one JSON object a line: job, backend, shots, counts, calibration."""
+    lines = (json.dumps(result) + "\n" for result in _store(ledger).export(label=label))
+    if output is None:
+        for line in lines:
+            print(line, end="")
+        return
+    from qtnml.storage import write_atomically
+
+    write_atomically(output, "".join(lines).encode())
+
+
+def _store(ledger: str | None) -> Any:
+    from qtnml.jobs import JobStore
+
+    return JobStore(ledger)
+
+
+def _numbers(given: list[str] | None) -> list[int] | None:
+    if not given:
+        return None
+    for text in given:
+        if not (text[:1] == "s" and text[1:].isdigit()):
+            raise InvalidInputError(
+                f"a submission is called s1, s2, ... as `qtnml jobs list` shows, got {text!r}"
+            )
+    return [int(text[1:]) for text in given]
+
+
+def _states(given: list[str] | None) -> list[str] | None:
+    from qtnml.jobs import State
+
+    known = [str(state) for state in State]
+    for state in given or []:
+        if state not in known:
+            raise InvalidInputError(f"no state {state!r}; choose of {known}")
+    return given or None
+
+
+def _facts(found: Any) -> dict[str, Any]:
+    """A submission as JSON types."""
+    return {
+        "submission": f"s{found.id}",
+        "state": str(found.state),
+        "backend": found.backend,
+        "settings": found.settings,
+        "circuits": found.jobs,
+        "shots": found.shots,
+        "repeat": found.repeat,
+        "seed": found.seed,
+        "label": found.label,
+        "vendor_id": found.vendor_id,
+        "created": _moment(found.created),
+        "sent": _moment(found.sent),
+        "ended": _moment(found.ended),
+        "calibration": found.calibration,
+        "seconds": found.seconds,
+        "error": found.error,
+    }
+
+
+def _print_ended(ended: list[Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_facts(found) for found in ended]))
+        return
+    console = Console()
+    if not ended:
+        console.print("nothing to do: no submission is open")
+    for found in ended:
+        reason = f": {found.error}" if found.error else ""
+        console.print(
+            f"s{found.id} [bold]{found.state}[/bold] ({found.jobs} circuits, {found.shots} shots, "
+            f"{escape(found.backend)}){escape(reason)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _shortened(items: list[str], shown: int = 6) -> str:
+    return ", ".join(items[:shown]) + (f", ... ({len(items)} in all)" if len(items) > shown else "")

@@ -1,0 +1,50 @@
+"""Many circuits that differ only in the values of their parameters."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import overload
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+
+from qtnml.arrays import NDArray
+
+
+class BoundCircuits(Sequence[QuantumCircuit]):
+    """One circuit per row of parameter values, made when it is asked for.
+
+    A backend may use the template and the values instead, so as to translate one circuit for all.
+
+    Attributes:
+        template: The circuit with its parameters free.
+        parameters: Of the columns of `values`; translation for a device may have found that some have no
+            effect, and the template is without them.
+        values: Shape (circuits, parameters), radians.
+    """
+
+    def __init__(self, template: QuantumCircuit, parameters: tuple[Parameter, ...], values: NDArray) -> None:
+        self.template, self.parameters, self.values = template, parameters, values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> QuantumCircuit: ...
+    @overload
+    def __getitem__(self, place: slice) -> "BoundCircuits": ...
+    def __getitem__(self, place: int | slice) -> "QuantumCircuit | BoundCircuits":
+        if isinstance(place, slice):
+            return BoundCircuits(self.template, self.parameters, self.values[place])
+        return self.template.assign_parameters(
+            dict(zip(self.parameters, self.values[place], strict=True)), strict=False
+        )
+
+    def rows(self, places: Sequence[int]) -> "BoundCircuits":
+        """Some of the circuits, in the order of their places."""
+        return BoundCircuits(self.template, self.parameters, self.values[list(places)])
+
+    @cached_property
+    def columns(self) -> list[int]:
+        """Columns of `values` that the template has, in the order of `template.parameters`."""
+        places = {parameter: column for column, parameter in enumerate(self.parameters)}
+        return [places[parameter] for parameter in self.template.parameters]

@@ -1,0 +1,96 @@
+"""What a job computes, as a hash: its id."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Backend
+from qtnml.backends.translation import Group, Translator
+from qtnml.errors import JobError
+
+#: Decimal digits of an angle (radians) that count.
+DIGITS = 12
+
+
+def job_ids(circuits: Sequence[QuantumCircuit], backend: Backend, repeat: int = 0) -> list[str]:
+    """The id of each circuit on a backend: SHA-256 of its gates, angles, the backend and the repeat.
+
+    A bound circuit and a template with the same values are the same job; names of parameters, circuits and
+    registers do not count, nor do shots.
+    """
+    context = f"\n{backend_key(backend)}\n{repeat}".encode()
+    ids: list[str] = []
+    for group in Translator(None).groups(circuits):
+        structure, angles = contents(group)
+        for row in angles:
+            ids.append(hashlib.sha256(structure + row.tobytes() + context).hexdigest())
+    return ids
+
+
+def backend_key(backend: Backend) -> str:
+    """The backend and all its settings as one line of JSON."""
+    try:
+        return json.dumps(
+            {"name": backend.name, "settings": backend.settings},
+            sort_keys=True,
+            default=dict,
+            allow_nan=False,
+        )
+    except (TypeError, ValueError) as error:
+        raise JobError(f"the settings of backend {backend.name!r} must be JSON types ({error})") from error
+
+
+def contents(group: Group) -> tuple[bytes, NDArray]:
+    """Gates and where they act, and every angle of each circuit at 12 digits (circuits, angles)."""
+    lines: list[str] = [f"{group.template.num_qubits} {group.template.num_clbits}"]
+    columns: list[NDArray] = []
+    places = {parameter: place for place, parameter in enumerate(group.parameters)}
+    for line, angles in _gates(group.template):
+        lines.append(line)
+        columns += [_column(angle, places, group.values) for angle in angles]
+    rows = len(group.values)
+    table = np.array(columns, dtype="<f8").reshape(len(columns), rows).T
+    # Adding zero turns -0.0 into 0.0.
+    return "\n".join(lines).encode(), np.ascontiguousarray(np.round(table, DIGITS) + 0.0)
+
+
+def _gates(circuit: QuantumCircuit) -> Iterator[tuple[str, list[Any]]]:
+    """Each instruction as a line of text, and its angles."""
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = [circuit.find_bit(bit).index for bit in instruction.qubits]
+        bits = [circuit.find_bit(bit).index for bit in instruction.clbits]
+        angles, rest = [], []
+        for parameter in operation.params:
+            if isinstance(parameter, int | float | np.number | ParameterExpression):
+                angles.append(parameter)
+            else:
+                rest.append(_digest(parameter))
+        if isinstance(operation, ControlFlowOp):
+            rest.append(str(getattr(operation, "condition", "")))
+        control = getattr(operation, "ctrl_state", "")
+        yield f"{operation.name} {qubits} {bits} {len(angles)} {control} {rest}", angles
+
+
+def _digest(parameter: Any) -> str:
+    """Of a parameter that is no angle: a matrix, or the block of a control flow."""
+    if isinstance(parameter, QuantumCircuit):
+        return str([(line, [str(angle) for angle in angles]) for line, angles in _gates(parameter)])
+    if isinstance(parameter, np.ndarray):
+        return hashlib.sha256((np.round(parameter, DIGITS) + 0.0).tobytes()).hexdigest()
+    return repr(parameter)
+
+
+def _column(angle: Any, places: Mapping[Parameter, int], values: NDArray) -> NDArray:
+    if isinstance(angle, Parameter):
+        return np.asarray(values[:, places[angle]])
+    if isinstance(angle, ParameterExpression) and angle.parameters:
+        free = list(angle.parameters)
+        return np.array([float(angle.bind({p: row[places[p]] for p in free})) for row in values])
+    return np.full(len(values), float(angle))

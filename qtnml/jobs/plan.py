@@ -1,0 +1,78 @@
+"""What a run would buy, before it is bought."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit import QuantumCircuit
+
+from qtnml.backends import Backend
+from qtnml.backends.translation import Translator
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left to buy.
+
+    Attributes:
+        backend: Its name.
+        circuits: Different circuits asked for.
+        new_circuits: Those that lack shots.
+        shots: To buy, over all circuits.
+        stored_shots: Already in the ledger, of those asked for.
+        submissions: Jobs as the vendor counts them.
+        seconds: Estimated time on the device; None for a simulator, or where the device does not say.
+        paid: Whether shots cost time or money on a quantum computer.
+    """
+
+    backend: str
+    circuits: int
+    new_circuits: int
+    shots: int
+    stored_shots: int
+    submissions: int
+    seconds: float | None
+    paid: bool
+
+    def __str__(self) -> str:
+        if not self.shots:
+            return f"nothing to buy on {self.backend}: all {self.stored_shots:,} shots are stored"
+        parts = [
+            f"{self.new_circuits:,} of {self.circuits:,} circuits in {self.submissions} "
+            f"submission{'' if self.submissions == 1 else 's'}",
+            f"{self.shots:,} shots ({self.stored_shots:,} stored)",
+        ]
+        if self.seconds is not None:
+            parts.append(f"about {_readable(self.seconds)} on the device")
+        return f"on {self.backend}: " + ", ".join(parts)
+
+
+def _readable(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+#: Between two shots IBM's devices wait so long for qubits to relax (default of `rep_delay`), seconds.
+TYPICAL_PAUSE = 250e-6
+
+
+def estimated_seconds(
+    backend: Backend, circuits: Sequence[QuantumCircuit], shots: Sequence[int]
+) -> float | None:
+    """Time on the device: shots times (duration of the translated circuit + pause between shots).
+
+    Loading, compilation and calibration at the vendor's are not in it.
+    """
+    duration = getattr(backend, "seconds_per_shot", None)
+    if duration is None or not backend.capabilities.paid:
+        return None
+    total, place = 0.0, 0
+    for group in Translator(None).groups(circuits):
+        each: Any = duration(group.template)
+        if each is None:
+            return None
+        here = shots[place : place + len(group.values)]
+        total += (each + TYPICAL_PAUSE) * sum(here)
+        place += len(group.values)
+    return total

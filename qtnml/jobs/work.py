@@ -1,0 +1,57 @@
+"""The circuits of a submission as bytes, so that another process can send them."""
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from qiskit import QuantumCircuit, qpy
+
+from qtnml.backends.translation import Translator
+from qtnml.compile import BoundCircuits
+from qtnml.errors import JobError
+
+
+def packed(circuits: Sequence[QuantumCircuit]) -> tuple[bytes, dict[str, bytes]]:
+    """The values of all circuits, and the QPY of each template by its SHA-256."""
+    templates: dict[str, bytes] = {}
+    plan, arrays = [], io.BytesIO()
+    for group in Translator(None).groups(circuits):
+        buffer = io.BytesIO()
+        qpy.dump(group.template, buffer)
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        templates[digest] = buffer.getvalue()
+        plan.append([digest, *group.values.shape])
+        arrays.write(np.ascontiguousarray(group.values, dtype="<f8").tobytes())
+    header = json.dumps(plan).encode()
+    return zlib.compress(len(header).to_bytes(8, "little") + header + arrays.getvalue(), 6), templates
+
+
+def unpacked(work: bytes, template: Callable[[str], bytes]) -> Sequence[QuantumCircuit]:
+    """The circuits again; `template` gives the QPY of a SHA-256.
+
+    Raises:
+        JobError: The ledger is damaged.
+    """
+    try:
+        content = zlib.decompress(work)
+        start = 8 + int.from_bytes(content[:8], "little")
+        plan = json.loads(content[8:start])
+        circuits: list[QuantumCircuit] = []
+        for digest, rows, columns in plan:
+            blob = template(digest)
+            if hashlib.sha256(blob).hexdigest() != digest:
+                raise ValueError("a circuit is not the one that was written")
+            circuit = qpy.load(io.BytesIO(blob))[0]
+            size = rows * columns * 8
+            values = np.frombuffer(content[start : start + size], dtype="<f8").reshape(rows, columns)
+            start += size
+            bound = BoundCircuits(circuit, tuple(circuit.parameters), values)
+            if len(plan) == 1:
+                return bound
+            circuits += list(bound)
+        return circuits
+    except Exception as error:  # a damaged ledger makes the parsers raise whatever they like
+        raise JobError(f"a submission in the ledger is damaged ({type(error).__name__}: {error})") from error
