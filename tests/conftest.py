@@ -12,6 +12,23 @@ from qtnml import TreeClassifier, load_dataset
 from qtnml.data import Dataset
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Run the contract of backends on one of your own as well."""
+    parser.addoption(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="a function without arguments that returns a backend, or a name for get_backend",
+    )
+    parser.addoption(
+        "--backend-tolerance",
+        type=float,
+        default=0.0,
+        help="largest deviation of a probability that the noise of --backend may cause",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests must not write into the user's ledger of jobs."""

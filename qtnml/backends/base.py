@@ -121,7 +121,7 @@ class Backend(Protocol):
         """
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job if it has not ended."""
+        """Stop a job if it has not ended and the backend can; `status` tells."""
 
     def find(self, tag: str) -> str | None:
         """The id of the job submitted under a tag, None if there is none (see `Capabilities.searchable`)."""

@@ -53,8 +53,8 @@ class CuTensorNet:
             raise BackendError("method 'mps' needs a GPU; use method='einsum' on the CPU")
         if device == "gpu" and not _has_gpu():
             raise BackendError(
-                "cuTensorNet needs an NVIDIA GPU and finds none; use get_backend('cutensornet', device='cpu') "
-                "to contract the same expressions slowly, or get_backend('aer')"
+                "cuTensorNet needs an NVIDIA GPU and finds none; use get_backend('cutensornet', "
+                "device='cpu') to contract the same expressions slowly, or get_backend('aer')"
             )
         self._method, self._max_bond, self._device = method, max_bond, device
         self._dtype, self._hyper_samples = dtype, hyper_samples

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from qtnml.backends.secrets import cause_of, without_secrets
 from qtnml.errors import BackendBusyError, BackendError, QtnmlError, UnknownSubmissionError
 
 _BUSY_CODES = frozenset({408, 425, 429, 503})
@@ -29,12 +30,14 @@ def submission_faults(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         if _was_refused(error):
-            raise BackendBusyError(f"backend {name!r} takes nothing now ({brief(error)})") from error
+            raise BackendBusyError(f"backend {name!r} takes nothing now ({brief(error)})") from cause_of(
+                error
+            )
         if _may_have_been_heard(error):
             raise UnknownSubmissionError(
                 f"backend {name!r} did not answer ({brief(error)}): the job may or may not have been accepted"
-            ) from error
-        raise BackendError(f"backend {name!r} refused the job ({brief(error)})") from error
+            ) from cause_of(error)
+        raise BackendError(f"backend {name!r} refused the job ({brief(error)})") from cause_of(error)
 
 
 @contextmanager
@@ -46,14 +49,14 @@ def polling_faults(name: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         if _was_refused(error) or _may_have_been_heard(error):
-            raise BackendBusyError(f"backend {name!r} cannot {what} now ({brief(error)})") from error
-        raise BackendError(f"backend {name!r} cannot {what} ({brief(error)})") from error
+            raise BackendBusyError(f"backend {name!r} cannot {what} now ({brief(error)})") from cause_of(
+                error
+            )
+        raise BackendError(f"backend {name!r} cannot {what} ({brief(error)})") from cause_of(error)
 
 
 def brief(error: BaseException) -> str:
     """One line of an error of somebody else's, without what may be a secret."""
-    from qtnml.backends.secrets import without_secrets
-
     lines = str(getattr(error, "message", None) or error).strip().splitlines()
     return without_secrets(f"{type(error).__name__}: {lines[0][:300] if lines else ''}")
 

@@ -168,18 +168,18 @@ def fake(
 def fake_device(name: str) -> Any:
     """Qiskit's backend behind a name such as "fake:torino"."""
     require("qiskit_ibm_runtime", "ibm")
-    from qiskit.providers.exceptions import QiskitBackendNotFoundError
-    from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
+    from qiskit_ibm_runtime import fake_provider
 
+    classes = {
+        each.lower().removeprefix("fake").removesuffix("v2"): each
+        for each in dir(fake_provider)
+        if each.startswith("Fake") and not each.startswith("FakeProvider")
+    }
     kind, _, device = name.partition(":")
-    provider = FakeProviderForBackendV2()
-    try:
-        if kind != "fake" or not device:
-            raise QiskitBackendNotFoundError
-        return provider.backend(f"fake_{device.removeprefix('fake_')}")
-    except QiskitBackendNotFoundError:
-        known = ", ".join(sorted(each.name.removeprefix("fake_") for each in provider.backends()))
-        raise BackendError(f"no snapshot {name!r}; choose fake: and one of {known}") from None
+    found = classes.get(device.removeprefix("fake_").replace("_", ""))
+    if kind != "fake" or found is None:
+        raise BackendError(f"no snapshot {name!r}; choose fake: and one of {', '.join(sorted(classes))}")
+    return getattr(fake_provider, found)()
 
 
 def _check_mode(mode: str) -> None:

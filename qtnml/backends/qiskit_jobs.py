@@ -1,11 +1,12 @@
 """Any Qiskit backend or sampler primitive as a backend of this package."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from qiskit import QuantumCircuit
 from qiskit.primitives import BaseSamplerV2
-from qiskit.primitives.containers import BindingsArray
+from qiskit.primitives.containers.bindings_array import BindingsArray
 
 from qtnml.backends.base import (
     Capabilities,
@@ -138,11 +139,11 @@ class QiskitBackend:
             return Result(counts, self._launcher.calibration(job), _charged_seconds(job))
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job if it has not ended."""
+        """Stop a job if it has not ended and the vendor can."""
         job = self._job(job_id)
         if self.status(job_id) in (JobStatus.QUEUED, JobStatus.RUNNING):
-            with polling_faults(self.name, f"cancel job {job_id}"):
-                job.cancel()
+            with polling_faults(self.name, f"cancel job {job_id}"), suppress(NotImplementedError):
+                job.cancel()  # some clients cannot: the job goes on, as its status says
 
     def find(self, tag: str) -> str | None:
         """The id of the job submitted under a tag."""

@@ -21,6 +21,11 @@ def without_secrets(text: str) -> str:
     return _ASSIGNED.sub(rf"\1{_HIDDEN}", text)
 
 
+def cause_of(error: BaseException) -> BaseException | None:
+    """The error to chain to one of ours: itself, or None if its text spells out a secret."""
+    return error if without_secrets(str(error)) == str(error) else None
+
+
 def is_secret(name: str) -> bool:
     """Whether an option of this name holds a secret."""
     return bool(_SECRET_NAME.search(name))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
-from qiskit.primitives.containers import BindingsArray
+from qiskit.primitives.containers.bindings_array import BindingsArray
 
 from qtnml.arrays import NDArray
 from qtnml.compile.bound import BoundCircuits

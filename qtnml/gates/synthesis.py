@@ -21,7 +21,8 @@ from qiskit.synthesis import (
 from qtnml.arrays import NDArray
 
 _EULER = OneQubitEulerDecomposer("U")
-_KAK = TwoQubitBasisDecomposer(CXGate(), euler_basis="U")
+# Until Qiskit 2.4 the public methods refuse Qiskit's own decomposition; what they call takes it (2.1 to 2.6).
+_KAK = TwoQubitBasisDecomposer(CXGate(), euler_basis="U")._inner_decomposer
 _IDENTITY_TOLERANCE = 1e-13
 _WEYL_TOLERANCE = 1e-13
 
@@ -68,15 +69,16 @@ def _kak(unitary: NDArray) -> QuantumCircuit:
     which moves matrix elements by up to 3e-5; asked for no such fidelity, its parts are exact.
     """
     weyl = TwoQubitWeylDecomposition(unitary, fidelity=None)
+    inner = weyl._inner_decomposition
     on_axis = abs(weyl.b) <= _WEYL_TOLERANCE and abs(weyl.c) <= _WEYL_TOLERANCE
     if abs(weyl.c) > _WEYL_TOLERANCE:
-        rotations = _KAK.decomp3_supercontrolled(weyl)
+        rotations = _KAK.decomp3_supercontrolled(inner)
     elif on_axis and abs(weyl.a) <= _WEYL_TOLERANCE:
-        rotations = _KAK.decomp0(weyl)
+        rotations = _KAK.decomp0(inner)
     elif on_axis and abs(weyl.a - np.pi / 4) <= _WEYL_TOLERANCE:
-        rotations = _KAK.decomp1(weyl)
+        rotations = _KAK.decomp1(inner)
     else:
-        rotations = _KAK.decomp2_supercontrolled(weyl)
+        rotations = _KAK.decomp2_supercontrolled(inner)
     circuit = QuantumCircuit(2)
     for layer, (first, second) in enumerate(zip(rotations[::2], rotations[1::2], strict=True)):
         if layer:

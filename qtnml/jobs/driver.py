@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from qtnml.backends import Backend, JobStatus
+from qtnml.backends.secrets import cause_of, without_secrets
 from qtnml.errors import BackendBusyError, BackendError, JobError, UnknownSubmissionError
 from qtnml.jobs.ledger import Ledger, Submission
 from qtnml.jobs.process import is_alive, this_process
@@ -41,7 +42,7 @@ class Patience:
         """
         retrying = Retrying(
             stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential_jitter(self.first_wait, self.longest_wait, jitter=self.first_wait),
+            wait=wait_exponential(self.first_wait, self.longest_wait) + wait_random(0, self.first_wait),
             retry=retry_if_exception_type(BackendBusyError),
             reraise=True,
         )
@@ -87,7 +88,9 @@ class Driver:
             raise
         except BackendError as error:
             self._ledger.ended(found, State.FAILED, str(error))
-            raise JobError(f"submission s{found.id} was refused: {error}") from error
+            raise JobError(without_secrets(f"submission s{found.id} was refused: {error}")) from cause_of(
+                error
+            )
         return self._ledger.submission(found.id)
 
     def _certainly(self, submit: Callable[[], str], found: Submission, backend: Backend) -> str:
@@ -122,7 +125,8 @@ class Driver:
             found,
             f"{reason}. It was sent at {when} and {backend.name} cannot be searched: look for a job of "
             f"{found.jobs} circuits, {found.shots} shots, at the vendor's, then `qtnml jobs fetch "
-            f"s{found.id} --vendor-id ID` if it is there, `qtnml jobs resume s{found.id} --send-again` if it is not",
+            f"s{found.id} --vendor-id ID` if it is there, `qtnml jobs resume s{found.id} --send-again` "
+            "if it is not",
         )
         raise JobError(
             f"submission s{found.id} may or may not have been bought; "
@@ -151,7 +155,9 @@ class Driver:
             raise
         except BackendError as error:
             self._not_fetched(found, backend, vendor_id, error)
-            raise JobError(f"submission s{found.id} ({vendor_id}) has no result: {error}") from error
+            raise JobError(
+                without_secrets(f"submission s{found.id} ({vendor_id}) has no result: {error}")
+            ) from cause_of(error)
         if len(result.counts) > found.jobs:
             raise JobError(
                 f"backend {backend.name!r} returned {len(result.counts)} results for the {found.jobs} "
@@ -260,8 +266,8 @@ class Driver:
 
     def _lost_with_its_process(self, found: Submission, backend: Backend) -> None:
         reason = (
-            f"it was accepted as {found.vendor_id}, its process ended, and the client of {backend.name} cannot "
-            "fetch a job of another process: read the counts at the vendor's; "
+            f"it was accepted as {found.vendor_id}, its process ended, and the client of {backend.name} "
+            "cannot fetch a job of another process: read the counts at the vendor's; "
             f"`qtnml jobs resume s{found.id} --send-again` buys it again"
         )
         self._ledger.lost(found, reason)

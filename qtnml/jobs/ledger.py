@@ -84,7 +84,7 @@ class Ledger:
         try:
             self._engine = _engine(self._url)
             self._open()
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, ImportError) as error:
             raise self._error("open", error) from error
 
     def __str__(self) -> str:
@@ -132,7 +132,8 @@ class Ledger:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()
         return JobError(
             f"cannot {what} the ledger {self} "
-            f"({without_secrets(reason[0] if reason else type(error).__name__)}); choose another with $QTNML_JOBS or JobStore(location)"
+            f"({without_secrets(reason[0] if reason else type(error).__name__)}); "
+            "choose another with $QTNML_JOBS or JobStore(location)"
         )
 
     def stored_shots(self, ids: Sequence[str]) -> dict[str, int]:
@@ -451,8 +452,8 @@ def _check_no_secrets(backend: Backend) -> None:
     secret = [name for name in names(json.loads(backend_key(backend))["settings"]) if is_secret(name)]
     if secret:
         raise JobError(
-            f"the settings of backend {backend.name!r} hold a secret ({secret[0]}), which a ledger must not; give "
-            "it by an environment variable or the vendor's own login"
+            f"the settings of backend {backend.name!r} hold a secret ({secret[0]}), which a ledger must not; "
+            "give it by an environment variable or the vendor's own login"
         )
 
 

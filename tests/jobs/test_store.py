@@ -1,0 +1,364 @@
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from qiskit import QuantumCircuit
+
+from qtnml import JobStore, get_backend
+from qtnml.backends import Result, run_circuits
+from qtnml.errors import BackendError, BudgetError, InvalidInputError, JobError
+from qtnml.jobs import Plan
+from qtnml.jobs.driver import Patience
+from tests.jobs.vendor import Vendor
+
+QUICK = Patience(attempts=4, first_wait=0.001, longest_wait=0.002)
+
+
+def turned(*angles: float) -> list[QuantumCircuit]:
+    circuits = []
+    for angle in angles:
+        circuit = QuantumCircuit(1, 1)
+        circuit.ry(angle, 0)
+        circuit.measure(0, 0)
+        circuits.append(circuit)
+    return circuits
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "jobs.sqlite", patience=QUICK)
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Vendor:
+    return Vendor(tmp_path / "vendor")
+
+
+def test_bought_once_and_more_shots_add_up(store: JobStore, vendor: Vendor) -> None:
+    first = store.run(turned(0.1, 0.2), vendor, shots=100)
+    assert [sum(counts.values()) for counts in first] == [100, 100]
+    assert store.run(turned(0.2, 0.1), vendor, shots=100) == first[::-1]
+    assert len(vendor.asked()) == 1
+    more = store.run(turned(0.1, 0.3), vendor, shots=250)
+    assert [sum(counts.values()) for counts in more] == [250, 250]
+    assert sorted(asked["shots"] for asked in vendor.asked()) == [100, 150, 250]
+    # Each submission has a seed of its own: nothing is counted twice.
+    assert len({asked["seed"] for asked in vendor.asked()}) == 3
+    assert sorted(more[0].values()) == [100, 150]
+    assert sum(store.run(turned(0.1), vendor, shots=10)[0].values()) == 250
+    assert store.bought_shots == 100 * 2 + 150 + 250
+
+
+def test_equal_circuits_of_a_batch_are_one_job(store: JobStore, vendor: Vendor) -> None:
+    found = store.run(turned(0.1, 0.1, 0.1), vendor, shots=10)
+    assert found[0] == found[1] == found[2]
+    found[0][99] = 1  # a caller may change what is its own
+    assert 99 not in found[1]
+    assert [asked["circuits"] for asked in vendor.asked()] == [1]
+
+
+def test_a_repeat_is_another_sample(store: JobStore) -> None:
+    circuits = turned(1.0, 1.5)
+    first = store.run(circuits, "aer", shots=500)
+    assert store.run(circuits, "aer", shots=500, repeat=1) != first
+    assert store.run(circuits, "aer", shots=500) == first
+    with pytest.raises(InvalidInputError, match="repeat must be an integer of at least 0, got -1"):
+        store.run(circuits, "aer", shots=5, repeat=-1)
+
+
+def test_counts_are_those_of_the_simulator_with_the_seed_written_down(store: JobStore) -> None:
+    circuits = turned(1.0, 1.5)
+    found = store.run(circuits, "aer", shots=300)
+    (submission,) = store.submissions()
+    assert found == run_circuits(get_backend("aer"), circuits, shots=300, seed=submission.seed)
+
+
+def test_large_runs_are_split_as_the_vendor_wants(store: JobStore, vendor: Vendor) -> None:
+    angles = [0.01 * k for k in range(10)]
+    plan = store.plan(turned(*angles), vendor, shots=7)
+    assert (plan.circuits, plan.new_circuits, plan.shots, plan.submissions) == (10, 10, 70, 3)
+    store.run(turned(*angles), vendor, shots=7)
+    assert [asked["circuits"] for asked in vendor.asked()] == [4, 4, 2]
+    assert (
+        str(store.plan(turned(*angles), vendor, shots=7))
+        == "nothing to buy on vendor: all 70 shots are stored"
+    )
+
+
+def test_plan_and_confirmation(store: JobStore, vendor: Vendor) -> None:
+    seen: list[Plan] = []
+
+    def decline(plan: Plan) -> bool:
+        seen.append(plan)
+        return False
+
+    with pytest.raises(JobError, match="not confirmed; nothing was bought"):
+        store.run(turned(0.1), vendor, shots=5, confirm=decline)
+    assert vendor.asked() == []
+    assert "1 of 1 circuits in 1 submission, 5 shots (0 stored)" in str(seen[0])
+    store.run(turned(0.1), vendor, shots=5)
+    store.run(turned(0.1), vendor, shots=5, confirm=decline)  # nothing to ask about
+    assert len(seen) == 1
+
+
+def test_budgets_stop_before_anything_is_bought(tmp_path: Path, vendor: Vendor) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite", max_shots=100, max_jobs=3, patience=QUICK)
+    store.run(turned(0.1), vendor, shots=60)
+    with pytest.raises(
+        BudgetError, match="needs 80 more shots, but max_shots=100 leaves 40; nothing was bought"
+    ):
+        store.run(turned(0.2, 0.3), vendor, shots=40)
+    with pytest.raises(BudgetError, match="needs 3 more jobs, but max_jobs=3 leaves 2"):
+        store.run(turned(0.2, 0.3, 0.4), vendor, shots=1)
+    assert len(vendor.asked()) == 1
+    store.run(turned(0.2, 0.3), vendor, shots=20)
+    with pytest.raises(InvalidInputError, match="max_shots must be None or an integer of at least 0, got -1"):
+        JobStore(tmp_path / "other.sqlite", max_shots=-1)
+
+
+def test_a_busy_vendor_is_asked_again(store: JobStore, tmp_path: Path) -> None:
+    faults = {"submit": ["busy", "busy"], "status": ["busy"], "fetch": ["busy", "busy"]}
+    vendor = Vendor(tmp_path / "vendor", faults=faults)
+    store.run(turned(0.1), vendor, shots=5)
+    assert len(vendor.asked()) == 1
+    assert not any(faults.values())
+
+
+def test_a_vendor_busy_for_too_long_is_left_and_resumed(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["busy"] * 4})
+    with pytest.raises(BackendError, match="queue full"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert [found.state for found in store.submissions()] == ["prepared"]
+    assert [found.state for found in store.resume(backend=vendor)] == ["done"]
+    assert len(vendor.asked()) == 1
+
+
+@pytest.mark.parametrize("fault", ["deaf", "dead"])
+def test_lost_answers_are_looked_up_not_repeated(store: JobStore, tmp_path: Path, fault: str) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": [fault, fault]})
+    store.run(turned(0.1), vendor, shots=5)
+    assert len(vendor.asked()) == 1
+
+
+@pytest.mark.parametrize("fault", ["deaf", "dead"])
+def test_what_cannot_be_known_is_said(store: JobStore, tmp_path: Path, fault: str) -> None:
+    vendor = Vendor(tmp_path / "vendor", searchable=False, faults={"submit": [fault]})
+    with pytest.raises(JobError, match="may or may not have been bought.*cannot be searched.*--vendor-id"):
+        store.run(turned(0.1), vendor, shots=5)
+    (lost,) = store.submissions()
+    assert lost.state == "lost"
+    with pytest.raises(JobError, match="s1 holds some of these jobs and is lost"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert store.resume(backend=vendor)[0].state == "lost"  # a person must decide
+    if fault == "deaf":
+        assert store.adopt(1, "job-1", backend=vendor).state == "done"
+    else:
+        assert store.resume([1], backend=vendor, send_again=True)[0].state == "done"
+    store.run(turned(0.1), vendor, shots=5)
+    assert len(vendor.asked()) == 1
+    with pytest.raises(JobError, match="send_again buys again: name the submissions"):
+        store.resume(send_again=True)
+    with pytest.raises(JobError, match="s1 is done; only an open or lost one"):
+        store.adopt(1, "job-1", backend=vendor)
+
+
+def test_refusals_and_failures_let_jobs_go(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["refuse"]})
+    with pytest.raises(JobError, match=r"s1 was refused: no such gate; your token=\*\*\* is fine"):
+        store.run(turned(0.1), vendor, shots=5)
+    (found,) = store.submissions()
+    assert found.state == "failed"
+    assert "abcdefgh12345" not in str(found)
+    store.run(turned(0.1), vendor, shots=5)
+    vendor = Vendor(tmp_path / "vendor", polls=10**6)
+    vendor_id = vendor.submit(turned(0.2), shots=3)
+    vendor.fail(vendor_id)
+
+    class Failing(Vendor):
+        def submit(self, *_: object, **__: object) -> str:
+            return vendor_id
+
+    with pytest.raises(JobError, match="has no result: job-2 has failed"):
+        store.run(turned(0.2), Failing(tmp_path / "vendor"), shots=5)
+    assert [each.state for each in store.submissions()] == ["failed", "done", "failed"]
+
+
+def test_one_failure_does_not_lose_the_others(store: JobStore, tmp_path: Path) -> None:
+    class HalfBroken(Vendor):
+        def fetch(self, job_id: str) -> Result:
+            if job_id == "job-1":
+                self.fail(job_id)
+            return super().fetch(job_id)
+
+    vendor = HalfBroken(tmp_path / "vendor")
+    angles = [0.01 * k for k in range(8)]
+    with pytest.raises(JobError, match="job-1 has failed"):
+        store.run(turned(*angles), vendor, shots=5)
+    assert sorted(found.state for found in store.submissions()) == ["done", "failed"]
+    store.run(turned(*angles), Vendor(tmp_path / "vendor"), shots=5)
+    assert [asked["circuits"] for asked in vendor.asked()] == [4, 4, 4]
+
+
+def test_partial_results_are_kept_and_completed(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", returns=lambda shots: (shots + 1) // 2)
+    (found,) = store.run(turned(0.1), vendor, shots=100)
+    assert sum(found.values()) == 100
+    assert [asked["shots"] for asked in vendor.asked()] == [100, 50, 25, 12, 6, 3, 1]
+    mute = Vendor(tmp_path / "mute", returns=lambda _: 0)
+    with pytest.raises(JobError, match="'vendor' returned nothing for 1 circuits 3 times over"):
+        store.run(turned(0.2), mute, shots=10)
+
+
+def test_a_result_that_cannot_be_read_now_is_kept_open(store: JobStore, tmp_path: Path) -> None:
+    class Garbled(Vendor):
+        def fetch(self, _: str) -> Result:
+            raise BackendError("cannot decode")
+
+    with pytest.raises(JobError, match="has no result: cannot decode"):
+        store.run(turned(0.1), Garbled(tmp_path / "vendor"), shots=5)
+    assert store.submissions()[0].state == "running"
+    assert store.fetch(backend=Vendor(tmp_path / "vendor"))[0].state == "done"
+
+
+def test_fetch_waits_for_nothing_and_cancel_lets_go(store: JobStore, tmp_path: Path) -> None:
+    slow = Vendor(tmp_path / "vendor", polls=10**6, faults={"status": ["busy"] * 4})
+    with pytest.raises(BackendError, match="rate limit"):
+        store.run(turned(0.1), slow, shots=5)
+    assert store.fetch(backend=slow)[0].state == "submitted"
+    assert store.cancel(1, backend=slow).state == "cancelled"
+    assert store.cancel(1, backend=slow).state == "cancelled"
+    assert store.fetch() == []
+    store.run(turned(0.1), Vendor(tmp_path / "vendor"), shots=5)
+    assert [asked["state"] for asked in slow.asked()] == ["cancelled", "done"]
+
+
+def test_a_cancelled_job_ends_the_run(store: JobStore, tmp_path: Path) -> None:
+    class Cancelled(Vendor):
+        def submit(self, *args: object, **options: object) -> str:
+            job_id = super().submit(*args, **options)  # type: ignore[arg-type]
+            self.cancel(job_id)
+            return job_id
+
+    with pytest.raises(JobError, match=r"s1 \(job-1\) was cancelled"):
+        store.run(turned(0.1), Cancelled(tmp_path / "vendor"), shots=5)
+    assert store.submissions()[0].state == "cancelled"
+
+
+def test_results_by_calibration(store: JobStore, vendor: Vendor) -> None:
+    store.run(turned(0.1), vendor, shots=10)
+    vendor.calibration = "2026-11-02T00:00:00"
+    store.run(turned(0.1), vendor, shots=25)
+    job = store.ledger.job_ids(1)[0]
+    split = store.counts_by_calibration(job[:10])
+    assert {when: sum(counts.values()) for when, counts in split.items()} == {
+        "2026-11-01T00:00:00": 10,
+        "2026-11-02T00:00:00": 15,
+    }
+    assert sum(store.counts(job).values()) == 25
+    for wrong, message in (("abc", "at least its first 6"), ("s1", "at least"), ("000000", "no job")):
+        with pytest.raises(JobError, match=message):
+            store.counts(wrong)
+
+
+def test_export_tells_everything(store: JobStore, vendor: Vendor) -> None:
+    store.run(turned(0.1, 0.2), vendor, shots=10, label="mine")
+    store.run(turned(0.3), vendor, shots=10)
+    exported = json.loads(json.dumps(list(store.export(label="mine"))))
+    assert [row["shots"] for row in exported] == [10, 10]
+    assert exported[0]["vendor_id"] == "job-1"
+    assert len(list(store.export())) == 3
+
+
+def test_another_process_uses_what_is_stored(store: JobStore, tmp_path: Path) -> None:
+    found = store.run(turned(1.0), "aer", shots=50)
+    code = (
+        "import sys\nfrom tests.jobs.test_store import turned\nfrom qtnml import JobStore\n"
+        "store = JobStore(sys.argv[1])\nprint(store.run(turned(1.0), 'aer', shots=50), store.bought_shots)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "jobs.sqlite")],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert result.stdout.strip() == f"{found} 0"
+
+
+def test_nothing_to_run(store: JobStore, vendor: Vendor) -> None:
+    assert store.run([], vendor, shots=5) == []
+    assert store.submissions() == []
+    assert store.resume() == []
+
+
+def test_secrets_stay_out(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(JobError, match=r"settings of backend 'vendor' hold a secret \(api_token\)"):
+        store.run(turned(0.1), Vendor(tmp_path / "v", settings={"a": {"api_token": "1"}}), shots=5)
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "sEcReT-value")
+
+    class Leaky(Vendor):
+        def submit(self, *_: object, **__: object) -> str:
+            raise BackendError(
+                "401 for https://me:hunter22@host/jobs with sEcReT-value and apikey=0123456789ab"
+            )
+
+    with pytest.raises(JobError) as caught:
+        store.run(turned(0.1), Leaky(tmp_path / "v"), shots=5)
+    content = (tmp_path / "jobs.sqlite").read_bytes() + (tmp_path / "jobs.sqlite-wal").read_bytes()
+    for secret in ("sEcReT-value", "hunter22", "0123456789ab"):
+        assert secret not in str(store.submissions()[0])
+        assert secret.encode() not in content
+        assert secret not in str(caught.value)
+    with pytest.raises(JobError) as refused:
+        JobStore("postgresql+nosuchdriver://me:hunter22@nowhere/db")
+    assert "hunter22" not in str(refused.value)
+
+
+def test_ledgers_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("this is no database, however long one looks at it" * 100)
+    with pytest.raises(JobError, match=r"cannot write to the ledger .*not a database"):
+        JobStore(tmp_path / "text")
+    with pytest.raises(JobError, match="cannot make the folder of the ledger"):
+        JobStore(tmp_path / "text" / "jobs.sqlite")
+    with pytest.raises(JobError, match="no SQLAlchemy URL"):
+        JobStore("http//::://")
+    newer = tmp_path / "newer.sqlite"
+    JobStore(newer).close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("update qtnml_schema set version = 99")
+    with pytest.raises(JobError, match="is of a newer release of qtnml"):
+        JobStore(newer)
+
+
+def test_a_damaged_submission_is_told(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["busy"] * 4})
+    with pytest.raises(BackendError, match="queue full"):
+        store.run(turned(0.1), vendor, shots=5)
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+        connection.execute("update qtnml_templates set qpy = x'00'")
+    (found,) = store.resume(backend=vendor)
+    assert found.state == "prepared"
+    assert "damaged" in str(found.error)
+    assert vendor.asked() == []
+
+
+def test_the_default_ledger_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTNML_JOBS", str(tmp_path / "deep" / "jobs.sqlite"))
+    JobStore().run(turned(0.1), "aer", shots=3)
+    assert (tmp_path / "deep" / "jobs.sqlite").is_file()
+    monkeypatch.delenv("QTNML_JOBS")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "qtnml" in repr(JobStore())
+    assert os.listdir(tmp_path / "home")  # noqa: PTH208
+
+
+def test_backends_are_made_again_from_their_names(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["busy"] * 4})
+    with pytest.raises(BackendError, match="queue full"):
+        store.run(turned(0.1), vendor, shots=5)
+    (found,) = store.resume()
+    assert "backend 'vendor' of submission s1 cannot be made (unknown backend 'vendor'" in str(found.error)
+    assert "JobStore.resume([1], backend=...)" in str(found.error)
+    assert store.resume([1], backend=vendor)[0].state == "done"
