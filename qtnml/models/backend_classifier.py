@@ -1,16 +1,19 @@
-"""A trained classifier whose probabilities are measured on a backend."""
+"""A trained classifier whose probabilities are measured on a backend, where it can be trained further."""
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import column_or_1d
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
 from qtnml.compile import BoundCircuits, CompiledCircuit
-from qtnml.errors import BackendError
+from qtnml.errors import BackendError, InvalidInputError
+from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
+from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
@@ -32,6 +35,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
+        training: How `fit` trains: optimiser, steps, budgets, checkpoint (see `qtnml.hybrid.HybridTraining`).
         verbose: 1 shows a progress bar on standard error.
     """
 
@@ -46,6 +50,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         jobs: JobStore | str | os.PathLike[str] | None = None,
         repeat: int = 0,
         label: str = "",
+        training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
         self.compiled = compiled
@@ -56,6 +61,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         self.jobs = jobs
         self.repeat = repeat
         self.label = label
+        self.training = training
         self.verbose = verbose
 
     @property
@@ -69,6 +75,56 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         return self.compiled.num_features
 
     @property
+    def trained(self) -> CompiledCircuit:
+        """The circuit that predicts: with the weights of the last `fit`, or those it came with."""
+        return getattr(self, "compiled_", self.compiled)
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Go on training on the backend, from the weights the classifier came with.
+
+        Sets `compiled_` (the circuit with its new weights, which predicts from now on), `history_` (a
+        `HybridRecord` for each step) and `stopped_` (why it ended). A killed training goes on where it was if
+        `training` has a checkpoint; without one, its evaluations are still in the ledger.
+
+        Args:
+            X: Samples (samples, features).
+            y: Labels, of the classes the model knows.
+        """
+        angles, targets = self._training_data(X, y)
+        how = self.training or HybridTraining()
+        backend = self._backend()
+        with progress_bar(f"training on {backend.name}", how.steps, show=bool(self.verbose)) as advance:
+            result = train_on_backend(
+                self.compiled,
+                angles,
+                targets,
+                Where(backend, self._store(), self.shots, self.repeat, self.label),
+                how,
+                on_step=lambda record: advance(
+                    record.step, f"loss {record.loss:.4f}, {record.shots:,} shots"
+                ),
+            )
+        self.compiled_, self.history_, self.stopped_ = result.compiled, list(result.history), result.stopped
+        return self
+
+    def plan_fit(self, X: Any) -> TrainingPlan:
+        """What `fit` would spend on these samples at most."""
+        samples = len(checked_samples(self, X))
+        return plan_training(self.compiled, samples, self.training or HybridTraining(), self.shots)
+
+    def _training_data(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
+        """Data angles, and the outcome that stands for each label."""
+        angles = self.compiled.angles(checked_samples(self, X))
+        labels = column_or_1d(y)
+        if len(labels) != len(angles):
+            raise InvalidInputError(f"{len(angles)} samples but {len(labels)} labels")
+        outcome = {label: k for k, label in enumerate(np.asarray(self.classes).tolist())}
+        strange = sorted({str(label) for label in labels.tolist() if label not in outcome})
+        if strange:
+            raise InvalidInputError(f"labels {strange[:10]} are none of the model's classes {list(outcome)}")
+        return angles, np.array([outcome[label] for label in labels.tolist()])
+
+    @property
     def feature_names_in_(self) -> NDArray:
         """Column names; there are none if the model was fitted on a plain array."""
         if self.feature_names is None:
@@ -80,7 +136,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
 
     def circuits(self, X: Any) -> BoundCircuits:
         """The bound circuits of samples, as they are run."""
-        return self.compiled.bind_angles(self.compiled.angles(checked_samples(self, X)))
+        return self.trained.bind_angles(self.trained.angles(checked_samples(self, X)))
 
     def plan(self, X: Any) -> Plan:
         """What predicting these samples would buy: circuits, shots, estimated seconds on the device."""

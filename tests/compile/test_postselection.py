@@ -72,7 +72,7 @@ def test_shots_that_count(small_digits: Dataset) -> None:
     X, y = small_digits.X_train[:, :4], small_digits.y_train
     clf = TreeClassifier(discard="postselect", epochs=5, feature_range=(0, 1), random_state=0).fit(X, y)
     shots = 20_000
-    measured = clf.to_backend("aer", shots=shots, random_state=0).predict_proba(X[:5])
+    measured = clf.to_backend("aer", shots=shots).predict_proba(X[:5])
     expected, success = clf.predict_proba(X[:5]), clf.success_probability(X[:5])
     spread = np.sqrt(expected * (1 - expected) / (shots * success[:, None]))
     assert (np.abs(measured - expected) < 5 * spread + 1e-3).all()

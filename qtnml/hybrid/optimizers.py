@@ -1,0 +1,266 @@
+"""Optimisers that see nothing but counted shots.
+
+Each is a pair of pure functions, `init(weights) -> state` and `step(objective, weights, places, state, rng)
+-> (weights, state, loss)`; the state is a flat dictionary of arrays, which a checkpoint stores. All circuits
+of a step run at once.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.hybrid.objective import Objective, given_success
+from qtnml.hybrid.shift import ShiftRule, shift_rules, shifted
+
+State: TypeAlias = dict[str, NDArray]
+
+
+class HybridOptimizer(Protocol):
+    """Takes steps on measured losses; `places` are the weights that are trained."""
+
+    name: ClassVar[str]
+
+    def init(self, weights: NDArray) -> State:
+        """At rest."""
+
+    def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
+        """Circuits of a step, at most."""
+
+    def step(
+        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+    ) -> tuple[NDArray, State, float]:
+        """New weights, new state, and the loss as the step saw it."""
+
+
+def _check_positive(optimizer: object, *names: str) -> None:
+    for name in names:
+        value = getattr(optimizer, name)
+        if value is not None and not value > 0:
+            raise InvalidInputError(f"{name} must be positive, got {value!r}")
+
+
+@dataclass(frozen=True)
+class SPSA:
+    """SPSA with momentum and gains that calibrate themselves: two points a step.
+
+    Simultaneous perturbation stochastic approximation (Spall, 1992) with momentum (arXiv:1803.11537, section
+    V). The measured slope is divided by its running root mean square, so that a step is `learning_rate`
+    radians in each weight whatever the loss's scale and the number of shots; see
+    `qtnml.train.CalibratedSPSA`, its twin on a simulated loss.
+
+    Attributes:
+        learning_rate: Radians; falls as (1 + step / decay)**-0.602.
+        perturbation: Radians; falls as (step + 1)**-0.101.
+        momentum: Share of the velocity that a step keeps.
+        memory: Share of the mean square that a step keeps.
+        decay: Steps.
+    """
+
+    name: ClassVar[str] = "spsa"
+    learning_rate: float = 0.03
+    perturbation: float = 0.15
+    momentum: float = 0.9
+    memory: float = 0.95
+    decay: float = 50.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "perturbation", "decay")
+        if not (0 <= self.momentum < 1 and 0 <= self.memory < 1):
+            raise InvalidInputError(f"momentum and memory must be in [0, 1), got {self}")
+
+    def init(self, weights: NDArray) -> State:
+        """At rest."""
+        return {"velocity": np.zeros_like(weights), "mean_square": np.zeros(1), "step": np.zeros(1)}
+
+    def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
+        """Two points."""
+        return 2 * num_samples
+
+    def step(
+        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+    ) -> tuple[NDArray, State, float]:
+        """Measure on both sides, normalise the slope, kick the velocity, move."""
+        direction = _signs(places, len(weights), rng)
+        size = self.perturbation / (state["step"][0] + 1) ** 0.101
+        plus, minus = objective.losses([weights + size * direction, weights - size * direction])
+        return *self._moved(weights, state, (plus - minus) / (2 * size) * direction), float(plus + minus) / 2
+
+    def _moved(self, weights: NDArray, state: State, gradient: NDArray) -> tuple[NDArray, State]:
+        step = state["step"] + 1
+        trained = max(np.count_nonzero(gradient), 1)
+        mean_square = self.memory * state["mean_square"] + (1 - self.memory) * np.sum(gradient**2) / trained
+        scale = np.sqrt(mean_square / (1 - self.memory**step)) + 1e-12
+        rate = self.learning_rate * (1 + state["step"] / self.decay) ** -0.602
+        velocity = self.momentum * state["velocity"] - (1 - self.momentum) * rate * gradient / scale
+        return weights + velocity, {"velocity": velocity, "mean_square": mean_square, "step": step}
+
+
+@dataclass(frozen=True)
+class AveragedSPSA:
+    """SPSA whose slope is averaged over several directions: 2 * directions points a step.
+
+    Attributes:
+        directions: Of one step.
+        scatter: Give each direction its own part of the mini-batch: shots are used across samples, and a step
+            costs no more circuits than with one direction.
+        spsa: Gains and momentum.
+    """
+
+    name: ClassVar[str] = "averaged-spsa"
+    directions: int = 4
+    scatter: bool = False
+    spsa: SPSA = SPSA()
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "directions")
+
+    def init(self, weights: NDArray) -> State:
+        """At rest."""
+        return self.spsa.init(weights)
+
+    def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
+        """Two points for each direction."""
+        return 2 * num_samples * (1 if self.scatter else self.directions)
+
+    def step(
+        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+    ) -> tuple[NDArray, State, float]:
+        """Measure on both sides of every direction at once."""
+        parts = _parts(objective.num_samples, self.directions, rng, scatter=self.scatter)
+        directions = [_signs(places, len(weights), rng) for _ in parts]
+        size = self.spsa.perturbation / (state["step"][0] + 1) ** 0.101
+        points = [weights + sign * size * d for d in directions for sign in (1, -1)]
+        losses = objective.losses(points, [part for part in parts for _ in (1, -1)]).reshape(-1, 2)
+        slopes = (losses[:, 0] - losses[:, 1]) / (2 * size)
+        gradient = np.mean(slopes[:, None] * directions, axis=0)
+        return *self.spsa._moved(weights, state, gradient), float(losses.mean())
+
+
+@dataclass(frozen=True)
+class ParameterShift:
+    """Exact gradients of measured probabilities, and Adam (arXiv:1412.6980).
+
+    Attributes:
+        subset: Weights, drawn anew in each step, whose derivative is measured; None for all.
+        samples_per_weight: Samples, drawn for each weight apart, on which its derivative is measured: shots
+            are used across samples (doubly stochastic gradient descent, arXiv:1910.01155); None for all.
+        learning_rate: Radians.
+        beta1, beta2: Memory of Adam's moments.
+    """
+
+    name: ClassVar[str] = "parameter-shift"
+    subset: int | None = None
+    samples_per_weight: int | None = None
+    learning_rate: float = 0.03
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "subset", "samples_per_weight")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise InvalidInputError(f"beta1 and beta2 must be in [0, 1), got {self}")
+
+    def init(self, weights: NDArray) -> State:
+        """At rest."""
+        return {name: np.zeros_like(weights) for name in ("first", "second", "times")}
+
+    def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
+        """Two points for each weight (more where its gates have more frequencies), and the unshifted one."""
+        weights = num_trained if self.subset is None else min(self.subset, num_trained)
+        each = num_samples if self.samples_per_weight is None else min(self.samples_per_weight, num_samples)
+        return num_samples + 2 * weights * each
+
+    def step(
+        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+    ) -> tuple[NDArray, State, float]:
+        """Measure the derivative of the chosen weights and move them."""
+        if self.subset is None or self.subset >= len(places):
+            chosen = places
+        else:
+            chosen = np.sort(rng.choice(places, self.subset, replace=False))
+        gradient, loss = shift_gradient(objective, weights, chosen, self._samples(objective, chosen, rng))
+        times, first, second = (state[name].copy() for name in ("times", "first", "second"))
+        times[chosen] += 1
+        first[chosen] = self.beta1 * first[chosen] + (1 - self.beta1) * gradient
+        second[chosen] = self.beta2 * second[chosen] + (1 - self.beta2) * gradient**2
+        mean = first[chosen] / (1 - self.beta1 ** times[chosen])
+        scale = np.sqrt(second[chosen] / (1 - self.beta2 ** times[chosen])) + 1e-8
+        moved = weights.copy()
+        moved[chosen] -= self.learning_rate * mean / scale
+        return moved, {"first": first, "second": second, "times": times}, loss
+
+    def _samples(self, objective: Objective, chosen: NDArray, rng: np.random.Generator) -> list[NDArray]:
+        everyone = np.arange(objective.num_samples)
+        if self.samples_per_weight is None or self.samples_per_weight >= len(everyone):
+            return [everyone] * len(chosen)
+        return [np.sort(rng.choice(everyone, self.samples_per_weight, replace=False)) for _ in chosen]
+
+
+def shift_gradient(
+    objective: Objective, weights: NDArray, chosen: NDArray, samples: list[NDArray]
+) -> tuple[NDArray, float]:
+    """Derivative of the mean loss by the chosen weights, each on its own samples; and the loss on all."""
+    everyone = np.arange(objective.num_samples)
+    rules = shift_rules(objective.compiled.circuit, [objective.compiled.w[int(k)] for k in chosen])
+    points, places = [weights], [everyone]
+    for place, rule, own in zip(chosen, rules, samples, strict=True):
+        shifts = shifted(weights, int(place), rule)
+        points += shifts
+        places += [own] * len(shifts)
+    tables = objective.outcomes(points, places)
+    probabilities, success = given_success(tables[0])
+    slopes = objective.slopes(probabilities, everyone)
+    rest = iter(tables[1:])
+    gradient = [
+        _derivative(
+            rule, [next(rest) for _ in rule.terms], probabilities[:, own], success[own], slopes[:, own]
+        )
+        for rule, own in zip(rules, samples, strict=True)
+    ]
+    return np.array(gradient), objective.value(probabilities, everyone)
+
+
+def _derivative(
+    rule: ShiftRule, tables: list[NDArray], probabilities: NDArray, success: NDArray, slopes: NDArray
+) -> float:
+    """Mean over samples of d loss / d p times d p / d weight, where p is given success."""
+    if not rule.terms:
+        return 0.0
+    change = sum(coefficient * table for (coefficient, _), table in zip(rule.terms, tables, strict=True))
+    change = (change - probabilities * np.sum(change, axis=0)) / np.where(success > 0, success, 1.0)
+    return float(np.mean(np.sum(slopes * change, axis=0)))
+
+
+def _signs(places: NDArray, size: int, rng: np.random.Generator) -> NDArray:
+    """+-1 with equal chance for the trained weights, 0 for the others."""
+    direction = np.zeros(size)
+    direction[places] = rng.choice([-1.0, 1.0], len(places))
+    return direction
+
+
+def _parts(samples: int, count: int, rng: np.random.Generator, *, scatter: bool) -> list[NDArray]:
+    if not scatter:
+        return [np.arange(samples)] * count
+    return [np.sort(part) for part in np.array_split(rng.permutation(samples), min(count, samples))]
+
+
+OPTIMIZERS: dict[str, type[SPSA] | type[AveragedSPSA] | type[ParameterShift]] = {
+    SPSA.name: SPSA,
+    AveragedSPSA.name: AveragedSPSA,
+    ParameterShift.name: ParameterShift,
+}
+
+
+def get_hybrid_optimizer(optimizer: "HybridOptimizer | str") -> HybridOptimizer:
+    """The optimiser called by a name; an object passes through."""
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        return OPTIMIZERS[optimizer]()
+    if isinstance(optimizer, str | type) or not hasattr(optimizer, "step"):
+        raise InvalidInputError(
+            f"unknown optimizer {optimizer!r}; choose one of {sorted(OPTIMIZERS)} or pass an object such as "
+            "qtnml.hybrid.SPSA()"
+        )
+    return optimizer

@@ -1,0 +1,276 @@
+from dataclasses import replace
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qtnml import JobStore, TreeClassifier, get_backend
+from qtnml.backends import Result
+from qtnml.backends.base import Capabilities
+from qtnml.compile import CompiledCircuit
+from qtnml.data import Dataset
+from qtnml.errors import InvalidInputError, ModelFileError
+from qtnml.hybrid import (
+    SPSA,
+    AveragedSPSA,
+    HybridTraining,
+    Objective,
+    ParameterShift,
+    Where,
+    train_on_backend,
+)
+from qtnml.hybrid.optimizers import shift_gradient
+from qtnml.hybrid.training import trained_places
+from qtnml.train import get_loss
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[CompiledCircuit, np.ndarray, np.ndarray]:
+    """A tree of four features, its weights turned away from what it learnt, and its data."""
+    rng = np.random.default_rng(0)
+    X = rng.random((120, 4))
+    y = (X[:, 0] + X[:, 1] > X[:, 2] + X[:, 3]).astype(int)
+    clf = TreeClassifier(feature_range=(0, 1), epochs=60, random_state=0).fit(X, y)
+    compiled = clf.compile()
+    return compiled, compiled.angles(X), y
+
+
+def objective(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], shots: int, samples: int = 20
+) -> Objective:
+    compiled, angles, targets = small
+    store = JobStore("sqlite://")
+    aer = get_backend("aer")
+    return Objective(
+        compiled, angles[:samples], targets[:samples], get_loss("squared-error"),
+        lambda circuits, each: store.run(circuits, aer, shots=each), shots,
+    )  # fmt: skip
+
+
+def exact_loss(
+    compiled: CompiledCircuit, angles: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> float:
+    probabilities = get_backend("aer").probabilities(  # type: ignore[attr-defined]
+        compiled.bind_angles(angles, weights)
+    )
+    return float(jnp.mean(get_loss("squared-error")(jnp.asarray(probabilities.T), jnp.asarray(targets))))
+
+
+def test_shift_gradient_is_that_of_the_exact_loss(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], x64: None
+) -> None:
+    compiled, angles, targets = small
+    angles, targets = angles[:3], targets[:3]
+    chosen = np.array([0, 5, 17, len(compiled.weights) - 1])
+    aer = get_backend("aer")
+
+    class Exact(Objective):
+        def outcomes(self, points, samples):  # type: ignore[no-untyped-def]
+            return [
+                aer.probabilities(self.compiled.bind_angles(self.angles[places], point)).T  # type: ignore[attr-defined]
+                for point, places in zip(points, samples, strict=True)
+            ]
+
+    found, loss = shift_gradient(
+        Exact(compiled, angles, targets, get_loss("squared-error"), lambda *_: []),
+        compiled.weights, chosen, [np.arange(3)] * 4,
+    )  # fmt: skip
+    assert loss == pytest.approx(exact_loss(compiled, angles, targets, compiled.weights), abs=1e-9)
+    for place, slope in zip(chosen, found, strict=True):
+        step = np.zeros(len(compiled.weights))
+        step[place] = 1e-4
+        plus, minus = (exact_loss(compiled, angles, targets, compiled.weights + s * step) for s in (1, -1))
+        assert slope == pytest.approx((plus - minus) / 2e-4, abs=1e-6)
+
+
+def test_measured_gradient_is_within_its_noise(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
+    measured = objective(small, shots=4000, samples=10)
+    chosen = np.arange(0, 12, 3)
+    everyone = [np.arange(10)] * len(chosen)
+    found, _ = shift_gradient(measured, small[0].weights, chosen, everyone)
+    step = 1e-2
+    for place, slope in zip(chosen, found, strict=True):
+        shift = step * np.eye(len(small[0].weights))[place]
+        plus, minus = (
+            exact_loss(small[0], small[1][:10], small[2][:10], small[0].weights + s * shift) for s in (1, -1)
+        )
+        # A probability has a deviation of at most 1/(2 sqrt(shots)); two points, two outcomes, ten samples.
+        assert abs(slope - (plus - minus) / (2 * step)) < 5 * 2 / np.sqrt(4000) / np.sqrt(10)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SPSA(learning_rate=0.1),
+        AveragedSPSA(3, spsa=SPSA(learning_rate=0.1)),
+        AveragedSPSA(4, scatter=True, spsa=SPSA(learning_rate=0.1)),
+        ParameterShift(subset=6, samples_per_weight=4, learning_rate=0.1),
+    ],
+    ids=["spsa", "averaged", "scattered", "shift"],
+)
+def test_every_optimiser_brings_a_spoilt_circuit_back(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], optimizer: object
+) -> None:
+    compiled, angles, targets = small
+    rng = np.random.default_rng(5)
+    spoilt = compiled.with_weights(compiled.weights + rng.normal(0, 0.4, len(compiled.weights)))
+    how = HybridTraining(optimizer, steps=40, batch_size=16, shots=200, random_state=1, loss="squared-error")  # type: ignore[arg-type]
+    store = JobStore("sqlite://")
+    result = train_on_backend(spoilt, angles, targets, Where(get_backend("aer"), store), how)
+    before = exact_loss(compiled, angles, targets, spoilt.weights)
+    after = exact_loss(compiled, angles, targets, result.compiled.weights)
+    assert result.stopped == "steps"
+    assert after < before - 0.03
+    assert result.shots == result.circuits * 200 == store.bought_shots
+    assert [record.step for record in result.history] == list(range(1, 41))
+
+
+def where(store: JobStore) -> Where:
+    return Where(get_backend("aer"), store, shots=50)
+
+
+def test_stops(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
+    compiled, angles, targets = small
+    quick = HybridTraining(steps=30, batch_size=4, random_state=0, smoothing=3, tail=0)
+    for how, stopped, steps in (
+        (replace(quick, max_shots=1000), "budget", 2),  # 2 points * 4 samples * 50 shots a step
+        (replace(quick, max_shots=10), "budget", 0),
+        (replace(quick, target=100.0), "target", 3),
+        (replace(quick, patience=2, optimizer=SPSA(learning_rate=1e-9)), "plateau", None),
+        (replace(quick, steps=4), "steps", 4),
+    ):
+        result = train_on_backend(compiled, angles, targets, where(JobStore("sqlite://")), how)
+        assert result.stopped == stopped
+        assert steps is None or len(result.history) == steps
+        assert result.shots <= (how.max_shots or 10**9)
+
+
+def test_shots_of_a_step_are_divided(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
+    compiled, angles, targets = small
+    store = JobStore("sqlite://")
+    how = HybridTraining(AveragedSPSA(2), steps=2, batch_size=5, shots_per_step=1000, random_state=0)
+    result = train_on_backend(compiled, angles, targets, where(store), how)
+    assert (result.circuits, result.shots) == (40, 2000)
+
+
+def test_a_killed_training_goes_on_and_buys_nothing_again(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    compiled, angles, targets = small
+    how = HybridTraining(steps=6, batch_size=3, random_state=3, checkpoint=tmp_path / "run.ckpt", resume=True)
+    whole = train_on_backend(
+        compiled, angles, targets, where(JobStore("sqlite://")), replace(how, checkpoint=None, resume=False)
+    )
+
+    class Dying:
+        """Aer that dies in its fourth job, after it was computed."""
+
+        def __init__(self) -> None:
+            self._aer, self.fetched = get_backend("aer"), 0
+            self.name, self.settings = self._aer.name, self._aer.settings
+            self.capabilities: Capabilities = self._aer.capabilities
+            self.submit, self.status = self._aer.submit, self._aer.status
+            self.cancel, self.find = self._aer.cancel, self._aer.find
+
+        def fetch(self, job_id: str) -> Result:
+            self.fetched += 1
+            if self.fetched == 4:
+                raise SystemExit("killed")
+            return self._aer.fetch(job_id)
+
+    store = JobStore(tmp_path / "jobs.sqlite")
+    with pytest.raises(SystemExit, match="killed"):
+        train_on_backend(compiled, angles, targets, Where(Dying(), store, shots=50), how)
+    later = JobStore(tmp_path / "jobs.sqlite")
+    result = train_on_backend(compiled, angles, targets, where(later), how)
+    np.testing.assert_array_equal(result.compiled.weights, whole.compiled.weights)
+    assert [r[:4] for r in result.history] == [r[:4] for r in whole.history]
+    assert later.bought_shots == 2 * 3 * 50 * 2  # the last two of six steps; the fourth was resumed
+    # Without its checkpoint the training reads all it did before from the ledger.
+    third = JobStore(tmp_path / "jobs.sqlite")
+    again = train_on_backend(
+        compiled, angles, targets, where(third), replace(how, checkpoint=None, resume=False)
+    )
+    np.testing.assert_array_equal(again.compiled.weights, whole.compiled.weights)
+    assert third.bought_shots == 0
+
+
+def test_checkpoints_of_other_trainings(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    compiled, angles, targets = small
+    store = JobStore("sqlite://")
+    how = HybridTraining(steps=1, batch_size=2, checkpoint=tmp_path / "run.ckpt", resume=True)
+    train_on_backend(compiled, angles, targets, where(store), how)
+    with pytest.raises(ModelFileError, match="belongs to a training with other data"):
+        train_on_backend(compiled, angles[1:], targets[1:], where(store), how)
+    longer = train_on_backend(compiled, angles, targets, where(store), replace(how, steps=3))
+    assert len(longer.history) == 3
+    (tmp_path / "run.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(ModelFileError, match="hybrid-checkpoint file, or it is damaged"):
+        train_on_backend(compiled, angles, targets, where(store), how)
+    assert (tmp_path / "run.ckpt").read_bytes() == b"nonsense"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"batch_size": 1.5}, "batch_size must be an integer"),
+        ({"shots": 5, "shots_per_step": 5}, "not both"),
+        ({"tail": 2}, r"tail must be in \[0, 1\], got 2"),
+        ({"resume": True}, "resume=True needs checkpoint=PATH"),
+        ({"max_shots": -1}, "max_shots must be None or at least 0"),
+    ],
+)
+def test_bad_settings(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        HybridTraining(**settings)  # type: ignore[arg-type]
+
+
+def test_bad_optimisers() -> None:
+    for make, message in (
+        (lambda: SPSA(learning_rate=0), "learning_rate must be positive, got 0"),
+        (lambda: SPSA(momentum=1), "momentum and memory must be in"),
+        (lambda: AveragedSPSA(directions=0), "directions must be positive, got 0"),
+        (lambda: ParameterShift(beta1=1), "beta1 and beta2 must be in"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            make()
+
+
+def test_only_the_last_nodes_are_trained(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
+    compiled, angles, targets = small
+    places = trained_places(compiled, 1)
+    how = HybridTraining(steps=2, batch_size=2, trained_nodes=1, random_state=0)
+    result = train_on_backend(compiled, angles, targets, where(JobStore("sqlite://")), how)
+    moved = np.flatnonzero(result.compiled.weights != compiled.weights)
+    np.testing.assert_array_equal(moved, places)
+    assert 0 < len(places) < len(compiled.weights)
+    assert len(trained_places(compiled, 99)) == len(compiled.weights)
+
+
+def test_classifier_is_trained_on_its_backend(
+    trained: TreeClassifier, small_digits: Dataset, tmp_path: Path
+) -> None:
+    X, y = small_digits.X_train[:40], small_digits.y_train[:40]
+    how = HybridTraining(steps=3, batch_size=4, random_state=0)
+    on_aer = trained.to_backend(
+        "aer", shots=30, jobs=JobStore(tmp_path / "jobs.sqlite"), training=how, label="tuned"
+    )
+    plan = on_aer.plan_fit(X)
+    assert (plan.steps, plan.circuits, plan.shots) == (3, 24, 720)
+    assert "3 steps, at most 24 circuits and 720 shots" in str(plan)
+    before = on_aer.compiled.weights.copy()
+    assert on_aer.fit(X, y) is on_aer
+    assert on_aer.stopped_ == "steps"
+    assert on_aer.history_[-1].shots == 720
+    assert not np.array_equal(on_aer.compiled_.weights, before)
+    np.testing.assert_array_equal(on_aer.compiled.weights, before)
+    assert on_aer.trained is on_aer.compiled_
+    assert on_aer.predict(X[:2]).shape == (2,)
+    with pytest.raises(InvalidInputError, match=r"labels \['8'\] are none of the model's classes \[3, 5\]"):
+        on_aer.fit(X[:2], [3, 8])
+    with pytest.raises(InvalidInputError, match="2 samples but 3 labels"):
+        on_aer.fit(X[:2], [3, 5, 3])
