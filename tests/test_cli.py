@@ -329,3 +329,95 @@ def test_impossible_wishes(run, tmp_path: Path, arguments: tuple[object, ...], m
     status, _, err = run(*arguments, "-o", tmp_path / "out")
     assert status == 2
     assert message in " ".join(err.split())
+
+
+def test_measuring_on_a_backend_is_planned_labelled_and_bought_once(run, model: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.sqlite"
+    measure = [
+        "predict",
+        model,
+        "digits",
+        "--backend",
+        "aer",
+        "--limit",
+        3,
+        "--shots",
+        50,
+        "--jobs",
+        ledger,
+        "--json",
+    ]
+    plan = json.loads(run(*measure, "--plan")[1])
+    assert (plan["new_circuits"], plan["shots"], plan["paid"]) == (3, 150, False)
+    first = json.loads(run(*measure, "--label", "mine")[1])
+    assert json.loads(run(*measure)[1]) == first
+    assert json.loads(run(*measure, "--plan")[1])["shots"] == 0
+    status, _, err = run(*measure, "--repeat", 1, "--max-shots", 100)
+    assert status == 2
+    assert "max_shots=100 leaves 100; nothing was bought" in err
+    (listed,) = json.loads(run("jobs", "list", "--jobs", ledger, "--json")[1])
+    assert (listed["state"], listed["circuits"], listed["label"]) == ("done", 3, "mine")
+    assert "mine" in run("jobs", "list", "--jobs", ledger, "--state", "done")[1]
+    assert json.loads(run("jobs", "list", "--jobs", ledger, "--label", "other", "--json")[1]) == []
+    shown = json.loads(run("jobs", "show", "s1", "--jobs", ledger, "--json")[1])
+    job = json.loads(run("jobs", "show", shown["job_ids"][0][:12], "--jobs", ledger, "--split", "--json")[1])
+    assert job["shots"] == sum(job["counts"].values()) == 50
+    assert job["by_calibration"][0]["calibration"] is None
+    assert "Submission s1" in run("jobs", "show", "s1", "--jobs", ledger)[1]
+    out = tmp_path / "results.jsonl"
+    assert run("jobs", "export", "-o", out, "--jobs", ledger)[0] == 0
+    assert len([json.loads(line) for line in out.read_text().splitlines()]) == 3
+    assert len(run("jobs", "export", "--jobs", ledger)[1].splitlines()) == 3
+    assert "nothing to do" in run("jobs", "resume", "--jobs", ledger)[1]
+    assert json.loads(run("jobs", "fetch", "--jobs", ledger, "--json")[1]) == []
+    assert "s1 done" in run("jobs", "cancel", "s1", "--jobs", ledger)[1]
+
+
+def test_wrong_words_to_the_ledger(run, model: Path, tmp_path: Path) -> None:
+    ledger = ["--jobs", tmp_path / "jobs.sqlite"]
+    for arguments, message in (
+        (["show", "s1"], "has no submission s1"),
+        (["show", "xyz"], "at least its first 6 hexadecimal digits, got 'xyz'"),
+        (["cancel", "1"], "a submission is called s1, s2, ... as `qtnml jobs list` shows, got '1'"),
+        (["list", "--state", "gone"], "no state 'gone'; choose of"),
+        (["fetch", "--vendor-id", "x"], "--vendor-id belongs to one submission"),
+        (["resume", "--send-again"], "send_again buys again: name the submissions"),
+    ):
+        status, _, err = run("jobs", *arguments, *ledger)
+        assert status == 2
+        assert message in err
+    assert "--plan needs a backend" in run("predict", model, "digits", "--plan")[2]
+    err = run("predict", model, "digits", "--backend", "aer", "--backend-set", "colour", *ledger)[2]
+    assert "--backend-set takes NAME=VALUE, got 'colour'" in err
+
+
+def test_paid_time_is_asked_for(run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qtnml.backends import Capabilities
+    from qtnml.backends.aer import Aer
+
+    real = Aer.__init__
+
+    def paid(self: Aer, *arguments: object, **options: object) -> None:
+        real(self, *arguments, **options)  # type: ignore[arg-type]
+        self.capabilities = Capabilities(resets=True, seeds=True, paid=True)
+
+    monkeypatch.setattr(Aer, "__init__", paid)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    measure = [
+        "predict",
+        model,
+        "digits",
+        "--backend",
+        "aer",
+        "--limit",
+        1,
+        "--shots",
+        5,
+        "--jobs",
+        tmp_path / "j",
+    ]
+    status, _, err = run(*measure)
+    assert status == 2
+    assert "To buy on aer: 1 of 1 circuits in 1 submission, 5 shots" in err
+    assert "give --yes" in err
+    assert run(*measure, "--yes")[0] == 0

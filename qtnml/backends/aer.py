@@ -14,7 +14,7 @@ from qiskit_aer.noise import NoiseModel
 from qtnml.arrays import NDArray
 from qtnml.backends.aer_noise import misread, noise_on_active_qubits
 from qtnml.backends.base import Capabilities, Counts
-from qtnml.backends.translation import Group, Translator, active_qubits
+from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
 
 # Largest registers that each method is used for (16 bytes per amplitude; a density matrix has 4**n).
@@ -36,26 +36,31 @@ class Aer:
         noise: An Aer `NoiseModel`, which acts on the circuits as they are; or a Qiskit backend, or the name
             of one such as "fake:torino": circuits are then translated to it, and its noise acts on the
             qubits they use, idle ones included.
-        transpiler_seed: Of the translation for `noise`.
+        optimization_level, transpiler_seed, qubits: Of the translation for `noise`; see `Translation`.
         options: More options of `AerSimulator`, such as `device="GPU"`.
     """
 
     name = "aer"
 
     def __init__(
-        self, method: str | None = None, noise: Any = None, transpiler_seed: int = 0, **options: Any
+        self,
+        method: str | None = None,
+        noise: Any = None,
+        optimization_level: int = 3,
+        transpiler_seed: int = 0,
+        qubits: Sequence[int] | None = None,
+        **options: Any,
     ) -> None:
         self._method, self._options = method, options
         self._device = _device(noise)
-        self.target = getattr(self._device, "target", None)
+        translation = Translation(optimization_level, transpiler_seed, qubits)
+        self.target = translation.target(self._device)
         self._noise_model = noise if isinstance(noise, NoiseModel) else None
         self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
         self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
-        self._translator = Translator(
-            self._device, seed=transpiler_seed, scheduling=None if self._device is None else "alap"
-        )
-        given = {"method": method, "noise": _noise_setting(noise), **options}
-        given |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+        scheduling = None if self._device is None else "alap"
+        self._translator = Translator(self._device, translation, scheduling=scheduling)
+        given = {"method": method, "noise": _noise_setting(noise), **options, **translation.settings()}
         self.settings: Mapping[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     @property

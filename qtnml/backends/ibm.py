@@ -13,7 +13,7 @@ from qtnml.backends.qiskit_jobs import (
     sampler_counts,
     sampler_pub,
 )
-from qtnml.backends.translation import Group, Translator
+from qtnml.backends.translation import Group, Translation, Translator
 from qtnml.errors import BackendError
 
 _MODES = ("job", "batch", "session")
@@ -82,9 +82,8 @@ def ibm(
     account: str | None = None,
     mode: Literal["job", "batch", "session"] = "job",
     options: Mapping[str, Any] | None = None,
-    optimization_level: int = 3,
-    transpiler_seed: int = 0,
     service: Any = None,
+    **how: Any,
 ) -> QiskitBackend:
     """A device of IBM Quantum, `get_backend("ibm:NAME")`.
 
@@ -97,8 +96,8 @@ def ibm(
         account: Name of the saved account.
         mode: "job", "batch" or "session" (see `RuntimeJobs`).
         options: Of IBM's sampler, for error suppression, as nested dictionaries.
-        optimization_level, transpiler_seed: Of the translation.
         service: A `QiskitRuntimeService` to use instead of a new one.
+        how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
 
     Raises:
         MissingExtraError: The extra `ibm` is not installed.
@@ -128,15 +127,16 @@ def ibm(
         num_qubits=found.num_qubits,
         max_shots=getattr(found, "max_shots", None),
     )
-    settings = _settings(options, mode, optimization_level, transpiler_seed)
+    translation = Translation(**how)
+    settings = _settings(options, mode, translation)
     settings |= {k: v for k, v in {"instance": instance, "account": account}.items() if v is not None}
     return QiskitBackend(
         RuntimeJobs(found, service, mode, options or {}),
         f"ibm:{found.name}",
         capabilities,
         settings,
-        _translator(found, optimization_level, transpiler_seed),
-        target=found.target,
+        Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
+        target=translation.target(found),
     )
 
 
@@ -145,8 +145,7 @@ def fake(
     *,
     mode: Literal["job", "batch", "session"] = "job",
     options: Mapping[str, Any] | None = None,
-    optimization_level: int = 3,
-    transpiler_seed: int = 0,
+    **how: Any,
 ) -> QiskitBackend:
     """A snapshot of an IBM device with its calibration, `get_backend("fake:torino")`, run on this machine.
 
@@ -154,14 +153,14 @@ def fake(
     for error suppression have no effect here.
     """
     _check_mode(mode)
-    found = fake_device(f"fake:{device}")
+    found, translation = fake_device(f"fake:{device}"), Translation(**how)
     return QiskitBackend(
         RuntimeJobs(found, None, mode, options or {}),
         f"fake:{device}",
         Capabilities(resets="reset" in found.target.operation_names, seeds=True, num_qubits=found.num_qubits),
-        _settings(options, mode, optimization_level, transpiler_seed),
-        _translator(found, optimization_level, transpiler_seed),
-        target=found.target,
+        _settings(options, mode, translation),
+        Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
+        target=translation.target(found),
     )
 
 
@@ -187,22 +186,9 @@ def _check_mode(mode: str) -> None:
         raise BackendError(f"mode must be one of {_MODES}, got {mode!r}")
 
 
-def _settings(
-    options: Mapping[str, Any] | None, mode: str, optimization_level: int, transpiler_seed: int
-) -> dict[str, Any]:
-    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
-    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
-    settings |= {"options": dict(options)} if options else {}
+def _settings(options: Mapping[str, Any] | None, mode: str, translation: Translation) -> dict[str, Any]:
+    settings = translation.settings() | ({"options": dict(options)} if options else {})
     return settings | ({"mode": mode} if mode != "job" else {})
-
-
-def _translator(device: Any, optimization_level: int, seed: int) -> Translator:
-    return Translator(
-        device,
-        optimization_level=optimization_level,
-        seed=seed,
-        finish=_with_mid_circuit_instructions(device),
-    )
 
 
 def _with_mid_circuit_instructions(device: Any) -> Any:

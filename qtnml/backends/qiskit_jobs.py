@@ -18,7 +18,7 @@ from qtnml.backends.base import (
     run_circuits,
 )
 from qtnml.backends.faults import polling_faults, submission_faults
-from qtnml.backends.translation import Group, Translator
+from qtnml.backends.translation import Group, Translation, Translator
 from qtnml.compile import can_compile_for
 from qtnml.compile.device import device_of
 from qtnml.compile.timing import timeline
@@ -285,30 +285,28 @@ def from_device(
     device: Any,
     *,
     name: str | None = None,
-    optimization_level: int = 3,
-    transpiler_seed: int = 0,
     run_options: Mapping[str, Any] | None = None,
-    **known: Any,
+    known: Mapping[str, Any] | None = None,
+    **how: Any,
 ) -> QiskitBackend:
     """A Qiskit `BackendV2` as a backend.
 
     Args:
         device: The Qiskit backend.
         name: Its name here.
-        optimization_level, transpiler_seed: Of the translation.
         run_options: More options of its `run`.
         known: Capabilities that it does not tell by itself.
+        how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
     """
-    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
-    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
-    settings |= {"run_options": dict(run_options)} if run_options else {}
+    translation = Translation(**how)
+    options = {"run_options": dict(run_options)} if run_options else {}
     return QiskitBackend(
         DeviceJobs(device, run_options),
         name or f"qiskit:{device.name}",
-        device_capabilities(device, **known),
-        settings,
-        Translator(device, optimization_level=optimization_level, seed=transpiler_seed),
-        target=getattr(device, "target", None),
+        device_capabilities(device, **(known or {})),
+        translation.settings() | options,
+        Translator(device, translation),
+        target=translation.target(device),
     )
 
 
@@ -317,9 +315,8 @@ def from_sampler(
     *,
     device: Any = None,
     name: str | None = None,
-    optimization_level: int = 3,
-    transpiler_seed: int = 0,
-    **known: Any,
+    known: Mapping[str, Any] | None = None,
+    **how: Any,
 ) -> QiskitBackend:
     """A `SamplerV2` as a backend.
 
@@ -327,27 +324,25 @@ def from_sampler(
         sampler: The primitive.
         device: What it runs on, to translate circuits for; its own by default, else none is needed.
         name: Its name here.
-        optimization_level, transpiler_seed: Of the translation.
         known: Capabilities: a sampler tells none.
+        how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
     """
     if device is None:
         own = getattr(sampler, "backend", None)
         device = own() if callable(own) else own
-    settings: dict[str, Any] = {} if optimization_level == 3 else {"optimization_level": optimization_level}
-    settings |= {"transpiler_seed": transpiler_seed} if transpiler_seed else {}
+    translation = Translation(**how)
     # Qiskit's StatevectorSampler runs no resets and nothing in the middle; others do as their device says.
     is_dense = type(sampler).__name__ == "StatevectorSampler"
-    found = {"resets": not is_dense, "mid_circuit_measurement": not is_dense, **known}
-    capabilities = (
-        Capabilities(**found)
-        if device is None
-        else device_capabilities(device, **{"seeds": False, "durable": False, **known})
-    )
+    if device is None:
+        found = {"resets": not is_dense, "mid_circuit_measurement": not is_dense, **(known or {})}
+        capabilities = Capabilities(**found)
+    else:
+        capabilities = device_capabilities(device, **{"seeds": False, "durable": False, **(known or {})})
     return QiskitBackend(
         SamplerJobs(sampler),
         name or f"sampler:{type(sampler).__name__}",
         capabilities,
-        settings,
-        Translator(device, optimization_level=optimization_level, seed=transpiler_seed),
-        target=getattr(device, "target", None),
+        translation.settings(),
+        Translator(device, translation),
+        target=translation.target(device),
     )

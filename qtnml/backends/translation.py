@@ -1,7 +1,7 @@
 """Circuits in the gates of a device: one translation for all samples."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from qiskit.transpiler import Target
 
 from qtnml.arrays import NDArray
 from qtnml.compile import BoundCircuits
+from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.errors import BackendError
 
 _KEPT = 16
@@ -49,13 +50,38 @@ def _group(circuits: BoundCircuits, template: QuantumCircuit) -> Group:
     return Group(template, parameters, circuits.values[:, [columns[p] for p in parameters]])
 
 
+@dataclass(frozen=True)
+class Translation:
+    """How circuits are translated for a device by Qiskit's transpiler.
+
+    Attributes:
+        optimization_level: 0 to 3.
+        transpiler_seed: Of its search for qubits.
+        qubits: Physical qubits to use, that of the circuit's first qubit first; None chooses the best.
+    """
+
+    optimization_level: int = 3
+    transpiler_seed: int = 0
+    qubits: Sequence[int] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What is not as usual, as JSON types."""
+        usual = Translation()
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed = {name: value for name, value in given.items() if value != getattr(usual, name)}
+        return changed | ({"qubits": list(self.qubits)} if self.qubits is not None else {})
+
+    def target(self, device: Any) -> Any:
+        """What to compile for: nothing in particular where the qubits are given."""
+        return getattr(device, "target", None) if self.qubits is None else None
+
+
 class Translator:
     """Translates circuits for a device, each template once.
 
     Args:
         backend: A Qiskit backend, or None to leave every circuit as it is.
-        optimization_level: Of Qiskit's transpiler, 0 to 3.
-        seed: Of its search for qubits.
+        how: Options of the transpiler.
         scheduling: "alap" or "asap" writes idle times into the circuit as delays.
         finish: Applied to each translated circuit last.
     """
@@ -63,18 +89,13 @@ class Translator:
     def __init__(
         self,
         backend: Any,
+        how: Translation | None = None,
         *,
-        optimization_level: int = 3,
-        seed: int = 0,
         scheduling: str | None = None,
-        finish: Any = None,
+        finish: Callable[[QuantumCircuit], QuantumCircuit] | None = None,
     ) -> None:
-        self._backend, self._finish = backend, finish
-        self._options = {
-            "optimization_level": optimization_level,
-            "seed_transpiler": seed,
-            "scheduling_method": scheduling,
-        }
+        self._backend, self._how = backend, how or Translation()
+        self._scheduling, self._finish = scheduling, finish
         self._translated: dict[int, tuple[QuantumCircuit, QuantumCircuit]] = {}
 
     def groups(self, circuits: Sequence[QuantumCircuit]) -> Iterator[Group]:
@@ -98,17 +119,25 @@ class Translator:
         return known[1]
 
     def _translate(self, circuit: QuantumCircuit) -> QuantumCircuit:
-        options = {name: value for name, value in self._options.items() if value is not None}
+        options: dict[str, Any] = {"seed_transpiler": self._how.transpiler_seed}
         if is_native(circuit, getattr(self._backend, "target", None)):
-            options |= {"optimization_level": 0, "layout_method": "trivial"}
-            if self._options["scheduling_method"] is None:
+            if self._scheduling is None:
                 return self._finished(circuit)
+            options |= {"optimization_level": 0, "layout_method": "trivial"}
+        else:
+            options["optimization_level"] = self._how.optimization_level
+            if self._how.qubits is not None:
+                options["initial_layout"] = list(self._how.qubits)[: circuit.num_qubits]
+        target = getattr(self._backend, "target", None)
         try:
-            return self._finished(transpile(circuit, self._backend, **options))
+            plain = without_symbolic_phases(circuit, target) if circuit.num_parameters else circuit
+            found = transpile(plain, self._backend, scheduling_method=self._scheduling, **options)
         except QiskitError as error:
             raise BackendError(
                 f"Qiskit cannot translate the circuit for this device: {error.message}"
             ) from error
+        found.global_phase = 0.0
+        return self._finished(found)
 
     def _finished(self, circuit: QuantumCircuit) -> QuantumCircuit:
         return circuit if self._finish is None else self._finish(circuit)

@@ -19,10 +19,12 @@ def braket(device: str = "local", **options: Any) -> QiskitBackend:
     return from_device(
         found,
         name=f"braket:{device or 'local'}",
-        resets=False,
-        mid_circuit_measurement=False,
-        durable=hasattr(found, "retrieve_job"),
-        paid=not local,
+        known={
+            "resets": False,
+            "mid_circuit_measurement": False,
+            "durable": hasattr(found, "retrieve_job"),
+            "paid": not local,
+        },
         **options,
     )
 
@@ -47,11 +49,13 @@ def aqt(device: str = "offline", **options: Any) -> QiskitBackend:
     return from_device(
         found,
         name=f"aqt:{device or 'offline'}",
-        resets=False,
-        mid_circuit_measurement=False,
-        seeds=False,
-        durable=False,
-        paid=not local,
+        known={
+            "resets": False,
+            "mid_circuit_measurement": False,
+            "seeds": False,
+            "durable": False,
+            "paid": not local,
+        },
         **options,
     )
 
@@ -79,10 +83,12 @@ def iqm(device: str = "aphrodite", **options: Any) -> QiskitBackend:
     return from_device(
         found,
         name=f"iqm:{device}",
-        mid_circuit_measurement=not local,
-        seeds=False,
-        durable=not local and hasattr(found, "retrieve_job"),
-        paid=not local,
+        known={
+            "mid_circuit_measurement": not local,
+            "seeds": False,
+            "durable": not local and hasattr(found, "retrieve_job"),
+            "paid": not local,
+        },
         **options,
     )
 
@@ -107,10 +113,12 @@ def ionq(device: str = "simulator", *, url: str | None = None, **options: Any) -
     return from_device(
         found,
         name=f"ionq:{device or 'simulator'}",
-        resets=False,
-        mid_circuit_measurement=False,
-        seeds=False,
-        durable=True,
-        paid=True,
+        known={
+            "resets": False,
+            "mid_circuit_measurement": False,
+            "seeds": False,
+            "durable": True,
+            "paid": True,
+        },
         **options,
     )

@@ -5,7 +5,6 @@ Every way of cutting the tree into lanes is a point between few qubits (many res
 qubits. Each is compiled, and its success on the device estimated from the gates it really has.
 """
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from qtnml.compile.lanes import Arrangement, arrange, in_stack_order, possible_l
 from qtnml.compile.network_circuit import NetworkCircuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.placement import Load, place
+from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.compile.schedule import all_qubits
 from qtnml.compile.timing import timeline
 from qtnml.errors import InvalidInputError
@@ -124,8 +124,7 @@ def on_device(
 
     Nothing if Qiskit finds no way, as on parts of a device that are not joined.
     """
-    native = {"rz", "sx"} <= set(device.target.operation_names)
-    plain = _in_rz_and_sx(compiled.circuit) if native else compiled.circuit
+    plain = without_symbolic_phases(compiled.circuit, device.target)
     try:
         circuit = _transpiled(plain, device, layout, seed)
     except TranspilerError:
@@ -144,24 +143,6 @@ def on_device(
         estimated_success=estimated_success(circuit, device),
         method=method,
     )
-
-
-def _in_rz_and_sx(circuit: QuantumCircuit) -> QuantumCircuit:
-    """`u` and `ry` as RZ and sqrt(X), up to a phase; Qiskit would carry that along with its parameters."""
-    found = circuit.copy_empty_like()
-    for instruction in circuit.data:
-        name, qubits = instruction.operation.name, instruction.qubits
-        if name not in ("u", "ry"):
-            found.append(instruction)
-            continue
-        theta, phi, lam = (*instruction.operation.params, 0.0, 0.0)[:3]
-        if name == "u":
-            found.rz(lam, qubits)
-        found.sx(qubits)
-        found.rz(theta + math.pi, qubits)
-        found.sx(qubits)
-        found.rz(phi + math.pi, qubits)
-    return found
 
 
 def _transpiled(

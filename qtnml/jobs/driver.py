@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from qiskit import QuantumCircuit
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from qtnml.backends import Backend, JobStatus
@@ -60,14 +61,23 @@ class Driver:
     def __init__(self, ledger: Ledger, patience: Patience) -> None:
         self._ledger, self._patience = ledger, patience
 
-    def send(self, found: Submission, backend: Backend) -> Submission:
+    def send(
+        self, found: Submission, backend: Backend, circuits: Sequence[QuantumCircuit] | None = None
+    ) -> Submission:
         """Give a prepared submission to the backend and note what it calls it.
+
+        Args:
+            found: The submission.
+            backend: Where it goes.
+            circuits: Its circuits, if they are at hand: a backend knows a template again that it has
+                translated before, and none that was read from the ledger.
 
         Raises:
             JobError: It was refused, or it is not known whether it was accepted.
             BackendBusyError: The backend takes nothing for now; the submission stays prepared.
         """
-        circuits = self._ledger.circuits(found.id)
+        if circuits is None:
+            circuits = self._ledger.circuits(found.id)
 
         def submit() -> str:
             if not self._ledger.sending(found):

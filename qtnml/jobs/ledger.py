@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from qtnml.jobs.process import this_process
 from qtnml.jobs.tables import OPEN, VERSION, State, claims, entries, metadata, schema, submissions, templates
 from qtnml.jobs.work import packed, unpacked
 
+_OPENINGS = 4  # tries to open a ledger that another process is making
 _PARAMETERS = 500  # values in one SQL statement; SQLite has a limit
 
 
@@ -83,6 +85,7 @@ class Ledger:
         self._url = _url(location)
         try:
             self._engine = _engine(self._url)
+            weakref.finalize(self, self._engine.dispose)
             self._open()
         except (SQLAlchemyError, ImportError) as error:
             raise self._error("open", error) from error
@@ -95,16 +98,19 @@ class Ledger:
         self._engine.dispose()
 
     def _open(self) -> None:
-        with self.writing() as connection:
+        """Make the tables, unless another process does at this moment."""
+        for attempt in range(_OPENINGS):
             try:
-                metadata.create_all(connection)
+                with self._engine.execution_options(qtnml_writes=True).begin() as connection:
+                    metadata.create_all(connection)
+                    found = connection.execute(sa.select(schema.c.version)).scalars().all()
+                    if not found:
+                        connection.execute(schema.insert().values(version=VERSION))
+                break
             except SQLAlchemyError:
-                # Another process may have made the tables at the same moment.
-                if not sa.inspect(connection).has_table(schema.name):
+                if attempt == _OPENINGS - 1:
                     raise
-            found = connection.execute(sa.select(schema.c.version)).scalars().all()
-            if not found:
-                connection.execute(schema.insert().values(version=VERSION))
+                time.sleep(0.1 * (attempt + 1))
         if found and max(found) > VERSION:
             raise JobError(f"the ledger {self} is of a newer release of qtnml; update qtnml")
 

@@ -229,7 +229,7 @@ class JobStore:
                 continue  # another process was quicker: the next round sees what it bought
             self.bought_shots += shots * len(jobs)
             self.bought_jobs += len(jobs)
-            begun.append(self._driver.send(prepared, wanted.backend))
+            begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
         return begun
 
     def _finish_all(

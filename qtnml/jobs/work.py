@@ -19,14 +19,28 @@ def packed(circuits: Sequence[QuantumCircuit]) -> tuple[bytes, dict[str, bytes]]
     templates: dict[str, bytes] = {}
     plan, arrays = [], io.BytesIO()
     for group in Translator(None).groups(circuits):
-        buffer = io.BytesIO()
-        qpy.dump(group.template, buffer)
-        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-        templates[digest] = buffer.getvalue()
+        digest, templates_qpy = _qpy_of(group.template)
+        templates[digest] = templates_qpy
         plan.append([digest, *group.values.shape])
         arrays.write(np.ascontiguousarray(group.values, dtype="<f8").tobytes())
     header = json.dumps(plan).encode()
     return zlib.compress(len(header).to_bytes(8, "little") + header + arrays.getvalue(), 6), templates
+
+
+def _qpy_of(template: QuantumCircuit) -> tuple[str, bytes]:
+    """SHA-256 and QPY; training writes the same template down in every step."""
+    # A template is kept beside its bytes: as long as it lives, its id is no other's.
+    known = _written.get(id(template))
+    if known is None or known[0] is not template:
+        buffer = io.BytesIO()
+        qpy.dump(template, buffer)
+        known = (template, hashlib.sha256(buffer.getvalue()).hexdigest(), buffer.getvalue())
+        _written.clear()
+        _written[id(template)] = known
+    return known[1:]
+
+
+_written: dict[int, tuple[QuantumCircuit, str, bytes]] = {}
 
 
 def unpacked(work: bytes, template: Callable[[str], bytes]) -> Sequence[QuantumCircuit]:

@@ -317,7 +317,7 @@ def test_secrets_stay_out(store: JobStore, tmp_path: Path, monkeypatch: pytest.M
 
 def test_ledgers_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is no database, however long one looks at it" * 100)
-    with pytest.raises(JobError, match=r"cannot write to the ledger .*not a database"):
+    with pytest.raises(JobError, match=r"cannot open the ledger .*not a database"):
         JobStore(tmp_path / "text")
     with pytest.raises(JobError, match="cannot make the folder of the ledger"):
         JobStore(tmp_path / "text" / "jobs.sqlite")

@@ -20,7 +20,7 @@ def test_mps_runs_on_a_handful_of_qubits(small_digits: Dataset) -> None:
         assert compiled.num_qubits == bond_qubits + 1
         exact = get_backend("aer").probabilities(compiled.bind(small_digits.X_test[:2]))
         np.testing.assert_allclose(exact, clf.predict_proba(small_digits.X_test[:2]), atol=1e-10)
-    measured = clf.to_backend("aer", shots=200, random_state=0).predict(small_digits.X_test[:20])
+    measured = clf.to_backend("aer", shots=200).predict(small_digits.X_test[:20])
     assert (measured == clf.predict(small_digits.X_test[:20])).mean() > 0.8
 
 
