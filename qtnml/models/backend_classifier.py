@@ -135,8 +135,14 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         return True
 
     def circuits(self, X: Any) -> BoundCircuits:
-        """The bound circuits of samples, as they are run."""
-        return self.trained.bind_angles(self.trained.angles(checked_samples(self, X)))
+        """The bound circuits of samples, as they are run.
+
+        After `fit` their weights stay parameters of one template, as they were in training: with numbers in
+        their place a translation could be another circuit, with other noise.
+        """
+        compiled = self.trained
+        angles = compiled.angles(checked_samples(self, X))
+        return compiled.bind_angles(angles, compiled.weights if hasattr(self, "compiled_") else None)
 
     def plan(self, X: Any) -> Plan:
         """What predicting these samples would buy: circuits, shots, estimated seconds on the device."""

@@ -1,0 +1,163 @@
+"""Every backend against exact probabilities, and Aer's throughput; see README.md.
+
+python experiments/backends/run.py [--smoke] [--only NAME ...] [--out FOLDER]
+"""
+
+import argparse
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qtnml import JobStore, get_backend
+from qtnml.backends import Backend, exact_probabilities
+from qtnml.compile import CompiledCircuit, compile_network
+from qtnml.encoding import AngleEncoding
+from qtnml.errors import QtnmlError
+from qtnml.network import TensorNetwork, balanced_tree, mps
+
+FOLDER = Path(__file__).parent
+NAMES = (
+    "aer", "aer:statevector", "aer:density_matrix", "aer, noise of fake:torino", "Qiskit StatevectorSampler",
+    "Qiskit BackendSamplerV2", "Qiskit AerSimulator", "pennylane:default.qubit", "pennylane:lightning.qubit",
+    "cutensornet on the CPU", "braket:local", "aqt:offline",
+)  # fmt: skip
+SAMPLES, SHOTS = 8, 4000
+
+
+def made(name: str) -> Backend:
+    if name == "Qiskit StatevectorSampler":
+        from qiskit.primitives import StatevectorSampler
+
+        return get_backend(StatevectorSampler(seed=7))
+    if name == "Qiskit BackendSamplerV2":
+        from qiskit.primitives import BackendSamplerV2
+        from qiskit_aer import AerSimulator
+
+        return get_backend(BackendSamplerV2(backend=AerSimulator(seed_simulator=7)))
+    if name == "Qiskit AerSimulator":
+        from qiskit_aer import AerSimulator
+
+        return get_backend(AerSimulator())
+    special: dict[str, Callable[[], Backend]] = {
+        "aer, noise of fake:torino": lambda: get_backend("aer", noise="fake:torino"),
+        "cutensornet on the CPU": lambda: get_backend("cutensornet", device="cpu"),
+    }
+    return special[name]() if name in special else get_backend(name)
+
+
+def circuits(leaves: int) -> dict[str, CompiledCircuit]:
+    tree = TensorNetwork.random(balanced_tree(leaves), np.random.default_rng(0))
+    chain = TensorNetwork.random(mps(leaves), np.random.default_rng(1))
+    return {
+        "tree, reuse": compile_network(tree, AngleEncoding()),
+        "MPS, reuse": compile_network(chain, AngleEncoding()),
+        "tree, no reuse": compile_network(tree, AngleEncoding(), reuse_qubits=False),
+    }
+
+
+def deviation(backend: Backend, compiled: CompiledCircuit, shots: int) -> float | str:
+    """Largest of all outcomes of all samples, in standard deviations of the counts."""
+    X = np.random.default_rng(2).random((SAMPLES, compiled.num_features))
+    bound = compiled.bind(X)
+    noisy = "noise" in backend.settings
+    try:
+        exact = exact_probabilities(backend, bound) if noisy else compiled.probabilities(X)
+        counts = JobStore("sqlite://").run(bound, backend, shots=shots)
+    except QtnmlError as error:
+        told = str(error)
+        return (
+            "refused: no resets"
+            if "resets" in told and "lacks" in told
+            else "too wide for an exact reference"
+        )
+    found = np.array([[each.get(k, 0) / shots for k in range(compiled.num_outcomes)] for each in counts])
+    return float(np.abs((found - exact) / np.sqrt(exact * (1 - exact) / shots)).max())
+
+
+def table(names: list[str], leaves: int, shots: int) -> list[dict[str, Any]]:
+    rows = []
+    for name in names:
+        try:
+            backend = made(name)
+        except QtnmlError as error:
+            rows.append({"backend": name, "not_here": str(error)})
+            continue
+        row: dict[str, Any] = {"backend": name}
+        for kind, compiled in circuits(leaves).items():
+            began = time.perf_counter()
+            row[kind] = deviation(backend, compiled, shots)
+            row[f"seconds, {kind}"] = round(time.perf_counter() - began, 2)
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def throughput(images: int, rounds: int) -> dict[str, Any]:
+    """Test images of a 64-pixel tree on 7 qubits through the ledger, 1,024 shots each."""
+    tree = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
+    compiled = compile_network(tree, AngleEncoding())
+    X = np.random.default_rng(3).random((images, 64))
+    seconds = []
+    for number in range(rounds):
+        began = time.perf_counter()
+        JobStore("sqlite://").run(compiled.bind(X), "aer", shots=1024, repeat=number)
+        seconds.append(time.perf_counter() - began)
+    store = JobStore("sqlite://")
+    store.run(compiled.bind(X), "aer", shots=1024)
+    began = time.perf_counter()
+    store.run(compiled.bind(X), "aer", shots=1024)
+    return {
+        "images": images,
+        "qubits": compiled.num_qubits,
+        "cores": os.cpu_count(),
+        "seconds": float(np.median(seconds)),
+        "seconds_from_the_ledger": time.perf_counter() - began,
+    }
+
+
+def markdown(rows: list[dict[str, Any]], aer: dict[str, Any] | None) -> str:
+    kinds = ("tree, reuse", "MPS, reuse", "tree, no reuse")
+    lines = ["| backend | " + " | ".join(kinds) + " |", "|---|" + "---|" * len(kinds)]
+    for row in rows:
+        if "not_here" in row:
+            continue
+        cells = [f"{row[kind]:.1f}" if isinstance(row[kind], float) else row[kind] for kind in kinds]
+        lines.append(f"| {row['backend']} | " + " | ".join(cells) + " |")
+    if aer is not None:
+        lines += [
+            "",
+            f"{aer['images']:,} images, 64 pixels, {aer['qubits']} qubits, 1,024 shots each, through the "
+            f"ledger, {aer['cores']} cores: {aer['seconds']:.1f} s (median of three); asked for again: "
+            f"{aer['seconds_from_the_ledger']:.2f} s.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--only", nargs="+", default=list(NAMES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = table(options.only, 4 if options.smoke else 16, 500 if options.smoke else SHOTS)
+    aer = None
+    if "aer" in options.only:
+        aer = throughput(20 if options.smoke else 1000, 1 if options.smoke else 3)
+        print(aer)
+    out = options.out or (None if options.smoke else FOLDER)
+    if out is not None:
+        out.mkdir(exist_ok=True)
+        (out / "results.json").write_text(json.dumps({"table": rows, "throughput": aer}, indent=1) + "\n")
+        (out / "results.md").write_text(markdown(rows, aer))
+    print(markdown(rows, aer))
+
+
+if __name__ == "__main__":
+    main()
