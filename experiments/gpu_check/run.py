@@ -1,0 +1,98 @@
+"""cuTensorNet on a GPU: correct, and how fast; see README.md.
+
+python experiments/gpu_check/run.py [--smoke]      (--smoke: on the CPU, small, writes nothing)
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qtnml import get_backend
+from qtnml.backends import exact_probabilities
+from qtnml.compile import compile_network
+from qtnml.encoding import AngleEncoding
+from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
+
+FOLDER = Path(__file__).parent
+SIZES = (16, 32, 64, 128, 256)
+SAMPLES = 20
+TOLERANCE = 1e-8
+
+
+def row(kind: str, topology: Topology, method: str, device: str, samples: int) -> dict[str, Any]:
+    """Exact probabilities of a few samples against the compiler's own simulation, and the time for each."""
+    compiled = compile_network(
+        TensorNetwork.random(topology, np.random.default_rng(0)), AngleEncoding(), reuse_qubits=False
+    )
+    X = np.random.default_rng(1).random((samples, compiled.num_features))
+    backend = (
+        get_backend("cutensornet", device=device) if method == "einsum" else get_backend("cutensornet:mps")
+    )
+    circuits = compiled.bind(X)
+    began = time.perf_counter()
+    first = exact_probabilities(backend, circuits[:1])
+    first_seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    found = exact_probabilities(backend, circuits)
+    seconds = (time.perf_counter() - began) / samples
+    expected = compiled.probabilities(X)
+    off = float(max(np.abs(found - expected).max(), np.abs(first - expected[:1]).max()))
+    assert method == "mps" or off < TOLERANCE, f"{kind}, {topology.num_data_qubits} qubits: off by {off}"
+    return {
+        "network": kind,
+        "qubits": compiled.num_qubits,
+        "method": method,
+        "two_qubit_gates": compiled.two_qubit_gates,
+        "deviation": off,
+        "seconds_first": first_seconds,
+        "seconds_per_sample": seconds,
+    }
+
+
+def device_name(device: str) -> str:
+    if device == "cpu":
+        return "CPU"
+    import cupy
+
+    return str(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode())
+
+
+def markdown(rows: list[dict[str, Any]], name: str) -> str:
+    lines = [
+        f"On {name}.",
+        "",
+        "| network | qubits | method | two-qubit gates | largest deviation | first sample, s | each sample, ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        lines.append(
+            f"| {r['network']} | {r['qubits']} | {r['method']} | {r['two_qubit_gates']} | {r['deviation']:.1e} | "
+            f"{r['seconds_first']:.2f} | {1e3 * r['seconds_per_sample']:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--smoke", action="store_true")
+    smoke = parser.parse_args().smoke
+    device, samples = ("cpu", 2) if smoke else ("gpu", SAMPLES)
+    rows = []
+    for size in SIZES[:1] if smoke else SIZES:
+        for kind, topology in (("tree", balanced_tree(size)), ("MPS", mps(size))):
+            for method in ("einsum",) if smoke else ("einsum", "mps"):
+                rows.append(row(kind, topology, method, device, samples))
+                print(rows[-1], flush=True)
+    text = markdown(rows, device_name(device))
+    if not smoke:
+        (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+        (FOLDER / "results.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
