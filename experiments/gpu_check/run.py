@@ -65,13 +65,13 @@ def markdown(rows: list[dict[str, Any]], name: str) -> str:
     lines = [
         f"On {name}.",
         "",
-        "| network | qubits | method | two-qubit gates | largest deviation | first sample, s | each sample, ms |",
+        "| network | qubits | method | two-qubit gates | largest deviation | first, s | each sample, ms |",
         "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         lines.append(
-            f"| {r['network']} | {r['qubits']} | {r['method']} | {r['two_qubit_gates']} | {r['deviation']:.1e} | "
-            f"{r['seconds_first']:.2f} | {1e3 * r['seconds_per_sample']:.1f} |"
+            f"| {r['network']} | {r['qubits']} | {r['method']} | {r['two_qubit_gates']} "
+            f"| {r['deviation']:.1e} | {r['seconds_first']:.2f} | {1e3 * r['seconds_per_sample']:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
