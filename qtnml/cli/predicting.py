@@ -129,7 +129,14 @@ def predict(
             _print_plan(measured.plan(X), as_json)
             return
         confirm = None if yes else _confirmed
-        proba = class_probabilities(measured.outcome_frequencies(X, confirm=confirm), len(clf.classes_))[0]
+        try:
+            outcomes = measured.outcome_frequencies(X, confirm=confirm)
+        except KeyboardInterrupt:
+            Console(stderr=True).print(
+                "interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`"
+            )
+            raise
+        proba = class_probabilities(outcomes, len(clf.classes_))[0]
     predicted = clf.classes_[proba.argmax(axis=1)]
     success = None
     if backend is None and getattr(clf, "discard", "trace") == "postselect":

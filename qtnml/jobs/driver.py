@@ -50,6 +50,9 @@ class Patience:
         return retrying(call)
 
 
+def _silent(_: str) -> None: ...
+
+
 class Driver:
     """Sends and collects submissions of one ledger.
 
@@ -93,7 +96,9 @@ class Driver:
         try:
             with _driving(self._ledger, found):
                 vendor_id = self._patience.ask(lambda: self._certainly(submit, found, backend))
-                self._ledger.submitted(found, vendor_id)
+                if not self._ledger.submitted(found, vendor_id):
+                    backend.cancel(vendor_id)
+                    raise JobError(f"submission s{found.id} was cancelled while it was sent")
         except (BackendBusyError, UnknownSubmissionError):
             raise
         except BackendError as error:
@@ -143,19 +148,24 @@ class Driver:
             f"{self._ledger.submission(found.id).error}"
         )
 
-    def collect(self, found: Submission, backend: Backend) -> None:
+    def collect(self, found: Submission, backend: Backend, tell: Callable[[str], None] = _silent) -> None:
         """Wait for a submitted job and store its result.
+
+        Args:
+            found: The submission.
+            backend: Where it is.
+            tell: Called with a word on where the job stands while it is waited for.
 
         Raises:
             JobError: It failed, or was cancelled.
             BackendBusyError: The backend cannot be asked for now; the job goes on.
         """
         with _driving(self._ledger, found):
-            self._collect(found, backend)
+            self._collect(found, backend, tell)
 
-    def _collect(self, found: Submission, backend: Backend) -> None:
+    def _collect(self, found: Submission, backend: Backend, tell: Callable[[str], None]) -> None:
         vendor_id = str(found.vendor_id)
-        status = self._awaited(found, backend, vendor_id)
+        status = self._awaited(found, backend, vendor_id, tell)
         if status is JobStatus.CANCELLED:
             self._ledger.ended(found, State.CANCELLED, "cancelled at the backend")
             raise JobError(f"submission s{found.id} ({vendor_id}) was cancelled")
@@ -175,7 +185,9 @@ class Driver:
             )
         self._ledger.done(found, result)
 
-    def _awaited(self, found: Submission, backend: Backend, vendor_id: str) -> JobStatus:
+    def _awaited(
+        self, found: Submission, backend: Backend, vendor_id: str, tell: Callable[[str], None]
+    ) -> JobStatus:
         """Poll until the job has ended; one in this process is simply fetched."""
         if not backend.capabilities.durable:
             return JobStatus.DONE
@@ -184,6 +196,7 @@ class Driver:
             status = self._patience.ask(lambda: backend.status(vendor_id))
             if status in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED):
                 return status
+            tell(f"s{found.id} ({vendor_id}) {status}")
             is_new = status is JobStatus.RUNNING and noted is not State.RUNNING
             self._ledger.beat(found, State.RUNNING if is_new else None)
             noted = State.RUNNING if is_new else noted
@@ -251,12 +264,23 @@ class Driver:
             self.collect(found, backend)
 
     def cancel(self, found: Submission, backend: Backend) -> None:
-        """Stop a submitted job.
+        """Stop an open submission.
 
         Raises:
-            JobError: It has a result, which is stored, or cannot be stopped.
+            JobError: It cannot be stopped, or it cannot be known whether there is anything to stop.
         """
-        vendor_id = str(found.vendor_id)
+        vendor_id = found.vendor_id
+        if vendor_id is None and found.sent is not None:
+            if not self.can_take(found):
+                raise JobError(f"submission s{found.id} is being sent by a living process; try again")
+            if backend.capabilities.searchable:
+                vendor_id = self._patience.ask(lambda: backend.find(found.tag))
+        if vendor_id is None:
+            self._ledger.ended(found, State.CANCELLED, "cancelled before it was known to be accepted")
+            return
+        self._cancel_job(found, backend, vendor_id)
+
+    def _cancel_job(self, found: Submission, backend: Backend, vendor_id: str) -> None:
         if not backend.capabilities.durable and not self._is_here(found, backend):
             self._ledger.ended(found, State.CANCELLED, "cancelled; its process has ended")
             return

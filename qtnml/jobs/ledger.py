@@ -357,9 +357,9 @@ class Ledger:
         """Note that the backend has certainly not accepted it."""
         self._change(found, {"sent": None})
 
-    def submitted(self, found: Submission, vendor_id: str) -> None:
-        """Note the vendor's id."""
-        self._change(found, {"vendor_id": vendor_id, "state": State.SUBMITTED, "error": None})
+    def submitted(self, found: Submission, vendor_id: str) -> bool:
+        """Note the vendor's id; False if the submission was cancelled in the meantime."""
+        return self._change(found, {"vendor_id": vendor_id, "state": State.SUBMITTED, "error": None})
 
     def lost(self, found: Submission, reason: str) -> None:
         """Note that the backend cannot tell whether it has the job: nobody buys it until a person decides."""

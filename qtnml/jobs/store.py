@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -185,7 +186,8 @@ class JobStore:
                 if confirm is not None and not confirm(self._plan(wanted, free)):
                     raise JobError("not confirmed; nothing was bought")
                 confirm = None
-            self._finish_all(self._begin_all(wanted, free), wanted, missing, done, on_progress)
+            begun, refusal = self._begin_all(wanted, free)
+            self._finish_all(begun, refusal, wanted, missing, done, on_progress)
             left = self._missing(wanted)
             fruitless = fruitless + 1 if sum(left.values()) >= sum(missing.values()) else 0
             if fruitless >= _FRUITLESS_ROUNDS:
@@ -211,8 +213,8 @@ class JobStore:
                     f"leaves {budget - spent:,}; nothing was bought: ask for less or raise {name}"
                 )
 
-    def _begin_all(self, wanted: _Wanted, free: dict[str, int]) -> list[Submission]:
-        """Write down and send what is missing."""
+    def _begin_all(self, wanted: _Wanted, free: dict[str, int]) -> tuple[list[Submission], QtnmlError | None]:
+        """Write down and send what is missing; what was sent, and why it ended early if it did."""
         begun: list[Submission] = []
         for shots, jobs in wanted.batches(free):
             stored = [wanted.shots - free[job] for job in jobs]
@@ -229,12 +231,16 @@ class JobStore:
                 continue  # another process was quicker: the next round sees what it bought
             self.bought_shots += shots * len(jobs)
             self.bought_jobs += len(jobs)
-            begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
-        return begun
+            try:
+                begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
+            except QtnmlError as error:
+                return begun, error
+        return begun, None
 
     def _finish_all(
         self,
         begun: list[Submission],
+        refusal: QtnmlError | None,
         wanted: _Wanted,
         missing: dict[str, int],
         done: int,
@@ -243,15 +249,14 @@ class JobStore:
         """Collect what was begun, whatever becomes of one of them; then see to the submissions of others."""
         errors: list[QtnmlError] = []
         for submission in begun:
-            on_progress(done, f"s{submission.id} {submission.vendor_id}")
             try:
-                self._driver.collect(submission, wanted.backend)
+                self._driver.collect(submission, wanted.backend, partial(on_progress, done))
             except QtnmlError as error:
                 errors.append(error)
             done += submission.jobs
             on_progress(done, "")
-        if errors:
-            raise errors[0]
+        if refusal is not None or errors:
+            raise refusal or errors[0]
         mine = {submission.id for submission in begun}
         for number in self.ledger.claimed(list(missing)):
             if number not in mine:
@@ -352,7 +357,7 @@ class JobStore:
             self._driver.resume(found, backend or self._backend_of(found), send_again=send_again)
         except BackendBusyError as error:
             self.ledger.note(found, f"for now: {error}")
-        except JobError as error:
+        except QtnmlError as error:
             if self.submission(found.id).state in (State.PREPARED, State.SUBMITTED, State.RUNNING):
                 self.ledger.note(found, str(error))
 
@@ -368,7 +373,10 @@ class JobStore:
         )
         for found in chosen:
             if found.state in states and self._driver.can_take(found):
-                self._driver.fetch_ready(found, backend or self._backend_of(found))
+                try:
+                    self._driver.fetch_ready(found, backend or self._backend_of(found))
+                except QtnmlError as error:
+                    self.ledger.note(found, str(error))
         return [self.submission(found.id) for found in chosen]
 
     def adopt(self, number: int, vendor_id: str, *, backend: Backend | None = None) -> Submission:
@@ -392,10 +400,8 @@ class JobStore:
             JobError: The backend cannot stop it, or it may run unknown to us.
         """
         found = self.submission(number)
-        if found.state in OPEN and found.vendor_id is not None:
+        if found.state in OPEN:
             self._driver.cancel(found, backend or self._backend_of(found))
-        elif found.state in OPEN:
-            self.ledger.ended(found, State.CANCELLED, "cancelled before it was known to be accepted")
         return self.submission(number)
 
     def export(self, *, label: str | None = None) -> Iterator[dict[str, Any]]:

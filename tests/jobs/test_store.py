@@ -236,6 +236,44 @@ def test_fetch_waits_for_nothing_and_cancel_lets_go(store: JobStore, tmp_path: P
     assert [asked["state"] for asked in slow.asked()] == ["cancelled", "done"]
 
 
+def test_cancelling_what_may_have_been_sent(store: JobStore, tmp_path: Path) -> None:
+    """A process was killed between sending and noting the answer: the job is found by its tag and stopped."""
+    vendor = Vendor(tmp_path / "vendor", polls=10**6)
+
+    class Dying(Vendor):
+        def submit(self, *args: object, **options: object) -> str:
+            super().submit(*args, **options)  # type: ignore[arg-type]
+            raise SystemExit("killed")
+
+    with pytest.raises(SystemExit, match="killed"):
+        store.run(turned(0.1), Dying(tmp_path / "vendor", polls=10**6), shots=5)
+    assert store.cancel(1, backend=vendor).state == "cancelled"
+    assert [asked["state"] for asked in vendor.asked()] == ["cancelled"]
+
+
+def test_cancelled_while_it_is_sent(store: JobStore, tmp_path: Path) -> None:
+    class Slow(Vendor):
+        def submit(self, *args: object, **options: object) -> str:
+            job_id = super().submit(*args, **options)  # type: ignore[arg-type]
+            with pytest.raises(JobError, match="s1 is being sent by a living process"):
+                store.cancel(1, backend=self)
+            with store.ledger.writing() as connection:
+                connection.exec_driver_sql("update qtnml_submissions set state = 'cancelled'")
+            return job_id
+
+    vendor = Slow(tmp_path / "vendor", polls=10**6)
+    with pytest.raises(JobError, match="s1 was cancelled while it was sent"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert [asked["state"] for asked in vendor.asked()] == ["cancelled"]
+
+
+def test_what_was_sent_before_a_refusal_is_collected(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": [None, "refuse"]})
+    with pytest.raises(JobError, match="s2 was refused"):
+        store.run(turned(*(0.01 * k for k in range(10))), vendor, shots=5)
+    assert sorted(found.state for found in store.submissions()) == ["done", "failed"]
+
+
 def test_a_cancelled_job_ends_the_run(store: JobStore, tmp_path: Path) -> None:
     class Cancelled(Vendor):
         def submit(self, *args: object, **options: object) -> str:
