@@ -48,7 +48,7 @@ def list_(
         print(json.dumps([_facts(each) for each in found]))
         return
     table = Table()
-    for name in ("submission", "state", "backend", "circuits", "shots", "vendor's id", "created", "label"):
+    for name in ("id", "state", "backend", "circuits", "shots", "vendor's id", "created", "label"):
         table.add_column(name, justify="right" if name in ("circuits", "shots") else "left", overflow="fold")
     for each in found:
         values = (
@@ -57,8 +57,8 @@ def list_(
             each.backend,
             f"{each.jobs:,}",
             f"{each.shots:,}",
-            each.vendor_id or "",
-            _moment(each.created),
+            _beginning(each.vendor_id or ""),
+            (_moment(each.created) or "")[5:16],
             each.label,
         )
         table.add_row(*(escape(str(value)) for value in values))
@@ -250,6 +250,10 @@ def _print_ended(ended: list[Any], as_json: bool) -> None:
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _beginning(text: str, shown: int = 12) -> str:
+    return text if len(text) <= shown else f"{text[: shown - 1]}\u2026"
 
 
 def _shortened(items: list[str], shown: int = 6) -> str:

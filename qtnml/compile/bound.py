@@ -1,7 +1,6 @@
 """Many circuits that differ only in the values of their parameters."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import overload
 
 from qiskit import QuantumCircuit
@@ -42,9 +41,3 @@ class BoundCircuits(Sequence[QuantumCircuit]):
     def rows(self, places: Sequence[int]) -> "BoundCircuits":
         """Some of the circuits, in the order of their places."""
         return BoundCircuits(self.template, self.parameters, self.values[list(places)])
-
-    @cached_property
-    def columns(self) -> list[int]:
-        """Columns of `values` that the template has, in the order of `template.parameters`."""
-        places = {parameter: column for column, parameter in enumerate(self.parameters)}
-        return [places[parameter] for parameter in self.template.parameters]

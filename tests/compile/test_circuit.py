@@ -110,3 +110,21 @@ def test_overview_has_a_box_per_leaf_and_node(trained: TreeClassifier) -> None:
     assert sum(name.startswith("U") for name in names) == 15
     assert sum(name.startswith("x") for name in names) == 16
     assert overview_circuit(compiled).num_qubits == 5
+
+
+def test_weights_of_each_sample(trained: TreeClassifier, small_digits) -> None:
+    """Rows may have weights of their own, as training on a backend needs them."""
+    compiled, X = trained.compile(), small_digits.X_test[:2]
+    angles = compiled.angles(X)
+    weights = np.stack([compiled.weights, compiled.weights + 0.1])
+    circuits = compiled.bind_angles(angles, weights)
+    expected = [compiled.bind_angles(angles)[0], compiled.with_weights(weights[1]).bind_angles(angles)[1]]
+    for found, wanted in zip(circuits, expected, strict=True):
+        values = [[p for gate in c.data for p in gate.operation.params] for c in (found, wanted)]
+        np.testing.assert_allclose(np.array(values[0], float), np.array(values[1], float), atol=1e-15)
+    assert len(circuits[:1]) == 1
+    assert len(circuits.rows([1, 0, 1])) == 3
+    with pytest.raises(InvalidInputError, match="expected finite weights of shape"):
+        compiled.bind_angles(angles, weights[:, :3])
+    with pytest.raises(InvalidInputError, match="expected finite weights"):
+        compiled.bind_angles(angles, weights * np.nan)
