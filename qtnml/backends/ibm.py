@@ -1,6 +1,7 @@
 """IBM Quantum: real devices through qiskit-ibm-runtime, and its snapshots of them on the local machine."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from qiskit import QuantumCircuit
@@ -164,8 +165,9 @@ def fake(
     )
 
 
+@lru_cache(maxsize=4)
 def fake_device(name: str) -> Any:
-    """Qiskit's backend behind a name such as "fake:torino"."""
+    """Qiskit's backend behind a name such as "fake:torino"; reading its calibration takes a second."""
     require("qiskit_ibm_runtime", "ibm")
     from qiskit_ibm_runtime import fake_provider
 
