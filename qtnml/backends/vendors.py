@@ -55,6 +55,7 @@ def aqt(device: str = "offline", **options: Any) -> QiskitBackend:
             "seeds": False,
             "durable": False,
             "paid": not local,
+            "max_shots": 2000,  # AQT's own limit
         },
         **options,
     )

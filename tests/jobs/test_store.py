@@ -89,6 +89,13 @@ def test_large_runs_are_split_as_the_vendor_wants(store: JobStore, vendor: Vendo
     )
 
 
+def test_more_shots_than_a_job_may_have_are_bought_in_turns(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", max_shots=40)
+    (found,) = store.run(turned(0.1), vendor, shots=100)
+    assert [asked["shots"] for asked in vendor.asked()] == [40, 40, 20]
+    assert sorted(found.values()) == [20, 40, 40]
+
+
 def test_plan_and_confirmation(store: JobStore, vendor: Vendor) -> None:
     seen: list[Plan] = []
 

@@ -37,12 +37,19 @@ class Vendor:
         tick: Callable[[str], None] = lambda _: None,
         returns: Callable[[int], int] = lambda shots: shots,
         settings: dict[str, Any] | None = None,
+        max_shots: int | None = None,
         calibration: str | None = "2026-11-01T00:00:00",
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.name, self.settings = "vendor", settings or {}
         self.capabilities = Capabilities(
-            resets=True, durable=durable, searchable=searchable, paid=True, seeds=True, max_circuits=4
+            resets=True,
+            durable=durable,
+            searchable=searchable,
+            paid=True,
+            seeds=True,
+            max_circuits=4,
+            max_shots=max_shots,
         )
         self._folder, self._faults, self._polls, self._tick = folder, faults or {}, polls, tick
         self._returns, self.calibration = returns, calibration
