@@ -71,9 +71,9 @@ def deviation(backend: Backend, compiled: CompiledCircuit, shots: int) -> float 
         counts = JobStore("sqlite://").run(bound, backend, shots=shots)
     except QtnmlError as error:
         told = str(error)
-        return (
-            "refused: no resets" if "resets" in told and "lacks" in told else "too wide for a density matrix"
-        )
+        known = {"lacks": "refused: no resets", "density matrix": "too wide for a density matrix"}
+        known["memory"] = known["density matrix"]  # in Aer's own words
+        return next((short for word, short in known.items() if word in told), f"refused: {told}")
     found = np.array([[each.get(k, 0) / shots for k in range(compiled.num_outcomes)] for each in counts])
     return float(np.abs((found - exact) / np.sqrt(exact * (1 - exact) / shots)).max())
 
