@@ -1,5 +1,6 @@
 """IBM Quantum: real devices through qiskit-ibm-runtime, and its snapshots of them on the local machine."""
 
+import atexit
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
@@ -27,7 +28,8 @@ class RuntimeJobs:
         device: An `IBMBackend`, or one of the client's fake backends.
         service: The account's service; None in local mode.
         mode: "job" (each on its own), "batch" (jobs run together when their turn comes) or "session" (the
-            device is reserved, and paid, from the first job on).
+            device is reserved, and paid, from the first job until the backend's `close`, or the end of the
+            process).
         options: Of the sampler, as nested dictionaries: `{"twirling": {"enable_gates": True}}`.
     """
 
@@ -73,7 +75,16 @@ class RuntimeJobs:
             from qiskit_ibm_runtime import Batch, Session
 
             self._mode = (Batch if self._mode_name == "batch" else Session)(backend=self._device)
+            # An open session is paid for until IBM's own limit ends it.
+            atexit.register(self.close)
         return self._mode
+
+    def close(self) -> None:
+        """End the session or batch: jobs that were sent still run, new ones open another."""
+        if self._mode is not None:
+            mode, self._mode = self._mode, None
+            atexit.unregister(self.close)
+            mode.close()
 
 
 def ibm(

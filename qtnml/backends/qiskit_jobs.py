@@ -55,6 +55,9 @@ class Launcher(Protocol):
     def calibration(self, job: Any) -> str | None:
         """When the device was calibrated that ran the job (ISO 8601)."""
 
+    def close(self) -> None:
+        """Let go of what is reserved at the vendor's."""
+
 
 class QiskitBackend:
     """Circuits are translated to a device once for all samples, and run as the vendor's jobs.
@@ -85,6 +88,16 @@ class QiskitBackend:
         self._launcher, self._translator = launcher, translator
         self._jobs: dict[str, Any] = {}
         self._tags: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Let go of what is reserved at the vendor's (a session of IBM's); jobs that were sent still run."""
+        self._launcher.close()
+
+    def __enter__(self) -> "QiskitBackend":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __deepcopy__(self, _: Any) -> "QiskitBackend":
         return self  # jobs run once, whoever holds a copy (scikit-learn's clone, say)
@@ -198,6 +211,9 @@ class DeviceJobs:
         """Of the device's properties now, where it has any."""
         return calibration_time(self._device)
 
+    def close(self) -> None:
+        """Nothing is reserved."""
+
 
 class SamplerJobs:
     """Jobs of a Qiskit `SamplerV2`: one circuit and an array of values for all samples of a template."""
@@ -224,6 +240,9 @@ class SamplerJobs:
     def calibration(self, job: Any) -> str | None:  # noqa: ARG002
         """Unknown."""
         return None
+
+    def close(self) -> None:
+        """Nothing is reserved."""
 
 
 def sampler_pub(group: Group) -> tuple[QuantumCircuit, BindingsArray]:

@@ -167,6 +167,27 @@ def test_the_old_sampler_where_there_is_no_new_one(monkeypatch: pytest.MonkeyPat
     assert jobs.counts(jobs.launch(groups, 20, 1, "tag")) == [{1: 20}]
 
 
+def test_a_session_is_opened_once_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Session:
+        def __init__(self, *, backend: Any) -> None:
+            told.append(f"open {backend}")
+
+        def close(self) -> None:
+            told.append("close")
+
+    monkeypatch.setattr(runtime, "Session", Session)
+    jobs = RuntimeJobs("device", object(), "session", {})
+    assert jobs._execution_mode() is jobs._execution_mode()
+    jobs.close()
+    jobs.close()
+    assert told == ["open device", "close"]
+    assert RuntimeJobs("device", object(), "job", {})._execution_mode() == "device"
+    with get_backend("fake:torino", mode="session") as backend:  # nothing is reserved on this machine
+        assert backend.name == "fake:torino"
+
+
 @pytest.mark.slow
 def test_stand_in_keeps_the_contract(service: Service) -> None:
     check_backend(get_backend("ibm:torino", service=service), tolerance=0.3)
