@@ -56,7 +56,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
             def run(self, pubs: Any, *, shots: int) -> Any:
                 job = sampler.run(pubs, shots=shots)
                 found.kept[job.job_id()] = job
-                found.tags[job.job_id()] = options["environment"]["job_tags"]
+                found.tags[job.job_id()] = options.get("environment", {}).get("job_tags", [])
                 return job
 
         return Keeping()
