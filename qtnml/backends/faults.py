@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from qiskit.exceptions import QiskitError
+
 from qtnml.backends.secrets import cause_of, without_secrets
 from qtnml.errors import BackendBusyError, BackendError, QtnmlError, UnknownSubmissionError
 
@@ -13,6 +15,7 @@ _NEVER_SENT = frozenset(
     {"ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError",
      "ConnectionRefusedError", "ConnectError", "gaierror", "PoolTimeout"}
 )  # fmt: skip
+_CUT_OFF = frozenset({"ReadTimeout", "ReadTimeoutError", "ConnectionResetError", "RemoteDisconnected"})
 _LOST = frozenset(
     {"ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError", "Timeout",
      "TimeoutError", "ReadTimeout", "ReadTimeoutError", "ReadError", "WriteError", "RemoteProtocolError",
@@ -33,7 +36,7 @@ def submission_faults(name: str) -> Iterator[None]:
             raise BackendBusyError(f"backend {name!r} takes nothing now ({brief(error)})") from cause_of(
                 error
             )
-        if _may_have_been_heard(error):
+        if not _was_rejected(error):
             raise UnknownSubmissionError(
                 f"backend {name!r} did not answer ({brief(error)}): the job may or may not have been accepted"
             ) from cause_of(error)
@@ -48,7 +51,7 @@ def polling_faults(name: str, what: str) -> Iterator[None]:
     except QtnmlError:
         raise
     except Exception as error:
-        if _was_refused(error) or _may_have_been_heard(error):
+        if _was_refused(error) or _may_have_been_heard(error) or _is_unreadable(error):
             raise BackendBusyError(f"backend {name!r} cannot {what} now ({brief(error)})") from cause_of(
                 error
             )
@@ -62,7 +65,31 @@ def brief(error: BaseException) -> str:
 
 
 def _was_refused(error: BaseException) -> bool:
-    return _status_code(error) in _BUSY_CODES or any(_names(cause) & _NEVER_SENT for cause in _causes(error))
+    """Certainly not accepted, and worth another try."""
+    if _status_code(error) in _BUSY_CODES:
+        return True
+    causes = list(_causes(error))
+    # A client may have tried several times: if any attempt was cut off, it may have been heard.
+    never_sent = any(_names(cause) & _NEVER_SENT for cause in causes)
+    return never_sent and not any(_names(cause) & _CUT_OFF for cause in causes)
+
+
+def _was_rejected(error: BaseException) -> bool:
+    """The vendor, or its client before it sent anything, found fault with the job itself.
+
+    Anything else may be an answer that could not be read, of a job that was accepted.
+    """
+    if _may_have_been_heard(error):
+        return False
+    if _status_code(error) is not None:
+        return True
+    told = isinstance(error, ValueError | TypeError | NotImplementedError | QiskitError)
+    return told and not _is_unreadable(error)
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    """A reply that is no JSON, such as a gateway's page."""
+    return any("JSONDecodeError" in _names(cause) for cause in _causes(error))
 
 
 def _may_have_been_heard(error: BaseException) -> bool:

@@ -1,5 +1,8 @@
 """Any Qiskit backend or sampler primitive as a backend of this package."""
 
+import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -119,8 +122,8 @@ class QiskitBackend:
         check_shots(shots, seed)
         if not len(circuits):
             raise BackendError("a job needs at least one circuit")
+        groups = list(self._translator.groups(circuits))
         with submission_faults(self.name):
-            groups = list(self._translator.groups(circuits))
             job = self._launcher.launch(groups, int(shots), seed, tag)
             job_id = str(job.job_id())
         self._jobs[job_id] = job
@@ -286,6 +289,21 @@ def _charged_seconds(job: Any) -> float | None:
         return None
 
 
+def device_digest(device: Any) -> str:
+    """Tells Qiskit backends of one name apart: by their options, noise and description."""
+    options = dict(getattr(getattr(device, "options", None), "__dict__", {}) or {})
+    options = dict(options.get("_fields", options))
+    noise = options.pop("noise_model", None)
+    parts = [type(device).__name__, str(device.name), repr(sorted(options.items(), key=lambda item: item[0]))]
+    if noise is not None:
+        parts.append(json.dumps(noise.to_dict(serializable=True), sort_keys=True, default=str))
+    if getattr(device, "target", None) is not None:
+        parts.append(f"{device.target.num_qubits} {sorted(device.target.operation_names)}")
+    # An address in memory is another one in the next process.
+    text = re.sub(r" at 0x[0-9a-f]+", "", "\n".join(parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def device_capabilities(device: Any, **known: Any) -> Capabilities:
     """What a Qiskit backend says of itself, where nothing more is `known`."""
     names = device.target.operation_names if getattr(device, "target", None) is not None else ()
@@ -318,7 +336,9 @@ def from_device(
         how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
     """
     translation = Translation(**how)
-    options = {"run_options": dict(run_options)} if run_options else {}
+    options: dict[str, Any] = {"run_options": dict(run_options)} if run_options else {}
+    if name is None:  # an object: its name alone says too little
+        options["device"] = device_digest(device)
     return QiskitBackend(
         DeviceJobs(device, run_options),
         name or f"qiskit:{device.name}",
@@ -352,16 +372,18 @@ def from_sampler(
     translation = Translation(**how)
     # Qiskit's StatevectorSampler runs no resets and nothing in the middle; others do as their device says.
     is_dense = type(sampler).__name__ == "StatevectorSampler"
+    settings = translation.settings()
     if device is None:
         found = {"resets": not is_dense, "mid_circuit_measurement": not is_dense, **(known or {})}
         capabilities = Capabilities(**found)
     else:
+        settings |= {"device": f"{device.name} {device_digest(device)}"} if name is None else {}
         capabilities = device_capabilities(device, **{"seeds": False, "durable": False, **(known or {})})
     return QiskitBackend(
         SamplerJobs(sampler),
         name or f"sampler:{type(sampler).__name__}",
         capabilities,
-        translation.settings(),
+        settings,
         Translator(device, translation),
         target=translation.target(device),
     )

@@ -90,11 +90,12 @@ def get_backend(backend: Any, **options: Any) -> Backend:
     if isinstance(backend, BackendV2 | BaseSamplerV2):
         from qtnml.backends.qiskit_jobs import from_device, from_sampler
 
-        return (
-            from_device(backend, **options)
-            if isinstance(backend, BackendV2)
-            else from_sampler(backend, **options)
-        )
+        try:
+            if isinstance(backend, BackendV2):
+                return from_device(backend, **options)
+            return from_sampler(backend, **options)
+        except TypeError as error:
+            raise BackendError(f"a Qiskit backend does not take these options: {error}") from error
     if not isinstance(backend, str):
         if isinstance(backend, Backend):
             return backend

@@ -3,7 +3,9 @@
 import os
 import re
 
-_SECRET_NAME = re.compile(r"token|secret|passw|api_?key|credential|authorization", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|pwd|(api|access|private).?key|^key$|credential|^auth|authorization", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
     r"(?i)((?:token|secret|passw(?:or)?d|api[_-]?key|authorization|bearer)[\"']?\s*[=:]?\s*(?:bearer\s+|apikey\s+)?[\"']?)"
     r"([A-Za-z0-9_\-.+/=]{8,})"

@@ -103,8 +103,12 @@ class Translator:
         if isinstance(circuits, BoundCircuits):
             yield _group(circuits, self.translated(circuits.template))
             return
+        # A list of circuits is the user's: what is the same object now may be changed before the next call.
+        found: dict[int, QuantumCircuit] = {}
         for circuit in circuits:
-            yield Group(self.translated(circuit), (), _ONE_ROW)
+            if id(circuit) not in found:
+                found[id(circuit)] = circuit if self._backend is None else self._translate(circuit)
+            yield Group(found[id(circuit)], (), _ONE_ROW)
 
     def translated(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """In the device's gates, on its qubits; one that is there already is left alone."""

@@ -204,7 +204,10 @@ class Driver:
             wait = min(1.5 * wait, _LONGEST_POLL)
 
     def _not_fetched(self, found: Submission, backend: Backend, vendor_id: str, error: BackendError) -> None:
-        """What failed lets its jobs go; what is done keeps them, for its result may still be read later."""
+        """What failed lets its jobs go; what may have a result keeps them, to be read later."""
+        if backend.capabilities.paid and not backend.capabilities.durable:
+            self._ledger.lost(found, f"its result could not be read ({error}); see the vendor's own list")
+            return
         if (
             backend.capabilities.durable
             and self._patience.ask(lambda: backend.status(vendor_id)) is JobStatus.DONE
@@ -275,6 +278,14 @@ class Driver:
                 raise JobError(f"submission s{found.id} is being sent by a living process; try again")
             if backend.capabilities.searchable:
                 vendor_id = self._patience.ask(lambda: backend.find(found.tag))
+                if vendor_id is not None:
+                    self._ledger.submitted(found, vendor_id)
+                    found = self._ledger.submission(found.id)
+            elif backend.capabilities.paid:
+                raise JobError(
+                    f"submission s{found.id} may run at the vendor's, and {backend.name} cannot be searched: "
+                    f"{found.error or 'look there, and cancel it there'}"
+                )
         if vendor_id is None:
             self._ledger.ended(found, State.CANCELLED, "cancelled before it was known to be accepted")
             return
@@ -320,6 +331,10 @@ def _driving(ledger: Ledger, found: Submission) -> Iterator[None]:
         _driven.add(key)
     try:
         yield
+    except BaseException:
+        # Whoever comes next may go on: this process lives, but no longer works on it.
+        ledger.leave(found)
+        raise
     finally:
         with _lock:
             _driven.discard(key)

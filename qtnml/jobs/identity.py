@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression
+from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
@@ -16,6 +17,7 @@ from qtnml.errors import JobError
 
 #: Decimal digits of an angle (radians) that count.
 DIGITS = 12
+_STANDARD = get_standard_gate_name_mapping()
 
 
 def job_ids(circuits: Sequence[QuantumCircuit], backend: Backend, repeat: int = 0) -> list[str]:
@@ -68,14 +70,30 @@ def _gates(circuit: QuantumCircuit) -> Iterator[tuple[str, list[Any]]]:
         bits = [circuit.find_bit(bit).index for bit in instruction.clbits]
         angles, rest = [], []
         for parameter in operation.params:
-            if isinstance(parameter, int | float | np.number | ParameterExpression):
+            is_angle = isinstance(parameter, int | float | np.number | ParameterExpression)
+            if is_angle and not isinstance(operation, ControlFlowOp):
                 angles.append(parameter)
             else:
                 rest.append(_digest(parameter))
-        if isinstance(operation, ControlFlowOp):
-            rest.append(str(getattr(operation, "condition", "")))
+        rest += _other_contents(operation)
         control = getattr(operation, "ctrl_state", "")
         yield f"{operation.name} {qubits} {bits} {len(angles)} {control} {rest}", angles
+
+
+def _other_contents(operation: Any) -> list[str]:
+    """What an instruction does that its name and angles do not tell."""
+    if isinstance(operation, ControlFlowOp):
+        return [str(getattr(operation, name, "")) for name in ("condition", "target", "cases_specifier")]
+    if operation.name == "delay":
+        return [f"{operation.duration} {operation.unit}"]
+    known = _STANDARD.get(operation.name)
+    if known is not None and getattr(operation, "base_class", type(operation)) is getattr(
+        known, "base_class", type(known)
+    ):
+        return []
+    # A gate of somebody's own: its name says nothing.
+    definition = operation.definition
+    return [repr(operation) if definition is None else _digest(definition)]
 
 
 def _digest(parameter: Any) -> str:

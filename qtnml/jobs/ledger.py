@@ -332,6 +332,10 @@ class Ledger:
         with self.reading() as connection:
             return [(job, _counts(text)) for job, text in connection.execute(query)]
 
+    def leave(self, found: Submission) -> None:
+        """Let another process go on, if this one drives it and it has not ended."""
+        self._change(found, {"owner": ""}, submissions.c.owner == this_process())
+
     def take_over(self, found: Submission) -> bool:
         """Become the process that drives a submission; False if another was quicker."""
         return self._change(
@@ -360,6 +364,10 @@ class Ledger:
     def submitted(self, found: Submission, vendor_id: str) -> bool:
         """Note the vendor's id; False if the submission was cancelled in the meantime."""
         return self._change(found, {"vendor_id": vendor_id, "state": State.SUBMITTED, "error": None})
+
+    def forget(self, found: Submission) -> None:
+        """The vendor's id that was noted was not this submission's."""
+        self._change(found, {"vendor_id": found.vendor_id})
 
     def lost(self, found: Submission, reason: str) -> None:
         """Note that the backend cannot tell whether it has the job: nobody buys it until a person decides."""
@@ -454,8 +462,14 @@ def _check_no_secrets(backend: Backend) -> None:
             for name, inner in value.items():
                 yield str(name)
                 yield from names(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from names(inner)
 
-    secret = [name for name in names(json.loads(backend_key(backend))["settings"]) if is_secret(name)]
+    text = backend_key(backend)
+    secret = [name for name in names(json.loads(text)["settings"]) if is_secret(name)]
+    if not secret and without_secrets(text) != text:
+        secret = ["a value"]
     if secret:
         raise JobError(
             f"the settings of backend {backend.name!r} hold a secret ({secret[0]}), which a ledger must not; "

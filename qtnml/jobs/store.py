@@ -99,6 +99,7 @@ class JobStore:
         self.ledger = Ledger(location)
         self.max_shots, self.max_jobs = max_shots, max_jobs
         self.bought_shots = self.bought_jobs = 0
+        self._bought: set[str] = set()
         self._driver = Driver(self.ledger, patience or Patience())
 
     def __deepcopy__(self, _: Any) -> "JobStore":
@@ -205,12 +206,12 @@ class JobStore:
     def _check_budget(self, free: dict[str, int]) -> None:
         for name, budget, spent, wanted in (
             ("max_shots", self.max_shots, self.bought_shots, sum(free.values())),
-            ("max_jobs", self.max_jobs, self.bought_jobs, len(free)),
+            ("max_jobs", self.max_jobs, self.bought_jobs, len(free.keys() - self._bought)),
         ):
             if budget is not None and spent + wanted > budget:
                 raise BudgetError(
                     f"this run needs {wanted:,} more {name.removeprefix('max_')}, but {name}={budget:,} "
-                    f"leaves {budget - spent:,}; nothing was bought: ask for less or raise {name}"
+                    f"leaves {budget - spent:,}; nothing more was bought: ask for less or raise {name}"
                 )
 
     def _begin_all(self, wanted: _Wanted, free: dict[str, int]) -> tuple[list[Submission], QtnmlError | None]:
@@ -230,12 +231,22 @@ class JobStore:
             if prepared is None:
                 continue  # another process was quicker: the next round sees what it bought
             self.bought_shots += shots * len(jobs)
-            self.bought_jobs += len(jobs)
+            self.bought_jobs += len(set(jobs) - self._bought)
+            self._bought |= set(jobs)
             try:
                 begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
             except QtnmlError as error:
+                if self.submission(prepared.id).sent is None or isinstance(error, JobError):
+                    self._refund(prepared, shots, jobs)
                 return begun, error
         return begun, None
+
+    def _refund(self, prepared: Submission, shots: int, jobs: list[str]) -> None:
+        """What was certainly not bought does not count."""
+        if self.submission(prepared.id).state in (State.PREPARED, State.FAILED):
+            self.bought_shots -= shots * len(jobs)
+            self.bought_jobs -= len(jobs)
+            self._bought -= set(jobs)
 
     def _finish_all(
         self,
@@ -390,7 +401,14 @@ class JobStore:
             raise JobError(f"submission s{number} is in the hands of a living process")
         self.ledger.take_over(found)
         self.ledger.submitted(found, vendor_id)
-        self._driver.collect(self.submission(number), backend or self._backend_of(found))
+        try:
+            self._driver.collect(self.submission(number), backend or self._backend_of(found))
+        except QtnmlError as error:
+            self.ledger.forget(found)
+            self.ledger.lost(
+                found, f"{vendor_id} could not be fetched ({error}); its fate is as unknown as before"
+            )
+            raise
         return self.submission(number)
 
     def cancel(self, number: int, *, backend: Backend | None = None) -> Submission:
@@ -450,8 +468,12 @@ def _wanted(
 ) -> _Wanted:
     check_circuits(circuits, backend)
     check_shots(shots)
-    if not isinstance(repeat, int) or repeat < 0:
+    if not isinstance(repeat, int) or not 0 <= repeat < 2**31:
         raise InvalidInputError(f"repeat must be an integer of at least 0, got {repeat!r}")
+    if shots >= 2**31:
+        raise InvalidInputError(f"shots must be below 2**31, got {shots}")
+    if not isinstance(label, str):
+        raise InvalidInputError(f"label must be a text, got {label!r}")
     places: dict[str, int] = {}
     for place, job in enumerate(job_ids(circuits, backend, repeat)):
         places.setdefault(job, place)

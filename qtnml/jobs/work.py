@@ -19,7 +19,7 @@ def packed(circuits: Sequence[QuantumCircuit]) -> tuple[bytes, dict[str, bytes]]
     templates: dict[str, bytes] = {}
     plan, arrays = [], io.BytesIO()
     for group in Translator(None).groups(circuits):
-        digest, templates_qpy = _qpy_of(group.template)
+        digest, templates_qpy = _qpy_of(group.template, keep=isinstance(circuits, BoundCircuits))
         templates[digest] = templates_qpy
         plan.append([digest, *group.values.shape])
         arrays.write(np.ascontiguousarray(group.values, dtype="<f8").tobytes())
@@ -27,20 +27,26 @@ def packed(circuits: Sequence[QuantumCircuit]) -> tuple[bytes, dict[str, bytes]]
     return zlib.compress(len(header).to_bytes(8, "little") + header + arrays.getvalue(), 6), templates
 
 
-def _qpy_of(template: QuantumCircuit) -> tuple[str, bytes]:
-    """SHA-256 and QPY; training writes the same template down in every step."""
+def _qpy_of(template: QuantumCircuit, *, keep: bool) -> tuple[str, bytes]:
+    """SHA-256 and QPY; training writes the same template down in every step, so it is kept."""
     # A template is kept beside its bytes: as long as it lives, its id is no other's.
-    known = _written.get(id(template))
-    if known is None or known[0] is not template:
+    known = _written.get(id(template)) if keep else None
+    if known is None or known[0] is not template or known[3] != len(template.data):
         buffer = io.BytesIO()
         qpy.dump(template, buffer)
-        known = (template, hashlib.sha256(buffer.getvalue()).hexdigest(), buffer.getvalue())
+        known = (
+            template,
+            hashlib.sha256(buffer.getvalue()).hexdigest(),
+            buffer.getvalue(),
+            len(template.data),
+        )
         _written.clear()
-        _written[id(template)] = known
-    return known[1:]
+        if keep:
+            _written[id(template)] = known
+    return known[1:3]
 
 
-_written: dict[int, tuple[QuantumCircuit, str, bytes]] = {}
+_written: dict[int, tuple[QuantumCircuit, str, bytes, int]] = {}
 
 
 def unpacked(work: bytes, template: Callable[[str], bytes]) -> Sequence[QuantumCircuit]:

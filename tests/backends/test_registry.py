@@ -71,7 +71,7 @@ def test_qiskit_objects_keep_their_target() -> None:
     device = FakeTorino()
     backend = get_backend(device, optimization_level=1)
     assert backend.name == "qiskit:fake_torino"
-    assert backend.settings == {"optimization_level": 1}
+    assert backend.settings["optimization_level"] == 1
     assert backend.target is device.target  # type: ignore[attr-defined]
     assert backend.capabilities.num_qubits == 133
     circuit = QuantumCircuit(1, 1)

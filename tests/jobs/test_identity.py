@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter
+from qiskit.circuit import Gate, Parameter
+from qiskit.primitives import BackendSamplerV2
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, pauli_error
 
 from qtnml import TreeClassifier, get_backend
 from qtnml.compile import BoundCircuits
@@ -79,6 +82,46 @@ def test_matrices_and_control_flow_count() -> None:
     circuits = [conditional(0.1), conditional(0.2), matrix(1), matrix(-1)]
     assert len(set(job_ids(circuits, AER))) == 4
     assert job_ids([conditional(0.1), matrix(-1)], AER) == [job_ids(circuits, AER)[k] for k in (0, 3)]
+
+
+def test_gates_of_somebodys_own_are_what_they_do() -> None:
+    def own(kind: str) -> QuantumCircuit:
+        definition = QuantumCircuit(1)
+        getattr(definition, kind)(0)
+        gate = Gate("mine", 1, [])
+        gate.definition = definition
+        circuit = QuantumCircuit(1, 1)
+        circuit.append(gate, [0])
+        circuit.measure(0, 0)
+        return circuit
+
+    def waiting(duration: int, unit: str) -> QuantumCircuit:
+        circuit = QuantumCircuit(1, 1)
+        circuit.delay(duration, 0, unit)
+        circuit.measure(0, 0)
+        return circuit
+
+    def looped(times: int) -> QuantumCircuit:
+        circuit = QuantumCircuit(1, 1)
+        angle = Parameter("k")
+        with circuit.for_loop(range(times), angle):
+            circuit.rx(angle, 0)
+        circuit.measure(0, 0)
+        return circuit
+
+    circuits = [own("x"), own("id"), waiting(100, "ns"), waiting(100, "ms"), looped(2), looped(3)]
+    assert len(set(job_ids(circuits, AER))) == 6
+    assert job_ids([own("x")], AER) == job_ids(circuits[:1], AER)
+
+
+def test_devices_of_one_name_are_told_apart() -> None:
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(pauli_error([("X", 1.0)]), ["ry"])
+    devices = [AerSimulator(), AerSimulator(noise_model=noise), AerSimulator(method="statevector")]
+    made = [get_backend(device) for device in devices]
+    made += [get_backend(BackendSamplerV2(backend=device)) for device in devices]
+    assert len({job_ids([turned(0.3)], backend)[0] for backend in made}) == 6
+    assert job_ids([turned(0.3)], get_backend(AerSimulator())) == job_ids([turned(0.3)], made[0])
 
 
 def test_settings_must_be_plain() -> None:

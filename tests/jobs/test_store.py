@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
 
 from qtnml import JobStore, get_backend
-from qtnml.backends import Result, run_circuits
+from qtnml.backends import JobStatus, Result, run_circuits
 from qtnml.errors import BackendError, BudgetError, InvalidInputError, JobError
 from qtnml.jobs import Plan
 from qtnml.jobs.driver import Patience
@@ -116,7 +117,7 @@ def test_budgets_stop_before_anything_is_bought(tmp_path: Path, vendor: Vendor) 
     store = JobStore(tmp_path / "jobs.sqlite", max_shots=100, max_jobs=3, patience=QUICK)
     store.run(turned(0.1), vendor, shots=60)
     with pytest.raises(
-        BudgetError, match="needs 80 more shots, but max_shots=100 leaves 40; nothing was bought"
+        BudgetError, match="needs 80 more shots, but max_shots=100 leaves 40; nothing more was bought"
     ):
         store.run(turned(0.2, 0.3), vendor, shots=40)
     with pytest.raises(BudgetError, match="needs 3 more jobs, but max_jobs=3 leaves 2"):
@@ -171,6 +172,67 @@ def test_what_cannot_be_known_is_said(store: JobStore, tmp_path: Path, fault: st
         store.resume(send_again=True)
     with pytest.raises(JobError, match="s1 is done; only an open or lost one"):
         store.adopt(1, "job-1", backend=vendor)
+
+
+def test_a_wrong_cure_leaves_a_lost_submission_lost(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", searchable=False, durable=False, faults={"submit": ["deaf"]})
+    with pytest.raises(JobError, match="may or may not have been bought"):
+        store.run(turned(0.1), vendor, shots=5)
+    with pytest.raises(JobError, match="no job 'V1'"):
+        store.adopt(1, "V1", backend=vendor)
+    with pytest.raises(JobError, match="s1 may run at the vendor's, and vendor cannot be searched"):
+        store.cancel(1, backend=Vendor(tmp_path / "vendor", searchable=False))
+    assert store.submissions()[0].state == "lost"
+    with pytest.raises(JobError, match="is lost"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert len(vendor.asked()) == 1
+
+
+def test_cancelling_a_job_that_is_found_done_stores_it(store: JobStore, tmp_path: Path) -> None:
+    class Dying(Vendor):
+        def submit(self, *args: object, **options: object) -> str:
+            super().submit(*args, **options)  # type: ignore[arg-type]
+            raise SystemExit("killed")
+
+    with pytest.raises(SystemExit):
+        store.run(turned(0.1), Dying(tmp_path / "vendor"), shots=5)
+    vendor = Vendor(tmp_path / "vendor", polls=0)
+    assert vendor.status("job-1") is JobStatus.DONE
+    assert store.cancel(1, backend=vendor).state == "done"
+
+
+def test_a_living_process_that_gave_up_blocks_nobody(store: JobStore, tmp_path: Path) -> None:
+    """A notebook whose run was interrupted lives on; another process goes on with its submission."""
+
+    class Interrupted(Vendor):
+        def status(self, _: str) -> JobStatus:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.run(turned(0.1), Interrupted(tmp_path / "vendor"), shots=5)
+    assert store.submissions()[0].owner == ""
+    store.run(turned(0.1), Vendor(tmp_path / "vendor"), shots=5)
+    assert len(Vendor(tmp_path / "vendor").asked()) == 1
+
+
+def test_circuits_changed_between_runs_are_other_circuits(store: JobStore, tmp_path: Path) -> None:
+    (circuit,) = turned(0.0)
+    backend = get_backend(AerSimulator())
+    assert store.run([circuit], backend, shots=20) == [{0: 20}]
+    circuit.x(0)
+    circuit.measure(0, 0)
+    assert store.run([circuit], backend, shots=20) == [{1: 20}]
+    assert [len(store.ledger.circuits(number)[0].data) for number in (1, 2)] == [2, 4]
+
+
+def test_budgets_count_a_job_once_and_only_what_is_bought(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite", max_jobs=1, patience=QUICK)
+    vendor = Vendor(tmp_path / "vendor", max_shots=5, faults={"submit": ["refuse"]})
+    with pytest.raises(JobError, match="was refused"):
+        store.run(turned(0.1), vendor, shots=10)
+    assert (store.bought_jobs, store.bought_shots) == (0, 0)
+    store.run(turned(0.1), vendor, shots=10)
+    assert (store.bought_jobs, store.bought_shots) == (1, 10)
 
 
 def test_refusals_and_failures_let_jobs_go(store: JobStore, tmp_path: Path) -> None:
