@@ -38,8 +38,10 @@ class HybridOptimizer(Protocol):
 def _check_positive(optimizer: object, *names: str) -> None:
     for name in names:
         value = getattr(optimizer, name)
-        if value is not None and not value > 0:
-            raise InvalidInputError(f"{name} must be positive, got {value!r}")
+        whole = name in ("directions", "subset", "samples_per_weight")
+        if value is not None and not (isinstance(value, int if whole else int | float) and value > 0):
+            kind = "a positive integer" if whole else "positive"
+            raise InvalidInputError(f"{name} must be {kind}, got {value!r}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -79,9 +80,16 @@ class HybridTraining:
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
         if self.shots is not None and self.shots_per_step is not None:
             raise InvalidInputError("give shots (of each circuit) or shots_per_step, not both")
-        if not 0 <= self.tail <= 1:
+        seed = self.random_state
+        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+            raise InvalidInputError(f"random_state must be None or an integer of at least 0, got {seed!r}")
+        if not (isinstance(self.tail, int | float) and 0 <= self.tail <= 1):
             raise InvalidInputError(f"tail must be in [0, 1], got {self.tail!r}")
-        if self.max_shots is not None and self.max_shots < 0:
+        if self.target is not None and not isinstance(self.target, int | float):
+            raise InvalidInputError(f"target must be None or a number, got {self.target!r}")
+        if not isinstance(self.checkpoint, str | os.PathLike | None):
+            raise InvalidInputError(f"checkpoint must be None or a path, got {self.checkpoint!r}")
+        if self.max_shots is not None and not (isinstance(self.max_shots, int) and self.max_shots >= 0):
             raise InvalidInputError(f"max_shots must be None or at least 0, got {self.max_shots!r}")
         if self.resume and self.checkpoint is None:
             raise InvalidInputError("resume=True needs checkpoint=PATH")
@@ -240,7 +248,7 @@ def _cost_of_step(
 
 
 def _fresh(compiled: CompiledCircuit, optimizer: HybridOptimizer, how: HybridTraining) -> _Progress:
-    seed = how.random_state
+    seed = None if how.random_state is None else int(how.random_state)
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
     weights = compiled.weights.copy()
@@ -344,7 +352,7 @@ def _fingerprint(
     settings["optimizer"] = repr(get_hybrid_optimizer(how.optimizer))
     settings["loss"] = repr(get_loss(how.loss))
     start = job_ids(compiled.bind_angles(np.zeros((1, len(compiled.x)))), where.backend)
-    text = json.dumps([settings, where.shots, where.repeat, how.random_state, start])
+    text = json.dumps([settings, where.shots, where.repeat, str(how.random_state), start])
     data = np.round(angles, 12).tobytes() + np.ascontiguousarray(targets).tobytes()
     return hashlib.sha256(text.encode() + data).hexdigest()
 

@@ -93,6 +93,16 @@ class Ledger:
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
 
+    def shareable_location(self) -> str:
+        """What another process opens the same ledger by.
+
+        Raises:
+            JobError: It is in this process's memory.
+        """
+        if self._url.get_backend_name() == "sqlite" and _is_in_memory(self._url):
+            raise JobError("a ledger in memory belongs to one process; give JobStore a file")
+        return self._url.render_as_string(hide_password=False)
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -478,6 +488,8 @@ def _check_no_secrets(backend: Backend) -> None:
 
 
 def _url(location: str | os.PathLike[str] | None) -> sa.URL:
+    if not isinstance(location, str | os.PathLike | None) or "\0" in str(location):
+        raise JobError(f"a ledger is a file, a SQLAlchemy URL or None, got {location!r}")
     found = os.fspath(location) if location is not None else os.environ.get("QTNML_JOBS", "")
     if "://" in found:
         try:
@@ -496,10 +508,14 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
     return sa.URL.create("sqlite", database=str(path))
 
 
+def _is_in_memory(url: sa.URL) -> bool:
+    return not url.database or url.database == ":memory:"
+
+
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True)
-    in_memory = not url.database or url.database == ":memory:"
+    in_memory = _is_in_memory(url)
     options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {}
     engine = sa.create_engine(url, connect_args={"timeout": 60, "check_same_thread": False}, **options)
 

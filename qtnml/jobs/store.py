@@ -100,7 +100,15 @@ class JobStore:
         self.max_shots, self.max_jobs = max_shots, max_jobs
         self.bought_shots = self.bought_jobs = 0
         self._bought: set[str] = set()
-        self._driver = Driver(self.ledger, patience or Patience())
+        self._patience = patience or Patience()
+        self._driver = Driver(self.ledger, self._patience)
+
+    def __reduce__(self) -> Any:
+        """Another process opens the same ledger, with a budget of its own."""
+        location = self.ledger.shareable_location()
+        return partial(
+            JobStore, location, max_shots=self.max_shots, max_jobs=self.max_jobs, patience=self._patience
+        ), ()
 
     def __deepcopy__(self, _: Any) -> "JobStore":
         return self  # one budget, whoever holds a copy (scikit-learn's clone, say)
@@ -295,6 +303,10 @@ class JobStore:
         limit: int | None = None,
     ) -> list[Submission]:
         """Submissions, the newest first."""
+        known = [str(state) for state in State]
+        strange = [state for state in states or () if str(state) not in known]
+        if strange:
+            raise InvalidInputError(f"no state {strange[0]!r}; choose of {known}")
         chosen = None if states is None else [State(state) for state in states]
         return self.ledger.submissions(states=chosen, label=label, limit=limit)
 

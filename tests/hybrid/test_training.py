@@ -222,6 +222,10 @@ def test_checkpoints_of_other_trainings(
         ({"tail": 2}, r"tail must be in \[0, 1\], got 2"),
         ({"resume": True}, "resume=True needs checkpoint=PATH"),
         ({"max_shots": -1}, "max_shots must be None or at least 0"),
+        ({"max_shots": "5"}, "max_shots must be None or at least 0, got '5'"),
+        ({"random_state": -1}, "random_state must be None or an integer of at least 0, got -1"),
+        ({"target": "x"}, "target must be None or a number, got 'x'"),
+        ({"checkpoint": 5}, "checkpoint must be None or a path, got 5"),
     ],
 )
 def test_bad_settings(settings: dict[str, object], message: str) -> None:
@@ -233,7 +237,9 @@ def test_bad_optimisers() -> None:
     for make, message in (
         (lambda: SPSA(learning_rate=0), "learning_rate must be positive, got 0"),
         (lambda: SPSA(momentum=1), "momentum and memory must be in"),
-        (lambda: AveragedSPSA(directions=0), "directions must be positive, got 0"),
+        (lambda: AveragedSPSA(directions=0), "directions must be a positive integer, got 0"),
+        (lambda: ParameterShift(subset=1.5), "subset must be a positive integer, got 1.5"),  # type: ignore[arg-type]
+        (lambda: SPSA(learning_rate="a"), "learning_rate must be positive, got 'a'"),  # type: ignore[arg-type]
         (lambda: ParameterShift(beta1=1), "beta1 and beta2 must be in"),
     ):
         with pytest.raises(InvalidInputError, match=message):

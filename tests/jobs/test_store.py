@@ -1,5 +1,7 @@
+import copy
 import json
 import os
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -393,6 +395,16 @@ def test_another_process_uses_what_is_stored(store: JobStore, tmp_path: Path) ->
     assert result.stdout.strip() == f"{found} 0"
 
 
+def test_a_store_travels_to_other_processes(store: JobStore) -> None:
+    found = store.run(turned(1.0), "aer", shots=50)
+    other = pickle.loads(pickle.dumps(store))
+    assert other.run(turned(1.0), "aer", shots=50) == found
+    assert other.bought_shots == 0
+    assert copy.deepcopy(store) is store
+    with pytest.raises(JobError, match="a ledger in memory belongs to one process"):
+        pickle.dumps(JobStore("sqlite://"))
+
+
 def test_nothing_to_run(store: JobStore, vendor: Vendor) -> None:
     assert store.run([], vendor, shots=5) == []
     assert store.submissions() == []
@@ -428,6 +440,11 @@ def test_ledgers_that_cannot_be_used(tmp_path: Path) -> None:
         JobStore(tmp_path / "text")
     with pytest.raises(JobError, match="cannot make the folder of the ledger"):
         JobStore(tmp_path / "text" / "jobs.sqlite")
+    for wrong in (5, b"jobs", "a\0b"):
+        with pytest.raises(JobError, match="a ledger is a file, a SQLAlchemy URL or None"):
+            JobStore(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="no state 'gone'; choose of"):
+        JobStore("sqlite://").submissions(states=["gone"])
     with pytest.raises(JobError, match="no SQLAlchemy URL"):
         JobStore("http//::://")
     newer = tmp_path / "newer.sqlite"
