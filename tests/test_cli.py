@@ -355,6 +355,7 @@ def test_measuring_on_a_backend_is_planned_labelled_and_bought_once(run, model: 
     status, _, err = run(*measure, "--repeat", 1, "--max-shots", 100)
     assert status == 2
     assert "max_shots=100 leaves 100; nothing more was bought" in err
+    assert "max_jobs=2 leaves 2" in run(*measure, "--repeat", 1, "--max-jobs", 2)[2]
     (listed,) = json.loads(run("jobs", "list", "--jobs", ledger, "--json")[1])
     assert (listed["state"], listed["circuits"], listed["label"]) == ("done", 3, "mine")
     assert "mine" in run("jobs", "list", "--jobs", ledger, "--state", "done")[1]

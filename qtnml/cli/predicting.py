@@ -77,6 +77,10 @@ def predict(
         Optional[int],  # noqa: UP045
         typer.Option(min=0, help="Buy nothing if it takes more shots than these."),
     ] = None,
+    max_jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Buy nothing if it takes more circuits than these."),
+    ] = None,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
     output: Annotated[
         Optional[Path],  # noqa: UP045
@@ -121,7 +125,7 @@ def predict(
             shots=shots or 1024,
             reuse_qubits=reuse,
             repeat=repeat,
-            jobs=JobStore(jobs, max_shots=max_shots),
+            jobs=JobStore(jobs, max_shots=max_shots, max_jobs=max_jobs),
             label=label,
             verbose=1,
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -350,7 +351,8 @@ def _fingerprint(
     )
     settings = {name: repr(value) for name, value in asdict(how).items() if name not in free}
     settings["optimizer"] = repr(get_hybrid_optimizer(how.optimizer))
-    settings["loss"] = repr(get_loss(how.loss))
+    # The address of a plain function is another one in the next process.
+    settings["loss"] = re.sub(r" at 0x[0-9a-f]+", "", repr(get_loss(how.loss)))
     start = job_ids(compiled.bind_angles(np.zeros((1, len(compiled.x)))), where.backend)
     text = json.dumps([settings, where.shots, where.repeat, str(how.random_state), start])
     data = np.round(angles, 12).tobytes() + np.ascontiguousarray(targets).tobytes()
@@ -389,6 +391,10 @@ def _restored(how: HybridTraining, fingerprint: str) -> _Progress | None:
         progress = _Progress(
             arrays["weights"], state, arrays["average"], int(header["averaged"]), history, int(header["seed"])
         )
+        if len(history) < round(
+            (1 - how.tail) * how.steps
+        ):  # now a longer training, whose tail is yet to come
+            progress = replace(progress, average=np.zeros_like(progress.weights), averaged=0)
         if not np.isfinite(progress.weights).all():
             raise ValueError("its weights are not finite")
     except Exception as error:  # a damaged file may hold anything

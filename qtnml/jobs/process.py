@@ -16,9 +16,10 @@ def this_process() -> str:
 def is_alive(owner: str, seconds_silent: float) -> bool | None:
     """Whether a process lives; None if it is on another machine and has been silent for long."""
     host, boot, pid, start = owner.split("|")
-    if host != socket.gethostname():
+    here, there = _boot().split(" "), boot.split(" ")
+    if host != socket.gethostname() or (here[0] == there[0] and here != there):
         return True if seconds_silent < SILENCE else None
-    if boot != _boot():
+    if here != there:
         return False
     try:
         os.kill(int(pid), 0)
@@ -30,8 +31,10 @@ def is_alive(owner: str, seconds_silent: float) -> bool | None:
 
 
 def _boot() -> str:
+    """The machine's boot, and which of its containers counts process ids."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = Path("/proc/self/ns/pid").readlink().name
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {namespace}"
     except OSError:
         return ""
 

@@ -83,6 +83,7 @@ def test_owners_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert is_alive(f"{host}|{boot}|{pid}|{int(start) - 1}", 0) is False  # a process id used again
     assert is_alive(f"{host}|another boot|{pid}|{start}", 0) is False
     assert is_alive(f"elsewhere|{boot}|1|1", 10.0) is True
+    assert is_alive(f"{host}|{boot}-another-container|1|1", 10.0) is True  # its process ids say nothing here
     assert is_alive(f"elsewhere|{boot}|1|1", 1e6) is None
 
 
