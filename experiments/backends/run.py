@@ -19,6 +19,7 @@ from qtnml.backends import Backend, exact_probabilities, run_circuits
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import QtnmlError
+from qtnml.jobs.plan import TYPICAL_PAUSE
 from qtnml.network import TensorNetwork, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
@@ -123,7 +124,26 @@ def throughput(images: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def markdown(rows: list[dict[str, Any]], aer: dict[str, Any] | None) -> str:
+def cost() -> list[dict[str, Any]]:
+    """Time of a shot on FakeTorino's calibration, and of 100 images with 1,024 shots each."""
+    device = get_backend("fake:torino")
+    tree = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
+    rows = []
+    for width in (7, 64):
+        compiled = compile_network(tree, AngleEncoding(), target=device.target, num_qubits=width)
+        seconds = device.seconds_per_shot(compiled.trained_circuit)
+        rows.append(
+            {
+                "qubits": compiled.num_qubits,
+                "resets": compiled.num_resets,
+                "microseconds_per_shot": 1e6 * seconds,
+                "seconds_for_100_images": 100 * 1024 * (seconds + TYPICAL_PAUSE),
+            }
+        )
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]], aer: dict[str, Any] | None, costs: list[dict[str, Any]]) -> str:
     kinds = ("tree, reuse", "MPS, reuse", "tree, no reuse")
     lines = ["| backend | " + " | ".join(kinds) + " |", "|---|" + "---|" * len(kinds)]
     for row in rows:
@@ -137,6 +157,13 @@ def markdown(rows: list[dict[str, Any]], aer: dict[str, Any] | None) -> str:
             f"{aer['images']:,} images, 64 pixels, {aer['qubits']} qubits, 1,024 shots each, through the "
             f"ledger, {aer['cores']} cores: {aer['seconds']:.1f} s, {aer['seconds_without_ledger']:.1f} s "
             f"without it (medians of three); asked for again: {aer['seconds_from_the_ledger']:.2f} s.",
+        ]
+    for each in costs:
+        lines += [
+            "",
+            f"64 leaves on {each['qubits']} qubits of FakeTorino, {each['resets']} resets: "
+            f"{each['microseconds_per_shot']:.1f} microseconds a shot; 100 images of 1,024 shots, with "
+            f"the pause of 250 microseconds between two: {each['seconds_for_100_images']:.0f} s.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -153,12 +180,15 @@ def main() -> None:
     if "aer" in options.only:
         aer = throughput(20 if options.smoke else 1000, 1 if options.smoke else 3)
         print(aer)
+    costs = cost() if "aer" in options.only and not options.smoke else []
     out = options.out or (None if options.smoke else FOLDER)
     if out is not None:
         out.mkdir(exist_ok=True)
-        (out / "results.json").write_text(json.dumps({"table": rows, "throughput": aer}, indent=1) + "\n")
-        (out / "results.md").write_text(markdown(rows, aer))
-    print(markdown(rows, aer))
+        (out / "results.json").write_text(
+            json.dumps({"table": rows, "throughput": aer, "cost": costs}, indent=1) + "\n"
+        )
+        (out / "results.md").write_text(markdown(rows, aer, costs))
+    print(markdown(rows, aer, costs))
 
 
 if __name__ == "__main__":

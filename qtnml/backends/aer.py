@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,22 +70,36 @@ class Aer:
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
         """Counts of each circuit; templates are bound inside Aer."""
-        found: list[Counts] = []
-        for number, group in enumerate(self._translator.groups(circuits)):
+        found: dict[int, Counts] = {}
+        for number, (places, group, noise_model, method) in enumerate(self._calls(circuits)):
             # Aer gives the circuits of one call seeds of their own, but not those of two calls.
             own = None if seed is None else (seed + 7919 * number) % 2**63
+            result = self._result(group, noise_model, method, shots=shots, seed_simulator=own)
+            for place_there, place in enumerate(places):
+                counts = result.get_counts(place_there)
+                found[place] = {int(bits.replace(" ", ""), 2): n for bits, n in counts.items()}
+        return [found[place] for place in sorted(found)]
+
+    def _calls(
+        self, circuits: Sequence[QuantumCircuit]
+    ) -> "Iterator[tuple[list[int], list[Group], NoiseModel | None, str]]":
+        """What goes to Aer at once, so that it runs side by side: a template, or circuits of one method."""
+        alike: dict[str, tuple[list[int], list[Group]]] = {}
+        first = 0
+        for group in self._translator.groups(circuits):
             template, noise_model = self._noisy(group.template)
-            result = self._result(
-                Group(template, group.parameters, group.values),
-                noise_model,
-                self._sampling_method(template),
-                shots=shots,
-                seed_simulator=own,
-            )
-            for place in range(len(group.values)):
-                counts = result.get_counts(place)
-                found.append({int(bits.replace(" ", ""), 2): n for bits, n in counts.items()})
-        return found
+            method = self._sampling_method(template)
+            made = Group(template, group.parameters, group.values)
+            places = list(range(first, first + len(group.values)))
+            first += len(places)
+            if group.parameters or self._device is not None:
+                yield places, [made], noise_model, method
+                continue
+            kept = alike.setdefault(method, ([], []))
+            kept[0].extend(places)
+            kept[1].append(made)
+        for method, (places, together) in alike.items():
+            yield places, together, self._noise_model, method
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
         """Exact outcome probabilities, shape (circuits, outcomes).
@@ -98,9 +112,8 @@ class Aer:
         for group in self._translator.groups(circuits):
             template, noise_model = self._noisy(group.template)
             saving, measured = _saving_probabilities(template)
-            result = self._result(
-                Group(saving, group.parameters, group.values), noise_model, self._exact_method(template)
-            )
+            bound = Group(saving, group.parameters, group.values)
+            result = self._result([bound], noise_model, self._exact_method(template))
             found = np.array([result.data(k)["probabilities"] for k in range(len(group.values))])
             rows.append(found if noise_model is None else misread(found, measured, noise_model))
         return np.concatenate(rows)
@@ -126,13 +139,16 @@ class Aer:
             self._last = (template, *noise_on_active_qubits(template, self._device))
         return self._last[1:]
 
-    def _result(self, group: Group, noise_model: NoiseModel | None, method: str, **run_options: Any) -> Any:
-        template = group.template
+    def _result(
+        self, groups: list[Group], noise_model: NoiseModel | None, method: str, **run_options: Any
+    ) -> Any:
+        """Run one template with its values, or several circuits without free parameters."""
+        group, template = groups[0], groups[0].template
         options = {"method": method, **_speed_options(method, template), **self._options}
         if noise_model is not None:
             options["noise_model"] = noise_model
         binding = {"parameter_binds": [group.binding()]} if group.parameters else {}
-        copies = [template] if group.parameters else [template] * len(group.values)
+        copies = [template] if group.parameters else [g.template for g in groups for _ in g.values]
         try:
             result = AerSimulator(**options).run(copies, **binding, **run_options).result()
         except QiskitError as error:

@@ -104,11 +104,13 @@ class Translator:
             yield _group(circuits, self.translated(circuits.template))
             return
         # A list of circuits is the user's: what is the same object now may be changed before the next call.
-        found: dict[int, QuantumCircuit] = {}
+        # Within the call each is kept beside its translation: as long as it lives, its id is no other's.
+        found: dict[int, tuple[QuantumCircuit, QuantumCircuit]] = {}
         for circuit in circuits:
             if id(circuit) not in found:
-                found[id(circuit)] = circuit if self._backend is None else self._translate(circuit)
-            yield Group(found[id(circuit)], (), _ONE_ROW)
+                translated = circuit if self._backend is None else self._translate(circuit)
+                found[id(circuit)] = (circuit, translated)
+            yield Group(found[id(circuit)][1], (), _ONE_ROW)
 
     def translated(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """In the device's gates, on its qubits; one that is there already is left alone."""
