@@ -88,7 +88,7 @@ def get_backend(backend: Any, **options: Any) -> Backend:
     'aer'
     """
     if isinstance(backend, BackendV2 | BaseSamplerV2):
-        from qtnml.backends.qiskit_jobs import from_device, from_sampler
+        from qtnml.backends.qiskit_objects import from_device, from_sampler
 
         try:
             if isinstance(backend, BackendV2):

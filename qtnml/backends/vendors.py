@@ -4,7 +4,8 @@ import types
 from typing import Any
 
 from qtnml.backends.extras import require
-from qtnml.backends.qiskit_jobs import QiskitBackend, from_device
+from qtnml.backends.qiskit_jobs import QiskitBackend
+from qtnml.backends.qiskit_objects import from_device
 from qtnml.errors import BackendError
 
 

@@ -2,15 +2,9 @@
 
 from qtnml.hybrid.objective import Objective
 from qtnml.hybrid.optimizers import SPSA, AveragedSPSA, ParameterShift
+from qtnml.hybrid.settings import HybridRecord, HybridResult, HybridTraining, TrainingPlan, Where
 from qtnml.hybrid.shift import ShiftRule, shift_rules
-from qtnml.hybrid.training import (
-    HybridRecord,
-    HybridResult,
-    HybridTraining,
-    TrainingPlan,
-    Where,
-    train_on_backend,
-)
+from qtnml.hybrid.training import train_on_backend
 
 __all__ = [
     "SPSA",

@@ -1,31 +1,27 @@
 """What is written down: every change of the ledger is one transaction here."""
 
-import contextlib
 import hashlib
 import json
 import os
 import secrets
 import time
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import platformdirs
 import sqlalchemy as sa
 from qiskit import QuantumCircuit
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from qtnml.backends import Backend, Counts, Result
 from qtnml.backends.secrets import is_secret, without_secrets
 from qtnml.errors import JobError
+from qtnml.jobs.database import Database
 from qtnml.jobs.identity import backend_key
 from qtnml.jobs.process import this_process
-from qtnml.jobs.tables import OPEN, VERSION, State, claims, entries, metadata, schema, submissions, templates
+from qtnml.jobs.tables import OPEN, State, claims, entries, submissions, templates
 from qtnml.jobs.work import packed, unpacked
 
-_OPENINGS = 4  # tries to open a ledger that another process is making
 _PARAMETERS = 500  # values in one SQL statement; SQLite has a limit
 
 
@@ -82,80 +78,15 @@ class Ledger:
     """
 
     def __init__(self, location: str | os.PathLike[str] | None = None) -> None:
-        self._url = _url(location)
-        try:
-            self._engine = _engine(self._url)
-            weakref.finalize(self, self._engine.dispose)
-            self._open()
-        except (SQLAlchemyError, ImportError) as error:
-            raise self._error("open", error) from error
+        self.database = Database(location)
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
-
-    def shareable_location(self) -> str:
-        """What another process opens the same ledger by.
-
-        Raises:
-            JobError: It is in this process's memory.
-        """
-        if self._url.get_backend_name() == "sqlite" and _is_in_memory(self._url):
-            raise JobError("a ledger in memory belongs to one process; give JobStore a file")
-        return self._url.render_as_string(hide_password=False)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-    def _open(self) -> None:
-        """Make the tables, unless another process does at this moment."""
-        for attempt in range(_OPENINGS):
-            try:
-                with self._engine.execution_options(qtnml_writes=True).begin() as connection:
-                    metadata.create_all(connection)
-                    found = connection.execute(sa.select(schema.c.version)).scalars().all()
-                    if not found:
-                        connection.execute(schema.insert().values(version=VERSION))
-                break
-            except SQLAlchemyError:
-                if attempt == _OPENINGS - 1:
-                    raise
-                time.sleep(0.1 * (attempt + 1))
-        if found and max(found) > VERSION:
-            raise JobError(f"the ledger {self} is of a newer release of qtnml; update qtnml")
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """One transaction that may write."""
-        try:
-            with self._engine.execution_options(qtnml_writes=True).begin() as connection:
-                yield connection
-        except IntegrityError:
-            raise
-        except SQLAlchemyError as error:
-            raise self._error("write to", error) from error
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """One transaction that reads."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise self._error("read", error) from error
-
-    def _error(self, what: str, error: Exception) -> JobError:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
-        return JobError(
-            f"cannot {what} the ledger {self} "
-            f"({without_secrets(reason[0] if reason else type(error).__name__)}); "
-            "choose another with $QTNML_JOBS or JobStore(location)"
-        )
+        return str(self.database)
 
     def stored_shots(self, ids: Sequence[str]) -> dict[str, int]:
         """Shots counted so far of each job that has any."""
         found: dict[str, int] = {}
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             for part in _parts(ids):
                 query = (
                     sa.select(entries.c.job, sa.func.sum(entries.c.shots))
@@ -170,7 +101,7 @@ class Ledger:
     ) -> dict[str, dict[str | None, Counts]]:
         """Counts of each job added up, under the calibration time they ran under (None: all together)."""
         found: dict[str, dict[str | None, Counts]] = {job: {} for job in ids}
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             for part in _parts(list(found)):
                 query = (
                     sa.select(entries.c.job, submissions.c.calibration, entries.c.counts)
@@ -214,7 +145,7 @@ class Ledger:
             "created": time.time(),
         }
         try:
-            with self.writing() as connection:
+            with self.database.writing() as connection:
                 known = set(
                     connection.execute(
                         sa.select(templates.c.id).where(templates.c.id.in_(circuits_of))
@@ -252,7 +183,7 @@ class Ledger:
     def claimed(self, ids: Sequence[str]) -> list[int]:
         """Numbers of the open submissions that hold some of these jobs."""
         found: set[int] = set()
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             for part in _parts(ids):
                 query = sa.select(claims.c.submission).where(claims.c.job.in_(part)).distinct()
                 found |= set(connection.execute(query).scalars())
@@ -261,7 +192,7 @@ class Ledger:
     def claimed_jobs(self, ids: Sequence[str]) -> set[str]:
         """Those of the jobs that an open submission holds."""
         found: set[str] = set()
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             for part in _parts(ids):
                 found |= set(
                     connection.execute(sa.select(claims.c.job).where(claims.c.job.in_(part))).scalars()
@@ -274,7 +205,7 @@ class Ledger:
         Raises:
             JobError: There is none of this number.
         """
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(sa.select(*_COLUMNS).where(submissions.c.id == number)).one_or_none()
         if row is None:
             raise JobError(f"the ledger {self} has no submission s{number}; see `qtnml jobs list`")
@@ -289,12 +220,12 @@ class Ledger:
             query = query.where(submissions.c.state.in_(states))
         if label is not None:
             query = query.where(submissions.c.label == label)
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             return [_submission(row) for row in connection.execute(query)]
 
     def circuits(self, number: int) -> Sequence[QuantumCircuit]:
         """The circuits of a submission."""
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             work = connection.execute(
                 sa.select(submissions.c.work).where(submissions.c.id == number)
             ).scalar_one()
@@ -311,13 +242,13 @@ class Ledger:
     def job_ids(self, number: int) -> list[str]:
         """The jobs of a submission, in order."""
         query = sa.select(entries.c.job).where(entries.c.submission == number).order_by(entries.c.position)
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             return list(connection.execute(query).scalars())
 
     def find_jobs(self, prefix: str, limit: int = 3) -> list[str]:
         """Ids of jobs that begin with a prefix."""
         query = sa.select(entries.c.job).where(entries.c.job.like(f"{prefix}%")).distinct().limit(limit)
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             return list(connection.execute(query).scalars())
 
     def rows_of(self, job: str) -> list[tuple[Submission, Counts | None]]:
@@ -328,7 +259,7 @@ class Ledger:
             .where(entries.c.job == job)
             .order_by(submissions.c.id)
         )
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(query).all()
         return [(_submission(row), None if row.counted is None else _counts(row.counted)) for row in rows]
 
@@ -339,7 +270,7 @@ class Ledger:
             .where(entries.c.submission == number, entries.c.counts.is_not(None))
             .order_by(entries.c.position)
         )
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             return [(job, _counts(text)) for job, text in connection.execute(query)]
 
     def leave(self, found: Submission) -> None:
@@ -411,7 +342,7 @@ class Ledger:
         return self._end(found, values, rows)
 
     def _end(self, found: Submission, values: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bool:
-        with self.writing() as connection:
+        with self.database.writing() as connection:
             ended = connection.execute(
                 submissions.update()
                 .where(submissions.c.id == found.id, submissions.c.state.in_(OPEN))
@@ -433,7 +364,7 @@ class Ledger:
         return True
 
     def _change(self, found: Submission, values: dict[str, Any], *conditions: sa.ColumnElement[bool]) -> bool:
-        with self.writing() as connection:
+        with self.database.writing() as connection:
             changed = connection.execute(
                 submissions.update()
                 .where(submissions.c.id == found.id, submissions.c.state.in_(OPEN), *conditions)
@@ -485,54 +416,3 @@ def _check_no_secrets(backend: Backend) -> None:
             f"the settings of backend {backend.name!r} hold a secret ({secret[0]}), which a ledger must not; "
             "give it by an environment variable or the vendor's own login"
         )
-
-
-def _url(location: str | os.PathLike[str] | None) -> sa.URL:
-    if not isinstance(location, str | os.PathLike | None) or "\0" in str(location):
-        raise JobError(f"a ledger is a file, a SQLAlchemy URL or None, got {location!r}")
-    found = os.fspath(location) if location is not None else os.environ.get("QTNML_JOBS", "")
-    if "://" in found:
-        try:
-            return sa.make_url(found)
-        except SQLAlchemyError as error:
-            raise JobError(
-                "the address of the ledger is no SQLAlchemy URL, such as postgresql+psycopg://host/db"
-            ) from error
-    path = Path(found) if found else Path(platformdirs.user_data_dir("qtnml")) / "jobs.sqlite"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JobError(
-            f"cannot make the folder of the ledger {path} ({error.strerror}); set $QTNML_JOBS"
-        ) from error
-    return sa.URL.create("sqlite", database=str(path))
-
-
-def _is_in_memory(url: sa.URL) -> bool:
-    return not url.database or url.database == ":memory:"
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    in_memory = _is_in_memory(url)
-    options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {}
-    engine = sa.create_engine(url, connect_args={"timeout": 60, "check_same_thread": False}, **options)
-
-    @sa.event.listens_for(engine, "connect")
-    def connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = (
-            None  # transactions begin where SQLAlchemy says, not where the driver guesses
-        )
-        if not in_memory:
-            connection.execute("PRAGMA journal_mode=WAL")
-        # A result that was paid for is on the disk before it counts as stored.
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    @sa.event.listens_for(engine, "begin")
-    def begun(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("qtnml_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine

@@ -105,7 +105,7 @@ class JobStore:
 
     def __reduce__(self) -> Any:
         """Another process opens the same ledger, with a budget of its own."""
-        location = self.ledger.shareable_location()
+        location = self.ledger.database.shareable_location()
         return partial(
             JobStore, location, max_shots=self.max_shots, max_jobs=self.max_jobs, patience=self._patience
         ), ()
@@ -118,7 +118,7 @@ class JobStore:
 
     def close(self) -> None:
         """Close the database; the ledger stays."""
-        self.ledger.close()
+        self.ledger.database.close()
 
     def plan(
         self, circuits: Sequence[QuantumCircuit], backend: Backend | str, *, shots: int, repeat: int = 0

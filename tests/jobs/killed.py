@@ -126,7 +126,7 @@ class Trial:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         store = self.store()
-        engine = store.ledger._engine
+        engine = store.ledger.database.engine
         for event in ("before_cursor_execute", "after_cursor_execute", "commit"):
             sa.event.listen(engine, event, lambda *_: tick("sql"))
         self.work(store, tick)

@@ -101,5 +101,5 @@ def test_a_silent_process_elsewhere_is_not_outrun(tmp_path: Path) -> None:
 
 
 def _write(ledger: Ledger, assignments: str) -> None:
-    with ledger.writing() as connection:
+    with ledger.database.writing() as connection:
         connection.exec_driver_sql(f"update qtnml_submissions set {assignments}")

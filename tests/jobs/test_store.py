@@ -328,7 +328,7 @@ def test_cancelled_while_it_is_sent(store: JobStore, tmp_path: Path) -> None:
             job_id = super().submit(*args, **options)  # type: ignore[arg-type]
             with pytest.raises(JobError, match="s1 is being sent by a living process"):
                 store.cancel(1, backend=self)
-            with store.ledger.writing() as connection:
+            with store.ledger.database.writing() as connection:
                 connection.exec_driver_sql("update qtnml_submissions set state = 'cancelled'")
             return job_id
 

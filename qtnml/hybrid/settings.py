@@ -1,0 +1,148 @@
+"""How, and where, a circuit is trained on a backend; and what comes of it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from qtnml.backends import Backend
+from qtnml.compile import CompiledCircuit
+from qtnml.errors import InvalidInputError
+from qtnml.hybrid.optimizers import HybridOptimizer
+from qtnml.jobs import JobStore
+from qtnml.train import Loss
+
+
+@dataclass(frozen=True)
+class HybridTraining:
+    """How a circuit is trained on a backend.
+
+    Attributes:
+        optimizer: "spsa", "averaged-spsa", "parameter-shift", or an object of `qtnml.hybrid`.
+        steps: At most.
+        batch_size: Samples of a step.
+        shots: Of each circuit; None takes those of the classifier, unless `shots_per_step` is given.
+        shots_per_step: Divided among the circuits of a step, instead of `shots`.
+        loss: "cross-entropy", "hinge", "squared-error", or a loss of `qtnml.train`.
+        trained_nodes: Only so many nodes next to the root are trained; None trains all weights.
+        max_shots: Budget of the whole training; it stops before a step would exceed it.
+        target: It stops when the smoothed loss is below.
+        patience: It stops after so many steps without progress of the smoothed loss; None never.
+        smoothing: Steps over which the loss is smoothed.
+        tail: Share of the last steps whose weights are averaged; 0 takes the last ones.
+        random_state: Seed of mini-batches and directions; None draws one, which the checkpoint keeps.
+        checkpoint: File written after every step.
+        resume: Go on from the checkpoint if it is there.
+    """
+
+    optimizer: HybridOptimizer | str = "spsa"
+    steps: int = 100
+    batch_size: int = 32
+    shots: int | None = None
+    shots_per_step: int | None = None
+    loss: str | Loss = "cross-entropy"
+    trained_nodes: int | None = None
+    max_shots: int | None = None
+    target: float | None = None
+    patience: int | None = None
+    smoothing: int = 10
+    tail: float = 0.25
+    random_state: int | None = None
+    checkpoint: str | Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (
+            "steps",
+            "batch_size",
+            "shots",
+            "shots_per_step",
+            "trained_nodes",
+            "patience",
+            "smoothing",
+        ):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+        if self.shots is not None and self.shots_per_step is not None:
+            raise InvalidInputError("give shots (of each circuit) or shots_per_step, not both")
+        seed = self.random_state
+        if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+            raise InvalidInputError(f"random_state must be None or an integer of at least 0, got {seed!r}")
+        if not (isinstance(self.tail, int | float) and 0 <= self.tail <= 1):
+            raise InvalidInputError(f"tail must be in [0, 1], got {self.tail!r}")
+        if self.target is not None and not isinstance(self.target, int | float):
+            raise InvalidInputError(f"target must be None or a number, got {self.target!r}")
+        if not isinstance(self.checkpoint, str | os.PathLike | None):
+            raise InvalidInputError(f"checkpoint must be None or a path, got {self.checkpoint!r}")
+        if self.max_shots is not None and not (isinstance(self.max_shots, int) and self.max_shots >= 0):
+            raise InvalidInputError(f"max_shots must be None or at least 0, got {self.max_shots!r}")
+        if self.resume and self.checkpoint is None:
+            raise InvalidInputError("resume=True needs checkpoint=PATH")
+
+
+class HybridRecord(NamedTuple):
+    """One step: the loss it saw, and circuits and shots spent until then."""
+
+    step: int
+    loss: float
+    circuits: int
+    shots: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class HybridResult:
+    """What training on a backend gave.
+
+    Attributes:
+        compiled: The circuit with its new weights.
+        history: Of every step.
+        stopped: "steps", "budget", "target", "plateau" or "interrupted".
+    """
+
+    compiled: CompiledCircuit
+    history: tuple[HybridRecord, ...]
+    stopped: str
+
+    @property
+    def circuits(self) -> int:
+        """Run in all."""
+        return self.history[-1].circuits if self.history else 0
+
+    @property
+    def shots(self) -> int:
+        """Counted in all."""
+        return self.history[-1].shots if self.history else 0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training would spend at most: steps, circuits and shots."""
+
+    steps: int
+    circuits: int
+    shots: int
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps, at most {self.circuits:,} circuits and {self.shots:,} shots"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a training's circuits run.
+
+    Attributes:
+        backend, store: The backend, and the ledger every evaluation goes through.
+        shots: Of each circuit, where the training does not say.
+        repeat: Another number trains on independent shots.
+        label: Of the runs in the ledger.
+    """
+
+    backend: Backend
+    store: JobStore
+    shots: int = 1024
+    repeat: int = 0
+    label: str = ""
