@@ -16,6 +16,8 @@ from qtnml.backends.aer_noise import misread, noise_on_active_qubits
 from qtnml.backends.base import Capabilities, Counts
 from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
+from qtnml.noise import DeviceNoise
+from qtnml.noise.aer import with_waiting
 
 # Largest registers that each method is used for (16 bytes per amplitude; a density matrix has 4**n).
 _DENSITY_MATRIX_SAMPLED = 10  # beyond, one trajectory per shot is cheaper than 4**n amplitudes
@@ -33,9 +35,10 @@ class Aer:
     Args:
         method: An Aer method to use for every circuit, such as "statevector", "density_matrix" or
             "matrix_product_state"; None chooses.
-        noise: An Aer `NoiseModel`, which acts on the circuits as they are; or a Qiskit backend, or the name
-            of one such as "fake:torino": circuits are then translated to it, and its noise acts on the
-            qubits they use, idle ones included.
+        noise: A `qtnml.noise.DeviceNoise`, which acts on the circuits as they are, on qubits that wait by
+            their schedule as well; an Aer `NoiseModel`, which acts on gates alone; or a Qiskit backend, or
+            the name of one such as "fake:torino": circuits are then translated to it, and its noise acts
+            on the qubits they use, idle ones included.
         optimization_level, transpiler_seed, qubits: Of the translation for `noise`; see `Translation`.
         options: More options of `AerSimulator`, such as `device="GPU"`.
     """
@@ -56,6 +59,7 @@ class Aer:
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(self._device)
         self._noise_model = noise if isinstance(noise, NoiseModel) else None
+        self._device_noise = noise if isinstance(noise, DeviceNoise) else None
         self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
         self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
         scheduling = None if self._device is None else "alap"
@@ -66,7 +70,7 @@ class Aer:
     @property
     def is_noisy(self) -> bool:
         """Whether there is noise."""
-        return self._device is not None or self._noise_model is not None
+        return any(n is not None for n in (self._device, self._noise_model, self._device_noise))
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
         """Counts of each circuit; templates are bound inside Aer."""
@@ -92,7 +96,7 @@ class Aer:
             made = Group(template, group.parameters, group.values)
             places = list(range(first, first + len(group.values)))
             first += len(places)
-            if group.parameters or self._device is not None:
+            if group.parameters or self._device is not None or self._device_noise is not None:
                 yield places, [made], noise_model, method
                 continue
             kept = alike.setdefault(method, ([], []))
@@ -132,11 +136,15 @@ class Aer:
 
     def _noisy(self, template: QuantumCircuit) -> tuple[QuantumCircuit, NoiseModel | None]:
         """A translated circuit as it runs, and the noise of its gates."""
-        if self._device is None:
+        if self._device is None and self._device_noise is None:
             return template, self._noise_model
         # The template is kept beside what was made of it: as long as it lives, its id is no other's.
         if self._last is None or self._last[0] is not template:
-            self._last = (template, *noise_on_active_qubits(template, self._device))
+            if self._device_noise is None:
+                self._last = (template, *noise_on_active_qubits(template, self._device))
+            else:
+                model = self._device_noise.to_aer(template.num_qubits, template)
+                self._last = (template, with_waiting(template, self._device_noise), model)
         return self._last[1:]
 
     def _result(
@@ -160,7 +168,7 @@ class Aer:
 
 def _device(noise: Any) -> Any:
     """The Qiskit backend whose noise is wanted, None for no noise or a ready model."""
-    if noise is None or isinstance(noise, NoiseModel):
+    if noise is None or isinstance(noise, NoiseModel | DeviceNoise):
         return None
     if isinstance(noise, str):
         from qtnml.backends.ibm import fake_device
@@ -168,7 +176,8 @@ def _device(noise: Any) -> Any:
         return fake_device(noise)
     if not hasattr(noise, "target"):
         raise BackendError(
-            "noise must be an Aer NoiseModel, a Qiskit backend or a name such as 'fake:torino', got "
+            "noise must be a DeviceNoise, an Aer NoiseModel, a Qiskit backend or a name such as "
+            "'fake:torino', got "
             f"{noise!r}"
         )
     return noise
@@ -178,6 +187,8 @@ def _noise_setting(noise: Any) -> str | None:
     """What tells noise apart: a name, or a digest of a model."""
     if noise is None or isinstance(noise, str):
         return noise
+    if isinstance(noise, DeviceNoise):
+        return f"DeviceNoise {hashlib.sha256(repr(noise).encode()).hexdigest()[:16]}"
     if isinstance(noise, NoiseModel):
         text = json.dumps(noise.to_dict(serializable=True), sort_keys=True, default=str)
         return f"NoiseModel {hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -8,11 +8,13 @@ from qtnml.compile.export import export_circuit, import_circuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
+from qtnml.compile.timing import Timeline, timeline
 
 __all__ = [
     "BoundCircuits",
     "CompiledCircuit",
     "Schedule",
+    "Timeline",
     "all_qubits",
     "can_compile_for",
     "compile_model",
@@ -23,4 +25,5 @@ __all__ = [
     "minimal_order",
     "overview_circuit",
     "schedule_network",
+    "timeline",
 ]

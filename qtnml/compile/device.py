@@ -87,10 +87,16 @@ class Device:
 
     def relaxation_error(self, qubit: int, seconds: float) -> float:
         """Average infidelity of waiting: 1/2 - exp(-t/T1)/6 - exp(-t/T2)/3."""
+        t1, t2 = self.relaxation_times(qubit)
+        return 0.5 - math.exp(-seconds / t1) / 6 - math.exp(-seconds / t2) / 3
+
+    def relaxation_times(self, qubit: int) -> tuple[float, float]:
+        """T1 and T2 in seconds, infinity where they are not known; T2 at most 2 T1."""
         given = self.target.qubit_properties
         known = None if given is None else given[qubit]
-        t1, t2 = (math.inf if t is None else max(float(t), 1e-12) for t in _relaxation_times(known))
-        return 0.5 - math.exp(-seconds / t1) / 6 - math.exp(-seconds / min(t2, 2 * t1)) / 3
+        times = (getattr(known, name, None) for name in ("t1", "t2"))
+        t1, t2 = (math.inf if t is None else max(float(t), 1e-12) for t in times)
+        return t1, min(t2, 2 * t1)
 
     def _properties(self, name: str, qubits: tuple[int, ...]) -> Any:
         if name not in self.target.operation_names:
@@ -99,10 +105,6 @@ class Device:
         if qubits in given:
             return given[qubits]
         return given.get(tuple(reversed(qubits)))
-
-
-def _relaxation_times(properties: Any) -> tuple[Any, Any]:
-    return getattr(properties, "t1", None), getattr(properties, "t2", None)
 
 
 def device_of(target: Any) -> Device:

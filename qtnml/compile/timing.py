@@ -47,10 +47,12 @@ class Timeline:
         duration: Of the whole circuit, seconds.
         idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
             between its last gate and a reset.
+        waits: For each instruction the seconds that each of its qubits waits after it.
     """
 
     duration: float
     idle: tuple[float, ...]
+    waits: tuple[tuple[float, ...], ...]
 
 
 def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
@@ -58,18 +60,19 @@ def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
     free = [0.0] * circuit.num_qubits  # from the end: when the qubit is needed next
     resets_next = [True] * circuit.num_qubits  # nothing that follows can see the qubit's state
     idle = [0.0] * circuit.num_qubits
+    waits = []
     for instruction in reversed(circuit.data):
         qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
         name = instruction.operation.name
         end = max(free[q] for q in qubits)
         start = end + times.duration(name, qubits)
-        for qubit in qubits:
-            if not resets_next[qubit]:
-                idle[qubit] += end - free[qubit]
+        waits.append(tuple(0.0 if resets_next[q] else end - free[q] for q in qubits))
+        for qubit, wait in zip(qubits, waits[-1], strict=True):
+            idle[qubit] += wait
             free[qubit] = start
             if name != "barrier":
                 resets_next[qubit] = name == "reset"
-    return Timeline(max(free, default=0.0), tuple(idle))
+    return Timeline(max(free, default=0.0), tuple(idle), tuple(reversed(waits)))
 
 
 def two_qubit_depth(circuit: QuantumCircuit) -> int:

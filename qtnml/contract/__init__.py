@@ -4,11 +4,13 @@ from qtnml.contract.amplitude import AmplitudeModel
 from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.dense import dense_outcome_probabilities
 from qtnml.contract.model import Model, Parameters
+from qtnml.contract.wire_noise import WireChannels
 
 __all__ = [
     "AmplitudeModel",
     "Model",
     "Parameters",
+    "WireChannels",
     "contract",
     "contract_postselected",
     "dense_outcome_probabilities",

@@ -6,13 +6,16 @@ per level; a chain of nodes is a scan. The same code runs on NumPy (float64, no 
 (jitted, differentiated).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, namespace
+from qtnml.contract.operations import Operations, operation_maps
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.contract.plan import Chain, MapGroup, Plan, contraction_plan
+from qtnml.contract.wire_noise import WireChannels, fold
 from qtnml.network.tensor_network import TensorNetwork
 from qtnml.network.topology import Topology
 
@@ -21,7 +24,10 @@ _TINY = 1e-30
 
 
 def transfer_maps(
-    network: TensorNetwork, leaf_paulis: str, *, postselection: Array | float = 0.0
+    network: TensorNetwork,
+    leaf_paulis: str,
+    *,
+    postselection: Array | float = 0.0,
 ) -> tuple[Array, ...]:
     """One stack of transfer maps per map group of the contraction plan.
 
@@ -47,6 +53,44 @@ def _group_maps(group: MapGroup, stack: Array, leaf_paulis: str, postselection: 
     return pauli_transfer_maps(
         _rows(stack, group.rows), kind.width, kind.fresh, out_paulis, in_paulis, postselection=postselection
     )
+
+
+def noisy_transfer_maps(
+    network: TensorNetwork,
+    leaf_paulis: str,
+    channels: WireChannels,
+    operations: Sequence[Operations | None],
+) -> tuple[Array, ...]:
+    """`transfer_maps` of a network that traces, with noise.
+
+    Args:
+        network, leaf_paulis: As for `transfer_maps`.
+        channels: The noise.
+        operations: For each stack of unitaries what they are made of, where the noise has `gates` for it.
+    """
+    topology = network.topology
+    return tuple(
+        fold(
+            _maps_of_all_labels(group, network.unitaries[group.stack], channels, operations[group.stack]),
+            topology,
+            group,
+            channels,
+            leaf_paulis,
+        )
+        for group in contraction_plan(topology).groups
+    )
+
+
+def _maps_of_all_labels(
+    group: MapGroup, stack: Array, channels: WireChannels, operations: Operations | None
+) -> Array:
+    kind, rows = group.kind, np.asarray(group.rows)
+    if operations is None:
+        inputs = ("IXYZ",) * kind.num_inputs + ("IZ",) * kind.fresh
+        return pauli_transfer_maps(_rows(stack, group.rows), kind.width, 0, "IXYZ", inputs)
+    noise = [after[rows] for after in channels.gates[group.stack]]
+    chosen = [(qubits, unitaries[rows]) for qubits, unitaries in operations]
+    return operation_maps(chosen, noise, kind.num_inputs + kind.fresh, kind.width, kind.fresh)
 
 
 def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array:

@@ -2,23 +2,23 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, common_namespace, namespace
-from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
-from qtnml.contract.plan import Chain, contraction_plan
+from qtnml.contract.bloch import contract, contract_postselected, noisy_transfer_maps, transfer_maps
+from qtnml.contract.operations import Operations
+from qtnml.contract.plan import chunk_size
+from qtnml.contract.wire_noise import WireChannels
 from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape
 from qtnml.network import FullUnitary, NodeAnsatz, TensorNetwork, Topology, generic_two_qubit_gates
 from qtnml.network.ansatz import Normal
 from qtnml.network.tensor_network import stacking
-
-_CHUNK_FLOATS = 2**22  # of the largest intermediate array in NumPy inference: 32 MB in float64
 
 
 class Parameters(NamedTuple):
@@ -185,18 +185,28 @@ class Model:
         return log_success.reshape(x.shape[:-1])
 
     def evaluate(
-        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+        self,
+        parameters: Parameters,
+        X: Array,
+        *,
+        postselection: Array | float | None = None,
+        channels: WireChannels | None = None,
     ) -> tuple[Array, Array]:
         """Outcomes or values in the engine's own layout; `outcomes`, then `read_out`.
 
         Returns:
             Outcomes (2**root_qubits, batch) or values (batch,), and log success probabilities (batch,).
         """
-        outcomes, log_success = self.outcomes(parameters, X, postselection=postselection)
+        outcomes, log_success = self.outcomes(parameters, X, postselection=postselection, channels=channels)
         return self.read_out(parameters, outcomes), log_success
 
     def outcomes(
-        self, parameters: Parameters, X: Array, *, postselection: Array | float | None = None
+        self,
+        parameters: Parameters,
+        X: Array,
+        *,
+        postselection: Array | float | None = None,
+        channels: WireChannels | None = None,
     ) -> tuple[Array, Array]:
         """Outcome probabilities (2**root_qubits, batch) and log success probabilities (batch,).
 
@@ -205,17 +215,29 @@ class Model:
             X: Shape (batch, features).
             postselection: Weight of the post-selected branch instead of the discard rule's own
                 (0 traced, 1 post-selected); may be traced by JAX.
+            channels: Noise on the wires of a network that traces.
         """
         if postselection is None:
             postselection = 0.0 if self.discard == "trace" else 1.0
-        maps = transfer_maps(
-            self.network(parameters), leaf_paulis(self.encoding), postselection=postselection
-        )
+        if channels is not None and (not isinstance(postselection, float) or postselection != 0.0):
+            raise InvalidInputError("noise on wires needs discard='trace', and no homotopy")
+        network, labels = self.network(parameters), leaf_paulis(self.encoding)
+        if channels is None:
+            maps = transfer_maps(network, labels, postselection=postselection)
+        else:
+            maps = noisy_transfer_maps(network, labels, channels, self._operations(parameters, channels))
         bloch = bloch_vectors(self.encoding, X, parameters.encoding)
         if not isinstance(postselection, float) or postselection != 0.0:
             return contract_postselected(self.topology, maps, bloch)
         outcomes = contract(self.topology, maps, bloch)
         return outcomes, namespace(outcomes).zeros(X.shape[0], dtype=outcomes.dtype)
+
+    def _operations(self, parameters: Parameters, channels: WireChannels) -> list[Operations | None]:
+        """Of each stack of nodes, where noise acts between them."""
+        gates = channels.gates or ((),) * len(parameters.nodes)
+        stacks = zip(stacking(self.topology), parameters.nodes, gates, strict=True)
+        ansatz: Any = self.ansatz  # one whose operations the noise knows has them
+        return [ansatz.operations(p, size) if noise else None for (size, _), p, noise in stacks]
 
     def read_out(self, parameters: Parameters, outcomes: Array) -> Array:
         """Outcomes (2**root_qubits, batch) as they are, or the values (batch,) they stand for."""
@@ -225,23 +247,23 @@ class Model:
         expectation = outcomes[:half].sum(axis=0) - outcomes[half:].sum(axis=0)
         return parameters.readout[0][0] + parameters.readout[0][1] * expectation
 
-    def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
+    def predict(
+        self, parameters: Parameters, X: NDArray, *, channels: WireChannels | None = None
+    ) -> tuple[NDArray, NDArray]:
         """`evaluate` on NumPy in float64 for any number of samples, a bounded chunk at a time.
 
         Returns:
             Outcomes (samples, 2**root_qubits) clipped to [0, 1], or values (samples,), and log success
             probabilities (samples,).
         """
-        largest = max(
-            (1 if isinstance(step, Chain) else step.stop - step.start)
-            * 4 ** contraction_plan(self.topology).groups[step.group].kind.num_inputs
-            for step in contraction_plan(self.topology).steps
-        )
         is_classes = self.readout == "outcomes"
-        chunk = max(1, _CHUNK_FLOATS // largest)
+        chunk = chunk_size(self.topology)
         if not len(X):
             return np.empty((0, 2**self.topology.root_qubits)[: 1 + is_classes]), np.empty(0)
-        parts = [self.evaluate(parameters, X[start : start + chunk]) for start in range(0, len(X), chunk)]
+        parts = [
+            self.evaluate(parameters, X[start : start + chunk], channels=channels)
+            for start in range(0, len(X), chunk)
+        ]
         values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         return (np.clip(values.T, 0.0, 1.0) if is_classes else values), log_success
 

@@ -13,6 +13,7 @@ from qtnml.network.tensor_network import stacking
 from qtnml.network.topology import Topology
 
 _SHORTEST_CHAIN = 3
+_CHUNK_FLOATS = 2**22  # of the largest intermediate array in NumPy inference: 32 MB in float64
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class NodeKind:
 
 @dataclass(frozen=True)
 class MapGroup:
-    """All nodes of one kind: rows `rows` of the unitaries' stack number `stack`."""
+    """All nodes of one kind, in order: rows `rows` of the unitaries' stack number `stack`."""
 
     kind: NodeKind
     stack: int
     rows: tuple[int, ...]
+    nodes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,21 @@ def contraction_plan(topology: Topology) -> Plan:
         place |= {topology.num_leaves + k: (pool, row) for row, k in enumerate(nodes)}
     position = {node: (s, row) for s, (_, ns) in enumerate(stacking(topology)) for row, node in enumerate(ns)}
     groups = tuple(
-        MapGroup(kind, position[nodes[0]][0], tuple(position[k][1] for k in nodes))
+        MapGroup(kind, position[nodes[0]][0], tuple(position[k][1] for k in nodes), tuple(nodes))
         for kind, nodes in members.items()
     )
     return Plan(leaf_pools, groups, _with_chains(steps, len(leaf_pools)))
+
+
+def chunk_size(topology: Topology) -> int:
+    """Samples to contract at once without large intermediate arrays."""
+    plan = contraction_plan(topology)
+    largest = max(
+        (1 if isinstance(step, Chain) else step.stop - step.start)
+        * int(4 ** plan.groups[step.group].kind.num_inputs)
+        for step in plan.steps
+    )
+    return max(1, _CHUNK_FLOATS // largest)
 
 
 def _with_chains(steps: list[Step], num_pools: int) -> tuple[Step | Chain, ...]:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
@@ -34,24 +35,29 @@ class ClassReadout(ClassifierMixin, TrainedEstimator):
         """Exact probability of every outcome at the root, shape (samples, 2**root_qubits)."""
         return self._evaluated(X)[0]
 
-    def predict_proba(self, X: Any) -> NDArray:
+    def predict_proba(self, X: Any, **noisy: Any) -> NDArray:
         """Class probabilities (samples, classes): those of the measurement at the root, exactly.
 
         Outcomes without a class are left out and the others renormalised; `lost_mass` tells how
-        much that was.
+        much that was. A network's take `noise=`, `reuse_qubits=` and `num_qubits=`, here and in the
+        methods below: see its `outcome_probabilities`.
         """
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[0]
+        return class_probabilities(self.outcome_probabilities(X, **noisy), len(self.classes_))[0]
 
-    def predict_log_proba(self, X: Any) -> NDArray:
+    def predict_log_proba(self, X: Any, **noisy: Any) -> NDArray:
         """Natural logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(self.predict_proba(X, **noisy))
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: Any, **noisy: Any) -> NDArray:
         """The likeliest class of each sample, shape (samples,)."""
-        proba = self.predict_proba(X)
+        proba = self.predict_proba(X, **noisy)
         return np.asarray(self.classes_[np.argmax(proba, axis=1)])
 
-    def lost_mass(self, X: Any) -> NDArray:
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **noisy: Any) -> float:
+        """Accuracy on samples with labels y; with `noise=`, of the likeliest class under it."""
+        return float(accuracy_score(y, self.predict(X, **noisy), sample_weight=sample_weight))
+
+    def lost_mass(self, X: Any, **noisy: Any) -> NDArray:
         """Probability of outcomes that stand for no class, per sample; 0 for 2, 4, 8, ... classes."""
-        return class_probabilities(self.outcome_probabilities(X), len(self.classes_))[1]
+        return class_probabilities(self.outcome_probabilities(X, **noisy), len(self.classes_))[1]

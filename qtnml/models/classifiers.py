@@ -11,6 +11,7 @@ from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.noise import NoisyTraining
 from qtnml.models.readout import check_root, qubits_for_classes
 from qtnml.models.validation import checked_training_data
 from qtnml.network import Topology
@@ -19,14 +20,30 @@ from qtnml.network import Topology
 class NetworkClassifier(ClassReadout, NetworkEstimator):
     """Reads the class off the root: class k is outcome k."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self:
         self._check_parameters()
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
         self._check_same_classes(classes)
-        self._learn(X, labels.ravel(), weights, self._topology_for(X, len(classes)), "outcomes")
+        self._learn(X, labels.ravel(), weights, self._topology_for(X, len(classes)), "outcomes", noisy)
         self.classes_ = classes
         return self
+
+    def outcome_probabilities(
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+    ) -> NDArray:
+        """Exact probability of every outcome at the root, shape (samples, 2**root_qubits).
+
+        Args:
+            X: Samples (samples, features).
+            noise: A `qtnml.noise.DeviceNoise` for the qubits of the compiled circuit (after its gates, while
+                qubits wait, at resets and the read-out); a Qiskit backend or a name such as "fake:torino",
+                for which the circuit is then compiled; or a `qtnml.noise.Channel` on every data qubit and
+                every qubit that a node keeps.
+            reuse_qubits, num_qubits: Of the circuit that is meant, as for `compile`: with reuse, waiting
+                and resets cost what they cost.
+        """
+        return self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
 
     def _topology_for(self, X: NDArray, num_classes: int) -> Topology:
         available = self._topology(X, 1).num_qubits[-1]

@@ -1,7 +1,8 @@
 """What all estimators over a network share: settings, `fit`, the circuit, files."""
 
 import os
-from typing import Any, ClassVar, Literal
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,8 +13,9 @@ from qtnml.contract import Model
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.models.training import TrainedEstimator
-from qtnml.models.validation import generator
+from qtnml.models.noise import NoisyTraining, noisy_circuit, wire_noise
+from qtnml.models.training import TrainedEstimator, TrainingNoise
+from qtnml.models.validation import checked_samples, generator
 from qtnml.network import (
     NodeAnsatz,
     TensorNetwork,
@@ -24,6 +26,7 @@ from qtnml.network import (
     mps,
     with_reuploads,
 )
+from qtnml.noise import Channel
 from qtnml.train import Loss, Optimizer, TrainingSet
 
 
@@ -150,8 +153,47 @@ class NetworkEstimator(TrainedEstimator):
         check_is_fitted(self, "params_")
         return self.model_.network(self.params_)
 
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        noise: Any = None,
+        reuse_qubits: bool = False,
+        num_qubits: int | None = None,
+    ) -> Self:
+        """Train on samples X (samples, features) with targets y.
+
+        Ctrl-C ends training with the best weights so far and a `TrainingInterruptedWarning`; before the first
+        epoch is over it is raised.
+
+        Args:
+            X, y: Samples and their targets.
+            sample_weight: (samples,) multiplies each sample's loss.
+            noise: Train under it: a `qtnml.noise.DeviceNoise`, a `Channel` that acts between the layers, or a
+                `NoiseSchedule` by which one of them grows. Where the ansatz has gates of its own, noise acts
+                after each of them; a full unitary gets channels that stand for its gates' number, time and
+                errors.
+            reuse_qubits, num_qubits: Under a `DeviceNoise`, the circuit that is meant, as for `compile`.
+
+        Raises:
+            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
+        """
+        noisy = None if noise is None else NoisyTraining(noise, reuse_qubits, num_qubits)
+        return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy))
+
+    @abstractmethod
+    def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self: ...
+
     def _learn(
-        self, X: NDArray, targets: NDArray, weights: NDArray, topology: Topology, readout: Any
+        self,
+        X: NDArray,
+        targets: NDArray,
+        weights: NDArray,
+        topology: Topology,
+        readout: Any,
+        noisy: NoisyTraining | None,
     ) -> None:
         """Train on checked data; set what every estimator has."""
         rng = generator(self.random_state)
@@ -163,7 +205,10 @@ class NetworkEstimator(TrainedEstimator):
             parameters, scaler = self.params_, self.scaler_
         else:
             parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
-        result = self._train(model, parameters, TrainingSet(scaler(X), targets, weights), rng)
+        noise = None
+        if noisy is not None:
+            noise = TrainingNoise(noisy.on_wires(model, parameters), *noisy.ramp)
+        result = self._train(model, parameters, TrainingSet(scaler(X), targets, weights), rng, noise)
         self._keep(model, scaler, result)
 
     def _topology(self, X: NDArray, root_qubits: int) -> Topology:
@@ -209,6 +254,29 @@ class NetworkEstimator(TrainedEstimator):
         Of hundreds of post-selected qubits it is tiny; `log_success_probability` does not underflow.
         """
         return np.exp(self.log_success_probability(X))
+
+    def _under_noise(
+        self, X: Any, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+    ) -> tuple[NDArray, NDArray]:
+        """Outcomes or values of samples, and log success probabilities, under noise."""
+        if noise is None:
+            if reuse_qubits or num_qubits is not None:
+                raise InvalidInputError(
+                    "without noise all circuits of a model answer alike; leave reuse_qubits and "
+                    "num_qubits out, or "
+                    "give noise"
+                )
+            return self._evaluated(X)
+        check_is_fitted(self)
+        X = checked_samples(self, X)
+        if isinstance(noise, Channel):
+            wires = wire_noise(noise, self.model_, self.params_, reuse_qubits, num_qubits)
+            return self.model_.predict(self.params_, self.scaler_(X), channels=wires.at(1.0))
+        noisy = noisy_circuit(self, noise, reuse_qubits, num_qubits)
+        outcomes, success = noisy.evaluate(noisy.compiled.angles(X))
+        if self.model_.readout == "outcomes":
+            return outcomes, success
+        return np.asarray(self.model_.read_out(self.params_, outcomes.T)), success
 
     def log_success_probability(self, X: Any) -> NDArray:
         """Natural logarithm of `success_probability`, shape (samples,)."""

@@ -4,10 +4,12 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.noise import NoisyTraining
 from qtnml.models.validation import checked_regression_data, hold_out_any
 from qtnml.train import CrossEntropy, HingePower
 
@@ -19,7 +21,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     target_mean_: float
     target_scale_: float
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self:
         self._check_parameters()
         by_class = (CrossEntropy.name, HingePower.name)
         if self.loss in by_class or isinstance(self.loss, CrossEntropy | HingePower):
@@ -32,16 +34,27 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         if not np.isfinite([mean, spread]).all():
             raise InvalidInputError(f"targets up to {np.abs(y).max():.3g} overflow; scale them first")
         scale = self.target_scale_ if going_on else (spread if spread > 0 else 1.0)
-        self._learn(X, (y - mean) / scale, weights, self._topology(X, 1), "expectation")
+        self._learn(X, (y - mean) / scale, weights, self._topology(X, 1), "expectation", noisy)
         self.target_mean_, self.target_scale_ = mean, scale
         return self
 
     def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         return hold_out_any(len(y), self.validation_fraction, rng)
 
-    def predict(self, X: Any) -> NDArray:
-        """Predicted values, shape (samples,), in the units of the training targets."""
-        values = self._evaluated(X)[0]
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **noisy: Any) -> float:
+        """Coefficient of determination R2; `noisy` are arguments of `predict`."""
+        return float(r2_score(y, self.predict(X, **noisy), sample_weight=sample_weight))
+
+    def predict(
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+    ) -> NDArray:
+        """Predicted values, shape (samples,), in the units of the training targets.
+
+        Args:
+            X: Samples.
+            noise, reuse_qubits, num_qubits: See `NetworkClassifier.outcome_probabilities`.
+        """
+        values = self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
         return np.asarray(self.target_mean_ + self.target_scale_ * values)
 
 

@@ -2,8 +2,10 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -32,6 +34,14 @@ from qtnml.train.records import merge_repeats
 
 _AUTO_EPOCHS = 30
 _AUTO_STEPS = 600
+
+
+class TrainingNoise(NamedTuple):
+    """Noise in the loop: a pytree for `TrainingOptions.noise`, its first strength, epochs until it is 1."""
+
+    wires: Any
+    start: float = 1.0
+    ramp: int = 0
 
 
 class TrainedEstimator(BaseEstimator, ABC):
@@ -69,9 +79,13 @@ class TrainedEstimator(BaseEstimator, ABC):
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
+        return self._restored_on_failure(lambda: self._fit(X, y, sample_weight))
+
+    def _restored_on_failure(self, fit: Callable[[], Self]) -> Self:
+        """What was learnt before is kept if `fit` fails."""
         learnt = dict(vars(self))
         try:
-            return self._fit(X, y, sample_weight)
+            return fit()
         except BaseException:
             self.__dict__ = learnt
             raise
@@ -93,11 +107,19 @@ class TrainedEstimator(BaseEstimator, ABC):
         parameters: Parameters,
         data: TrainingSet,
         rng: np.random.Generator,
+        noise: TrainingNoise | None = None,
     ) -> TrainingResult:
         training, validation = self._split(data, rng)
         if len(training.y) <= self.batch_size:
             training = merge_repeats(training)
         options = self._options(len(training.y))
+        if noise is not None:
+            options = replace(options, noise=noise.wires, noise_start=noise.start, noise_ramp=noise.ramp)
+            if noise.ramp and noise.ramp >= options.epochs:
+                raise InvalidInputError(
+                    f"noise grows over {noise.ramp} epochs, which leaves none with all of it; train for more "
+                    f"than these (epochs={options.epochs})"
+                )
         with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
             result = train(
                 model,

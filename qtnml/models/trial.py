@@ -15,6 +15,7 @@ from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import with_arguments
+from qtnml.noise import noise_from_settings
 from qtnml.study import task_key
 
 _MODELS = {"tree": TreeClassifier, "mps": MPSClassifier, "amplitude-mps": AmplitudeMPSClassifier}
@@ -30,6 +31,7 @@ def trial(
     parity: bool = False,
     order: str = "z",
     train_size: int | None = None,
+    noise: dict[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Settings of one task, JSON types only.
@@ -38,10 +40,13 @@ def trial(
         data: Name or path, as for `load_dataset`, which also takes size, classes, order and train_size.
         model: "tree", "mps" or "amplitude-mps".
         parity: Labels are 0 for even and 1 for odd ones.
+        noise: To train and test under: see `qtnml.noise.noise_from_settings`.
         options: Arguments of the estimator (JSON types; objects as {"name": class, field: value}).
     """
     _estimator({"model": model, "options": options})  # fails now, not in a worker
-    return {
+    if noise is not None:
+        noise_from_settings(noise)
+    settings = {
         "data": data,
         "size": size,
         "classes": classes,
@@ -51,6 +56,7 @@ def trial(
         "model": model,
         "options": options,
     }
+    return settings if noise is None else settings | {"noise": noise}
 
 
 def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[str, Any]:
@@ -79,12 +85,14 @@ def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[
         path = Path(checkpoints) / f"{task_key(settings)}.checkpoint"
         estimator.set_params(checkpoint=path, resume=True)
     began = time.perf_counter()
-    estimator.fit(dataset.X_train, y_train)
+    noise = noise_from_settings(settings["noise"]) if "noise" in settings else None
+    under = {} if noise is None else {"noise": noise}
+    estimator.fit(dataset.X_train, y_train, **under)
     seconds = time.perf_counter() - began
     with warnings.catch_warnings():
         # A few test pixels are brighter than any training pixel at their place.
         warnings.simplefilter("ignore", ClippedDataWarning)
-        outcomes = estimator.outcome_probabilities(dataset.X_test)
+        outcomes = estimator.outcome_probabilities(dataset.X_test, **under)
     labels, num_classes = np.searchsorted(estimator.classes_, y_test), len(estimator.classes_)
     shares = outcomes / outcomes.sum(axis=1, keepdims=True)
     counts = np.random.default_rng(0).multinomial(_SHOTS, shares)[:, :num_classes]

@@ -27,6 +27,10 @@ Normal = Callable[[tuple[int, ...]], Array]
 class NodeAnsatz(Hashable, Protocol):
     """How a node on m qubits is parameterised. Implementations are frozen and hashable.
 
+    One that prescribes gates may have a method `operations(parameters, num_qubits)` as well: qubits and
+    matrices (count, 2**k, 2**k) of every gate, in the order of `gates`. Training under noise then acts
+    between them.
+
     Attributes:
         name: Short and unique.
         prescribes_gates: `gates` is a circuit of the ansatz's own, to be kept gate by gate; otherwise the
@@ -203,6 +207,26 @@ def check_ansatz(ansatz: NodeAnsatz, num_qubits: int, rng: np.random.Generator) 
         overlap = abs(np.trace(built.conj().T @ unitary)) / dim
         if not abs(overlap - 1) < 1e-12:
             raise InvalidInputError(f"{ansatz.name}: gates and unitary differ (overlap {overlap:.6g})")
+    if hasattr(ansatz, "operations"):
+        _check_operations(ansatz, parameters, unitaries, num_qubits)
     in_jax = np.asarray(ansatz.unitary(jnp.asarray(parameters), num_qubits))
     if not np.abs(in_jax - unitaries).max() < 1e-4:
         raise InvalidInputError(f"{ansatz.name}: JAX and NumPy differ")
+
+
+def _check_operations(ansatz: Any, parameters: NDArray, unitaries: NDArray, num_qubits: int) -> None:
+    """The operations multiply to the unitary, and are those of the gates."""
+    operations = ansatz.operations(parameters, num_qubits)
+    circuit = ansatz.gates(parameters[0], num_qubits).circuit
+    where = [tuple(circuit.find_bit(bit).index for bit in gate.qubits) for gate in circuit.data]
+    if [qubits for qubits, _ in operations] != where:
+        raise InvalidInputError(f"{ansatz.name}: operations and gates act on different qubits")
+    dim, count = 2**num_qubits, len(parameters)
+    product = np.tile(np.eye(dim, dtype=np.complex128), (count, 1, 1)).reshape(count, *[2] * num_qubits, dim)
+    for qubits, matrices in operations:
+        axes, ends = [1 + q for q in qubits], list(range(1, 1 + len(qubits)))
+        moved = np.moveaxis(product, axes, ends)
+        flat = np.asarray(matrices) @ moved.reshape(count, 2 ** len(qubits), -1)
+        product = np.moveaxis(flat.reshape(moved.shape), ends, axes)
+    if not np.abs(product.reshape(count, dim, dim) - unitaries).max() < 1e-12:
+        raise InvalidInputError(f"{ansatz.name}: operations do not multiply to the unitary")

@@ -73,6 +73,22 @@ class BrickWall:
             product = xp.matmul(_kron_all(rotations, qubits, num_qubits), product)
         return product + 0j
 
+    def operations(self, parameters: Array, num_qubits: int) -> list[tuple[tuple[int, ...], Array]]:
+        """Qubits and matrices (count, 2**k, 2**k) of every gate, in the order of `gates`."""
+        xp, taken, count = namespace(parameters), _Angles(parameters), parameters.shape[0]
+        found = [((qubit,), self._rotation(taken) + 0j) for qubit in range(num_qubits)]
+        for layer in _layers(num_qubits, self.depth):
+            for pair in layer:
+                if self.entangler == "rzz":
+                    diagonal = self._entangler(taken, (0, 1), 2)
+                    gate = diagonal * xp.eye(4, dtype=diagonal.dtype)
+                else:
+                    gate = xp.broadcast_to(self._entangler(taken, (0, 1), 2) + 0j, (count, 4, 4))
+                found.append((pair, gate))  # type: ignore[arg-type]
+            for qubit in (qubit for pair in layer for qubit in sorted(pair)):
+                found.append(((qubit,), self._rotation(taken) + 0j))
+        return found  # type: ignore[return-value]
+
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
         """The wall itself, gate by gate."""
         circuit, angles = QuantumCircuit(num_qubits), iter(np.asarray(parameters, dtype=float).tolist())

@@ -75,7 +75,7 @@ def train(
             f"({options.learning_rate:g})"
         )
     progress = run.with_last_weights_judged(progress)
-    if progress.history and progress.best_score == np.inf:  # ended within a homotopy
+    if progress.history and progress.best_score == np.inf:  # ended while warming up
         progress = replace(progress, best=progress.parameters, best_epoch=progress.epoch - 1)
     best = model.project(progress.best)
     return TrainingResult(best, progress.state, progress.history, progress.best_epoch, stopped)
@@ -84,7 +84,7 @@ def train(
 def _out_of_patience(progress: Progress, options: TrainingOptions) -> bool:
     if options.patience is None:
         return False
-    return progress.epoch - 1 - max(progress.improved, options.homotopy) >= options.patience
+    return progress.epoch - 1 - max(progress.improved, options.warm_up) >= options.patience
 
 
 def _has_diverged(progress: Progress) -> bool:

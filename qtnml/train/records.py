@@ -51,6 +51,9 @@ class TrainingOptions:
         homotopy: Epochs over which the weight of the post-selected branch falls from 1 to 0 in a model
             that traces.
         devices: Share each batch over so many JAX devices; None uses JAX's default device.
+        noise: A pytree whose `at(strength)` returns the `channels` of the model's `outcomes`; None for none.
+        noise_start: Strength of the noise at the first step.
+        noise_ramp: Epochs over which it grows from there to 1.
     """
 
     epochs: int
@@ -62,6 +65,14 @@ class TrainingOptions:
     shots: int | None = None
     homotopy: int = 0
     devices: int | None = None
+    noise: Any = None
+    noise_start: float = 1.0
+    noise_ramp: int = 0
+
+    @property
+    def warm_up(self) -> int:
+        """Epochs at the start in which another problem is solved, so that none of them can be the best."""
+        return max(self.homotopy, self.noise_ramp)
 
 
 class EpochRecord(NamedTuple):

@@ -53,6 +53,9 @@ class Run:
         num_classes = 0 if classes[0].dtype.kind == "f" else int(max(y.max() for y in classes)) + 1
         self._problem = Problem(model, options.loss, num_classes, options.shots, mesh)
         self._data = self._on_device(data, _padded_size(self._samples))
+        self._noise = jax.tree.map(
+            lambda leaf: self._placed(jnp.asarray(leaf, dtype=self._real_dtype)), options.noise
+        )
         self._steps_per_call = 1
         self._validation = None
         if validation is not None:
@@ -108,8 +111,8 @@ class Run:
             rng_state=rng_state,
             history=(*progress.history, record),
         )
-        # In a homotopy only what was trained with the trace throughout can be best.
-        if record.score < progress.best_score and number > self._options.homotopy:
+        # Only what was trained with the trace, and all of the noise, throughout can be best.
+        if record.score < progress.best_score and number > self._options.warm_up:
             # A full-batch epoch measured the weights it began with, those of the epoch before.
             best = progress.parameters if self._measures_before else parameters
             following = replace(
@@ -154,6 +157,10 @@ class Run:
                 problem=self._problem,
                 optimizer=options.optimizer,
                 homotopy_steps=options.homotopy * self._steps if epoch < options.homotopy else 0,
+                noise=self._noise,
+                ramp=jnp.asarray(
+                    [options.noise_start, max(1, options.noise_ramp * self._steps)], dtype=self._real_dtype
+                ),
             )
             sums.block_until_ready()
             if upto - done == self._steps_per_call and time.perf_counter() - began < _CALL_SECONDS / 2:
@@ -176,7 +183,9 @@ class Run:
         if self._validation is None:
             return None, None
         problem = self._problem._replace(shots=None)
-        sums = np.asarray(_evaluate(parameters, self._validation, problem=problem), dtype=np.float64)
+        sums = np.asarray(
+            _evaluate(parameters, self._validation, self._noise, problem=problem), dtype=np.float64
+        )
         return float(sums[0] / sums[2]), float(sums[1] / sums[2])
 
 
@@ -213,10 +222,12 @@ def _weighted_sums(
     samples: Samples,
     key: jax.Array | None,
     postselection: jax.Array | None = None,
+    channels: Any = None,
 ) -> jax.Array:
     """Sums over samples of weight * (loss, correct, 1), shape (3,)."""
     X, y, weights = samples
-    outcomes, _ = problem.model.outcomes(parameters, X, postselection=postselection)
+    noise = {} if channels is None else {"channels": channels}
+    outcomes, _ = problem.model.outcomes(parameters, X, postselection=postselection, **noise)
     outcomes = jnp.asarray(outcomes)
     if problem.shots is not None and key is not None:
         outcomes = emulate_shots(key, outcomes, problem.shots)
@@ -271,8 +282,13 @@ def run_steps(
     problem: Problem,
     optimizer: Optimizer,
     homotopy_steps: int,
+    noise: Any = None,
+    ramp: jax.Array | None = None,
 ) -> tuple[Parameters, Any, jax.Array]:
-    """Steps span[0] to span[1] of an epoch that begins at overall step span[2] of span[3]."""
+    """Steps span[0] to span[1] of an epoch that begins at overall step span[2] of span[3].
+
+    `noise` grows linearly from strength ramp[0] to 1 over the first ramp[1] steps.
+    """
     X, y, weights = data
     base_key = jax.random.wrap_key_data(key)
 
@@ -283,9 +299,12 @@ def run_steps(
         batch = _shared(problem, (X[chosen], y[chosen], batch_weights))
         number = span[2] + k
         weight = 1.0 - number / homotopy_steps if homotopy_steps else None
+        channels = None
+        if noise is not None and ramp is not None:
+            channels = noise.at(ramp[0] + (1 - ramp[0]) * jnp.minimum(1.0, number / ramp[1]))
 
         def mean_loss(parameters: Parameters, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-            sums = _weighted_sums(problem, parameters, batch, key, weight)
+            sums = _weighted_sums(problem, parameters, batch, key, weight, channels)
             return sums[0] / jnp.maximum(sums[2], 1e-30), sums  # all weights of a batch may underflow
 
         rate = learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * number / span[3]))
@@ -306,9 +325,12 @@ def _shared(problem: Problem, samples: Samples) -> Samples:
 
 
 @partial(jax.jit, static_argnames=("problem",))
-def _evaluate(parameters: Parameters, data: Samples, *, problem: Problem) -> jax.Array:
-    """Weighted sums over a whole set, a batch at a time."""
+def _evaluate(parameters: Parameters, data: Samples, noise: Any = None, *, problem: Problem) -> jax.Array:
+    """Weighted sums over a whole set, a batch at a time, under all of the noise."""
+    channels = None if noise is None else noise.at(1.0)
     batch = min(_EVALUATION_BATCH, data[1].shape[0])
     batches = tuple(array.reshape(-1, batch, *array.shape[1:]) for array in data)
-    sums = jax.lax.map(lambda part: _weighted_sums(problem, parameters, part, None), batches)
+    sums = jax.lax.map(
+        lambda part: _weighted_sums(problem, parameters, part, None, channels=channels), batches
+    )
     return jnp.sum(sums, axis=0)

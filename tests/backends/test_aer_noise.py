@@ -74,7 +74,9 @@ def test_chosen_qubits_are_used(trained: TreeClassifier, small_digits: Dataset) 
 
 
 def test_what_is_no_noise() -> None:
-    with pytest.raises(BackendError, match="noise must be an Aer NoiseModel, a Qiskit backend or a name"):
+    with pytest.raises(
+        BackendError, match="noise must be a DeviceNoise, an Aer NoiseModel, a Qiskit backend"
+    ):
         get_backend("aer", noise=0.1)
     with pytest.raises(BackendError, match="no snapshot 'torino'"):
         get_backend("aer", noise="torino")

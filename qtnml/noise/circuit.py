@@ -1,0 +1,112 @@
+"""A compiled circuit under a device's noise, exactly, for any number of qubits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit
+from qtnml.contract import contract, contract_postselected
+from qtnml.contract.plan import chunk_size, contraction_plan
+from qtnml.encoding import leaf_paulis
+from qtnml.errors import InvalidInputError
+from qtnml.noise.device import DeviceNoise
+from qtnml.noise.instructions import Instructions, instructions_of
+from qtnml.noise.tree import CircuitTree, walk
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyCircuit:
+    """A circuit and the noise it runs under; its probabilities are those of a quantum computer with that
+    noise.
+
+    Noise after every gate, on waiting qubits (by the circuit's own schedule, everything as late as it can
+    be), at resets and at the read-out is multiplied into one Pauli transfer map per node of the circuit,
+    once; samples are then contracted at the cost of the noise-free network. Nothing is sampled or
+    approximated within this model of noise. What it does not know: crosstalk, leakage, drift, and resets
+    whose result depends on the state before.
+
+    Attributes:
+        compiled: Any compiled circuit, with or without reuse, for a device or none.
+        noise: By the circuit's own qubits: for `compile(target=backend)` those of the device.
+
+    >>> from qtnml.encoding import AngleEncoding
+    >>> from qtnml.compile import compile_network
+    >>> from qtnml.network import TensorNetwork, balanced_tree
+    >>> network = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
+    >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, reset_time=1e-6, readout_error=0.01)
+    >>> noisy = NoisyCircuit(compile_network(network, AngleEncoding()), noise)
+    >>> noisy.probabilities(np.full((1, 64), 0.3)).shape
+    (1, 2)
+    """
+
+    compiled: CompiledCircuit
+    noise: DeviceNoise
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.noise, DeviceNoise):
+            raise InvalidInputError(f"noise must be a qtnml.noise.DeviceNoise, got {self.noise!r}")
+
+    @cached_property
+    def instructions(self) -> Instructions:
+        """The circuit as arrays."""
+        return instructions_of(self.compiled, self.noise)
+
+    @cached_property
+    def tree(self) -> CircuitTree:
+        """The circuit as a tree of maps."""
+        return self.tree_of(self.instructions)
+
+    def tree_of(self, instructions: Instructions) -> CircuitTree:
+        """The same of other rates."""
+        return walk(instructions, len(leaf_paulis(self.compiled.encoding)))
+
+    @cached_property
+    def maps(self) -> tuple[NDArray, ...]:
+        """Transfer maps as `contract` takes them."""
+        return grouped_maps(self.tree)
+
+    def leaves(self, angles: NDArray) -> NDArray:
+        """Leaf expectations (labels, leaves, samples) at data angles (samples, data qubits)."""
+        angles = angles[:, list(self.tree.places)].T
+        if self.tree.by_angle:
+            return np.stack([np.ones_like(angles), np.sin(angles), np.cos(angles)])
+        zero, one = (np.asarray(a) for a in self.compiled.encoding.amplitudes(angles))
+        cross = zero.conj() * one
+        difference = np.abs(zero) ** 2 - np.abs(one) ** 2
+        rows = [np.ones_like(difference), 2 * cross.real, 2 * cross.imag, difference]
+        return np.stack([rows["IXYZ".index(label)] for label in leaf_paulis(self.compiled.encoding)])
+
+    def probabilities(self, X: NDArray) -> NDArray:
+        """Outcome probabilities (samples, outcomes) of samples (samples, features).
+
+        Given that post-selection succeeds, where there is any.
+        """
+        return self.evaluate(self.compiled.angles(X))[0]
+
+    def log_success(self, X: NDArray) -> NDArray:
+        """Natural logarithm of the probability that a shot counts, (samples,); 0 without post-selection."""
+        return self.evaluate(self.compiled.angles(X))[1]
+
+    def evaluate(self, angles: NDArray) -> tuple[NDArray, NDArray]:
+        """Outcome probabilities and log success probabilities at data angles (samples, data qubits)."""
+        topology, maps = self.tree.topology, self.maps
+        outcomes = [np.empty((0, self.compiled.num_outcomes))]
+        success = [np.empty(0)]
+        chunk = chunk_size(topology)
+        for start in range(0, len(angles), chunk):
+            bloch = self.leaves(angles[start : start + chunk])
+            if self.tree.postselected:
+                found, log = contract_postselected(topology, maps, bloch)
+            else:
+                found, log = contract(topology, maps, bloch), np.zeros(bloch.shape[-1])
+            outcomes.append(np.asarray(found).T)
+            success.append(np.asarray(log))
+        return np.clip(np.concatenate(outcomes), 0.0, 1.0), np.concatenate(success)
+
+
+def grouped_maps(tree: CircuitTree) -> tuple[NDArray, ...]:
+    """Maps of a tree's nodes, stacked by the groups of its contraction plan."""
+    maps, plan = tree.maps(), contraction_plan(tree.topology)
+    return tuple(np.stack([maps[k] for k in group.nodes]) for group in plan.groups)

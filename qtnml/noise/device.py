@@ -1,0 +1,375 @@
+"""A quantum computer's noise in seconds and probabilities."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+
+from qtnml.errors import InvalidInputError
+from qtnml.noise.channels import (
+    Channel,
+    check_relaxation_times,
+    depolarizing,
+    is_number,
+    probability,
+    thermal_relaxation,
+)
+
+_TIMES = ("one_qubit_time", "two_qubit_time", "reset_time", "readout_time")
+_ERRORS = ("one_qubit_error", "two_qubit_error", "reset_error", "excited_population")
+_VIRTUAL = ("rz", "p", "z", "s", "sdg", "t", "tdg", "barrier", "delay", "id")
+PerQubit = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a device says of one gate on one choice of qubits.
+
+    Attributes:
+        name: As in Qiskit.
+        qubits: Of the device, in order.
+        time: Seconds.
+        error: Average infidelity, relaxation included, as calibrations report it.
+    """
+
+    name: str
+    qubits: tuple[int, ...]
+    time: float
+    error: float
+
+
+@dataclass(frozen=True)
+class DeviceNoise:
+    """Markovian noise of a device: relaxation while gates run and while qubits wait, gate errors, read-out.
+
+    After every gate its qubits relax for the time it takes, and depolarise as far as relaxation alone does
+    not explain the gate's error; waiting qubits relax. A reset leaves |1> with probability `reset_error`,
+    whatever was there before. What is not given is perfect, or takes no time. Gates that are changes of
+    phase alone (rz, ...)
+    are virtual: no time, no error.
+
+    Attributes:
+        t1, t2: Seconds, one number or one for each qubit of the circuit.
+        one_qubit_time, two_qubit_time, reset_time, readout_time: Seconds.
+        one_qubit_error, two_qubit_error: Average infidelity of a gate, relaxation included.
+        reset_error: Probability of |1> after a reset.
+        readout_error: Probability of a wrong bit; or (reading 1 in |0>, reading 0 in |1>); or such a pair for
+            each qubit.
+        excited_population: Of |1> in equilibrium, by which relaxation ends.
+        one_qubit_channel: One more channel after every gate on one qubit, before the rest.
+        two_qubit_channel: The same for gates on two: a channel on two qubits, or one that acts on each of
+            them.
+        instructions: Gates known better, for which the numbers above do not count.
+        name: For people.
+
+    >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, two_qubit_error=5e-3,
+    readout_error=0.01) >>> noise.gate_channel("cx", (0, 1))
+    Channel('cx on 0, 1', 2 qubit(s), fidelity 0.995)
+    """
+
+    t1: PerQubit = math.inf
+    t2: PerQubit = math.inf
+    one_qubit_time: float = 0.0
+    two_qubit_time: float = 0.0
+    reset_time: float = 0.0
+    readout_time: float = 0.0
+    one_qubit_error: float = 0.0
+    two_qubit_error: float = 0.0
+    reset_error: float = 0.0
+    readout_error: float | tuple[float, float] | tuple[tuple[float, float], ...] = 0.0
+    excited_population: float = 0.0
+    one_qubit_channel: Channel | None = None
+    two_qubit_channel: Channel | None = None
+    instructions: tuple[Instruction, ...] = ()
+    name: str = "device"
+
+    def __post_init__(self) -> None:
+        for field in ("t1", "t2"):
+            object.__setattr__(self, field, _numbers(field, getattr(self, field)))
+        if isinstance(self.t1, tuple) and isinstance(self.t2, tuple) and len(self.t1) != len(self.t2):
+            raise InvalidInputError(f"{len(self.t1)} values of t1 but {len(self.t2)} of t2")
+        for qubit in range(self._given_qubits or 1):
+            check_relaxation_times(_of(self.t1, qubit), _of(self.t2, qubit))
+        for field in _TIMES:
+            value = getattr(self, field)
+            if not (is_number(value) and 0 <= value < math.inf):
+                raise InvalidInputError(f"{field} must be a number of seconds of at least 0, got {value!r}")
+        for field in _ERRORS:
+            probability(field, getattr(self, field))
+        object.__setattr__(self, "readout_error", _checked_readout(self.readout_error))
+        for instruction in self.instructions:
+            _check_instruction(instruction)
+        self._check_channels()
+        table = {(i.name, i.qubits): i for i in self.instructions}
+        object.__setattr__(self, "_table", table)
+
+    def _check_channels(self) -> None:
+        for field, most in (("one_qubit_channel", 1), ("two_qubit_channel", 2)):
+            channel = getattr(self, field)
+            if channel is None:
+                continue
+            if not isinstance(channel, Channel) or channel.num_qubits > most:
+                raise InvalidInputError(
+                    f"{field} must be a Channel on at most {most} qubit(s), got {channel!r}"
+                )
+            if most == 2 and channel.num_qubits == 1:
+                object.__setattr__(self, field, channel.tensor(channel))
+
+    @property
+    def _given_qubits(self) -> int | None:
+        """Number of qubits that values are given for; None where all are alike."""
+        lengths = [len(value) for value in (self.t1, self.t2) if isinstance(value, tuple)]
+        if isinstance(self.readout_error, tuple) and isinstance(self.readout_error[0], tuple):
+            lengths.append(len(self.readout_error))
+        return min(lengths, default=None)
+
+    def check_qubits(self, num_qubits: int) -> None:
+        """Refuse circuits on more qubits than values are given for."""
+        known = self._given_qubits
+        if known is not None and known < num_qubits:
+            raise InvalidInputError(
+                f"{self.name!r} has values for {known} qubits, the circuit has {num_qubits}; give one for "
+                "each "
+                "qubit, or one number for all"
+            )
+
+    def duration(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Seconds that an instruction takes."""
+        known = self._known(name, qubits)
+        if known is not None:
+            return known.time
+        if name in _VIRTUAL:
+            return 0.0
+        if name in ("reset", "measure"):
+            return self.reset_time if name == "reset" else self.readout_time
+        return self.one_qubit_time if len(qubits) == 1 else self.two_qubit_time
+
+    def error(self, name: str, qubits: tuple[int, ...]) -> float:
+        """Average infidelity of a gate."""
+        known = self._known(name, qubits)
+        if known is not None:
+            return known.error
+        if name in _VIRTUAL:
+            return 0.0
+        return self.one_qubit_error if len(qubits) == 1 else self.two_qubit_error
+
+    def _known(self, name: str, qubits: tuple[int, ...]) -> Instruction | None:
+        table: Mapping[Any, Instruction] = vars(self)["_table"]
+        return table.get((name, qubits)) or table.get((name, qubits[::-1]))
+
+    def relaxation(self, qubit: int, seconds: float) -> Channel:
+        """What a qubit suffers in some time."""
+        return thermal_relaxation(*self.relaxation_times(qubit), seconds, self.excited_population)
+
+    def relaxation_times(self, qubit: int) -> tuple[float, float]:
+        """T1 and T2 in seconds."""
+        return _of(self.t1, qubit), _of(self.t2, qubit)
+
+    def depolarizing_probability(self, name: str, qubits: tuple[int, ...]) -> float:
+        """p of the depolarising channel that a gate's error leaves beside relaxation; 0 if none is left.
+
+        With D the depolarising channel and R relaxation, Tr(D R) = 1 + (1 - p)(Tr R - 1) of the Pauli
+        transfer maps is to be what the error asks for.
+        """
+        error = self.error(name, qubits)
+        if not error:
+            return 0.0
+        dim = 2 ** len(qubits)
+        trace = math.prod(
+            float(np.trace(self.relaxation(q, self.duration(name, qubits)).transfer_map)) for q in qubits
+        )
+        wanted = dim * ((dim + 1) * (1 - error) - 1)
+        if trace <= 1:
+            return 0.0
+        return float(min(max(1 - (wanted - 1) / (trace - 1), 0.0), dim**2 / (dim**2 - 1)))
+
+    def extra_channel(self, name: str, num_qubits: int) -> Channel | None:
+        """`one_qubit_channel` or `two_qubit_channel`, where a gate suffers it."""
+        if name in _VIRTUAL:
+            return None
+        return self.one_qubit_channel if num_qubits == 1 else self.two_qubit_channel
+
+    def gate_channel(self, name: str, qubits: tuple[int, ...]) -> Channel:
+        """What happens to a gate's qubits because of it: it depolarises, then relaxes them."""
+        seconds = self.duration(name, qubits)
+        relaxed = self.relaxation(qubits[0], seconds)
+        for qubit in qubits[1:]:
+            relaxed = relaxed.tensor(self.relaxation(qubit, seconds))
+        spoilt = depolarizing(self.depolarizing_probability(name, qubits), len(qubits))
+        where = ", ".join(map(str, qubits))
+        total = relaxed.transfer_map @ spoilt.transfer_map
+        extra = self.extra_channel(name, len(qubits))
+        if extra is not None:
+            total = total @ extra.transfer_map
+        return Channel(total, f"{name} on {where}")
+
+    def readout(self, qubit: int) -> tuple[float, float]:
+        """Probabilities of reading 1 in |0>, and 0 in |1>."""
+        error = self.readout_error
+        if not isinstance(error, tuple):
+            return error, error
+        first = error[0]
+        return error[qubit] if isinstance(first, tuple) else error  # type: ignore[return-value]
+
+    def scaled(self, strength: float) -> "DeviceNoise":
+        """All rates times a strength: 1 / T1, 1 / T2, and what errors are beside relaxation; 0 is no noise.
+
+        Raises:
+            InvalidInputError: A probability would be more than 1.
+        """
+        if not (is_number(strength) and 0 <= strength < math.inf):
+            raise InvalidInputError(f"strength must be a number of at least 0, got {strength!r}")
+        scaled = replace(
+            self,
+            t1=_divided(self.t1, strength),
+            t2=_divided(self.t2, strength),
+            reset_error=strength * self.reset_error,
+            readout_error=_times(self.readout_error, strength),
+            one_qubit_channel=_weakened(self.one_qubit_channel, strength),
+            two_qubit_channel=_weakened(self.two_qubit_channel, strength),
+            instructions=(),
+        )
+        instructions = tuple(
+            replace(i, error=self._scaled_error(scaled, i.name, i.qubits, strength))
+            for i in self.instructions
+        )
+        return replace(
+            scaled,
+            instructions=instructions,
+            one_qubit_error=self._scaled_error(scaled, "typical", (0,), strength),
+            two_qubit_error=self._scaled_error(scaled, "typical", (0, 1), strength),
+        )
+
+    def _scaled_error(
+        self, scaled: "DeviceNoise", name: str, qubits: tuple[int, ...], strength: float
+    ) -> float:
+        """The error of a gate whose depolarising probability is scaled."""
+        p = strength * self.depolarizing_probability(name, qubits)
+        if not p:
+            return 0.0
+        seconds, trace = self.duration(name, qubits), 1.0
+        for qubit in qubits:
+            trace *= float(np.trace(scaled.relaxation(qubit, seconds).transfer_map))
+        dim = 2 ** len(qubits)
+        total = 1 + (1 - p) * (trace - 1)
+        return float(1 - (total / dim + 1) / (dim + 1))
+
+    def on(self, qubits: Iterable[int]) -> "DeviceNoise":
+        """The same noise for a circuit whose qubit k is qubit `qubits[k]` here."""
+        chosen = [int(q) for q in qubits]
+        if len(set(chosen)) != len(chosen):
+            raise InvalidInputError(f"qubits must differ, got {chosen}")
+        known = self._given_qubits
+        if known is not None and not all(0 <= q < known for q in chosen):
+            raise InvalidInputError(f"{self.name!r} has qubits 0 to {known - 1}, got {chosen}")
+        place = {q: k for k, q in enumerate(chosen)}
+        error = self.readout_error
+        if isinstance(error, tuple) and isinstance(error[0], tuple):
+            error = tuple(error[q] for q in chosen)
+        return replace(
+            self,
+            t1=tuple(self.t1[q] for q in chosen) if isinstance(self.t1, tuple) else self.t1,
+            t2=tuple(self.t2[q] for q in chosen) if isinstance(self.t2, tuple) else self.t2,
+            readout_error=error,
+            instructions=tuple(
+                replace(i, qubits=tuple(place[q] for q in i.qubits))
+                for i in self.instructions
+                if set(i.qubits) <= place.keys()
+            ),
+        )
+
+    def to_aer(self, num_qubits: int, circuit: QuantumCircuit | None = None) -> Any:
+        """An Aer `NoiseModel` of gates, resets and read-out; waiting is not in it.
+
+        `get_backend("aer", noise=noise)` adds the waiting of a circuit's own schedule.
+
+        Args:
+            num_qubits: Of the circuits.
+            circuit: Only its gates get errors; by default the usual ones, on every qubit and pair.
+        """
+        from qtnml.noise.aer import noise_model
+
+        return noise_model(self, num_qubits, circuit)
+
+    @classmethod
+    def from_backend(cls, backend: Any, layout: Iterable[int] | None = None) -> "DeviceNoise":
+        """The calibration of a Qiskit backend, or the `Target` of one, real or fake.
+
+        Args:
+            backend: A Qiskit backend with a `target`, or the target.
+            layout: Qubit of the device for each qubit of the circuit; None for a circuit on the device's own,
+                as `compile(target=backend)` returns it.
+        """
+        from qtnml.noise.calibration import calibrated
+
+        noise = calibrated(backend)
+        return noise if layout is None else noise.on(layout)
+
+
+def _of(values: PerQubit, qubit: int) -> float:
+    return values[qubit] if isinstance(values, tuple) else values
+
+
+def _numbers(name: str, values: Any) -> PerQubit:
+    """One number as it is, several as a tuple."""
+    if is_number(values):
+        return float(values)
+    try:
+        found = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        found = ()
+    if not found:
+        raise InvalidInputError(f"{name} must be seconds, one number or one for each qubit, got {values!r}")
+    return found
+
+
+def _checked_readout(error: Any) -> Any:
+    """A probability, a pair of them, or a pair for each qubit."""
+    if is_number(error):
+        return probability("readout_error", error)
+    try:
+        values = tuple(error)
+        if values and all(is_number(value) for value in values) and len(values) == 2:
+            return tuple(probability("readout_error", value) for value in values)
+        pairs = tuple((probability("readout_error", a), probability("readout_error", b)) for a, b in values)
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError):
+        pairs = ()
+    if not pairs:
+        raise InvalidInputError(
+            "readout_error must be a probability, a pair (reading 1 in |0>, reading 0 in |1>), or such a "
+            "pair "
+            f"for each qubit, got {error!r}"
+        )
+    return pairs
+
+
+def _check_instruction(instruction: Any) -> None:
+    if not isinstance(instruction, Instruction):
+        raise InvalidInputError(f"instructions are qtnml.noise.Instruction objects, got {instruction!r}")
+    what = f"of {instruction.name} on {instruction.qubits}"
+    if not (is_number(instruction.time) and 0 <= instruction.time < math.inf):
+        raise InvalidInputError(f"the time {what} must be seconds of at least 0, got {instruction.time!r}")
+    probability(f"the error {what}", instruction.error)
+
+
+def _divided(values: PerQubit, strength: float) -> PerQubit:
+    if isinstance(values, tuple):
+        return tuple(math.inf if strength == 0 else value / strength for value in values)
+    return math.inf if strength == 0 else values / strength
+
+
+def _times(values: Any, factor: float) -> Any:
+    return tuple(_times(v, factor) for v in values) if isinstance(values, tuple) else factor * values
+
+
+def _weakened(channel: Channel | None, strength: float) -> Channel | None:
+    """The channel with probability `strength`, nothing otherwise."""
+    if channel is None:
+        return None
+    size = len(channel.transfer_map)
+    return Channel((1 - strength) * np.eye(size) + strength * channel.transfer_map, channel.name)

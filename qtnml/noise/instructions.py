@@ -1,0 +1,254 @@
+"""A compiled circuit as arrays: what each instruction does, and what noise does after it.
+
+One row per instruction. Noise is kept as rates (times over T1 and T2, depolarising probabilities), so that
+it can be scaled row by row, and made into Pauli transfer maps of all instructions at once.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from qiskit.circuit import ParameterExpression
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit, timeline
+from qtnml.compile.factorised import success_bits
+from qtnml.errors import InvalidInputError
+from qtnml.noise.channels import relaxation_maps, unitary_maps
+from qtnml.noise.device import DeviceNoise
+
+# Planes (a, b) of labels that rotations turn: a' = cos a - sin b, b' = sin a + cos b.
+_PLANES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}
+
+
+@dataclass(frozen=True)
+class DataGate:
+    """A rotation by sign * x[place] + offset in a plane of Pauli labels; no plane for another gate of x."""
+
+    place: int
+    plane: tuple[int, int] | None
+    sign: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Instructions:
+    """Rows are instructions; columns of rates the first and second qubit.
+
+    Attributes:
+        names: As in Qiskit.
+        qubits: Physical qubits.
+        data: The data gate that a row is, or None.
+        checks: Rows that measure a bit which must be 0.
+        singles: Noise-free maps (rows, 4, 4) of gates on one qubit, the identity elsewhere.
+        pairs: Noise-free maps (16, 16) of gates on two qubits, by row.
+        decay, coherence: Times over T1 and T2, of the gate and of waiting after it, (rows, 2).
+        waiting: The part of both that is waiting, as a share (rows, 2).
+        depolarizing: Probabilities (rows,).
+        extra: One more map (4, 4) or (16, 16) right after a gate, by row.
+        reset_error: Of each row that is a reset.
+        readout: Probabilities (rows, 2) of reading 1 in |0> and 0 in |1>, of measurements.
+        excited: Population of |1> in equilibrium.
+        measured: Physical qubits of the outcome, the most significant first.
+    """
+
+    names: tuple[str, ...]
+    qubits: tuple[tuple[int, ...], ...]
+    data: tuple[DataGate | None, ...]
+    checks: frozenset[int]
+    singles: NDArray
+    pairs: dict[int, NDArray]
+    decay: NDArray
+    coherence: NDArray
+    waiting: NDArray
+    depolarizing: NDArray
+    extra: dict[int, NDArray]
+    reset_error: NDArray
+    readout: NDArray
+    excited: float
+    measured: tuple[int, ...]
+
+    def noise_maps(self) -> tuple[NDArray, NDArray]:
+        """Relaxation (rows, 2, 4, 4) of each qubit, and factors (rows,) of depolarising before it."""
+        return relaxation_maps(self.decay, self.coherence, self.excited), 1 - self.depolarizing
+
+    def gate_singles(self) -> NDArray:
+        """Maps (rows, 4, 4) of gates on one qubit and of `extra` after them; of data gates `extra` alone."""
+        found = self.singles.copy()
+        for row, extra in self.extra.items():
+            if len(extra) == 4:
+                found[row] = extra @ found[row]
+        return found
+
+    def scaled(self, factors: NDArray, sources: "Sources | None" = None) -> "Instructions":
+        """Rates times factors (rows, 2), one for each qubit of a row, for the sources meant."""
+        sources = sources or Sources()
+        busy = 1 - self.waiting
+        weight = factors * (busy * sources.gate_time + self.waiting * sources.waiting) + (
+            busy * (not sources.gate_time) + self.waiting * (not sources.waiting)
+        )
+        both = np.where(np.array([len(q) for q in self.qubits]) > 1, factors.mean(axis=1), factors[:, 0])
+        return replace(
+            self,
+            decay=self.decay * weight,
+            coherence=self.coherence * weight,
+            depolarizing=self.depolarizing * (both if sources.gate_errors else 1.0),
+            reset_error=self.reset_error * (factors[:, 0] if sources.resets else 1.0),
+            readout=self.readout * (factors[:, :1] if sources.readout else 1.0),
+        )
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which kinds of noise are meant: relaxation during gates and while waiting, and errors."""
+
+    gate_time: bool = True
+    waiting: bool = True
+    gate_errors: bool = True
+    resets: bool = True
+    readout: bool = True
+
+
+def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructions:
+    """Rows of a compiled circuit with its trained weights, under a device's noise."""
+    circuit = compiled.trained_circuit
+    noise.check_qubits(circuit.num_qubits)
+    index = {bit: k for k, bit in enumerate(circuit.qubits)}
+    qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in circuit.data)
+    names = tuple(instruction.operation.name for instruction in circuit.data)
+    line = timeline(circuit, noise)
+    rows = len(names)
+    places = {parameter: k for k, parameter in enumerate(compiled.x)}
+    data = tuple(_data_gate(instruction.operation, places) for instruction in circuit.data)
+    checked = success_bits(circuit)
+    checks = frozenset(
+        row
+        for row, instruction in enumerate(circuit.data)
+        if names[row] == "measure" and instruction.clbits[0] in checked
+    )
+    singles, pairs = _gate_maps(circuit.data, names, qubits, data)
+    seconds, waiting = np.zeros((rows, 2)), np.zeros((rows, 2))
+    t1, t2 = np.full((rows, 2), np.inf), np.full((rows, 2), np.inf)
+    depolarizing, reset_error, readout = np.zeros(rows), np.zeros(rows), np.zeros((rows, 2))
+    known: dict[Any, tuple[float, float]] = {}
+    extra: dict[int, NDArray] = {}
+    times = {qubit: noise.relaxation_times(qubit) for qubit in range(circuit.num_qubits)}
+    for row, (name, where) in enumerate(zip(names, qubits, strict=True)):
+        if name == "reset":
+            reset_error[row] = noise.reset_error
+            duration = 0.0  # what happens meanwhile does not matter
+        elif name == "measure":
+            readout[row] = noise.readout(where[0])
+            duration = 0.0  # counted in the error of the read-out
+        else:
+            if (name, where) not in known:
+                known[name, where] = (
+                    noise.duration(name, where),
+                    noise.depolarizing_probability(name, where),
+                )
+            duration, depolarizing[row] = known[name, where]
+            more = noise.extra_channel(name, len(where))
+            if more is not None:
+                extra[row] = more.transfer_map
+        for column, qubit in enumerate(where[:2]):
+            wait = line.waits[row][column]
+            seconds[row, column] = duration + wait
+            waiting[row, column] = wait / (duration + wait) if wait else 0.0
+            t1[row, column], t2[row, column] = times[qubit]
+    return Instructions(
+        names=names,
+        qubits=qubits,
+        data=data,
+        checks=checks,
+        singles=singles,
+        pairs=pairs,
+        decay=seconds / t1,
+        coherence=seconds / t2,
+        waiting=waiting,
+        depolarizing=depolarizing,
+        extra=extra,
+        reset_error=reset_error,
+        readout=readout,
+        excited=noise.excited_population,
+        measured=tuple(_measured(circuit, index)),
+    )
+
+
+def _measured(circuit: Any, index: dict[Any, int]) -> list[int]:
+    checked = success_bits(circuit)
+    places = {
+        circuit.find_bit(instruction.clbits[0]).index: index[instruction.qubits[0]]
+        for instruction in circuit.data
+        if instruction.operation.name == "measure" and instruction.clbits[0] not in checked
+    }
+    return [places[bit] for bit in sorted(places, reverse=True)]
+
+
+def _gate_maps(
+    data: Any, names: tuple[str, ...], qubits: tuple[tuple[int, ...], ...], gates: tuple[DataGate | None, ...]
+) -> tuple[NDArray, dict[int, NDArray]]:
+    singles, pairs = np.tile(np.eye(4), (len(names), 1, 1)), {}
+    rows, matrices = [], []
+    for row, name in enumerate(names):
+        if gates[row] is not None or name in ("reset", "measure"):
+            continue
+        if name in ("barrier", "delay"):
+            raise InvalidInputError(
+                f"a compiled circuit has no {name!r} of its own; leave it to the schedule"
+            )
+        operation = data[row].operation
+        if len(qubits[row]) == 1:
+            rows.append(row)
+            matrices.append(_matrix(name, operation))
+        elif len(qubits[row]) == 2:
+            pairs[row] = _pair_map(name, tuple(float(p) for p in operation.params))
+        else:
+            raise InvalidInputError(
+                f"noise is known for gates on one or two qubits, {name!r} acts on {len(qubits[row])}"
+            )
+    if rows:
+        singles[np.array(rows)] = unitary_maps(np.array(matrices))
+    return singles, pairs
+
+
+def _matrix(name: str, operation: Any) -> NDArray:
+    if name != "u":
+        return np.asarray(operation.to_matrix())
+    # The most frequent gate; Qiskit's own method takes three times as long.
+    theta, phi, lam = map(float, operation.params)
+    cos, sin = np.cos(theta / 2), np.sin(theta / 2)
+    return np.array(
+        [[cos, -np.exp(1j * lam) * sin], [np.exp(1j * phi) * sin, np.exp(1j * (phi + lam)) * cos]]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _pair_map(name: str, params: tuple[float, ...]) -> NDArray:
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    gate = get_standard_gate_name_mapping().get(name)
+    if gate is None:
+        raise InvalidInputError(f"no standard gate {name!r} of Qiskit; translate the circuit first")
+    matrix = np.asarray(gate.base_class(*params).to_matrix())
+    # Qiskit's first qubit is the least significant; here it is the most.
+    return np.asarray(unitary_maps(matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4)))
+
+
+def _data_gate(operation: Any, places: dict[Any, int]) -> DataGate | None:
+    free = [p for p in operation.params if isinstance(p, ParameterExpression) and p.parameters]
+    if not free:
+        return None
+    parameters = {parameter for expression in free for parameter in expression.parameters}
+    if len(parameters) > 1:
+        raise InvalidInputError(f"gate {operation.name!r} depends on several data angles at once")
+    (parameter,) = parameters
+    if parameter not in places:
+        raise InvalidInputError(f"parameter {parameter.name!r} has no value; bind the weights first")
+    if operation.name not in _PLANES or len(operation.params) > 1:
+        return DataGate(places[parameter], None)
+    values = [float(free[0].bind({parameter: value})) for value in (0.0, 1.0)]
+    sign = values[1] - values[0]
+    if abs(abs(sign) - 1) > 1e-9:
+        return DataGate(places[parameter], None)
+    return DataGate(places[parameter], _PLANES[operation.name], sign, values[0])

@@ -1,0 +1,58 @@
+"""Noise as JSON types, for studies and the command line."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from qtnml.errors import InvalidInputError
+from qtnml.noise.channels import (
+    Channel,
+    amplitude_damping,
+    bit_flip,
+    dephasing,
+    depolarizing,
+    over_rotation,
+    phase_damping,
+    thermal_relaxation,
+)
+from qtnml.noise.device import DeviceNoise
+
+CHANNELS: dict[str, Callable[..., Channel]] = {
+    "amplitude-damping": amplitude_damping,
+    "phase-damping": phase_damping,
+    "dephasing": dephasing,
+    "depolarizing": depolarizing,
+    "bit-flip": bit_flip,
+    "relaxation": thermal_relaxation,
+    "over-rotation": over_rotation,
+}
+
+
+def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
+    """The noise that JSON types describe.
+
+    Args:
+        settings: {"channel": one of `CHANNELS`, argument: value, ...}, or the fields of a `DeviceNoise`.
+
+    >>> noise_from_settings({"channel": "dephasing", "p": 0.2})
+    Channel('dephasing 0.2', 1 qubit(s), fidelity 0.933333)
+    """
+    arguments = dict(settings)
+    name = arguments.pop("channel", None)
+    made: Callable[..., Any] = DeviceNoise
+    if name is not None:
+        if name not in CHANNELS:
+            raise InvalidInputError(f"unknown channel {name!r}; choose one of {sorted(CHANNELS)}")
+        made = CHANNELS[name]
+    try:
+        return made(**arguments)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise InvalidInputError(f"noise {settings!r} has arguments that do not fit: {error}") from error
+
+
+def noise_settings(noise: DeviceNoise) -> dict[str, Any]:
+    """A device's noise as JSON types, what is as usual left out."""
+    if noise.one_qubit_channel is not None or noise.two_qubit_channel is not None:
+        raise InvalidInputError("a device with channels of your own cannot be written as JSON")
+    usual = asdict(DeviceNoise())
+    return {name: value for name, value in asdict(noise).items() if value != usual[name]}

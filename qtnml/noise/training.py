@@ -1,0 +1,226 @@
+"""A device's noise on the wires of a model, by the schedule of its circuit: for training under it.
+
+Where the ansatz has operations, noise acts after each of them as it does in the circuit, exactly. A node that
+is one unitary gets channels that stand for its gates: a depolarising channel on all its qubits, as
+faithful as their errors together, and one on each qubit for relaxation in the time it spends there, half
+of it before the node and half after. Relaxation cannot be itself: the compiler turns a node's wire against
+its qubits, where that saves gates, and what it will do is known only when training is over.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit, compile_model
+from qtnml.compile.schedule import Prepare
+from qtnml.contract import Model, Parameters
+from qtnml.errors import InvalidInputError
+from qtnml.network import Topology
+from qtnml.network.tensor_network import stacking
+from qtnml.noise.device import DeviceNoise
+from qtnml.noise.instructions import Instructions, instructions_of
+from qtnml.noise.wires import GateRates, Rates, WireNoise, no_noise
+
+
+def scheduled_noise(
+    model: Model,
+    parameters: Parameters,
+    noise: DeviceNoise,
+    *,
+    reuse_qubits: bool = True,
+    num_qubits: int | None = None,
+) -> WireNoise:
+    """Rates at every place of a model, for the circuit that its parameters are compiled into.
+
+    Args:
+        model: It traces what it lets go.
+        parameters: Any; what matters is how many gates their nodes have.
+        noise: Of the circuit's qubits.
+        reuse_qubits, num_qubits: As for `compile_model`.
+    """
+    if model.discard != "trace":
+        raise InvalidInputError(
+            "training under noise needs discard='trace'; post-selected models are not built yet"
+        )
+    if noise.one_qubit_channel is not None or noise.two_qubit_channel is not None:
+        raise InvalidInputError(
+            "training knows relaxation, gate errors, resets and read-out of a device, not channels of "
+            "your own; train "
+            "under a Channel (fit(noise=channel)), which acts between the layers"
+        )
+    compiled = generic_circuit(model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits)
+    return wire_rates(compiled, noise, by_gate=hasattr(model.ansatz, "operations"))
+
+
+def generic_circuit(model: Model, parameters: Parameters, **how: Any) -> CompiledCircuit:
+    """A circuit with the gates of any other parameters; `how` are arguments of `compile_model`.
+
+    Nodes of one shape take the same number of gates, so that one of each is synthesised, not all.
+    """
+    alike = parameters._replace(
+        nodes=tuple(np.broadcast_to(np.asarray(s)[:1], np.shape(s)).copy() for s in parameters.nodes)
+    )
+    return compile_model(model, model.project(alike), **how)
+
+
+def wire_rates(compiled: CompiledCircuit, noise: DeviceNoise, *, by_gate: bool) -> WireNoise:
+    """Rates at every place of the network that a circuit (for no device) was compiled from."""
+    rows = instructions_of(compiled, noise)
+    topology = compiled.topology
+    found = _Collected(topology)
+    for place in _places(compiled):
+        if place.node is None:
+            found.add_leaf(rows, place)
+        else:
+            found.add_node(rows, place, by_gate=by_gate)
+    return found.wire_noise(noise, compiled.schedule.measured, by_gate=by_gate)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Consecutive rows of one operation of the schedule.
+
+    Attributes:
+        node: Of a node's gates; None where a leaf is prepared.
+        leaf: Of a leaf.
+        qubits: Physical ones, in local order.
+        resets, uploads, gates: Rows.
+    """
+
+    node: int | None
+    leaf: int | None
+    qubits: tuple[int, ...]
+    resets: range
+    uploads: range
+    gates: range
+
+
+def _places(compiled: CompiledCircuit) -> Iterator[_Place]:
+    """The circuit's rows in the order in which it was assembled."""
+    row = 0
+    for operation in compiled.schedule.operations:
+        resets = range(row, row + len(operation.resets))
+        if isinstance(operation, Prepare):
+            row = resets.stop + len(operation.qubits)
+            yield _Place(None, operation.leaf, operation.qubits, resets, range(0), range(resets.stop, row))
+            continue
+        uploads = range(resets.stop, resets.stop + len(compiled.topology.nodes[operation.node].uploads))
+        row = uploads.stop + len(compiled.nodes[operation.node].circuit.data)
+        yield _Place(operation.node, None, operation.qubits, resets, uploads, range(uploads.stop, row))
+
+
+class _Collected:
+    """Rates by data qubit and by node, as they are found."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        data = topology.num_data_qubits
+        self._leaf_rates, self._leaf_kept = np.zeros((data, 2)), np.ones(data)
+        self._turned_leaf_rates = np.zeros((data, 2))
+        self._out_rates = [np.zeros((size, 2)) for size in topology.num_qubits]
+        self._fidelity = np.ones(len(topology.nodes))
+        self._gates: list[list[tuple[NDArray, float]]] = [[] for _ in topology.nodes]
+        self._fresh = [np.zeros(size) for size in topology.num_qubits]
+
+    def add_leaf(self, rows: Instructions, place: _Place) -> None:
+        """Preparation: what is left of a reset, the gate, waiting."""
+        assert place.leaf is not None
+        reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
+        for data, row in zip(self._topology.leaf_qubits[place.leaf], place.gates, strict=True):
+            self._leaf_rates[data] += (rows.decay[row, 0], rows.coherence[row, 0])
+            self._leaf_kept[data] *= (1 - 2 * reset.get(rows.qubits[row][0], 0.0)) * (
+                1 - rows.depolarizing[row]
+            )
+
+    def add_node(self, rows: Instructions, place: _Place, *, by_gate: bool) -> None:
+        """Gates and what follows them until the next node."""
+        k = place.node
+        assert k is not None
+        local = {qubit: j for j, qubit in enumerate(place.qubits)}
+        if self._topology.nodes[k].fresh:
+            first = len(place.qubits) - self._topology.nodes[k].fresh
+            reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
+            self._fresh[k][first:] = [reset.get(qubit, 0.0) for qubit in place.qubits[first:]]
+        inside = np.zeros((len(local), 2))
+        for row in place.uploads:  # their noise counts as that of the wire before
+            self._before(
+                k, local[rows.qubits[row][0]], np.array([rows.decay[row, 0], rows.coherence[row, 0]])
+            )
+            self._fidelity[k] *= 1 - 0.75 * rows.depolarizing[row]
+        if by_gate:
+            for row in place.gates:
+                width = len(rows.qubits[row])
+                both = np.stack([rows.decay[row, :width], rows.coherence[row, :width]])
+                self._gates[k].append((both, rows.depolarizing[row]))
+            return
+        last = {qubit: row for row in place.gates for qubit in rows.qubits[row]}
+        for row in place.gates:
+            qubits = rows.qubits[row]
+            for column, qubit in enumerate(qubits):
+                total = np.array([rows.decay[row, column], rows.coherence[row, column]])
+                trailing = total * rows.waiting[row, column] if last[qubit] == row else 0 * total
+                self._out_rates[k][local[qubit]] += trailing
+                inside[local[qubit]] += total - trailing
+            strings = 4 ** len(qubits)
+            self._fidelity[k] *= 1 - (strings - 1) / strings * rows.depolarizing[row]
+        for j in range(len(local)):
+            self._out_rates[k][j] += inside[j] / 2
+            self._before(k, j, inside[j] / 2)
+
+    def _before(self, k: int, place: int, rates: NDArray) -> None:
+        """Add to the wire's qubit that enters a node at a place."""
+        for wire in self._topology.nodes[k].children:
+            width = self._topology.wire_width(wire)
+            if place < width:
+                if wire < self._topology.num_leaves:
+                    self._turned_leaf_rates[self._topology.leaf_qubits[wire][place]] += rates
+                else:
+                    self._out_rates[wire - self._topology.num_leaves][place] += rates
+                return
+            place -= width
+        # A fresh qubit in |0> suffers nothing before the node that counts.
+
+    def wire_noise(self, noise: DeviceNoise, measured: tuple[int, ...], *, by_gate: bool) -> WireNoise:
+        """All of it as stacks."""
+        stacks = stacking(self._topology)
+        outgoing = [np.array([self._out_rates[k] for k in nodes]) for _, nodes in stacks]
+        sizes = [4.0**size for size, _ in stacks]
+        # (1 + (4**m - 1)(1 - p)) / 4**m is the fidelity of a depolarising channel on m qubits.
+        depolarizing = tuple(
+            (1 - self._fidelity[list(nodes)]) * size / (size - 1)
+            for (_, nodes), size in zip(stacks, sizes, strict=True)
+        )
+        leaf_kept = self._leaf_kept * (1 - _twirled(self._turned_leaf_rates).depolarizing)
+        plain = no_noise(self._topology)
+        return replace(
+            plain,
+            leaves=Rates(self._leaf_rates[:, 0], self._leaf_rates[:, 1], 1 - leaf_kept),
+            nodes=tuple(_exact(rates) if by_gate else _twirled(rates) for rates in outgoing),
+            depolarizing=depolarizing,
+            readout=np.array([noise.readout(qubit) for qubit in measured]),
+            fresh_error=tuple(np.array([self._fresh[k] for k in nodes]) for _, nodes in stacks),
+            excited=np.asarray(noise.excited_population),
+            gates=tuple(self._gate_rates(nodes) for _, nodes in stacks) if by_gate else (),
+        )
+
+    def _gate_rates(self, nodes: tuple[int, ...]) -> tuple[GateRates, ...]:
+        found = []
+        for each in zip(*(self._gates[k] for k in nodes), strict=True):
+            both = np.array([rates for rates, _ in each])
+            zeros = np.zeros(both[:, 0].shape)
+            found.append(GateRates(Rates(both[:, 0], both[:, 1], zeros), np.array([p for _, p in each])))
+        return tuple(found)
+
+
+def _exact(rates: NDArray) -> Rates:
+    """Relaxation in the basis of the wire, which is that of the qubits."""
+    return Rates(rates[..., 0], rates[..., 1], np.zeros(rates.shape[:-1]))
+
+
+def _twirled(rates: NDArray) -> Rates:
+    """A depolarising channel as faithful as relaxation, for a wire that is turned against its qubits."""
+    kept = (np.exp(-rates[..., 0]) + 2 * np.exp(-rates[..., 1])) / 3
+    return Rates(np.zeros(kept.shape), np.zeros(kept.shape), 1 - kept)

@@ -1,0 +1,169 @@
+"""A device's numbers: checked, scaled, renumbered, and read from Qiskit."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import SuperOp
+from qiskit_aer.noise import NoiseModel
+
+from qtnml.backends.ibm import fake_device
+from qtnml.errors import InvalidInputError
+from qtnml.noise import (
+    DeviceNoise,
+    Instruction,
+    bit_flip,
+    depolarizing,
+    noise_from_settings,
+    noise_settings,
+    thermal_relaxation,
+)
+from qtnml.noise.aer import superoperator
+
+NOISE = DeviceNoise(
+    t1=(100e-6, 50e-6, 80e-6),
+    t2=(80e-6, 90e-6, 70e-6),
+    one_qubit_time=35e-9,
+    two_qubit_time=70e-9,
+    reset_time=1e-6,
+    readout_time=1e-6,
+    one_qubit_error=1e-3,
+    two_qubit_error=8e-3,
+    reset_error=0.01,
+    readout_error=((0.01, 0.02), (0.03, 0.04), (0.05, 0.06)),
+    excited_population=0.02,
+)
+
+
+def test_a_gate_errs_as_calibrated_relaxation_included():
+    channel = NOISE.gate_channel("cx", (0, 1))
+    assert 1 - channel.average_fidelity == pytest.approx(8e-3, abs=1e-12)
+    assert 1 - NOISE.gate_channel("ry", (2,)).average_fidelity == pytest.approx(1e-3, abs=1e-12)
+
+
+def test_an_error_below_that_of_relaxation_adds_nothing():
+    noise = DeviceNoise(t1=1e-6, t2=1e-6, one_qubit_time=1e-7, one_qubit_error=1e-4)
+    assert noise.depolarizing_probability("u", (0,)) == 0
+    relaxed = thermal_relaxation(1e-6, 1e-6, 1e-7).transfer_map
+    np.testing.assert_allclose(noise.gate_channel("u", (0,)).transfer_map, relaxed)
+
+
+def test_virtual_gates_cost_nothing_and_known_ones_what_they_are_known_for():
+    noise = DeviceNoise(
+        t1=1e-4, t2=1e-4, one_qubit_time=1e-7, instructions=(Instruction("cz", (1, 0), 3e-7, 0.02),)
+    )
+    assert noise.duration("rz", (0,)) == 0
+    assert noise.gate_channel("rz", (0,)).average_fidelity == 1
+    assert noise.duration("cz", (0, 1)) == noise.duration("cz", (1, 0)) == 3e-7
+    assert noise.error("cz", (0, 1)) == 0.02
+    assert noise.duration("cz", (0, 2)) == 0
+
+
+def test_a_channel_of_ones_own_comes_after_every_gate():
+    noise = DeviceNoise(one_qubit_channel=bit_flip(0.1), two_qubit_channel=bit_flip(0.2))
+    np.testing.assert_allclose(noise.gate_channel("u", (0,)).transfer_map, bit_flip(0.1).transfer_map)
+    both = bit_flip(0.2).tensor(bit_flip(0.2)).transfer_map
+    np.testing.assert_allclose(noise.gate_channel("cx", (0, 1)).transfer_map, both)
+
+
+def test_scaled_noise():
+    none, half = NOISE.scaled(0), NOISE.scaled(0.5)
+    assert none.gate_channel("cx", (0, 1)).average_fidelity == 1
+    assert none.readout(1) == (0, 0)
+    assert half.t1 == (200e-6, 100e-6, 160e-6)
+    for name, qubits in (("cx", (0, 1)), ("u", (0,))):
+        p = NOISE.depolarizing_probability(name, qubits)
+        assert half.depolarizing_probability(name, qubits) == pytest.approx(p / 2, abs=1e-12)
+    assert half.readout(2) == (0.025, 0.03)
+    whole = NOISE.scaled(1.0)
+    np.testing.assert_allclose(
+        whole.gate_channel("cx", (0, 1)).transfer_map,
+        NOISE.gate_channel("cx", (0, 1)).transfer_map,
+        atol=1e-12,
+    )
+    with pytest.raises(InvalidInputError, match="must be a probability from 0 to 1"):
+        NOISE.scaled(30.0)
+
+
+def test_renumbered_qubits():
+    noise = DeviceNoise(
+        t1=NOISE.t1, t2=NOISE.t2, instructions=(Instruction("cz", (0, 2), 1e-7, 0.01),), readout_error=0.1
+    )
+    moved = noise.on((2, 0))
+    assert (moved.t1, moved.t2) == ((80e-6, 100e-6), (70e-6, 80e-6))
+    assert moved.error("cz", (0, 1)) == 0.01
+    assert NOISE.on((2, 0)).readout(0) == (0.05, 0.06)
+    with pytest.raises(InvalidInputError, match=r"has qubits 0 to 2, got \[3\]"):
+        NOISE.on((3,))
+    with pytest.raises(InvalidInputError, match="qubits must differ"):
+        NOISE.on((1, 1))
+
+
+def test_there_and_back_as_json_types():
+    import json
+
+    settings = json.loads(json.dumps(noise_settings(NOISE)))
+    again = noise_from_settings(settings)
+    assert again == NOISE
+    assert noise_from_settings({"channel": "depolarizing", "p": 0.1, "num_qubits": 2}).num_qubits == 2
+    with pytest.raises(InvalidInputError, match="unknown channel 'x'"):
+        noise_from_settings({"channel": "x"})
+    with pytest.raises(InvalidInputError, match="arguments that do not fit"):
+        noise_from_settings({"t3": 1})
+    with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
+        noise_settings(DeviceNoise(one_qubit_channel=depolarizing(0.1)))
+
+
+@pytest.mark.parametrize("name", ["torino", "sherbrooke"])
+def test_calibrations_are_read_as_aer_reads_them(name):
+    device = fake_device(f"fake:{name}")
+    noise, theirs = DeviceNoise.from_backend(device), NoiseModel.from_backend(device)
+    compared = 0
+    for gate, errors in theirs._local_quantum_errors.items():
+        for qubits, error in list(errors.items())[::7]:
+            if gate in ("reset", "measure", "delay"):
+                continue
+            ours = superoperator(noise.gate_channel(gate, qubits)).data
+            np.testing.assert_allclose(ours, SuperOp(error).data, atol=1e-12)
+            compared += 1
+    assert compared > 50
+    for (qubit,), error in theirs._local_readout_errors.items():
+        up, down = noise.readout(qubit)
+        np.testing.assert_allclose(error.probabilities, [[1 - up, up], [down, 1 - down]], atol=1e-12)
+
+
+def test_the_layout_decides_whose_calibration_counts():
+    device = fake_device("fake:torino")
+    noise = DeviceNoise.from_backend(device, layout=(22, 21, 23))
+    whole = DeviceNoise.from_backend(device)
+    assert noise.relaxation_times(0) == whole.relaxation_times(22)
+    assert noise.error("cz", (0, 1)) == whole.error("cz", (22, 21))
+    # A circuit for no device in particular counts what its gates are translated into.
+    assert noise.error("cx", (0, 2)) == whole.error("cz", (22, 23))
+    assert noise.duration("u", (1,)) == 2 * whole.duration("sx", (21,))
+    assert noise.duration("rz", (1,)) == 0
+
+
+BAD = {
+    "t2=0.0003 s is longer than 2 t1=0.0002 s": {"t1": 1e-4, "t2": 3e-4},
+    "t1 must be a positive number of seconds, got -1.0": {"t1": -1},
+    "t1 must be seconds, one number or one for each qubit, got 'x'": {"t1": "x"},
+    "2 values of t1 but 3 of t2": {"t1": (1e-4, 1e-4), "t2": (1e-4, 1e-4, 1e-4)},
+    "two_qubit_time must be a number of seconds of at least 0, got -1e-09": {"two_qubit_time": -1e-9},
+    "one_qubit_time must be a number of seconds of at least 0, got inf": {"one_qubit_time": math.inf},
+    "two_qubit_error must be a probability from 0 to 1, got 1.5": {"two_qubit_error": 1.5},
+    "readout_error must be a probability from 0 to 1, got 2": {"readout_error": (0.1, 2)},
+    "readout_error must be a probability, a pair": {"readout_error": "x"},
+    "two_qubit_channel must be a Channel on at most 2 qubit(s)": {"two_qubit_channel": 0.1},
+    "instructions are qtnml.noise.Instruction objects": {"instructions": ("cx",)},
+    "the error of cx on (0, 1) must be a probability": {
+        "instructions": (Instruction("cx", (0, 1), 0.0, 2.0),)
+    },
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_impossible_physics_is_refused(message):
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        DeviceNoise(**BAD[message])
