@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         TreeClassifier,
         TreeRegressor,
         load_model,
+        noise_study,
     )
     from qtnml.train import enable_compilation_cache
 
@@ -33,6 +34,7 @@ __all__ = [
     "get_backend",
     "load_dataset",
     "load_model",
+    "noise_study",
 ]
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
@@ -49,6 +51,7 @@ _ROOMS = {
     "get_backend": "qtnml.backends",
     "load_dataset": "qtnml.data",
     "load_model": "qtnml.models",
+    "noise_study": "qtnml.models",
 }
 
 

@@ -9,9 +9,12 @@ from matplotlib.figure import Figure
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, overview_circuit
 from qtnml.data import Dataset
+from qtnml.models.noise_study import NoiseStudy
+from qtnml.noise import Sensitivity
 from qtnml.train import EpochRecord
 
 _TRAINING, _VALIDATION, _WRONG = "#1f5fa8", "#d9822b", "#b3261e"
+_SOURCES = ("#1f5fa8", "#6fa8dc", "#d9822b", "#3a7d44", "#8e5aa8")
 
 
 def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
@@ -97,4 +100,79 @@ def plot_confusion(y: NDArray, predicted: NDArray, classes: NDArray, *, title: s
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=10)
+    return figure
+
+
+def plot_noise_study(study: NoiseStudy, *, value: str = "accuracy", title: str = "") -> Figure:
+    """Lines with bands over seeds for one axis; for two a map of each model, others at their first value."""
+    bands = study.bands(value)
+    if len(study.axes) == 1:
+        return _noise_lines(study, bands, value, title)
+    figure = Figure(figsize=(4.6 * len(bands), 4.0), layout="constrained")
+    for axes, (model, points) in zip(
+        np.atleast_1d(figure.subplots(1, len(bands))), bands.items(), strict=True
+    ):
+        first = next(iter(points))[2:]
+        shown = {point[:2]: values[0] for point, values in points.items() if point[2:] == first}
+        xs, ys = (sorted({point[k] for point in shown}) for k in (0, 1))
+        grid = np.array([[shown[x, y] for x in xs] for y in ys])
+        image = axes.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
+        for (row, column), number in np.ndenumerate(grid):
+            dark = number < (grid.min() + grid.max()) / 2
+            axes.text(
+                column,
+                row,
+                f"{number:.3f}",
+                ha="center",
+                va="center",
+                color="white" if dark else "0.1",
+                fontsize=7,
+            )
+        axes.set_xticks(range(len(xs)), [f"{x:.3g}" for x in xs], rotation=45)
+        axes.set_yticks(range(len(ys)), [f"{y:.3g}" for y in ys])
+        axes.set(xlabel=_axis_name(study.axes[0]), ylabel=_axis_name(study.axes[1]))
+        axes.set_title(model, fontsize=10)
+        figure.colorbar(image, ax=axes, label=value.replace("_", " "))
+    figure.suptitle(title)
+    return figure
+
+
+def _noise_lines(study: NoiseStudy, bands: Any, value: str, title: str) -> Figure:
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes: Any = figure.subplots()
+    for model, points in bands.items():
+        xs = sorted(points)
+        mean, low, high = (np.array([points[x][k] for x in xs]) for k in range(3))
+        (line,) = axes.plot([x[0] for x in xs], mean, "o-", markersize=4, label=model)
+        axes.fill_between([x[0] for x in xs], low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    values = [row[study.axes[0]] for row in study.rows]
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_xscale("log")
+    axes.set(xlabel=_axis_name(study.axes[0]), ylabel=value.replace("_", " "), title=title)
+    axes.grid(axis="y", color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _axis_name(axis: str) -> str:
+    if axis in ("t1", "t2"):
+        return f"{axis.upper()} (s)"
+    return axis.replace("_", " ") + (" (s)" if axis.endswith("time") else "")
+
+
+def plot_sensitivity(found: Sensitivity, *, title: str = "") -> Figure:
+    """What each qubit costs, by source, the worst first."""
+    order = np.argsort(-found.by_qubit.sum(axis=1))
+    figure = Figure(figsize=(max(5.0, 0.32 * len(order) + 2.5), 3.8), layout="constrained")
+    axes: Any = figure.subplots()
+    bottom = np.zeros(len(order))
+    for column, source in enumerate(found.sources):
+        heights = found.by_qubit[order, column]
+        axes.bar(range(len(order)), heights, bottom=bottom, label=source, color=_SOURCES[column])
+        bottom += heights
+    axes.set_xticks(range(len(order)), [str(found.qubits[k]) for k in order])
+    axes.set(xlabel="qubit", ylabel="lost probability (first order)", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
     return figure

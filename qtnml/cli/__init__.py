@@ -1,6 +1,6 @@
 """The `qtnml` command."""
 
-from qtnml.cli import circuits, compiling, jobs, predicting, studying, training
+from qtnml.cli import circuits, compiling, jobs, noise, predicting, studying, training
 from qtnml.cli.app import app, main
 
-__all__ = ["app", "circuits", "compiling", "jobs", "main", "predicting", "studying", "training"]
+__all__ = ["app", "circuits", "compiling", "jobs", "main", "noise", "predicting", "studying", "training"]

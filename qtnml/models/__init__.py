@@ -4,6 +4,7 @@ from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
 from qtnml.models.persistence import load_model
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
@@ -16,9 +17,11 @@ __all__ = [
     "MPSClassifier",
     "MPSRegressor",
     "NetworkEstimator",
+    "NoiseStudy",
     "TreeClassifier",
     "TreeRegressor",
     "load_model",
+    "noise_study",
     "run_trial",
     "samples_for",
     "trial",

@@ -17,7 +17,7 @@ from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
-from qtnml.models.validation import checked_samples
+from qtnml.models.validation import checked_samples, outcomes_of_labels
 
 
 class BackendClassifier(ClassifierMixin, BaseEstimator):
@@ -118,11 +118,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         labels = column_or_1d(y)
         if len(labels) != len(angles):
             raise InvalidInputError(f"{len(angles)} samples but {len(labels)} labels")
-        outcome = {label: k for k, label in enumerate(np.asarray(self.classes).tolist())}
-        strange = sorted({str(label) for label in labels.tolist() if label not in outcome})
-        if strange:
-            raise InvalidInputError(f"labels {strange[:10]} are none of the model's classes {list(outcome)}")
-        return angles, np.array([outcome[label] for label in labels.tolist()])
+        return angles, outcomes_of_labels(labels, self.classes)
 
     @property
     def feature_names_in_(self) -> NDArray:

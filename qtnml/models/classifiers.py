@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
@@ -11,10 +12,11 @@ from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
-from qtnml.models.noise import NoisyTraining
+from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
-from qtnml.models.validation import checked_training_data
+from qtnml.models.validation import checked_samples, checked_training_data, outcomes_of_labels
 from qtnml.network import Topology
+from qtnml.noise import Sensitivity, sensitivity
 
 
 class NetworkClassifier(ClassReadout, NetworkEstimator):
@@ -44,6 +46,21 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 and resets cost what they cost.
         """
         return self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
+
+    def noise_sensitivity(
+        self, X: Any, y: Any, *, noise: Any, reuse_qubits: bool = False, num_qubits: int | None = None
+    ) -> Sensitivity:
+        """Which qubit, and which source of noise, costs how much of the probability of the right class.
+
+        Args:
+            X, y: Samples and their labels.
+            noise: A `DeviceNoise`, or a Qiskit backend or its name.
+            reuse_qubits, num_qubits: As for `outcome_probabilities`.
+        """
+        check_is_fitted(self)
+        noisy = noisy_circuit(self, noise, reuse_qubits, num_qubits)
+        X, outcomes = checked_samples(self, X), outcomes_of_labels(y, self.classes_)
+        return sensitivity(noisy, X, outcomes)
 
     def _topology_for(self, X: NDArray, num_classes: int) -> Topology:
         available = self._topology(X, 1).num_qubits[-1]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -59,6 +59,16 @@ def checked_samples(estimator: Any, X: Any) -> NDArray:
         return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
+
+
+def outcomes_of_labels(y: Any, classes: NDArray) -> NDArray:
+    """The outcome that stands for each label, integers (samples,)."""
+    labels = column_or_1d(y)
+    outcome = {label: k for k, label in enumerate(np.asarray(classes).tolist())}
+    strange = sorted({str(label) for label in labels.tolist() if label not in outcome})
+    if strange:
+        raise InvalidInputError(f"labels {strange[:10]} are none of the model's classes {list(outcome)}")
+    return np.array([outcome[label] for label in labels.tolist()], dtype=int)
 
 
 def generator(random_state: Any) -> np.random.Generator:

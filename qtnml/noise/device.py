@@ -20,6 +20,8 @@ from qtnml.noise.channels import (
 
 _TIMES = ("one_qubit_time", "two_qubit_time", "reset_time", "readout_time")
 _ERRORS = ("one_qubit_error", "two_qubit_error", "reset_error", "excited_population")
+#: Fields that one number can stand for.
+NUMBERS = ("t1", "t2", *_TIMES, *_ERRORS, "readout_error")
 _VIRTUAL = ("rz", "p", "z", "s", "sdg", "t", "tdg", "barrier", "delay", "id")
 PerQubit = float | tuple[float, ...]
 

@@ -1,0 +1,209 @@
+"""`qtnml noise`: accuracy against a device's numbers."""
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from qtnml.cli.app import Classes, Json, Size, app, check_parent, labels, report, with_circuit
+from qtnml.errors import InvalidInputError
+
+
+@app.command()
+def noise(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Files of `qtnml train`; those that differ in their seed alone make a band.",
+        ),
+    ],
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="AXIS=V,V,...",
+            help="Values to take, e.g. t1=1e-6,1e-5,1e-4; may be repeated: all combinations. Axes: t1, t2, "
+            "gate_time, strength, dephasing, depolarizing, readout_error, num_qubits, and all options here.",
+        ),
+    ] = None,
+    t1: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
+    t2: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
+    one_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on one qubit.")] = 0.0,
+    two_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on two.")] = 0.0,
+    reset_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,
+    readout_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,
+    one_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
+    two_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
+    reset_error: Annotated[float, typer.Option(help="Probability of |1> after a reset.")] = 0.0,
+    readout_error: Annotated[float, typer.Option(help="Probability of a wrong bit.")] = 0.0,
+    excited_population: Annotated[float, typer.Option(help="Of |1> in equilibrium.")] = 0.0,
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A device's own noise, on qubits the compiler chooses, e.g. fake:torino."),
+    ] = None,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Test samples: a data set or a file (default: what the model was trained on)."),
+    ] = None,
+    classes: Classes = None,
+    size: Size = None,
+    reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse.")] = True,
+    num_qubits: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Width of the schedule (default: the fewest)."),
+    ] = None,
+    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write the table: .csv or .json."),
+    ] = None,
+    figure: Annotated[Optional[Path], typer.Option(help="Draw accuracy over the grid.")] = None,  # noqa: UP045
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Which qubit hurts most, by source, instead of a grid.")
+    ] = False,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON lines, written as they come; a study started again does what is left."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="serial, loky (local processes) or dask.")] = "serial",
+    workers: Annotated[int | None, typer.Option(min=1, help="Points at once.")] = None,
+    scheduler: Annotated[Optional[str], typer.Option(help="Address of a Dask scheduler.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Exact accuracy of trained models under a device's noise, at one point or over a grid.
+
+    Example: qtnml noise model.qtnml --t2 8e-5 --two-qubit-time 7e-8 --grid t1=1e-5,5e-5,2e-4 --figure t1.png
+    """
+    from qtnml.models import load_model, noise_study
+    from qtnml.noise import DeviceNoise
+
+    for path in (output, figure, results):
+        if path is not None:
+            check_parent(path, *models)
+    if output is not None and output.suffix not in (".csv", ".json"):
+        raise InvalidInputError(f"--output takes a .csv or .json file, got {output}")
+    loaded = [with_circuit(load_model(path)) for path in models]
+    for path, model in zip(models, loaded, strict=True):
+        if not hasattr(model, "classes_"):
+            raise InvalidInputError(f"{path} holds a {type(model).__name__}; noise studies take classifiers")
+    X, y = _samples(loaded[0], data, classes, size)
+    X, y = X[:limit], y[:limit]
+    given = DeviceNoise(
+        t1=t1,
+        t2=t2,
+        one_qubit_time=one_qubit_time,
+        two_qubit_time=two_qubit_time,
+        reset_time=reset_time,
+        readout_time=readout_time,
+        one_qubit_error=one_qubit_error,
+        two_qubit_error=two_qubit_error,
+        reset_error=reset_error,
+        readout_error=readout_error,
+        excited_population=excited_population,
+    )
+    circuit: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
+    if device is not None and grid:
+        raise InvalidInputError("--device has its own numbers; leave --grid out")
+    if sensitivity:
+        _print_sensitivity(loaded[0], X, y, device or given, circuit, figure, as_json)
+        return
+    if device is not None or not grid:
+        _print_point(models, loaded, X, y, device or given, circuit, as_json)
+        return
+    axes = dict(_axis(option) for option in grid)
+    found = noise_study(
+        _by_name(loaded),
+        X,
+        y,
+        axes,
+        noise=given,
+        path=results,
+        engine=engine,
+        workers=workers,
+        scheduler=scheduler,
+        **circuit,
+    )
+    if output is not None:
+        (found.to_csv if output.suffix == ".csv" else found.to_json)(output)
+    if figure is not None:
+        from qtnml.plots import plot_noise_study
+
+        plot_noise_study(found).savefig(figure, dpi=120)
+    rows = {
+        f"{name}, {_point(axes, point)}": _band(*values)
+        for name, points in found.bands().items()
+        for point, values in points.items()
+    }
+    report("Accuracy under noise", rows, {"rows": list(found.rows)}, as_json)
+
+
+def _band(mean: float, low: float, high: float) -> str:
+    return f"{mean:.4f} ({low:.4f} to {high:.4f})" if high > low else f"{mean:.4f}"
+
+
+def _samples(model: Any, data: str | None, classes: str | None, size: int | None) -> tuple[Any, Any]:
+    """Test samples and labels in the model's own units."""
+    from qtnml.models import samples_for
+
+    source = data or getattr(model, "notes_", {}).get("data")
+    if source is None:
+        raise InvalidInputError("the model does not know its data; give --data")
+    X, y = samples_for(model, source, classes=labels(classes), size=size)
+    if y is None:
+        raise InvalidInputError(f"{source} has no labels, which accuracy needs")
+    return X, y
+
+
+def _axis(option: str) -> tuple[str, list[float]]:
+    name, _, text = option.partition("=")
+    try:
+        return name.replace("-", "_"), [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"--grid takes AXIS=V,V,..., got {option!r}") from None
+
+
+def _by_name(models: list[Any]) -> dict[str, list[Any]]:
+    """Models that differ in their seed alone share a name."""
+    found: dict[str, list[Any]] = {}
+    for model in models:
+        ansatz = "" if model.ansatz == "full" else f", {getattr(model.ansatz, 'name', model.ansatz)}"
+        name = f"{type(model).__name__} V={model.bond_qubits}{ansatz}"
+        found.setdefault(name, []).append(model)
+    return found
+
+
+def _point(axes: dict[str, list[float]], point: tuple[float, ...]) -> str:
+    return ", ".join(f"{axis} {value:g}" for axis, value in zip(axes, point, strict=True))
+
+
+def _print_point(
+    paths: list[Path], models: list[Any], X: Any, y: Any, noise: Any, circuit: dict[str, Any], as_json: bool
+) -> None:
+    """Accuracy with and without one kind of noise."""
+    facts = {
+        str(path): {"accuracy": model.score(X, y), "under_noise": model.score(X, y, noise=noise, **circuit)}
+        for path, model in zip(paths, models, strict=True)
+    }
+    rows = {name: f"{each['accuracy']:.4f} -> {each['under_noise']:.4f}" for name, each in facts.items()}
+    report("Accuracy without noise -> under it", rows, facts, as_json)
+
+
+def _print_sensitivity(
+    model: Any, X: Any, y: Any, noise: Any, circuit: dict[str, Any], figure: Path | None, as_json: bool
+) -> None:
+    """What each qubit costs."""
+    found = model.noise_sensitivity(X, y, noise=noise, **circuit)
+    if figure is not None:
+        from qtnml.plots import plot_sensitivity
+
+        plot_sensitivity(found).savefig(figure, dpi=120)
+    facts = {
+        "probability": found.probability,
+        "sources": list(found.sources),
+        "by_qubit": dict(zip(map(str, found.qubits), found.by_qubit.tolist(), strict=True)),
+    }
+    if as_json:
+        report("", {}, facts, as_json)
+    else:
+        Console().print(str(found), highlight=False, soft_wrap=True)

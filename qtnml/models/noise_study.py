@@ -1,0 +1,225 @@
+"""Accuracy against the numbers of a device: a grid of noise points, each exact."""
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit
+from qtnml.errors import InvalidInputError
+from qtnml.models.classifiers import NetworkClassifier
+from qtnml.models.readout import class_probabilities
+from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, depolarizing, noise_settings
+from qtnml.noise.device import NUMBERS
+from qtnml.storage import write_atomically
+from qtnml.study import run_study
+from qtnml.train.fingerprint import fingerprint
+
+_OTHERS = ("gate_time", "strength", "dephasing", "depolarizing", "num_qubits")
+AXES = (*NUMBERS, *_OTHERS)
+_SHOTS = 1024
+Bands = dict[str, dict[tuple[float, ...], tuple[float, float, float]]]
+
+
+@dataclass(frozen=True)
+class NoiseStudy:
+    """What a study found.
+
+    Attributes:
+        axes: Names of the grid's axes.
+        rows: One for each point and model: the model's name, its number among those of that name (seeds), the
+            axes' values, accuracy, mean probability of the right class, and accuracy with 1,024 emulated
+            shots.
+        noise: What is the same at every point.
+    """
+
+    axes: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    noise: dict[str, Any]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """One line for each row."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(Path(path), text.getvalue().encode())
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Everything, as one JSON object."""
+        whole = {"axes": self.axes, "noise": self.noise, "rows": self.rows}
+        write_atomically(Path(path), (json.dumps(whole, indent=1) + "\n").encode())
+
+    def bands(
+        self, value: str = "accuracy"
+    ) -> dict[str, dict[tuple[float, ...], tuple[float, float, float]]]:
+        """For each model and point the mean over seeds, the lowest and the highest."""
+        found: dict[str, dict[tuple[float, ...], list[float]]] = {}
+        for row in self.rows:
+            point = tuple(row[axis] for axis in self.axes)
+            found.setdefault(row["model"], {}).setdefault(point, []).append(row[value])
+        return {
+            model: {point: (float(np.mean(v)), min(v), max(v)) for point, v in points.items()}
+            for model, points in found.items()
+        }
+
+
+def noise_study(
+    models: Mapping[str, NetworkClassifier | Sequence[NetworkClassifier]],
+    X: Any,
+    y: Any,
+    grid: Mapping[str, Sequence[float]],
+    *,
+    noise: DeviceNoise | None = None,
+    reuse_qubits: bool = True,
+    num_qubits: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+    engine: str = "serial",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    on_result: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
+) -> NoiseStudy:
+    """Test trained classifiers at every point of a grid of noise, exactly.
+
+    Args:
+        models: Name -> a fitted classifier, or several that differ in their seed, which make a band.
+        X, y: Test samples and their labels.
+        grid: Axis -> values; all combinations are taken. An axis is a field of `DeviceNoise`; "gate_time"
+            (of gates on one and on two qubits); "strength" of all of the noise; "dephasing" or
+            "depolarizing" (a probability after every gate, on each of its qubits); or "num_qubits" (the
+            width of the schedule).
+        noise: What does not vary.
+        reuse_qubits, num_qubits: Of the circuit, as for `compile`.
+        path: JSON lines, written as they come: started again, the study does what is left.
+        engine, workers, scheduler: Where points are computed; see `qtnml.study.run_study`.
+        on_result: Called with the settings and the result of a point.
+
+    T2 above 2 T1, which the grid of both meets, counts as 2 T1.
+    """
+    base = noise or DeviceNoise()
+    plain = noise_settings(base)
+    seeds = {
+        (name, k): model
+        for name, given in models.items()
+        for k, model in enumerate(given if isinstance(given, Sequence) else [given])
+    }
+    if not seeds or not grid:
+        raise InvalidInputError("a noise study needs at least one model, and one axis with values")
+    for axis, values in grid.items():
+        _check_axis(axis, values, base)
+    X, y = np.asarray(X), np.asarray(y)
+    tasks = [
+        {
+            "model": name,
+            "seed": k,
+            "fingerprint": fingerprint(model.params_, X, y)[:16],
+            "noise": {key: _plain(value) for key, value in plain.items()},
+            "point": dict(zip(grid, map(_plain, point), strict=True)),
+            "reuse_qubits": reuse_qubits,
+            "num_qubits": num_qubits,
+        }
+        for (name, k), model in seeds.items()
+        for point in product(*grid.values())
+    ]
+    run = _Tester(seeds, X, y, base)
+    with tempfile.TemporaryDirectory() as folder:
+        results = run_study(
+            run,
+            tasks,
+            path or f"{folder}/study.jsonl",
+            engine=engine,
+            workers=workers,
+            scheduler=scheduler,
+            on_result=on_result,
+        )
+    rows = tuple(
+        {"model": task["model"], "seed": task["seed"], **task["point"], **result}  # type: ignore[dict-item]
+        for task, result in zip(tasks, results, strict=True)
+    )
+    return NoiseStudy(tuple(grid), rows, tasks[0]["noise"])  # type: ignore[arg-type]
+
+
+def _check_axis(axis: str, values: Sequence[float], base: DeviceNoise) -> None:
+    if axis not in AXES:
+        raise InvalidInputError(f"unknown axis {axis!r}; choose of {', '.join(AXES)}")
+    if not len(values):
+        raise InvalidInputError(f"axis {axis!r} has no values")
+    for value in values:
+        if axis == "num_qubits":
+            if float(value) != int(value):
+                raise InvalidInputError(f"num_qubits must be integers, got {value!r}")
+        else:
+            at_point(base, {axis: float(value)})
+
+
+def at_point(noise: DeviceNoise, point: Mapping[str, float]) -> DeviceNoise:
+    """The noise with a point's values; T2 is at most 2 T1."""
+    changes: dict[str, Any] = {axis: value for axis, value in point.items() if axis in NUMBERS}
+    if "gate_time" in point:
+        changes |= {"one_qubit_time": point["gate_time"], "two_qubit_time": point["gate_time"]}
+    for axis, channel in (("dephasing", dephasing), ("depolarizing", depolarizing)):
+        if axis in point:
+            changes |= {"one_qubit_channel": channel(point[axis]), "two_qubit_channel": channel(point[axis])}
+    t1, t2 = changes.get("t1", noise.t1), changes.get("t2", noise.t2)
+    if isinstance(t1, float) and isinstance(t2, float):
+        changes["t2"] = min(t2, 2 * t1)
+    changed = replace(noise, **changes)
+    return changed.scaled(point["strength"]) if "strength" in point else changed
+
+
+@dataclass(eq=False)
+class _Tester:
+    """The task of a study: accuracy of one model at one point."""
+
+    models: Mapping[tuple[str, int], NetworkClassifier]
+    X: NDArray
+    y: NDArray
+    base: DeviceNoise
+    circuits: dict[tuple[Any, ...], CompiledCircuit] = field(default_factory=dict)
+
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
+        model = self.models[task["model"], task["seed"]]
+        compiled = self._compiled(model, task)
+        noisy = NoisyCircuit(compiled, at_point(self.base, task["point"]))
+        outcomes = noisy.probabilities(self.X)
+        proba, lost = class_probabilities(outcomes, len(model.classes_))
+        labels = np.searchsorted(model.classes_, self.y)
+        shares = outcomes / outcomes.sum(axis=1, keepdims=True)
+        counts = np.random.default_rng(0).multinomial(_SHOTS, shares)
+        measured = counts[:, : len(model.classes_)].argmax(axis=1)
+        return {
+            "accuracy": float((proba.argmax(axis=1) == labels).mean()),
+            "mean_probability": float(proba[np.arange(len(labels)), labels].mean()),
+            "accuracy_1024_shots": float((measured == labels).mean()),
+            "lost_mass": float(lost.mean()),
+            "qubits": compiled.num_qubits,
+        }
+
+    def _compiled(self, model: NetworkClassifier, task: dict[str, Any]) -> CompiledCircuit:
+        """Points of one width share their circuit."""
+        width = task["point"].get("num_qubits", task["num_qubits"])
+        key = (task["model"], task["seed"], width)
+        if key not in self.circuits:
+            self.circuits[key] = model.compile(
+                reuse_qubits=task["reuse_qubits"], num_qubits=None if width is None else int(width)
+            )
+        return self.circuits[key]
+
+
+def _plain(value: Any) -> Any:
+    """JSON types: infinity, which JSON lacks, as text."""
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
