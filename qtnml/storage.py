@@ -15,6 +15,7 @@ from qtnml.errors import ModelFileError, WriteError
 
 MODEL = "qtnml-model"
 CHECKPOINT = "qtnml-checkpoint"
+MITIGATION = "qtnml-mitigation"
 VERSION = 2
 _numbers = itertools.count()
 

@@ -59,7 +59,8 @@ class Aer:
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(self._device)
         self._noise_model = noise if isinstance(noise, NoiseModel) else None
-        self._device_noise = noise if isinstance(noise, DeviceNoise) else None
+        #: A `DeviceNoise` whose circuits are left as they are; None for another noise, or none.
+        self.device_noise = noise if isinstance(noise, DeviceNoise) else None
         self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
         self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
         scheduling = None if self._device is None else "alap"
@@ -70,7 +71,7 @@ class Aer:
     @property
     def is_noisy(self) -> bool:
         """Whether there is noise."""
-        return any(n is not None for n in (self._device, self._noise_model, self._device_noise))
+        return any(n is not None for n in (self._device, self._noise_model, self.device_noise))
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
         """Counts of each circuit; templates are bound inside Aer."""
@@ -96,7 +97,7 @@ class Aer:
             made = Group(template, group.parameters, group.values)
             places = list(range(first, first + len(group.values)))
             first += len(places)
-            if group.parameters or self._device is not None or self._device_noise is not None:
+            if group.parameters or self._device is not None or self.device_noise is not None:
                 yield places, [made], noise_model, method
                 continue
             kept = alike.setdefault(method, ([], []))
@@ -136,15 +137,15 @@ class Aer:
 
     def _noisy(self, template: QuantumCircuit) -> tuple[QuantumCircuit, NoiseModel | None]:
         """A translated circuit as it runs, and the noise of its gates."""
-        if self._device is None and self._device_noise is None:
+        if self._device is None and self.device_noise is None:
             return template, self._noise_model
         # The template is kept beside what was made of it: as long as it lives, its id is no other's.
         if self._last is None or self._last[0] is not template:
-            if self._device_noise is None:
+            if self.device_noise is None:
                 self._last = (template, *noise_on_active_qubits(template, self._device))
             else:
-                model = self._device_noise.to_aer(template.num_qubits, template)
-                self._last = (template, with_waiting(template, self._device_noise), model)
+                model = self.device_noise.to_aer(template.num_qubits, template)
+                self._last = (template, with_waiting(template, self.device_noise), model)
         return self._last[1:]
 
     def _result(

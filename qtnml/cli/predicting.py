@@ -60,6 +60,10 @@ def predict(
             metavar="NAME=VALUE", help="An option of the backend, e.g. mode=batch; may be repeated."
         ),
     ] = None,
+    mitigation: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="With --backend: readout, zne, zne-exponential, learned, or readout+zne, ..."),
+    ] = None,
     repeat: Annotated[
         int, typer.Option(min=0, help="Another number measures anew, independently of what is stored.")
     ] = 0,
@@ -105,6 +109,8 @@ def predict(
     X, y = X[:limit], y if y is None else y[:limit]
     if backend is not None:
         with_circuit(clf)
+    elif mitigation is not None:
+        raise InvalidInputError(f"--mitigation {mitigation} needs a backend, e.g. --backend fake:torino")
     elif shots is not None:
         raise InvalidInputError(f"--shots {shots} needs a backend to measure on, e.g. --backend aer")
     if not hasattr(clf, "classes_"):
@@ -125,6 +131,7 @@ def predict(
             shots=shots or 1024,
             reuse_qubits=reuse,
             repeat=repeat,
+            mitigation=mitigation,
             jobs=JobStore(jobs, max_shots=max_shots, max_jobs=max_jobs),
             label=label,
             verbose=1,
@@ -134,7 +141,13 @@ def predict(
             return
         confirm = None if yes else _confirmed
         try:
-            outcomes = measured.outcome_frequencies(X, confirm=confirm)
+            if mitigation is None:
+                outcomes = measured.outcome_frequencies(X, confirm=confirm)
+            else:
+                found = measured.mitigated_outcomes(X, confirm=confirm)
+                outcomes = found.probabilities
+                if not as_json:
+                    Console(stderr=True).print(str(found), highlight=False, soft_wrap=True)
         except KeyboardInterrupt:
             Console(stderr=True).print(
                 "interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`"

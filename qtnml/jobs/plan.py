@@ -47,6 +47,21 @@ class Plan:
         return f"on {self.backend}: " + ", ".join(parts)
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """Several runs on one backend as one plan."""
+    seconds = [plan.seconds for plan in plans]
+    return Plan(
+        backend=plans[0].backend,
+        circuits=sum(plan.circuits for plan in plans),
+        new_circuits=sum(plan.new_circuits for plan in plans),
+        shots=sum(plan.shots for plan in plans),
+        stored_shots=sum(plan.stored_shots for plan in plans),
+        submissions=sum(plan.submissions for plan in plans),
+        seconds=None if None in seconds else sum(s for s in seconds if s is not None),
+        paid=plans[0].paid,
+    )
+
+
 def _readable(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"

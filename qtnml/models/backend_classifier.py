@@ -11,10 +11,13 @@ from sklearn.utils import column_or_1d
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
 from qtnml.compile import BoundCircuits, CompiledCircuit
-from qtnml.errors import BackendError, InvalidInputError
+from qtnml.errors import BackendError, InvalidInputError, JobError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
+from qtnml.jobs.plan import joined
+from qtnml.mitigation import MitigatedOutcomes, get_mitigation, mitigated_outcomes
+from qtnml.models.noise import known_noise
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
 from qtnml.models.validation import checked_samples, outcomes_of_labels
@@ -35,6 +38,9 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
+        mitigation: Of noise, by `predict_proba` and `predict`: "readout", "zne" (or "zne-richardson",
+            "zne-exponential"), "learned", "postselection", some of them joined by "+", or objects of
+            `qtnml.mitigation`.
         training: How `fit` trains: optimiser, steps, budgets, checkpoint (see `qtnml.hybrid.HybridTraining`).
         verbose: 1 shows a progress bar on standard error.
     """
@@ -50,6 +56,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         jobs: JobStore | str | os.PathLike[str] | None = None,
         repeat: int = 0,
         label: str = "",
+        mitigation: Any = None,
         training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
@@ -61,6 +68,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         self.jobs = jobs
         self.repeat = repeat
         self.label = label
+        self.mitigation = mitigation
         self.training = training
         self.verbose = verbose
 
@@ -136,13 +144,25 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         After `fit` their weights stay parameters of one template, as they were in training: with numbers in
         their place a translation could be another circuit, with other noise.
         """
-        compiled = self.trained
-        angles = compiled.angles(checked_samples(self, X))
-        return compiled.bind_angles(angles, compiled.weights if hasattr(self, "compiled_") else None)
+        return self._bound(X)(self.trained)
+
+    def _bound(self, X: Any) -> Callable[[CompiledCircuit], BoundCircuits]:
+        """Binds samples to a circuit with the weights of the one that predicts."""
+        angles = self.trained.angles(checked_samples(self, X))
+        weights = self.trained.weights if hasattr(self, "compiled_") else None
+        return lambda compiled: compiled.bind_angles(angles, weights)
 
     def plan(self, X: Any) -> Plan:
-        """What predicting these samples would buy: circuits, shots, estimated seconds on the device."""
-        return self._store().plan(self.circuits(X), self._backend(), shots=self.shots, repeat=self.repeat)
+        """What predicting these samples would buy: circuits, shots, estimated seconds on the device.
+
+        With mitigation, its circuits included.
+        """
+        store, backend = self._store(), self._backend()
+        mitigation = get_mitigation(self.mitigation)
+        if mitigation is None:
+            return store.plan(self.circuits(X), backend, shots=self.shots, repeat=self.repeat)
+        runs = mitigation.runs(self.trained, self._bound(X), self.shots)
+        return joined([store.plan(circuits, backend, shots=n, repeat=self.repeat) for circuits, n in runs])
 
     def outcome_frequencies(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> NDArray:
         """Measured frequency of every outcome, shape (samples, 2**root_qubits).
@@ -151,18 +171,62 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
             X: Samples.
             confirm: Called with the plan before anything is bought; False stops.
         """
-        backend, circuits = self._backend(), self.circuits(X)
+        return self._measured(self.circuits(X), self.shots, confirm)[0]
+
+    def _measured(
+        self, circuits: Any, shots: int, confirm: Callable[[Plan], bool] | None = None
+    ) -> tuple[NDArray, NDArray]:
+        """Outcome frequencies of circuits among the shots that count, and their share, through the ledger."""
+        backend = self._backend()
         with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
             counts = self._store().run(
                 circuits,
                 backend,
-                shots=self.shots,
+                shots=shots,
                 repeat=self.repeat,
                 label=self.label,
                 confirm=confirm,
                 on_progress=lambda done, text: advance(done, text or "circuits"),
             )
-        return counts_to_outcomes(counts, self.compiled.num_outcomes)
+        outcomes = self.compiled.num_outcomes
+        counted = [sum(n for k, n in each.items() if k < outcomes) for each in counts]
+        total = [sum(each.values()) for each in counts]
+        share = np.array(counted) / np.maximum(total, 1)
+        return counts_to_outcomes(counts, outcomes), share
+
+    def mitigated_outcomes(
+        self, X: Any, *, confirm: Callable[[Plan], bool] | None = None
+    ) -> MitigatedOutcomes:
+        """Quasi-probabilities of the outcomes, their errors, the shots they took, and what bias is left.
+
+        Args:
+            X: Samples.
+            confirm: Called with the plan of all circuits before anything is bought; False stops.
+
+        Raises:
+            InvalidInputError: The classifier has no mitigation, or its circuit is post-selected.
+        """
+        mitigation = get_mitigation(self.mitigation)
+        if mitigation is None:
+            raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
+        if confirm is not None and not confirm(self.plan(X)):
+            raise JobError("nothing was bought: the plan was not confirmed")
+        angles = self.trained.angles(checked_samples(self, X))
+        return mitigated_outcomes(
+            self.trained,
+            angles,
+            mitigation,
+            self._measured,
+            self.shots,
+            noise=known_noise(self._backend(), self.trained),
+            bound=self._bound(X),
+        )
+
+    def _outcomes(self, X: Any) -> NDArray:
+        """Outcome probabilities as measured, mitigated where that is wanted."""
+        if get_mitigation(self.mitigation) is None:
+            return self.outcome_frequencies(X)
+        return self.mitigated_outcomes(X).probabilities
 
     def _store(self) -> JobStore:
         return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
@@ -178,7 +242,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> NDArray:
         """Class probabilities as measured, shape (samples, classes)."""
-        return class_probabilities(self.outcome_frequencies(X), len(self.classes))[0]
+        return class_probabilities(self._outcomes(X), len(self.classes))[0]
 
     def predict(self, X: Any) -> NDArray:
         """The class measured most often, shape (samples,)."""
@@ -186,4 +250,4 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
 
     def lost_mass(self, X: Any) -> NDArray:
         """Share of shots that fell on outcomes without a class, per sample."""
-        return class_probabilities(self.outcome_frequencies(X), len(self.classes))[1]
+        return class_probabilities(self._outcomes(X), len(self.classes))[1]

@@ -6,6 +6,7 @@ from typing import Any
 from qiskit.transpiler import Target
 
 from qtnml.backends.ibm import fake_device
+from qtnml.compile import CompiledCircuit
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.noise import Channel, DeviceNoise, NoiseSchedule, NoisyCircuit, WireNoise, layer_noise
@@ -74,6 +75,17 @@ def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: in
         return NoisyCircuit(estimator.compile(**circuit), noise)
     device = _qiskit_device(noise)
     return NoisyCircuit(estimator.compile(target=device, **circuit), DeviceNoise.from_backend(device))
+
+
+def known_noise(backend: Any, compiled: CompiledCircuit) -> DeviceNoise | None:
+    """The noise of a backend, where it tells: a `DeviceNoise` of Aer's, or a calibration."""
+    noise = getattr(getattr(backend, "simulator", None), "device_noise", None)
+    if isinstance(noise, DeviceNoise):
+        return noise
+    target = getattr(backend, "target", None)
+    if compiled.device is not None and target is compiled.device.target:
+        return DeviceNoise.from_backend(target)
+    return None
 
 
 def _qiskit_device(device: Any) -> Any:

@@ -7,6 +7,7 @@ from qiskit.quantum_info import SuperOp
 
 from qtnml.arrays import NDArray
 from qtnml.compile import timeline
+from qtnml.compile.blocks import without_barriers
 from qtnml.noise.channels import Channel, bit_flip
 from qtnml.noise.device import DeviceNoise
 
@@ -87,6 +88,7 @@ def noise_model(noise: DeviceNoise, num_qubits: int, circuit: QuantumCircuit | N
 
 def with_waiting(circuit: QuantumCircuit, noise: DeviceNoise) -> QuantumCircuit:
     """The circuit with a relaxation channel wherever a qubit waits in its schedule, as late as it can be."""
+    circuit = without_barriers(circuit)
     waiting = circuit.copy_empty_like()
     waits = timeline(circuit, noise).waits
     for instruction, seconds in zip(circuit.data, waits, strict=True):

@@ -13,6 +13,7 @@ from qiskit.circuit import ParameterExpression
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, timeline
+from qtnml.compile.blocks import without_barriers
 from qtnml.compile.factorised import success_bits
 from qtnml.errors import InvalidInputError
 from qtnml.noise.channels import relaxation_maps, unitary_maps
@@ -112,7 +113,7 @@ class Sources:
 
 def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructions:
     """Rows of a compiled circuit with its trained weights, under a device's noise."""
-    circuit = compiled.trained_circuit
+    circuit = without_barriers(compiled.trained_circuit)
     noise.check_qubits(circuit.num_qubits)
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in circuit.data)

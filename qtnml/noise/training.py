@@ -7,15 +7,14 @@ of it before the node and half after. Relaxation cannot be itself: the compiler 
 its qubits, where that saves gates, and what it will do is known only when training is over.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
-from qtnml.compile.schedule import Prepare
+from qtnml.compile.blocks import Block, blocks
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.network import Topology
@@ -71,45 +70,12 @@ def wire_rates(compiled: CompiledCircuit, noise: DeviceNoise, *, by_gate: bool) 
     rows = instructions_of(compiled, noise)
     topology = compiled.topology
     found = _Collected(topology)
-    for place in _places(compiled):
+    for place in blocks(compiled):
         if place.node is None:
             found.add_leaf(rows, place)
         else:
             found.add_node(rows, place, by_gate=by_gate)
     return found.wire_noise(noise, compiled.schedule.measured, by_gate=by_gate)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Consecutive rows of one operation of the schedule.
-
-    Attributes:
-        node: Of a node's gates; None where a leaf is prepared.
-        leaf: Of a leaf.
-        qubits: Physical ones, in local order.
-        resets, uploads, gates: Rows.
-    """
-
-    node: int | None
-    leaf: int | None
-    qubits: tuple[int, ...]
-    resets: range
-    uploads: range
-    gates: range
-
-
-def _places(compiled: CompiledCircuit) -> Iterator[_Place]:
-    """The circuit's rows in the order in which it was assembled."""
-    row = 0
-    for operation in compiled.schedule.operations:
-        resets = range(row, row + len(operation.resets))
-        if isinstance(operation, Prepare):
-            row = resets.stop + len(operation.qubits)
-            yield _Place(None, operation.leaf, operation.qubits, resets, range(0), range(resets.stop, row))
-            continue
-        uploads = range(resets.stop, resets.stop + len(compiled.topology.nodes[operation.node].uploads))
-        row = uploads.stop + len(compiled.nodes[operation.node].circuit.data)
-        yield _Place(operation.node, None, operation.qubits, resets, uploads, range(uploads.stop, row))
 
 
 class _Collected:
@@ -125,7 +91,7 @@ class _Collected:
         self._gates: list[list[tuple[NDArray, float]]] = [[] for _ in topology.nodes]
         self._fresh = [np.zeros(size) for size in topology.num_qubits]
 
-    def add_leaf(self, rows: Instructions, place: _Place) -> None:
+    def add_leaf(self, rows: Instructions, place: Block) -> None:
         """Preparation: what is left of a reset, the gate, waiting."""
         assert place.leaf is not None
         reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
@@ -135,7 +101,7 @@ class _Collected:
                 1 - rows.depolarizing[row]
             )
 
-    def add_node(self, rows: Instructions, place: _Place, *, by_gate: bool) -> None:
+    def add_node(self, rows: Instructions, place: Block, *, by_gate: bool) -> None:
         """Gates and what follows them until the next node."""
         k = place.node
         assert k is not None

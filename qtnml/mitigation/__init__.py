@@ -1,0 +1,22 @@
+"""Mitigation of noise that works with resets: read-out, zero-noise extrapolation, a learnt extrapolation."""
+
+from qtnml.mitigation.extrapolation import Extrapolation, ZeroNoiseExtrapolation
+from qtnml.mitigation.folding import Folded, folded
+from qtnml.mitigation.learned import LearnedExtrapolation, random_examples
+from qtnml.mitigation.method import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
+from qtnml.mitigation.readout import Confusion, ReadoutMitigation
+
+__all__ = [
+    "Confusion",
+    "Extrapolation",
+    "Folded",
+    "LearnedExtrapolation",
+    "MitigatedOutcomes",
+    "Mitigation",
+    "ReadoutMitigation",
+    "ZeroNoiseExtrapolation",
+    "folded",
+    "get_mitigation",
+    "mitigated_outcomes",
+    "random_examples",
+]

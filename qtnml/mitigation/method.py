@@ -1,0 +1,277 @@
+"""Mitigation as a whole: which circuits are measured, and what is made of what they show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.compile import CompiledCircuit
+from qtnml.errors import InvalidInputError
+from qtnml.mitigation.extrapolation import (
+    Extrapolation,
+    ZeroNoiseExtrapolation,
+    nearest_probabilities,
+    outcomes_from_z,
+    z_expectations,
+    z_variances,
+)
+from qtnml.mitigation.folding import Folded, folded
+from qtnml.mitigation.learned import LearnedExtrapolation, noise_levels
+from qtnml.mitigation.readout import Confusion, ReadoutMitigation, measured_bits
+from qtnml.noise import DeviceNoise, NoisyCircuit
+
+Measure = Callable[[Any, int], tuple[NDArray, NDArray]]
+"""(circuits, shots) -> outcome frequencies (circuits, outcomes) among the shots that count, and their share
+(circuits,): 1 without post-selection."""
+
+
+@dataclass(frozen=True)
+class Mitigation:
+    """Read-out mitigation, extrapolation, or both: the read-out is undone first.
+
+    Where a model's circuit is post-selected (its qubits let go must be 0), only shots that pass count, which
+    removes errors by itself; all else acts on what is left.
+
+    Attributes:
+        readout: Undo errors of the read-out of the outcome.
+        extrapolation: To zero noise, by any `Extrapolation`.
+        postselection: Insist on a post-selected circuit.
+    """
+
+    readout: ReadoutMitigation | None = None
+    extrapolation: Extrapolation | None = None
+    postselection: bool = False
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Folding factors of the circuits that are measured."""
+        return (1.0,) if self.extrapolation is None else tuple(self.extrapolation.factors)
+
+    def variants(self, compiled: CompiledCircuit) -> list[Folded]:
+        """The circuit, and with more noise, in the order of the factors."""
+        return [folded(compiled, factor) for factor in self.factors]
+
+    def runs(
+        self, compiled: CompiledCircuit, bind: Callable[[CompiledCircuit], Any], shots: int
+    ) -> list[tuple[Any, int]]:
+        """All circuits to be measured, and shots of each."""
+        found = [(bind(variant.compiled), shots) for variant in self.variants(compiled)]
+        if self.readout is not None:
+            found.append((self.readout.construct_circuits(compiled), self.readout.shots or 4 * shots))
+        return found
+
+    def combine(
+        self,
+        factors: NDArray,
+        frequencies: NDArray,
+        shots: NDArray | float,
+        confusion: Confusion | None,
+        levels: NDArray | None = None,
+    ) -> tuple[NDArray, NDArray]:
+        """Quasi-probabilities (samples, outcomes) and their standard errors.
+
+        Args:
+            factors: Achieved ones.
+            frequencies: As read, (factors, samples, outcomes).
+            shots: That count, of each circuit, a number or (factors, samples); infinity for exact
+                probabilities.
+            confusion: Of the read-out, to be undone.
+            levels: Of the noise, by calibration, where they are known; see `noise_levels`.
+        """
+        inverse = None if confusion is None else confusion.inverse
+        undone = frequencies if inverse is None else frequencies @ inverse.T
+        values, variances = z_expectations(undone), z_variances(frequencies, shots, inverse)
+        if self.extrapolation is None:
+            found, spread = values[0], variances[0]
+        else:
+            found, spread = self.extrapolation.extrapolate(factors, values, variances, levels)
+        found, spread = np.array(found), np.array(spread)
+        found[..., 0], spread[..., 0] = 1.0, 0.0  # the norm is known
+        # An outcome is the mean of all strings with signs; their errors count as independent.
+        errors = np.sqrt(spread.sum(axis=-1, keepdims=True)) / spread.shape[-1]
+        return outcomes_from_z(found), np.broadcast_to(errors, found.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class MitigatedOutcomes:
+    """What mitigation found for samples.
+
+    Attributes:
+        quasi: Quasi-probabilities (samples, outcomes): they sum to 1, single ones may be negative.
+        errors: Their standard errors, by the number of shots.
+        raw: Frequencies of the plain circuits.
+        factors: Folding factors as they were achieved.
+        shots: Per sample, over all its circuits.
+        extra_shots: The part of them that mitigation added.
+        calibration_shots: For the read-out, once for all samples.
+        accepted: Share (samples,) of the plain circuits' shots that counted; 1 without post-selection.
+        bias: Largest deviation (samples,) of what infinitely many shots would give from the noise-free
+            probabilities: what resets, waiting, read-out and an imperfect fit leave behind. None where the
+            noise is not known.
+        raw_bias: The same without mitigation.
+    """
+
+    quasi: NDArray
+    errors: NDArray
+    raw: NDArray
+    factors: tuple[float, ...]
+    shots: int
+    extra_shots: int
+    calibration_shots: int
+    accepted: NDArray
+    bias: NDArray | None
+    raw_bias: NDArray | None
+
+    @property
+    def probabilities(self) -> NDArray:
+        """The nearest probabilities, (samples, outcomes)."""
+        return nearest_probabilities(self.quasi)
+
+    def __str__(self) -> str:
+        lines = [
+            f"folding factors {', '.join(f'{f:g}' for f in self.factors)}",
+            f"{self.shots:,} shots a sample, {self.extra_shots:,} of them for mitigation"
+            + (f", and {self.calibration_shots:,} once for the read-out" if self.calibration_shots else ""),
+            f"standard error of a probability {self.errors.mean():.4f} on average",
+        ]
+        if self.accepted.min(initial=1.0) < 1:
+            lines.append(f"post-selection kept {self.accepted.mean():.1%} of the shots")
+        if self.bias is not None and self.raw_bias is not None:
+            lines.append(
+                f"left behind with infinitely many shots: {self.bias.mean():.4f} on average (without "
+                "mitigation "
+                f"{self.raw_bias.mean():.4f})"
+            )
+        return "\n".join(lines)
+
+
+def mitigated_outcomes(
+    compiled: CompiledCircuit,
+    angles: NDArray,
+    mitigation: Mitigation,
+    measure: Measure,
+    shots: int,
+    *,
+    noise: DeviceNoise | None = None,
+    bound: Callable[[CompiledCircuit], Any] | None = None,
+) -> MitigatedOutcomes:
+    """Measure all that a mitigation needs, and combine it.
+
+    Args:
+        compiled: The circuit.
+        angles: Data angles (samples, data qubits).
+        mitigation: What to do.
+        measure: Runs circuits.
+        shots: Of each circuit: a sample takes so many for each factor.
+        noise: Of the backend, where it is known: the bias is then computed exactly.
+        bound: Binds the samples to a variant of the circuit; by default with the circuit's own weights.
+    """
+    if mitigation.postselection and not compiled.postselected:
+        raise InvalidInputError(
+            "the model traces out the qubits it lets go, whatever they are; post-selection needs one trained "
+            "with discard='postselect'"
+        )
+    variants = mitigation.variants(compiled)
+    bind = bound or (lambda variant: variant.bind_angles(angles))
+    measured = [measure(bind(variant.compiled), shots) for variant in variants]
+    frequencies, accepted = np.array([f for f, _ in measured]), np.array([a for _, a in measured])
+    confusion, calibration_shots = None, 0
+    if mitigation.readout is not None:
+        each = mitigation.readout.shots or 4 * shots
+        circuits = mitigation.readout.construct_circuits(compiled)
+        confusion = mitigation.readout.combine_results(measure(circuits, each)[0])
+        calibration_shots = each * len(circuits)
+    factors = np.array([variant.factor for variant in variants])
+    levels = None if noise is None else _levels(compiled, noise)
+    counted = np.maximum(shots * accepted, 1.0)
+    quasi, errors = mitigation.combine(factors, frequencies, counted, confusion, levels)
+    bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise)
+    return MitigatedOutcomes(
+        quasi=quasi,
+        errors=errors,
+        raw=frequencies[0],
+        factors=tuple(factors.tolist()),
+        shots=shots * len(variants),
+        extra_shots=shots * (len(variants) - 1),
+        calibration_shots=calibration_shots,
+        accepted=accepted[0],
+        bias=bias,
+        raw_bias=raw_bias,
+    )
+
+
+def _bias(
+    compiled: CompiledCircuit,
+    angles: NDArray,
+    mitigation: Mitigation,
+    variants: Sequence[Folded],
+    noise: DeviceNoise | None,
+) -> tuple[NDArray | None, NDArray | None]:
+    """What infinitely many shots leave behind, by the exact contraction under the known noise."""
+    if noise is None:
+        return None, None
+    try:
+        exact = np.array([NoisyCircuit(v.compiled, noise).evaluate(angles)[0] for v in variants])
+    except InvalidInputError:  # a routed circuit is no tree
+        return None, None
+    ideal = NoisyCircuit(compiled, DeviceNoise()).evaluate(angles)[0]
+    confusion = None
+    if mitigation.readout is not None:
+        confusion = exact_confusion(compiled, noise)
+    factors = np.array([variant.factor for variant in variants])
+    found = mitigation.combine(factors, exact, np.inf, confusion, _levels(compiled, noise))[0]
+    return np.abs(found - ideal).max(axis=1), np.abs(exact[0] - ideal).max(axis=1)
+
+
+def _levels(compiled: CompiledCircuit, noise: DeviceNoise) -> NDArray | None:
+    try:
+        return noise_levels(NoisyCircuit(compiled, noise))
+    except InvalidInputError:  # a routed circuit is no tree
+        return None
+
+
+def exact_confusion(compiled: CompiledCircuit, noise: DeviceNoise) -> Confusion:
+    """The matrix that infinitely many calibration shots would show."""
+    matrices = []
+    for qubit in reversed(measured_bits(compiled.circuit)):
+        up, down = noise.readout(qubit)
+        flip = noise.gate_channel("x", (qubit,)).transfer_map
+        z = flip[3, 0] - flip[3, 3]  # of |1> as it is prepared
+        one = (1 + z) / 2 * up + (1 - z) / 2 * (1 - down)
+        matrices.append(np.array([[1 - up, 1 - one], [up, one]]))
+    return Confusion(tuple(matrices))
+
+
+_NAMES: dict[str, Callable[[], Mitigation]] = {
+    "postselection": lambda: Mitigation(postselection=True),
+    "readout": lambda: Mitigation(ReadoutMitigation()),
+    "zne": lambda: Mitigation(extrapolation=ZeroNoiseExtrapolation()),
+    "zne-richardson": lambda: Mitigation(extrapolation=ZeroNoiseExtrapolation(fit="richardson")),
+    "zne-exponential": lambda: Mitigation(extrapolation=ZeroNoiseExtrapolation(fit="exponential")),
+    "learned": lambda: Mitigation(extrapolation=LearnedExtrapolation.pretrained()),
+}
+
+
+def get_mitigation(mitigation: Any) -> Mitigation | None:
+    """The mitigation meant by a name, names joined by "+", a part of one, or one; None for none.
+
+    >>> get_mitigation("readout+zne").factors
+    (1.0, 3.0, 5.0)
+    """
+    if mitigation is None or isinstance(mitigation, Mitigation):
+        return mitigation
+    if isinstance(mitigation, ReadoutMitigation):
+        return Mitigation(mitigation)
+    if hasattr(mitigation, "extrapolate"):
+        return Mitigation(extrapolation=mitigation)
+    if isinstance(mitigation, str) and all(part in _NAMES for part in mitigation.split("+")):
+        found = [_NAMES[part]() for part in mitigation.split("+")]
+        readout = next((part.readout for part in found if part.readout), None)
+        extrapolation = next((part.extrapolation for part in found if part.extrapolation), None)
+        return Mitigation(readout, extrapolation, any(part.postselection for part in found))
+    raise InvalidInputError(
+        f"unknown mitigation {mitigation!r}; choose of {', '.join(_NAMES)} (joined by +), or an object of "
+        "qtnml.mitigation"
+    )
