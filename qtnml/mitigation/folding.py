@@ -1,5 +1,6 @@
 """More noise on purpose: nodes run forth, back and forth again."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,4 +89,4 @@ def _with_folded(
 
 def _times(groups: int, mean: float) -> list[int]:
     """Integers whose sum is nearest to groups * mean, spread evenly."""
-    return [round((k + 1) * mean) - round(k * mean) for k in range(groups)]
+    return [math.floor((k + 1) * mean + 0.5) - math.floor(k * mean + 0.5) for k in range(groups)]

@@ -158,15 +158,20 @@ class Run:
                 optimizer=options.optimizer,
                 homotopy_steps=options.homotopy * self._steps if epoch < options.homotopy else 0,
                 noise=self._noise,
-                ramp=jnp.asarray(
-                    [options.noise_start, max(1, options.noise_ramp * self._steps)], dtype=self._real_dtype
-                ),
+                ramp=self._ramp(epoch),
             )
             sums.block_until_ready()
             if upto - done == self._steps_per_call and time.perf_counter() - began < _CALL_SECONDS / 2:
                 self._steps_per_call *= 2
             done = upto
         return parameters, state, np.asarray(sums, dtype=np.float64), dict(rng.bit_generator.state)
+
+    def _ramp(self, epoch: int) -> jax.Array | None:
+        """First strength of the noise and steps until it is 1, while it grows."""
+        options = self._options
+        if epoch >= options.noise_ramp:
+            return None
+        return jnp.asarray([options.noise_start, options.noise_ramp * self._steps], dtype=self._real_dtype)
 
     def _batches(self, rng: np.random.Generator) -> jax.Array:
         """A permutation of the samples in rows of one batch each, filled up with padding."""
@@ -287,10 +292,12 @@ def run_steps(
 ) -> tuple[Parameters, Any, jax.Array]:
     """Steps span[0] to span[1] of an epoch that begins at overall step span[2] of span[3].
 
-    `noise` grows linearly from strength ramp[0] to 1 over the first ramp[1] steps.
+    `noise` grows linearly from strength ramp[0] to 1 over the first ramp[1] steps; without a ramp it is
+    all there.
     """
     X, y, weights = data
     base_key = jax.random.wrap_key_data(key)
+    all_of_it = None if noise is None else noise.at(1.0)
 
     def step(k: jax.Array, carry: tuple[Parameters, Any, jax.Array]) -> tuple[Parameters, Any, jax.Array]:
         parameters, state, totals = carry
@@ -299,7 +306,7 @@ def run_steps(
         batch = _shared(problem, (X[chosen], y[chosen], batch_weights))
         number = span[2] + k
         weight = 1.0 - number / homotopy_steps if homotopy_steps else None
-        channels = None
+        channels = all_of_it
         if noise is not None and ramp is not None:
             channels = noise.at(ramp[0] + (1 - ramp[0]) * jnp.minimum(1.0, number / ramp[1]))
 

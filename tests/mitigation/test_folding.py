@@ -32,7 +32,7 @@ def test_the_same_circuit_with_more_gates(topology, factor, rng):
     if factor % 2:
         assert found.factor == factor
     else:
-        assert 1.5 < found.factor < 2.5
+        assert 1.5 < found.factor <= (3 if len(topology.nodes) == 1 else 2.5)
     assert found.compiled.num_resets == compiled.num_resets
 
 
