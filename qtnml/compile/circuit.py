@@ -10,7 +10,7 @@ from qtnml.compile.device import device_of
 from qtnml.compile.network_circuit import NetworkCircuit
 from qtnml.compile.nodes import prescribed_gates
 from qtnml.compile.on_device import best_on_device
-from qtnml.compile.schedule import all_qubits
+from qtnml.compile.schedule import Schedule, all_qubits
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
@@ -29,6 +29,7 @@ def compile_model(
     target: Any = None,
     synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
+    schedule: Schedule | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
 
@@ -42,6 +43,7 @@ def compile_model(
         target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
         scaler: Kept for `bind`, which then takes features as the model does.
+        schedule: Which qubits each node acts on, instead of one of the compiler's.
     """
     if num_qubits is not None and not reuse_qubits:
         raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
@@ -62,6 +64,8 @@ def compile_model(
     if isinstance(synthesis, str) or (synthesis is not None and not isinstance(synthesis, Synthesis)):
         raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()
+    if schedule is not None:
+        return source.compiled(schedule, [synthesis] * len(network.topology.nodes))
     if target is not None:
         device = device_of(target)
         return best_on_device(source, device, synthesis, reuse_qubits=reuse_qubits, num_qubits=num_qubits)

@@ -56,9 +56,7 @@ def wire_noise(
     device = _qiskit_device(noise)
     compiled = generic_circuit(model, parameters, target=device, **circuit)
     there = DeviceNoise.from_backend(device, compiled.layout)
-    if compiled.num_resets:
-        return scheduled_noise(model, parameters, there, num_qubits=compiled.num_qubits)
-    return scheduled_noise(model, parameters, there, reuse_qubits=False)
+    return scheduled_noise(model, parameters, there, schedule=compiled.schedule)
 
 
 def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: int | None) -> NoisyCircuit:

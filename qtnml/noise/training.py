@@ -15,6 +15,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.compile.blocks import Block, blocks
+from qtnml.compile.schedule import Schedule
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.network import Topology
@@ -31,6 +32,7 @@ def scheduled_noise(
     *,
     reuse_qubits: bool = True,
     num_qubits: int | None = None,
+    schedule: Schedule | None = None,
 ) -> WireNoise:
     """Rates at every place of a model, for the circuit that its parameters are compiled into.
 
@@ -38,7 +40,7 @@ def scheduled_noise(
         model: It traces what it lets go.
         parameters: Any; what matters is how many gates their nodes have.
         noise: Of the circuit's qubits.
-        reuse_qubits, num_qubits: As for `compile_model`.
+        reuse_qubits, num_qubits, schedule: As for `compile_model`.
     """
     if model.discard != "trace":
         raise InvalidInputError(
@@ -50,7 +52,9 @@ def scheduled_noise(
             "your own; train "
             "under a Channel (fit(noise=channel)), which acts between the layers"
         )
-    compiled = generic_circuit(model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits)
+    compiled = generic_circuit(
+        model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits, schedule=schedule
+    )
     return wire_rates(compiled, noise, by_gate=hasattr(model.ansatz, "operations"))
 
 
