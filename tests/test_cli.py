@@ -46,7 +46,7 @@ def model(run, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["compile"], ["predict"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["compile"], ["predict"], ["noise"]])
 def test_help_is_there(run, command: list[str]) -> None:
     status, out, _ = run(*command, "--help")
     assert status == 0
@@ -422,3 +422,48 @@ def test_paid_time_is_asked_for(run, model: Path, tmp_path: Path, monkeypatch: p
     assert "To buy on aer: 1 of 1 circuits in 1 submission, 5 shots" in err
     assert "give --yes" in err
     assert run(*measure, "--yes")[0] == 0
+
+
+def test_accuracy_under_noise(run, model: Path, tmp_path: Path) -> None:
+    circuit = ("--t2", 8e-5, "--two-qubit-time", 7e-8, "--reset-time", 1e-6)
+    table, figure = tmp_path / "noise.csv", tmp_path / "noise.png"
+    status, out, err = run(
+        "noise", model, *circuit, "--grid", "t1=1e-6,1e-4", "-o", table, "--figure", figure, "--json"
+    )
+    assert (status, "error" in err) == (0, False)
+    rows = json.loads(out)["rows"]
+    assert [row["t1"] for row in rows] == [1e-6, 1e-4]
+    assert rows[0]["accuracy"] < rows[1]["accuracy"]
+    assert len(table.read_text().splitlines()) == 3
+    assert figure.stat().st_size > 1000
+    status, out, _ = run("noise", model, *circuit, "--t1", 1e-4, "--limit", 20)
+    assert (status, "->" in out) == (0, True)
+    status, out, _ = run("noise", model, *circuit, "--t1", 1e-4, "--limit", 20, "--sensitivity")
+    assert (status, "waiting" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--t1", 1e-5, "--t2", 1e-4), "no qubit can have"),
+        (("--grid", "t1=x"), "--grid takes AXIS=V,V,..."),
+        (("--grid", "t9=1"), "unknown axis 't9'"),
+        (("--grid", "t1=1", "--device", "fake:torino"), "leave --grid out"),
+        (("--grid", "t1=1", "-o", "x.txt"), "takes a .csv or .json file"),
+        (("--device", "fake:atlantis",), "no snapshot 'fake:atlantis'"),
+        (("--grid", "num_qubits=2"), "qubits, got num_qubits=2"),
+    ],
+)  # fmt: skip
+def test_noise_that_cannot_be(run, model: Path, arguments: tuple[object, ...], message: str) -> None:
+    status, _, err = run("noise", model, *arguments)
+    assert (status, message in err) == (2, True), err
+
+
+def test_mitigation_on_the_command_line(run, model: Path, tmp_path: Path) -> None:
+    where = ("--backend", "aer", "--limit", 5, "--shots", 256, "--jobs", tmp_path / "j.sqlite")
+    status, _, err = run("predict", model, "digits", *where, "--mitigation", "readout+zne")
+    assert (status, "folding factors 1, 3, 5" in err) == (0, True), err
+    status, _, err = run("predict", model, "digits", "--mitigation", "zne")
+    assert (status, "needs a backend" in err) == (2, True)
+    status, _, err = run("predict", model, "digits", *where, "--mitigation", "magic")
+    assert (status, "unknown mitigation 'magic'" in err) == (2, True)

@@ -24,9 +24,8 @@ def main() -> None:
     network = LearnedExtrapolation.trained(examples, unseen)
     network.save(arguments.out)
     raw = np.sqrt(np.mean((unseen.noisy[:, 0] - unseen.clean) ** 2))
-    print(
-        f"error on unseen circuits {network.residual:.4f} (without mitigation {raw:.4f}); wrote {arguments.out}"
-    )
+    print(f"error on unseen circuits {network.residual:.4f} (without mitigation {raw:.4f})")
+    print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def tasks(small: bool) -> list[dict[str, Any]]:
 def table(todo: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
     """Mean over seeds, and every seed in brackets."""
     lines = [
-        "| device | ansatz | pair | without noise | trained without | trained with noise | seeds where it wins |",
+        "| device | ansatz | pair | without noise | trained without | trained with noise | wins |",
         f"|{'---|' * 7}",
     ]
     for key in dict.fromkeys((t["device"], t["ansatz"], tuple(t["pair"])) for t in todo):

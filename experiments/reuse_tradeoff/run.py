@@ -25,18 +25,45 @@ WIDTHS = (7, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 # Round numbers: about five years ago, today's better ones, and what is announced for the next years.
 GENERATIONS = {
     "past": DeviceNoise(
-        t1=60e-6, t2=60e-6, one_qubit_time=70e-9, two_qubit_time=400e-9, reset_time=4e-6, readout_time=4e-6,
-        one_qubit_error=5e-4, two_qubit_error=1.2e-2, reset_error=0.03, readout_error=0.03, name="past",
+        t1=60e-6,
+        t2=60e-6,
+        one_qubit_time=70e-9,
+        two_qubit_time=400e-9,
+        reset_time=4e-6,
+        readout_time=4e-6,
+        one_qubit_error=5e-4,
+        two_qubit_error=1.2e-2,
+        reset_error=0.03,
+        readout_error=0.03,
+        name="past",
     ),
     "present": DeviceNoise(
-        t1=180e-6, t2=140e-6, one_qubit_time=64e-9, two_qubit_time=70e-9, reset_time=1.7e-6, readout_time=1.6e-6,
-        one_qubit_error=3e-4, two_qubit_error=3.5e-3, reset_error=0.01, readout_error=0.012, name="present",
+        t1=180e-6,
+        t2=140e-6,
+        one_qubit_time=64e-9,
+        two_qubit_time=70e-9,
+        reset_time=1.7e-6,
+        readout_time=1.6e-6,
+        one_qubit_error=3e-4,
+        two_qubit_error=3.5e-3,
+        reset_error=0.01,
+        readout_error=0.012,
+        name="present",
     ),
     "next": DeviceNoise(
-        t1=500e-6, t2=500e-6, one_qubit_time=50e-9, two_qubit_time=60e-9, reset_time=0.5e-6, readout_time=0.5e-6,
-        one_qubit_error=1e-4, two_qubit_error=8e-4, reset_error=0.003, readout_error=0.005, name="next",
+        t1=500e-6,
+        t2=500e-6,
+        one_qubit_time=50e-9,
+        two_qubit_time=60e-9,
+        reset_time=0.5e-6,
+        readout_time=0.5e-6,
+        one_qubit_error=1e-4,
+        two_qubit_error=8e-4,
+        reset_error=0.003,
+        readout_error=0.005,
+        name="next",
     ),
-}  # fmt: skip
+}
 
 
 def heavy_hex(noise: DeviceNoise) -> Target:
@@ -92,19 +119,22 @@ def study(clf: TreeClassifier, X: Any, labels: Any, widths: tuple[int, ...]) -> 
         for width in widths:
             free = clf.compile(num_qubits=width)
             ideal, right = accuracy(free, noise, X, labels)
-            row = {
-                "generation": name, "width": width, "any pair: accuracy": ideal, "any pair: probability": right,
-                "any pair: CX": free.two_qubit_gates, "heavy-hex: qubits": None, "heavy-hex: CZ": None,
-                "heavy-hex: accuracy": None, "heavy-hex: probability": None, "estimated success": None,
-                "exact": None, "chosen": False,
-            }  # fmt: skip
             routed = routed_circuit(clf, target, width)
-            row |= {
+            same = (routed.num_qubits, routed.two_qubit_gates) == (
+                chosen.num_qubits,
+                chosen.two_qubit_gates,
+            )
+            row = {
+                "generation": name,
+                "width": width,
+                "any pair: accuracy": ideal,
+                "any pair: probability": right,
+                "any pair: CX": free.two_qubit_gates,
                 "heavy-hex: qubits": routed.num_qubits,
                 "heavy-hex: CZ": routed.two_qubit_gates,
                 "estimated success": routed.estimated_success,
-                "chosen": (routed.num_qubits, routed.two_qubit_gates) == (chosen.num_qubits, chosen.two_qubit_gates),
-            }  # fmt: skip
+                "chosen": same,
+            }
             try:
                 found, exact = accuracy(routed, device, X, labels), True
             except InvalidInputError:

@@ -58,7 +58,7 @@ class NoiseStudy:
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Everything, as one JSON object."""
         whole = {"axes": self.axes, "noise": self.noise, "rows": self.rows}
-        write_atomically(Path(path), (json.dumps(whole, indent=1) + "\n").encode())
+        write_atomically(Path(path), (json.dumps(_plain(whole), indent=1) + "\n").encode())
 
     def bands(
         self, value: str = "accuracy"
@@ -123,7 +123,7 @@ def noise_study(
             "model": name,
             "seed": k,
             "fingerprint": fingerprint(model.params_, X, y)[:16],
-            "noise": {key: _plain(value) for key, value in plain.items()},
+            "noise": _plain(plain),
             "point": dict(zip(grid, map(_plain, point), strict=True)),
             "reuse_qubits": reuse_qubits,
             "num_qubits": num_qubits,
@@ -143,10 +143,10 @@ def noise_study(
             on_result=on_result,
         )
     rows = tuple(
-        {"model": task["model"], "seed": task["seed"], **task["point"], **result}  # type: ignore[dict-item]
+        {"model": task["model"], "seed": task["seed"], **_numbers(task["point"]), **result}
         for task, result in zip(tasks, results, strict=True)
     )
-    return NoiseStudy(tuple(grid), rows, tasks[0]["noise"])  # type: ignore[arg-type]
+    return NoiseStudy(tuple(grid), rows, _plain(plain))
 
 
 def _check_axis(axis: str, values: Sequence[float], base: DeviceNoise) -> None:
@@ -164,6 +164,7 @@ def _check_axis(axis: str, values: Sequence[float], base: DeviceNoise) -> None:
 
 def at_point(noise: DeviceNoise, point: Mapping[str, float]) -> DeviceNoise:
     """The noise with a point's values; T2 is at most 2 T1."""
+    point = {axis: float(value) for axis, value in point.items()}
     changes: dict[str, Any] = {axis: value for axis, value in point.items() if axis in NUMBERS}
     if "gate_time" in point:
         changes |= {"one_qubit_time": point["gate_time"], "two_qubit_time": point["gate_time"]}
@@ -216,8 +217,14 @@ class _Tester:
         return self.circuits[key]
 
 
+def _numbers(point: Any) -> dict[str, float]:
+    return {axis: int(v) if axis == "num_qubits" else float(v) for axis, v in point.items()}
+
+
 def _plain(value: Any) -> Any:
     """JSON types: infinity, which JSON lacks, as text."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, np.generic):
