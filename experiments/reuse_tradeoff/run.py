@@ -185,8 +185,8 @@ def figure(rows: list[dict[str, Any]], clean: float) -> Figure:
                 label="every pair coupled",
             )  # fmt: skip
             for exact, marker, label in (
-                (True, "s", "heavy-hex, no SWAP"),
-                (False, "^", "heavy-hex, SWAPs (approximate)"),
+                (True, "s", "heavy-hex, exact"),
+                (False, "^", "heavy-hex, many SWAPs (approximate)"),
             ):
                 part = [r for r in mine if r["exact"] is exact]
                 points = sorted({(r["heavy-hex: qubits"], r[f"heavy-hex: {value}"]) for r in part})

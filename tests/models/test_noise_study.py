@@ -73,7 +73,7 @@ def test_bands_files_and_figures(small_digits, tmp_path):
 def test_a_study_goes_on_where_it_was(trained, small_digits, tmp_path):
     X, y, path = small_digits.X_test, small_digits.y_test, tmp_path / "r.jsonl"
     seen = []
-    settings = {"noise": NOISE, "path": path, "on_result": lambda task, result: seen.append(task["point"])}
+    settings = {"noise": NOISE, "path": path, "on_result": lambda task, _: seen.append(task["point"])}
     noise_study({"tree": trained}, X, y, {"t1": [1e-5]}, **settings)
     noise_study({"tree": trained}, X, y, {"t1": [1e-5, 1e-4]}, **settings)
     assert seen == [{"t1": 1e-5}, {"t1": 1e-4}]
