@@ -467,3 +467,53 @@ def test_mitigation_on_the_command_line(run, model: Path, tmp_path: Path) -> Non
     assert (status, "needs a backend" in err) == (2, True)
     status, _, err = run("predict", model, "digits", *where, "--mitigation", "magic")
     assert (status, "unknown mitigation 'magic'" in err) == (2, True)
+
+
+@pytest.mark.parametrize("noise", ["dephasing=0.2", '{"two_qubit_error": 0.01, "t1": 1e-4, "t2": 1e-4}'])
+def test_training_under_noise(run, tmp_path: Path, noise: str) -> None:
+    path = tmp_path / "m.qtnml"
+    status, _, err = run(
+        "train",
+        "digits",
+        "--size",
+        4,
+        "--classes",
+        "3,5",
+        "--epochs",
+        3,
+        "--noise",
+        noise,
+        "-o",
+        path,
+        "--json",
+    )
+    assert status == 0, err
+    assert load_model(path).notes_["noise"] == noise
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--noise", "hail"), "noise is 'fake:NAME', one of dephasing=NUMBER"),
+        (("--noise", "dephasing=2"), "p must be a probability"),
+        (("--noise", '{"t9": 1}'), "arguments that do not fit"),
+        (("--noise", "dephasing=0.1", "--model", "amplitude-mps"), "--noise is for trees and chains"),
+    ],
+)
+def test_noise_that_cannot_be_trained_under(
+    run, tmp_path: Path, options: tuple[object, ...], message: str
+) -> None:
+    status, _, err = run(
+        "train",
+        "digits",
+        "--size",
+        4,
+        "--classes",
+        "3,5",
+        "--epochs",
+        1,
+        "-o",
+        tmp_path / "m.qtnml",
+        *options,
+    )
+    assert (status, message in err) == (2, True), err

@@ -88,6 +88,16 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Go on with the weights of this model, e.g. after --discard postselect."),
     ] = None,
+    noise: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Train under noise: a device (fake:torino), a channel between the layers (dephasing=0.2), or a "
+            'JSON object of device numbers (\'{"t1": 1e-4, "t2": 8e-5, "two_qubit_time": 7e-8}\').'
+        ),
+    ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse/--no-reuse", help="The circuit that --noise of a device is meant for.")
+    ] = True,
     others: Set = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, split and batches.")] = 0,
     as_json: Json = False,
@@ -131,8 +141,9 @@ def train(
     clf = _estimator(model, settings, named_values(others))
     if warm_start is not None:
         _go_on_from(clf, warm_start)
+    under = _noise(noise, reuse, clf)
     began = time.perf_counter()
-    clf.fit(loaded.raw(loaded.X_train), loaded.y_train)
+    clf.fit(loaded.raw(loaded.X_train), loaded.y_train, **under)
     seconds = time.perf_counter() - began
     clf.notes_ = {
         "data": loaded.name,
@@ -142,6 +153,8 @@ def train(
         "target": target,
         "feature_names": list(loaded.feature_names),
     }
+    if noise is not None:
+        clf.notes_["noise"] = noise
     clf.save(output)
     facts = {"model": str(output), **_facts(clf, loaded), "seconds": round(seconds, 3)}
     rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
@@ -175,6 +188,18 @@ def _estimator(model: str, settings: dict[str, Any], others: dict[str, Any]) -> 
             raise InvalidInputError(f"--{option} {settings[name]} has no meaning for {model}; leave it out")
     own = {name: value for name, value in settings.items() if name in known}
     return with_arguments(estimator, own | others).set_params(verbose=1)
+
+
+def _noise(text: str | None, reuse: bool, estimator: Any) -> dict[str, Any]:
+    """Arguments of `fit` for an option such as --noise dephasing=0.2."""
+    if text is None:
+        return {}
+    from qtnml.noise import Channel, noise_from_text
+
+    if not hasattr(estimator, "ansatz"):
+        raise InvalidInputError(f"--noise is for trees and chains, not for {type(estimator).__name__}")
+    noise = noise_from_text(text)
+    return {"noise": noise} if isinstance(noise, Channel) else {"noise": noise, "reuse_qubits": reuse}
 
 
 def _go_on_from(estimator: Any, path: Path) -> None:

@@ -17,7 +17,7 @@ from qtnml.noise.circuit import NoisyCircuit
 from qtnml.noise.device import DeviceNoise, Instruction
 from qtnml.noise.schedule import NoiseSchedule
 from qtnml.noise.sensitivity import Sensitivity, sensitivity
-from qtnml.noise.settings import noise_from_settings, noise_settings
+from qtnml.noise.settings import noise_from_settings, noise_from_text, noise_settings
 from qtnml.noise.wires import GateRates, Rates, WireNoise, layer_noise, no_noise
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "layer_noise",
     "no_noise",
     "noise_from_settings",
+    "noise_from_text",
     "noise_settings",
     "over_rotation",
     "phase_damping",

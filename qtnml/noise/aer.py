@@ -3,9 +3,7 @@
 from typing import Any
 
 from qiskit import QuantumCircuit
-from qiskit.quantum_info import SuperOp
 
-from qtnml.arrays import NDArray
 from qtnml.compile import timeline
 from qtnml.compile.blocks import without_barriers
 from qtnml.noise.channels import Channel, bit_flip
@@ -39,24 +37,7 @@ def quantum_error(channel: Channel) -> Any:
     """A channel as an Aer `QuantumError`, on the same qubits in the same order."""
     from qiskit_aer.noise import QuantumError
 
-    return QuantumError(superoperator(channel))
-
-
-def superoperator(channel: Channel) -> SuperOp:
-    """A channel as Qiskit's `SuperOp`, whose first qubit is the least significant."""
-    size = channel.num_qubits
-    axes = [*reversed(range(size)), *reversed(range(size, 2 * size))]
-    # Row-stacked as ours -> qubits reversed in both halves of both indices -> column-stacked as Qiskit's.
-    split = channel.superoperator().reshape([2] * (4 * size))
-    reordered = split.transpose([*axes, *(2 * size + a for a in axes)])
-    flipped = _swap_halves(reordered, size)
-    return SuperOp(flipped.reshape(4**size, 4**size))
-
-
-def _swap_halves(tensor: NDArray, size: int) -> NDArray:
-    """vec of the transpose: the first `size` axes of each index exchange places with the next `size`."""
-    first = [*range(size, 2 * size), *range(size)]
-    return tensor.transpose([*first, *(2 * size + a for a in first)])
+    return QuantumError(channel.to_superop())
 
 
 def noise_model(noise: DeviceNoise, num_qubits: int, circuit: QuantumCircuit | None = None) -> Any:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from qiskit.quantum_info import SuperOp
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
@@ -87,6 +88,15 @@ class Channel:
         """Matrix on row-stacked density matrices, vec(E(rho)) = S vec(rho), (4**n, 4**n)."""
         rows = pauli_strings(self.num_qubits).reshape(len(self.transfer_map), -1)
         return np.asarray(rows.T @ self.transfer_map @ rows.conj() / 2**self.num_qubits)
+
+    def to_superop(self) -> SuperOp:
+        """As Qiskit's `SuperOp`, whose first qubit is the least significant; `noise.aer` has Aer's error."""
+        size = self.num_qubits
+        split = self.superoperator().reshape([2] * (4 * size))
+        # Qubits in reverse, and density matrices stacked by column.
+        index = [*reversed(range(size, 2 * size)), *reversed(range(size))]
+        reordered = split.transpose([*index, *(2 * size + axis for axis in index)])
+        return SuperOp(reordered.reshape(4**size, 4**size))
 
     @property
     def average_fidelity(self) -> float:

@@ -1,5 +1,6 @@
 """Noise as JSON types, for studies and the command line."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -26,6 +27,7 @@ CHANNELS: dict[str, Callable[..., Channel]] = {
     "relaxation": thermal_relaxation,
     "over-rotation": over_rotation,
 }
+_ONE_NUMBER = ("dephasing", "depolarizing", "amplitude-damping", "phase-damping", "bit-flip")
 
 
 def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
@@ -48,6 +50,34 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
         return made(**arguments)  # type: ignore[no-any-return]
     except TypeError as error:
         raise InvalidInputError(f"noise {settings!r} has arguments that do not fit: {error}") from error
+
+
+def noise_from_text(text: str) -> Channel | DeviceNoise | str:
+    """The noise that an option on the command line means.
+
+    Args:
+        text: "fake:NAME" stays as it is; "dephasing=0.2" is a channel with its one number; "{...}" are
+            settings as JSON, see `noise_from_settings`.
+
+    >>> noise_from_text('{"t1": 1e-4}').t1
+    0.0001
+    """
+    if text.startswith("fake:"):
+        return text
+    name, equals, number = text.partition("=")
+    try:
+        if name in _ONE_NUMBER and equals:
+            return CHANNELS[name](float(number))
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return noise_from_settings(found)
+    except ValueError as error:
+        if isinstance(error, InvalidInputError):
+            raise
+    raise InvalidInputError(
+        f"noise is 'fake:NAME', one of {', '.join(f'{n}=NUMBER' for n in _ONE_NUMBER)}, or a JSON object, "
+        f"got {text!r}"
+    )
 
 
 def noise_settings(noise: DeviceNoise) -> dict[str, Any]:

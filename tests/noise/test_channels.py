@@ -27,7 +27,7 @@ from qtnml.noise import (
     phase_damping,
     thermal_relaxation,
 )
-from qtnml.noise.aer import quantum_error, superoperator
+from qtnml.noise.aer import quantum_error
 from qtnml.noise.channels import pauli_strings, relaxation_maps, unitary_maps
 
 PAIRS = {
@@ -47,7 +47,7 @@ PAIRS = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_ours_are_qiskits(name):
     ours, theirs = PAIRS[name]
-    np.testing.assert_allclose(superoperator(ours).data, SuperOp(theirs).data, atol=1e-14)
+    np.testing.assert_allclose(ours.to_superop().data, SuperOp(theirs).data, atol=1e-14)
     np.testing.assert_allclose(SuperOp(quantum_error(ours)).data, SuperOp(theirs).data, atol=1e-12)
 
 
@@ -85,7 +85,7 @@ def test_two_qubits_stand_in_the_same_order_as_in_qiskit():
     operators = random_kraus(2, 3, 7)
     swapped = [k[np.ix_([0, 2, 1, 3], [0, 2, 1, 3])] for k in operators]
     theirs = SuperOp(Kraus(swapped)).data
-    np.testing.assert_allclose(superoperator(from_kraus(operators)).data, theirs, atol=1e-13)
+    np.testing.assert_allclose(from_kraus(operators).to_superop().data, theirs, atol=1e-13)
 
 
 def test_fidelity_composition_and_tensor_product():

@@ -19,7 +19,6 @@ from qtnml.noise import (
     noise_settings,
     thermal_relaxation,
 )
-from qtnml.noise.aer import superoperator
 
 NOISE = DeviceNoise(
     t1=(100e-6, 50e-6, 80e-6),
@@ -124,7 +123,7 @@ def test_calibrations_are_read_as_aer_reads_them(name):
         for qubits, error in list(errors.items())[::7]:
             if gate in ("reset", "measure", "delay"):
                 continue
-            ours = superoperator(noise.gate_channel(gate, qubits)).data
+            ours = noise.gate_channel(gate, qubits).to_superop().data
             np.testing.assert_allclose(ours, SuperOp(error).data, atol=1e-12)
             compared += 1
     assert compared > 50

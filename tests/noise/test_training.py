@@ -127,10 +127,11 @@ def test_gradients_with_respect_to_the_noise(x64, rng):
     X = jnp.asarray(rng.uniform(size=(3, 4)))
     wires = jax.tree.map(jnp.asarray, scheduled_noise(model, parameters, EVERYTHING))
 
+    @jax.jit
     def mean(wires):
         return model.outcomes(parameters, X, channels=wires.at(1.0))[0][0].mean()
 
-    slopes = jax.grad(mean)(wires)
+    slopes = jax.jit(jax.grad(mean))(wires)
     for pick in (
         lambda w: w.readout,
         lambda w: w.leaves.decay,
