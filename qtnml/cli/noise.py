@@ -28,7 +28,7 @@ def noise(
         ),
     ] = None,
     t1: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
-    t2: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
+    t2: Annotated[Optional[float], typer.Option(help="Seconds (default: 2 T1).")] = None,  # noqa: UP045
     one_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on one qubit.")] = 0.0,
     two_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on two.")] = 0.0,
     reset_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,

@@ -91,7 +91,7 @@ def train(
     noise: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="Train under noise: a device (fake:torino), a channel between the layers (dephasing=0.2), or a "
+            help="Train under noise: a device (fake:torino), a channel between layers (dephasing=0.2), or a "
             'JSON object of device numbers (\'{"t1": 1e-4, "t2": 8e-5, "two_qubit_time": 7e-8}\').'
         ),
     ] = None,

@@ -54,7 +54,7 @@ class DeviceNoise:
     are virtual: no time, no error.
 
     Attributes:
-        t1, t2: Seconds, one number or one for each qubit of the circuit.
+        t1, t2: Seconds, one number or one for each qubit of the circuit; T2 is 2 T1 where it is not given.
         one_qubit_time, two_qubit_time, reset_time, readout_time: Seconds.
         one_qubit_error, two_qubit_error: Average infidelity of a gate, relaxation included.
         reset_error: Probability of |1> after a reset.
@@ -73,7 +73,7 @@ class DeviceNoise:
     """
 
     t1: PerQubit = math.inf
-    t2: PerQubit = math.inf
+    t2: PerQubit | None = None
     one_qubit_time: float = 0.0
     two_qubit_time: float = 0.0
     reset_time: float = 0.0
@@ -89,8 +89,9 @@ class DeviceNoise:
     name: str = "device"
 
     def __post_init__(self) -> None:
-        for field in ("t1", "t2"):
-            object.__setattr__(self, field, _numbers(field, getattr(self, field)))
+        object.__setattr__(self, "t1", _numbers("t1", self.t1))
+        longest = tuple(2 * t for t in self.t1) if isinstance(self.t1, tuple) else 2 * self.t1
+        object.__setattr__(self, "t2", longest if self.t2 is None else _numbers("t2", self.t2))
         if isinstance(self.t1, tuple) and isinstance(self.t2, tuple) and len(self.t1) != len(self.t2):
             raise InvalidInputError(f"{len(self.t1)} values of t1 but {len(self.t2)} of t2")
         for qubit in range(self._given_qubits or 1):
