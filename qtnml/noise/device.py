@@ -67,7 +67,7 @@ class DeviceNoise:
         instructions: Gates known better, for which the numbers above do not count.
         name: For people.
 
-    >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, two_qubit_error=5e-3,
+    >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
     readout_error=0.01) >>> noise.gate_channel("cx", (0, 1))
     Channel('cx on 0, 1', 2 qubit(s), fidelity 0.995)
     """
@@ -95,7 +95,7 @@ class DeviceNoise:
         if isinstance(self.t1, tuple) and isinstance(self.t2, tuple) and len(self.t1) != len(self.t2):
             raise InvalidInputError(f"{len(self.t1)} values of t1 but {len(self.t2)} of t2")
         for qubit in range(self._given_qubits or 1):
-            check_relaxation_times(_of(self.t1, qubit), _of(self.t2, qubit))
+            check_relaxation_times(*self.relaxation_times(qubit))
         for field in _TIMES:
             value = getattr(self, field)
             if not (is_number(value) and 0 <= value < math.inf):
@@ -169,6 +169,7 @@ class DeviceNoise:
 
     def relaxation_times(self, qubit: int) -> tuple[float, float]:
         """T1 and T2 in seconds."""
+        assert self.t2 is not None  # set with the object
         return _of(self.t1, qubit), _of(self.t2, qubit)
 
     def depolarizing_probability(self, name: str, qubits: tuple[int, ...]) -> float:
@@ -228,7 +229,7 @@ class DeviceNoise:
         scaled = replace(
             self,
             t1=_divided(self.t1, strength),
-            t2=_divided(self.t2, strength),
+            t2=None if self.t2 is None else _divided(self.t2, strength),
             reset_error=strength * self.reset_error,
             readout_error=_times(self.readout_error, strength),
             one_qubit_channel=_weakened(self.one_qubit_channel, strength),
