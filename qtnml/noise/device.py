@@ -68,7 +68,7 @@ class DeviceNoise:
         name: For people.
 
     >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
-    readout_error=0.01) >>> noise.gate_channel("cx", (0, 1))
+    >>> noise.gate_channel("cx", (0, 1))
     Channel('cx on 0, 1', 2 qubit(s), fidelity 0.995)
     """
 
