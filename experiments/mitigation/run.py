@@ -6,6 +6,7 @@ python experiments/mitigation/run.py [--smoke]
 import argparse
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,8 @@ def devices(count: int) -> dict[str, DeviceNoise]:
     for k in range(count):
         noise = random_device(rng)
         error = tuple(float(x) for x in rng.uniform(0.005, 0.06, 2))
-        found[f"random device {k}"] = DeviceNoise(**{**settings_of(noise), "readout_error": error})
+        found[f"random device {k}"] = replace(noise, readout_error=error)
     return found
-
-
-def settings_of(noise: DeviceNoise) -> dict[str, Any]:
-    from dataclasses import fields
-
-    return {f.name: getattr(noise, f.name) for f in fields(noise)}
 
 
 def measured(

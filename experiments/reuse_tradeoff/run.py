@@ -6,6 +6,7 @@ python experiments/reuse_tradeoff/run.py [--smoke]
 import argparse
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,7 @@ def heavy_hex(noise: DeviceNoise) -> Target:
 
 def on_device(noise: DeviceNoise, target: Target) -> DeviceNoise:
     """The target's calibration, with the errors of resets that a target cannot say."""
-    found = DeviceNoise.from_backend(target)
-    return DeviceNoise(**{**vars_of(found), "reset_error": noise.reset_error})
-
-
-def vars_of(noise: DeviceNoise) -> dict[str, Any]:
-    from dataclasses import fields
-
-    return {f.name: getattr(noise, f.name) for f in fields(noise)}
+    return replace(DeviceNoise.from_backend(target), reset_error=noise.reset_error)
 
 
 def accuracy(compiled: CompiledCircuit, noise: DeviceNoise, X: Any, labels: Any) -> tuple[float, float]:
@@ -158,11 +152,12 @@ def approximated(
     instead,
     by as much as there are more of them, and takes as much longer."""
     ratio = routed.two_qubit_gates / free.two_qubit_gates
-    more = {
-        "two_qubit_error": min(1.0, ratio * noise.two_qubit_error),
-        "two_qubit_time": ratio * noise.two_qubit_time,
-    }
-    return accuracy(free, DeviceNoise(**{**vars_of(noise), **more}), X, labels)
+    slower = replace(
+        noise,
+        two_qubit_error=min(1.0, ratio * noise.two_qubit_error),
+        two_qubit_time=ratio * noise.two_qubit_time,
+    )
+    return accuracy(free, slower, X, labels)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

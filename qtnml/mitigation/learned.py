@@ -162,7 +162,7 @@ def random_examples(
     noisy, clean, levels = [], [], []
     for number in range(circuits):
         topology, noise = random_topology(rng), random_device(rng)
-        network = TensorNetwork.random(topology, rng, scale=float(rng.uniform(0.2, 0.8)))
+        network = TensorNetwork.random(topology, rng, scale=float(rng.uniform(0.2, 1.4)))
         compiled = compile_network(network, AngleEncoding())
         angles = np.pi * rng.random((_SAMPLES, topology.num_data_qubits))
         at = [NoisyCircuit(folded(compiled, f).compiled, noise).evaluate(angles)[0] for f in factors]

@@ -16,7 +16,7 @@ from qtnml.noise.channels import (
     phase_damping,
     thermal_relaxation,
 )
-from qtnml.noise.device import DeviceNoise
+from qtnml.noise.device import DeviceNoise, Instruction
 
 CHANNELS: dict[str, Callable[..., Channel]] = {
     "amplitude-damping": amplitude_damping,
@@ -47,6 +47,10 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
             raise InvalidInputError(f"unknown channel {name!r}; choose one of {sorted(CHANNELS)}")
         made = CHANNELS[name]
     try:
+        if "instructions" in arguments:
+            arguments["instructions"] = tuple(
+                Instruction(**{**each, "qubits": tuple(each["qubits"])}) for each in arguments["instructions"]
+            )
         return made(**arguments)  # type: ignore[no-any-return]
     except TypeError as error:
         raise InvalidInputError(f"noise {settings!r} has arguments that do not fit: {error}") from error

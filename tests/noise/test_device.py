@@ -105,6 +105,8 @@ def test_there_and_back_as_json_types():
     settings = json.loads(json.dumps(noise_settings(NOISE)))
     again = noise_from_settings(settings)
     assert again == NOISE
+    known = DeviceNoise(instructions=(Instruction("cz", (0, 1), 1e-7, 0.01),))
+    assert noise_from_settings(json.loads(json.dumps(noise_settings(known)))) == known
     assert noise_from_settings({"channel": "depolarizing", "p": 0.1, "num_qubits": 2}).num_qubits == 2
     with pytest.raises(InvalidInputError, match="unknown channel 'x'"):
         noise_from_settings({"channel": "x"})
