@@ -189,7 +189,7 @@ def _noise_setting(noise: Any) -> str | None:
     if noise is None or isinstance(noise, str):
         return noise
     if isinstance(noise, DeviceNoise):
-        return f"DeviceNoise {hashlib.sha256(repr(noise).encode()).hexdigest()[:16]}"
+        return f"DeviceNoise {noise.digest}"
     if isinstance(noise, NoiseModel):
         text = json.dumps(noise.to_dict(serializable=True), sort_keys=True, default=str)
         return f"NoiseModel {hashlib.sha256(text.encode()).hexdigest()[:16]}"

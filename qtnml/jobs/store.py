@@ -211,16 +211,24 @@ class JobStore:
         held = self.ledger.claimed_jobs(list(missing))
         return {job: shots for job, shots in missing.items() if job not in held}
 
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse a plan that the budget does not cover, before any part of it is bought.
+
+        Raises:
+            BudgetError: It takes more shots or circuits than are left.
+        """
+        for name, budget, spent, wanted in (
+            ("max_shots", self.max_shots, self.bought_shots, plan.shots),
+            ("max_jobs", self.max_jobs, self.bought_jobs, plan.new_circuits),
+        ):
+            _check(name, budget, spent, wanted)
+
     def _check_budget(self, free: dict[str, int]) -> None:
         for name, budget, spent, wanted in (
             ("max_shots", self.max_shots, self.bought_shots, sum(free.values())),
             ("max_jobs", self.max_jobs, self.bought_jobs, len(free.keys() - self._bought)),
         ):
-            if budget is not None and spent + wanted > budget:
-                raise BudgetError(
-                    f"this run needs {wanted:,} more {name.removeprefix('max_')}, but {name}={budget:,} "
-                    f"leaves {budget - spent:,}; nothing more was bought: ask for less or raise {name}"
-                )
+            _check(name, budget, spent, wanted)
 
     def _begin_all(self, wanted: _Wanted, free: dict[str, int]) -> tuple[list[Submission], QtnmlError | None]:
         """Write down and send what is missing; what was sent, and why it ended early if it did."""
@@ -493,3 +501,11 @@ def _wanted(
 
 
 def _silent(_done: int, _text: str) -> None: ...
+
+
+def _check(name: str, budget: int | None, spent: int, wanted: int) -> None:
+    if budget is not None and spent + wanted > budget:
+        raise BudgetError(
+            f"this run needs {wanted:,} more {name.removeprefix('max_')}, but {name}={budget:,} "
+            f"leaves {budget - spent:,}; nothing more was bought: ask for less or raise {name}"
+        )

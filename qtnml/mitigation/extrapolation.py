@@ -13,6 +13,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 
 _SMALL = 1e-12
+_MOST_FOLDS = 99
 
 
 class Extrapolation(Protocol):
@@ -90,8 +91,10 @@ def checked_factors(factors: object) -> tuple[float, ...]:
         found = tuple(float(factor) for factor in factors)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         found = ()
-    if len(found) < 2 or found[0] != 1 or list(found) != sorted(set(found)):
-        raise InvalidInputError(f"factors must rise from 1 and be at least two, got {factors!r}")
+    if len(found) < 2 or found[0] != 1 or list(found) != sorted(set(found)) or not found[-1] <= _MOST_FOLDS:
+        raise InvalidInputError(
+            f"factors must rise from 1 to at most {_MOST_FOLDS} and be at least two, got {factors!r}"
+        )
     return found
 
 
@@ -115,15 +118,34 @@ def z_variances(outcomes: NDArray, shots: Any, inverse: NDArray | None = None) -
     """Variances of the estimated expectations of all Z strings, (..., 2**d).
 
     Args:
-        outcomes: Outcome frequencies as read (..., 2**d).
-        shots: Of each, a number or (...,).
+        outcomes: Outcome frequencies as read (..., 2**d). With few shots a frequency of 0 or 1 is not
+            certain: they count as if one more shot had fallen on all outcomes alike.
+        shots: Of each, a number or (...,); infinity for exact probabilities.
         inverse: Applied to them before, by which errors of the read-out were undone.
     """
+    signs, likely, count = _seen(outcomes, shots, inverse)
+    mean = likely @ signs
+    return np.asarray(np.clip(likely @ signs**2 - mean**2, 0.0, None) / count)
+
+
+def z_correlations(outcomes: NDArray, shots: Any, inverse: NDArray | None = None) -> NDArray:
+    """Correlations of the same estimates with each other, (..., 2**d, 2**d); 0 where one has no variance."""
+    signs, likely, _ = _seen(outcomes, shots, inverse)
+    mean = likely @ signs
+    second = np.einsum("...o,os,ot->...st", likely, signs, signs, optimize=True)
+    covariance = second - mean[..., :, None] * mean[..., None, :]
+    spread = np.sqrt(np.clip(np.einsum("...ss->...s", covariance), 0.0, None))
+    scale = spread[..., :, None] * spread[..., None, :]
+    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > _SMALL)
+
+
+def _seen(outcomes: NDArray, shots: Any, inverse: NDArray | None) -> tuple[NDArray, NDArray, NDArray]:
+    """Z strings after the inverse (outcomes, strings), likely probabilities, and shots (..., 1)."""
     signs = _hadamard(outcomes.shape[-1])
     if inverse is not None:
         signs = inverse.T @ signs
-    mean = outcomes @ signs
-    return np.asarray(np.clip(outcomes @ signs**2 - mean**2, 0.0, None) / np.asarray(shots)[..., None])
+    count = np.asarray(shots, dtype=np.float64)[..., None]
+    return signs, outcomes + (1 / outcomes.shape[-1] - outcomes) / (count + 1), count
 
 
 def _hadamard(size: int) -> NDArray:

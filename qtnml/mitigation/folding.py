@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.compile import CompiledCircuit
@@ -37,7 +38,8 @@ def folded(compiled: CompiledCircuit, factor: float) -> Folded:
         compiled: Any compiled circuit.
         factor: From 1.
     """
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 1:
+    is_number = isinstance(factor, int | float | np.integer | np.floating) and not isinstance(factor, bool)
+    if not (is_number and 1 <= factor < math.inf):
         raise InvalidInputError(f"a folding factor must be a number of at least 1, got {factor!r}")
     if factor == 1:
         return Folded(compiled, 1.0)
@@ -48,7 +50,8 @@ def folded(compiled: CompiledCircuit, factor: float) -> Folded:
     else:
         pairs = [k for k, i in enumerate(compiled.circuit.data) if _is_pair(i)]
         circuit = _with_folded(compiled.circuit, [range(k, k + 1) for k in pairs], factor, barriers=False)
-    achieved = circuit.num_nonlocal_gates() / max(1, compiled.circuit.num_nonlocal_gates())
+    before = compiled.circuit.num_nonlocal_gates()
+    achieved = circuit.num_nonlocal_gates() / before if before else 1.0
     # What the network is does not change, and what its nodes' gates were is not asked any more.
     return Folded(replace(compiled, circuit=circuit, nodes=()), float(achieved))
 

@@ -29,6 +29,7 @@ from qtnml.train import RiemannianAdam
 
 _HIDDEN = 32
 _LEVELS, _NO_LEVEL = 4, 1e-3  # sources of noise; what counts as none of one
+_PRIOR = 0.05  # variance of expectations that a slope of 1 counts for
 _SAMPLES = 64  # of each circuit that is learnt from
 
 
@@ -39,7 +40,8 @@ class LearnedExtrapolation:
     It sees the expectations at all factors; how those of many samples at one factor depend on those at
     another, since what noise does to all samples alike is so known far better than by the shots of one;
     and the levels of noise by the device's calibration, where they are known. It learnt with calibrations
-    that are wrong by up to a third, and with none.
+    that are wrong by up to a third, and with none, and with 1 to 64 samples at a time: a sample's answer
+    depends on the others measured with it, and is the better the more there are.
 
     Attributes:
         factors: Folding factors, the first 1.
@@ -55,11 +57,7 @@ class LearnedExtrapolation:
         self, factors: NDArray, values: NDArray, variances: NDArray, levels: NDArray | None = None
     ) -> tuple[NDArray, NDArray]:
         """See `Extrapolation.extrapolate`; the achieved factors must be near those it learnt with."""
-        if len(factors) != len(self.factors) or not np.allclose(factors, self.factors, rtol=0.2):
-            raise InvalidInputError(
-                f"this network learnt with folding factors {self.factors}, the circuit was folded by "
-                f"{tuple(np.round(factors, 2).tolist())}; train one for these"
-            )
+        self.check_factors(factors)
         found, spread = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
         for string in range(1, values.shape[-1]):
             mine = values[..., string].reshape(len(factors), -1)
@@ -75,6 +73,14 @@ class LearnedExtrapolation:
             found[..., string] = np.clip(predicted, -1, 1).reshape(found.shape[:-1])
             spread[..., string] = total.reshape(found.shape[:-1])
         return found, spread
+
+    def check_factors(self, factors: NDArray) -> None:
+        """Refuse factors far from those it learnt with."""
+        if len(factors) != len(self.factors) or not np.allclose(factors, self.factors, rtol=0.2):
+            raise InvalidInputError(
+                f"this network learnt with folding factors {self.factors}, the circuit was folded by "
+                f"{tuple(np.round(factors, 2).tolist())}; train one for these"
+            )
 
     def save(self, path: str | Path) -> None:
         """Write it to one file, atomically."""
@@ -111,7 +117,7 @@ class LearnedExtrapolation:
         examples: "Examples",
         unseen: "Examples",
         *,
-        steps: int = 4000,
+        steps: int = 8000,
         learning_rate: float = 3e-3,
         seed: int = 0,
     ) -> "LearnedExtrapolation":
@@ -226,20 +232,29 @@ def _level_features(levels: NDArray | None) -> NDArray:
     return np.append(np.log(np.asarray(levels) + _NO_LEVEL), 1.0)
 
 
-def pooled(values: Array, variances: Array) -> Array:
-    """How values at each later factor depend on those at the first: (2 (factors - 1),).
+def pooled(values: Array, variances: Array, weights: Array | None = None) -> Array:
+    """How values at each later factor depend on those at the first: (2 (factors - 1) + 1,).
 
-    The slope and offset of a straight line through all samples, the spread that shots alone make taken off.
+    Slope and offset of a straight line through all samples, the spread that shots alone make taken off and
+    drawn to a slope of 1 as if by one sample, and the number of samples (its inverse).
+
+    Args:
+        values, variances: Shape (factors, samples).
+        weights: 1 for samples that count, 0 for others.
     """
     xp = namespace(values)
-    first, mean = values[0], values.mean(axis=-1)
-    spread = xp.maximum(xp.var(first) - xp.mean(variances[0]), 0.1 * xp.var(first)) + 1e-9
+    weights = xp.ones_like(values[0]) if weights is None else weights
+    count = xp.sum(weights)
+    mean = xp.sum(values * weights, axis=-1) / count
+    off = (values - mean[:, None]) * weights
+    spread = xp.sum(off[0] ** 2)
+    known = xp.maximum(spread - xp.sum(variances[0] * weights), 0.1 * spread)
     found = []
     for k in range(1, values.shape[0]):
-        slope = xp.mean((first - mean[0]) * (values[k] - mean[k])) / spread
+        slope = (xp.sum(off[0] * off[k]) + _PRIOR) / (known + _PRIOR)
         slope = xp.clip(slope, -0.5, 1.5)
         found += [slope, mean[k] - slope * mean[0]]
-    return xp.stack(found)  # type: ignore[no-any-return]
+    return xp.stack([*found, 1 / count])  # type: ignore[no-any-return]
 
 
 def _predict(weights: Any, values: Array, shared: Array) -> Array:
@@ -254,7 +269,7 @@ def _predict(weights: Any, values: Array, shared: Array) -> Array:
 
 
 def _started(factors: int, rng: np.random.Generator) -> tuple[NDArray, ...]:
-    sizes = (factors + 2 * (factors - 1) + _LEVELS + 1, _HIDDEN, _HIDDEN, 2)
+    sizes = (factors + 2 * (factors - 1) + 1 + _LEVELS + 1, _HIDDEN, _HIDDEN, 2)
     weights: list[NDArray] = []
     for inputs, outputs in pairwise(sizes):
         weights += [rng.normal(size=(outputs, inputs)) / np.sqrt(inputs), np.zeros(outputs)]
@@ -270,7 +285,7 @@ def _trained(
     adam = RiemannianAdam()
 
     def loss(weights: Any, key: jax.Array) -> jax.Array:
-        shots_key, noise_key, level_key, known_key = jax.random.split(key, 4)
+        shots_key, noise_key, level_key, known_key, size_key = jax.random.split(key, 5)
         # Half of the circuits with 256 to 16,384 shots, half with so many that they do not matter.
         shots = 2.0 ** jax.random.uniform(shots_key, (len(noisy), 1, 1), minval=8, maxval=14)
         shots = jnp.where(jnp.arange(len(noisy))[:, None, None] % 2 == 0, shots, 1e9)
@@ -281,10 +296,16 @@ def _trained(
         known = 1.0 * (jax.random.uniform(known_key, (len(noisy), 1)) < 0.7)
         features = jnp.hstack([known * jnp.log(wrong * levels + _NO_LEVEL), known])
 
-        def one(values: jax.Array, spread: jax.Array, own: jax.Array) -> Any:
-            return _predict(weights, values, jnp.concatenate([jnp.asarray(pooled(values, spread)), own]))
+        # 1 to all samples at a time, few of them as often as many.
+        sizes = jnp.exp(jax.random.uniform(size_key, (len(noisy), 1), maxval=jnp.log(noisy.shape[2] + 1.0)))
+        counted = 1.0 * (jnp.arange(noisy.shape[2]) < jnp.floor(sizes))
 
-        return jnp.mean((jax.vmap(one)(seen, variances, features) - clean) ** 2)
+        def one(values: jax.Array, spread: jax.Array, own: jax.Array, count: jax.Array) -> Any:
+            shared = jnp.asarray(pooled(values, spread, count))
+            return _predict(weights, values, jnp.concatenate([shared, own]))
+
+        off = (jax.vmap(one)(seen, variances, features, counted) - clean) ** 2
+        return jnp.mean(jnp.sum(off * counted, axis=1) / jnp.sum(counted, axis=1))
 
     @jax.jit
     def step(weights: Any, state: Any, number: jax.Array) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from qtnml.mitigation.extrapolation import (
     ZeroNoiseExtrapolation,
     nearest_probabilities,
     outcomes_from_z,
+    z_correlations,
     z_expectations,
     z_variances,
 )
@@ -22,6 +24,7 @@ from qtnml.mitigation.learned import LearnedExtrapolation, noise_levels
 from qtnml.mitigation.readout import Confusion, ReadoutMitigation, measured_bits
 from qtnml.noise import DeviceNoise, NoisyCircuit
 
+_APART = 0.25  # factors that differ by less extrapolate shot noise
 Measure = Callable[[Any, int], tuple[NDArray, NDArray]]
 """(circuits, shots) -> outcome frequencies (circuits, outcomes) among the shots that count, and their share
 (circuits,): 1 without post-selection."""
@@ -44,14 +47,42 @@ class Mitigation:
     extrapolation: Extrapolation | None = None
     postselection: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.readout, ReadoutMitigation | None):
+            raise InvalidInputError(f"readout must be a ReadoutMitigation or None, got {self.readout!r}")
+        given = self.extrapolation
+        if given is not None and (isinstance(given, type) or not hasattr(given, "extrapolate")):
+            raise InvalidInputError(
+                f"extrapolation must be an object such as ZeroNoiseExtrapolation() or None, got {given!r}"
+            )
+
     @property
     def factors(self) -> tuple[float, ...]:
         """Folding factors of the circuits that are measured."""
         return (1.0,) if self.extrapolation is None else tuple(self.extrapolation.factors)
 
     def variants(self, compiled: CompiledCircuit) -> list[Folded]:
-        """The circuit, and with more noise, in the order of the factors."""
-        return [folded(compiled, factor) for factor in self.factors]
+        """The circuit, and with more noise, in the order of the factors.
+
+        Raises:
+            InvalidInputError: The circuit cannot be mitigated so.
+        """
+        if self.postselection and not compiled.postselected:
+            raise InvalidInputError(
+                "the model traces out the qubits it lets go, whatever they are; post-selection needs one "
+                "trained with discard='postselect'"
+            )
+        found = [folded(compiled, factor) for factor in self.factors]
+        achieved = [variant.factor for variant in found]
+        if any(later < earlier + _APART for earlier, later in pairwise(achieved)):
+            raise InvalidInputError(
+                f"folding by {self.factors} makes factors of {tuple(round(f, 3) for f in achieved)} of this "
+                f"circuit with {compiled.two_qubit_gates} two-qubit gates, which lie too close to "
+                "extrapolate; choose larger factors, or leave extrapolation out"
+            )
+        if isinstance(self.extrapolation, LearnedExtrapolation):
+            self.extrapolation.check_factors(np.array(achieved))
+        return found
 
     def runs(
         self, compiled: CompiledCircuit, bind: Callable[[CompiledCircuit], Any], shots: int
@@ -80,6 +111,7 @@ class Mitigation:
             confusion: Of the read-out, to be undone.
             levels: Of the noise, by calibration, where they are known; see `noise_levels`.
         """
+        shots = np.broadcast_to(np.asarray(shots, dtype=np.float64), frequencies.shape[:-1])
         inverse = None if confusion is None else confusion.inverse
         undone = frequencies if inverse is None else frequencies @ inverse.T
         values, variances = z_expectations(undone), z_variances(frequencies, shots, inverse)
@@ -89,9 +121,18 @@ class Mitigation:
             found, spread = self.extrapolation.extrapolate(factors, values, variances, levels)
         found, spread = np.array(found), np.array(spread)
         found[..., 0], spread[..., 0] = 1.0, 0.0  # the norm is known
-        # An outcome is the mean of all strings with signs; their errors count as independent.
-        errors = np.sqrt(spread.sum(axis=-1, keepdims=True)) / spread.shape[-1]
-        return outcomes_from_z(found), np.broadcast_to(errors, found.shape)
+        errors = _outcome_errors(spread, z_correlations(frequencies[0], shots[0], inverse))
+        errors[(shots < 1).any(axis=0)] = np.inf  # nothing was seen
+        return outcomes_from_z(found), errors
+
+
+def _outcome_errors(variances: NDArray, correlations: NDArray) -> NDArray:
+    """Standard errors of outcomes (samples, outcomes) of Z strings that depend on each other."""
+    strings = variances.shape[-1]
+    signs = outcomes_from_z(np.eye(strings))
+    scaled = np.sqrt(variances)[..., None] * signs
+    total = np.einsum("nso,nst,nto->no", scaled, correlations, scaled, optimize=True)
+    return np.sqrt(np.clip(total, 0.0, None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +141,7 @@ class MitigatedOutcomes:
 
     Attributes:
         quasi: Quasi-probabilities (samples, outcomes): they sum to 1, single ones may be negative.
-        errors: Their standard errors, by the number of shots.
+        errors: Their standard errors, by the number of shots; infinite where no shot counted.
         raw: Frequencies of the plain circuits.
         factors: Folding factors as they were achieved.
         shots: Per sample, over all its circuits.
@@ -138,6 +179,8 @@ class MitigatedOutcomes:
         ]
         if self.accepted.min(initial=1.0) < 1:
             lines.append(f"post-selection kept {self.accepted.mean():.1%} of the shots")
+            if not self.accepted.all():
+                lines.append(f"nothing is known of {(self.accepted == 0).sum()} samples: no shot counted")
         if self.bias is not None and self.raw_bias is not None:
             lines.append(
                 f"left behind with infinitely many shots: {self.bias.mean():.4f} on average (without "
@@ -168,24 +211,19 @@ def mitigated_outcomes(
         noise: Of the backend, where it is known: the bias is then computed exactly.
         bound: Binds the samples to a variant of the circuit; by default with the circuit's own weights.
     """
-    if mitigation.postselection and not compiled.postselected:
-        raise InvalidInputError(
-            "the model traces out the qubits it lets go, whatever they are; post-selection needs one trained "
-            "with discard='postselect'"
-        )
     variants = mitigation.variants(compiled)
     bind = bound or (lambda variant: variant.bind_angles(angles))
-    measured = [measure(bind(variant.compiled), shots) for variant in variants]
-    frequencies, accepted = np.array([f for f, _ in measured]), np.array([a for _, a in measured])
     confusion, calibration_shots = None, 0
     if mitigation.readout is not None:
         each = mitigation.readout.shots or 4 * shots
         circuits = mitigation.readout.construct_circuits(compiled)
         confusion = mitigation.readout.combine_results(measure(circuits, each)[0])
         calibration_shots = each * len(circuits)
+    measured = [measure(bind(variant.compiled), shots) for variant in variants]
+    frequencies, accepted = np.array([f for f, _ in measured]), np.array([a for _, a in measured])
     factors = np.array([variant.factor for variant in variants])
     levels = None if noise is None else _levels(compiled, noise)
-    counted = np.maximum(shots * accepted, 1.0)
+    counted = shots * accepted
     quasi, errors = mitigation.combine(factors, frequencies, counted, confusion, levels)
     bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise)
     return MitigatedOutcomes(
@@ -264,10 +302,12 @@ def get_mitigation(mitigation: Any) -> Mitigation | None:
         return mitigation
     if isinstance(mitigation, ReadoutMitigation):
         return Mitigation(mitigation)
-    if hasattr(mitigation, "extrapolate"):
+    if hasattr(mitigation, "extrapolate") and not isinstance(mitigation, type):
         return Mitigation(extrapolation=mitigation)
     if isinstance(mitigation, str) and all(part in _NAMES for part in mitigation.split("+")):
         found = [_NAMES[part]() for part in mitigation.split("+")]
+        if sum(part.extrapolation is not None for part in found) > 1:
+            raise InvalidInputError(f"{mitigation!r} names more than one extrapolation; choose one")
         readout = next((part.readout for part in found if part.readout), None)
         extrapolation = next((part.extrapolation for part in found if part.extrapolation), None)
         return Mitigation(readout, extrapolation, any(part.postselection for part in found))

@@ -28,7 +28,8 @@ class ReadoutMitigation:
     shots: int | None = None
 
     def __post_init__(self) -> None:
-        if self.shots is not None and not (isinstance(self.shots, int) and self.shots >= 1):
+        is_integer = isinstance(self.shots, int | np.integer) and not isinstance(self.shots, bool)
+        if self.shots is not None and not (is_integer and self.shots >= 1):
             raise InvalidInputError(f"shots must be an integer of at least 1 or None, got {self.shots!r}")
 
     def construct_circuits(self, compiled: CompiledCircuit) -> list[QuantumCircuit]:

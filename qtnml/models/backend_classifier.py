@@ -16,7 +16,7 @@ from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.jobs.plan import joined
-from qtnml.mitigation import MitigatedOutcomes, get_mitigation, mitigated_outcomes
+from qtnml.mitigation import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
 from qtnml.models.noise import known_noise
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
@@ -209,8 +209,11 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         mitigation = get_mitigation(self.mitigation)
         if mitigation is None:
             raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
-        if confirm is not None and not confirm(self.plan(X)):
-            raise JobError("nothing was bought: the plan was not confirmed")
+        self._check_mitigable(mitigation)
+        plan = self.plan(X)
+        self._store().check_plan(plan)
+        if plan.shots and confirm is not None and not confirm(plan):
+            raise JobError("not confirmed; nothing was bought")
         angles = self.trained.angles(checked_samples(self, X))
         return mitigated_outcomes(
             self.trained,
@@ -221,6 +224,16 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
             noise=known_noise(self._backend(), self.trained),
             bound=self._bound(X),
         )
+
+    def _check_mitigable(self, mitigation: Mitigation) -> None:
+        """Calibration and folded circuits must run where the circuit itself does."""
+        more = mitigation.readout is not None or mitigation.extrapolation is not None
+        if more and self.trained.device is None and getattr(self._backend(), "target", None) is not None:
+            raise InvalidInputError(
+                "Qiskit would place each circuit of a mitigation on qubits of its own on "
+                f"{self._backend().name!r}; "
+                "compile for the device's own qubits: to_backend(..., for_device=True), the default"
+            )
 
     def _outcomes(self, X: Any) -> NDArray:
         """Outcome probabilities as measured, mitigated where that is wanted."""

@@ -180,6 +180,10 @@ class NetworkEstimator(TrainedEstimator):
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
+        if noise is None and (reuse_qubits or num_qubits is not None):
+            raise InvalidInputError(
+                "reuse_qubits and num_qubits tell which circuit noise is meant for; give noise"
+            )
         noisy = None if noise is None else NoisyTraining(noise, reuse_qubits, num_qubits)
         return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy))
 

@@ -57,9 +57,9 @@ def noise_model(noise: DeviceNoise, num_qubits: int, circuit: QuantumCircuit | N
         if channel.average_fidelity < 1 - 1e-15:
             model.add_quantum_error(quantum_error(channel), name, list(qubits), warnings=False)
     for qubit in range(num_qubits):
-        if noise.reset_error:
+        if noise.reset_probability:
             model.add_quantum_error(
-                quantum_error(bit_flip(noise.reset_error)), "reset", [qubit], warnings=False
+                quantum_error(bit_flip(noise.reset_probability)), "reset", [qubit], warnings=False
             )
         up, down = noise.readout(qubit)
         if up or down:

@@ -38,7 +38,13 @@ class Channel:
     name: str = "channel"
 
     def __post_init__(self) -> None:
-        given = np.array(self.transfer_map, dtype=np.float64)
+        try:
+            given = np.array(self.transfer_map, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"a channel is made of a Pauli transfer map (4**n, 4**n), got {self.transfer_map!r}; see "
+                "qtnml.noise.dephasing and others"
+            ) from error
         size = round(math.log(max(given.shape[0], 1), 4)) if given.ndim == 2 else 0
         if given.shape != (4**size, 4**size) or size < 1:
             raise InvalidInputError(f"a Pauli transfer map has shape (4**n, 4**n), got {given.shape}")
@@ -107,6 +113,8 @@ class Channel:
 
     def then(self, other: "Channel") -> "Channel":
         """This channel, and `other` after it on the same qubits."""
+        if not isinstance(other, Channel):
+            raise InvalidInputError(f"a channel is followed by a channel, got {other!r}")
         if other.num_qubits != self.num_qubits:
             raise InvalidInputError(
                 f"{other.name!r} acts on {other.num_qubits} qubits, {self.name!r} on {self.num_qubits}"
@@ -150,6 +158,8 @@ def dephasing(p: float) -> Channel:
 
 def depolarizing(p: float, num_qubits: int = 1) -> Channel:
     """rho -> (1 - p) rho + p 1 / 2**n, for p from 0 to 4**n / (4**n - 1), as Qiskit counts it."""
+    if isinstance(num_qubits, bool) or not isinstance(num_qubits, int | np.integer) or num_qubits < 1:
+        raise InvalidInputError(f"num_qubits must be an integer of at least 1, got {num_qubits!r}")
     most = 4**num_qubits / (4**num_qubits - 1)
     if not (is_number(p) and 0 <= p <= most):
         raise InvalidInputError(f"p must be from 0 to {most:.6g} on {num_qubits} qubit(s), got {p!r}")

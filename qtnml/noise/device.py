@@ -1,6 +1,8 @@
 """A quantum computer's noise in seconds and probabilities."""
 
+import hashlib
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +44,9 @@ class Instruction:
     time: float
     error: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "qubits", tuple(self.qubits))
+
 
 @dataclass(frozen=True)
 class DeviceNoise:
@@ -66,6 +71,7 @@ class DeviceNoise:
             them.
         instructions: Gates known better, for which the numbers above do not count.
         name: For people.
+        strength: All rates times it; see `scaled`.
 
     >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
     >>> noise.gate_channel("cx", (0, 1))
@@ -87,6 +93,7 @@ class DeviceNoise:
     two_qubit_channel: Channel | None = None
     instructions: tuple[Instruction, ...] = ()
     name: str = "device"
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "t1", _numbers("t1", self.t1))
@@ -103,11 +110,11 @@ class DeviceNoise:
         for field in _ERRORS:
             probability(field, getattr(self, field))
         object.__setattr__(self, "readout_error", _checked_readout(self.readout_error))
-        for instruction in self.instructions:
-            _check_instruction(instruction)
+        object.__setattr__(self, "instructions", _checked_instructions(self.instructions))
         self._check_channels()
         table = {(i.name, i.qubits): i for i in self.instructions}
         object.__setattr__(self, "_table", table)
+        self._check_strength()
 
     def _check_channels(self) -> None:
         for field, most in (("one_qubit_channel", 1), ("two_qubit_channel", 2)):
@@ -169,6 +176,10 @@ class DeviceNoise:
 
     def relaxation_times(self, qubit: int) -> tuple[float, float]:
         """T1 and T2 in seconds."""
+        t1, t2 = self._given_times(qubit)
+        return _divided(t1, self.strength), _divided(t2, self.strength)
+
+    def _given_times(self, qubit: int) -> tuple[float, float]:
         assert self.t2 is not None  # set with the object
         return _of(self.t1, qubit), _of(self.t2, qubit)
 
@@ -183,18 +194,30 @@ class DeviceNoise:
             return 0.0
         dim = 2 ** len(qubits)
         trace = math.prod(
-            float(np.trace(self.relaxation(q, self.duration(name, qubits)).transfer_map)) for q in qubits
+            float(np.trace(self._given_relaxation(q, self.duration(name, qubits)).transfer_map))
+            for q in qubits
         )
         wanted = dim * ((dim + 1) * (1 - error) - 1)
         if trace <= 1:
             return 0.0
-        return float(min(max(1 - (wanted - 1) / (trace - 1), 0.0), dim**2 / (dim**2 - 1)))
+        p = self.strength * max(1 - (wanted - 1) / (trace - 1), 0.0)
+        return float(min(p, dim**2 / (dim**2 - 1)))
+
+    def _given_relaxation(self, qubit: int, seconds: float) -> Channel:
+        """At strength 1, which the errors of gates are given for."""
+        return thermal_relaxation(*self._given_times(qubit), seconds, self.excited_population)
+
+    @property
+    def reset_probability(self) -> float:
+        """Of |1> after a reset, at the strength there is."""
+        return self.strength * self.reset_error
 
     def extra_channel(self, name: str, num_qubits: int) -> Channel | None:
         """`one_qubit_channel` or `two_qubit_channel`, where a gate suffers it."""
         if name in _VIRTUAL:
             return None
-        return self.one_qubit_channel if num_qubits == 1 else self.two_qubit_channel
+        channel = self.one_qubit_channel if num_qubits == 1 else self.two_qubit_channel
+        return _weakened(channel, self.strength)
 
     def gate_channel(self, name: str, qubits: tuple[int, ...]) -> Channel:
         """What happens to a gate's qubits because of it: it depolarises, then relaxes them."""
@@ -212,11 +235,11 @@ class DeviceNoise:
 
     def readout(self, qubit: int) -> tuple[float, float]:
         """Probabilities of reading 1 in |0>, and 0 in |1>."""
-        error = self.readout_error
+        error: Any = self.readout_error
         if not isinstance(error, tuple):
-            return error, error
-        first = error[0]
-        return error[qubit] if isinstance(first, tuple) else error  # type: ignore[return-value]
+            error = (error, error)
+        up, down = error[qubit] if isinstance(error[0], tuple) else error
+        return self.strength * up, self.strength * down
 
     def scaled(self, strength: float) -> "DeviceNoise":
         """All rates times a strength: 1 / T1, 1 / T2, and what errors are beside relaxation; 0 is no noise.
@@ -226,46 +249,42 @@ class DeviceNoise:
         """
         if not (is_number(strength) and 0 <= strength < math.inf):
             raise InvalidInputError(f"strength must be a number of at least 0, got {strength!r}")
-        scaled = replace(
-            self,
-            t1=_divided(self.t1, strength),
-            t2=None if self.t2 is None else _divided(self.t2, strength),
-            reset_error=strength * self.reset_error,
-            readout_error=_times(self.readout_error, strength),
-            one_qubit_channel=_weakened(self.one_qubit_channel, strength),
-            two_qubit_channel=_weakened(self.two_qubit_channel, strength),
-            instructions=(),
-        )
-        instructions = tuple(
-            replace(i, error=self._scaled_error(scaled, i.name, i.qubits, strength))
-            for i in self.instructions
-        )
-        return replace(
-            scaled,
-            instructions=instructions,
-            one_qubit_error=self._scaled_error(scaled, "typical", (0,), strength),
-            two_qubit_error=self._scaled_error(scaled, "typical", (0, 1), strength),
-        )
+        return replace(self, strength=self.strength * float(strength))
 
-    def _scaled_error(
-        self, scaled: "DeviceNoise", name: str, qubits: tuple[int, ...], strength: float
-    ) -> float:
-        """The error of a gate whose depolarising probability is scaled."""
-        p = strength * self.depolarizing_probability(name, qubits)
-        if not p:
-            return 0.0
-        seconds, trace = self.duration(name, qubits), 1.0
-        for qubit in qubits:
-            trace *= float(np.trace(scaled.relaxation(qubit, seconds).transfer_map))
-        dim = 2 ** len(qubits)
-        total = 1 + (1 - p) * (trace - 1)
-        return float(1 - (total / dim + 1) / (dim + 1))
+    def _check_strength(self) -> None:
+        strength = self.strength
+        if not (is_number(strength) and 0 <= strength < math.inf):
+            raise InvalidInputError(f"strength must be a number of at least 0, got {strength!r}")
+        if strength <= 1:
+            return
+        readings = self.readout_error if isinstance(self.readout_error, tuple) else (self.readout_error,)
+        largest = float(np.max([np.max(error) for error in readings]))
+        for field, value in (("reset_error", self.reset_error), ("readout_error", largest)):
+            if strength * value > 1:
+                raise InvalidInputError(
+                    f"{field}={value:g} cannot be {strength:g} times as large: it is above 1"
+                )
+        for field in ("one_qubit_channel", "two_qubit_channel"):
+            if getattr(self, field) is not None:
+                raise InvalidInputError(f"a {field} of your own cannot be made stronger; give a stronger one")
+
+    @property
+    def digest(self) -> str:
+        """Tells noise apart, channels of your own by their maps: a hash, the same in every process."""
+        known = replace(self, one_qubit_channel=None, two_qubit_channel=None)
+        content = hashlib.sha256(repr(known).encode())
+        for channel in (self.one_qubit_channel, self.two_qubit_channel):
+            content.update(b"-" if channel is None else channel.transfer_map.tobytes())
+        return content.hexdigest()[:16]
 
     def on(self, qubits: Iterable[int]) -> "DeviceNoise":
         """The same noise for a circuit whose qubit k is qubit `qubits[k]` here."""
-        chosen = [int(q) for q in qubits]
-        if len(set(chosen)) != len(chosen):
-            raise InvalidInputError(f"qubits must differ, got {chosen}")
+        try:
+            chosen = [operator.index(q) for q in qubits]
+        except TypeError as failure:
+            raise InvalidInputError(f"qubits must be integers, got {qubits!r}") from failure
+        if len(set(chosen)) != len(chosen) or min(chosen, default=0) < 0:
+            raise InvalidInputError(f"qubits must differ and be at least 0, got {chosen}")
         known = self._given_qubits
         if known is not None and not all(0 <= q < known for q in chosen):
             raise InvalidInputError(f"{self.name!r} has qubits 0 to {known - 1}, got {chosen}")
@@ -322,7 +341,7 @@ def _numbers(name: str, values: Any) -> PerQubit:
     if is_number(values):
         return float(values)
     try:
-        found = tuple(float(value) for value in values)
+        found = () if isinstance(values, str) else tuple(float(value) for value in values)
     except (TypeError, ValueError):
         found = ()
     if not found:
@@ -352,28 +371,30 @@ def _checked_readout(error: Any) -> Any:
     return pairs
 
 
-def _check_instruction(instruction: Any) -> None:
-    if not isinstance(instruction, Instruction):
-        raise InvalidInputError(f"instructions are qtnml.noise.Instruction objects, got {instruction!r}")
-    what = f"of {instruction.name} on {instruction.qubits}"
-    if not (is_number(instruction.time) and 0 <= instruction.time < math.inf):
-        raise InvalidInputError(f"the time {what} must be seconds of at least 0, got {instruction.time!r}")
-    probability(f"the error {what}", instruction.error)
+def _checked_instructions(instructions: Any) -> tuple[Instruction, ...]:
+    try:
+        found = tuple(instructions)
+    except TypeError:
+        found = (instructions,)
+    for instruction in found:
+        if not isinstance(instruction, Instruction):
+            raise InvalidInputError(f"instructions are qtnml.noise.Instruction objects, got {instruction!r}")
+        what = f"of {instruction.name} on {instruction.qubits}"
+        if not (is_number(instruction.time) and 0 <= instruction.time < math.inf):
+            raise InvalidInputError(
+                f"the time {what} must be seconds of at least 0, got {instruction.time!r}"
+            )
+        probability(f"the error {what}", instruction.error)
+    return found
 
 
-def _divided(values: PerQubit, strength: float) -> PerQubit:
-    if isinstance(values, tuple):
-        return tuple(math.inf if strength == 0 else value / strength for value in values)
-    return math.inf if strength == 0 else values / strength
-
-
-def _times(values: Any, factor: float) -> Any:
-    return tuple(_times(v, factor) for v in values) if isinstance(values, tuple) else factor * values
+def _divided(seconds: float, strength: float) -> float:
+    return math.inf if strength == 0 else seconds / strength
 
 
 def _weakened(channel: Channel | None, strength: float) -> Channel | None:
     """The channel with probability `strength`, nothing otherwise."""
-    if channel is None:
-        return None
+    if channel is None or strength == 1:
+        return channel
     size = len(channel.transfer_map)
     return Channel((1 - strength) * np.eye(size) + strength * channel.transfer_map, channel.name)

@@ -95,9 +95,18 @@ class Instructions:
             decay=self.decay * weight,
             coherence=self.coherence * weight,
             depolarizing=self.depolarizing * (both if sources.gate_errors else 1.0),
+            extra={
+                row: _between(matrix, both[row] if sources.gate_errors else 1.0)
+                for row, matrix in self.extra.items()
+            },
             reset_error=self.reset_error * (factors[:, 0] if sources.resets else 1.0),
             readout=self.readout * (factors[:, :1] if sources.readout else 1.0),
         )
+
+
+def _between(matrix: NDArray, weight: float) -> NDArray:
+    """The channel with this weight, nothing with the rest."""
+    return np.eye(len(matrix)) + weight * (matrix - np.eye(len(matrix)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
     times = {qubit: noise.relaxation_times(qubit) for qubit in range(circuit.num_qubits)}
     for row, (name, where) in enumerate(zip(names, qubits, strict=True)):
         if name == "reset":
-            reset_error[row] = noise.reset_error
+            reset_error[row] = noise.reset_probability
             duration = 0.0  # what happens meanwhile does not matter
         elif name == "measure":
             readout[row] = noise.readout(where[0])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from qtnml.errors import InvalidInputError
 from qtnml.noise.channels import probability
 
@@ -22,6 +24,9 @@ class NoiseSchedule:
     epochs: int = 10
 
     def __post_init__(self) -> None:
+        if isinstance(self.noise, NoiseSchedule):
+            raise InvalidInputError("a schedule of a schedule has no meaning; give its noise")
         probability("start", self.start)
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 0:
+        is_integer = isinstance(self.epochs, int | np.integer) and not isinstance(self.epochs, bool)
+        if not is_integer or self.epochs < 0:
             raise InvalidInputError(f"epochs must be an integer of at least 0, got {self.epochs!r}")

@@ -79,6 +79,8 @@ def sensitivity(noisy: NoisyCircuit, X: NDArray, outcomes: NDArray) -> Sensitivi
     angles = noisy.compiled.angles(X)
     if outcomes.shape != (len(angles),) or not len(angles):
         raise InvalidInputError(f"give one outcome for each of at least one sample, got {outcomes.shape}")
+    if outcomes.dtype.kind not in "iu":
+        raise InvalidInputError(f"outcomes must be integers, got type {outcomes.dtype}")
     if outcomes.min() < 0 or outcomes.max() >= noisy.compiled.num_outcomes:
         raise InvalidInputError(f"outcomes must be 0 to {noisy.compiled.num_outcomes - 1}")
     probability, slopes = _slopes(noisy, angles, outcomes)

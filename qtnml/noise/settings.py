@@ -39,6 +39,8 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
     >>> noise_from_settings({"channel": "dephasing", "p": 0.2})
     Channel('dephasing 0.2', 1 qubit(s), fidelity 0.933333)
     """
+    if not isinstance(settings, dict):
+        raise InvalidInputError(f"settings of noise are a dictionary, got {settings!r}")
     arguments = dict(settings)
     name = arguments.pop("channel", None)
     made: Callable[..., Any] = DeviceNoise

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from qiskit_aer.noise import NoiseModel
 from qtnml.backends.ibm import fake_device
 from qtnml.errors import InvalidInputError
 from qtnml.noise import (
+    Channel,
     DeviceNoise,
     Instruction,
     bit_flip,
@@ -70,7 +72,7 @@ def test_scaled_noise():
     none, half = NOISE.scaled(0), NOISE.scaled(0.5)
     assert none.gate_channel("cx", (0, 1)).average_fidelity == 1
     assert none.readout(1) == (0, 0)
-    assert half.t1 == (200e-6, 100e-6, 160e-6)
+    assert [half.relaxation_times(q)[0] for q in range(3)] == [200e-6, 100e-6, 160e-6]
     for name, qubits in (("cx", (0, 1)), ("u", (0,))):
         p = NOISE.depolarizing_probability(name, qubits)
         assert half.depolarizing_probability(name, qubits) == pytest.approx(p / 2, abs=1e-12)
@@ -81,8 +83,25 @@ def test_scaled_noise():
         NOISE.gate_channel("cx", (0, 1)).transfer_map,
         atol=1e-12,
     )
-    with pytest.raises(InvalidInputError, match="must be a probability from 0 to 1"):
+    with pytest.raises(InvalidInputError, match="cannot be 30 times as large"):
         NOISE.scaled(30.0)
+    # Whatever the qubits' own times, and however few there are.
+    uneven = DeviceNoise(t1=(1e-6, 1e-3), two_qubit_time=1e-6, two_qubit_error=0.05, one_qubit_error=5e-3)
+    assert uneven.scaled(1.0).two_qubit_error == 0.05
+    one = DeviceNoise(t1=(1e-4,), one_qubit_error=0.01)
+    assert one.scaled(0.5).depolarizing_probability("u", (0,)) == one.depolarizing_probability("u", (0,)) / 2
+    own = DeviceNoise(one_qubit_channel=bit_flip(0.1))
+    weak = own.scaled(0.5).gate_channel("u", (0,)).transfer_map
+    np.testing.assert_allclose(weak, bit_flip(0.05).transfer_map)
+    with pytest.raises(InvalidInputError, match="cannot be made stronger"):
+        own.scaled(2.0)
+
+
+def test_a_digest_tells_channels_apart():
+    flips = [bit_flip(0.1), Channel(np.diag([1, 0.8, 0.8, 1]), "bit flip 0.1")]
+    digests = {DeviceNoise(one_qubit_channel=channel).digest for channel in (*flips, None)}
+    assert len(digests) == 3
+    assert NOISE.digest == replace(NOISE).digest
 
 
 def test_renumbered_qubits():
@@ -97,6 +116,10 @@ def test_renumbered_qubits():
         NOISE.on((3,))
     with pytest.raises(InvalidInputError, match="qubits must differ"):
         NOISE.on((1, 1))
+    with pytest.raises(InvalidInputError, match="qubits must be integers, got 'ab'"):
+        NOISE.on("ab")
+    with pytest.raises(InvalidInputError, match="at least 0"):
+        NOISE.on((-1, 0))
 
 
 def test_there_and_back_as_json_types():
@@ -158,6 +181,8 @@ BAD = {
     "readout_error must be a probability, a pair": {"readout_error": "x"},
     "two_qubit_channel must be a Channel on at most 2 qubit(s)": {"two_qubit_channel": 0.1},
     "instructions are qtnml.noise.Instruction objects": {"instructions": ("cx",)},
+    "instructions are qtnml.noise.Instruction objects, got None": {"instructions": None},
+    "t1 must be seconds, one number or one for each qubit, got '12'": {"t1": "12"},
     "the error of cx on (0, 1) must be a probability": {
         "instructions": (Instruction("cx", (0, 1), 0.0, 2.0),)
     },

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qtnml.errors import InvalidInputError
-from qtnml.noise import NoisyCircuit, sensitivity
+from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, sensitivity
 from tests.noise.test_circuit import EVERYTHING
 
 
@@ -74,6 +74,18 @@ def test_one_qubits_relaxation_against_a_difference(noisy, found, small_digits):
     assert row[columns].sum() == pytest.approx((less - more) / (2 * step), rel=1e-3)
 
 
+def test_channels_of_ones_own_count_as_gate_errors(trained, small_digits):
+    step = 1e-3
+    X, outcomes = small_digits.X_test, (small_digits.y_test == 5).astype(int)
+    circuits = [
+        NoisyCircuit(trained.compile(), DeviceNoise(two_qubit_channel=dephasing(0.1 * (1 + sign * step))))
+        for sign in (1, 0, -1)
+    ]
+    found = sensitivity(circuits[1], X, outcomes)
+    more, less = mean_right(circuits[0], small_digits), mean_right(circuits[2], small_digits)
+    assert found.by_qubit[:, 0].sum() == pytest.approx((less - more) / (2 * step), rel=0.05)
+
+
 def test_the_table_names_the_worst_qubit_first(found):
     lines = str(found).splitlines()
     assert lines[2].split()[0] == str(found.worst_qubit)
@@ -83,5 +95,7 @@ def test_the_table_names_the_worst_qubit_first(found):
 def test_bad_input(noisy, small_digits):
     with pytest.raises(InvalidInputError, match="give one outcome for each"):
         sensitivity(noisy, small_digits.X_test[:3], np.array([0, 1]))
+    with pytest.raises(InvalidInputError, match="outcomes must be integers"):
+        sensitivity(noisy, small_digits.X_test[:2], np.array([0.0, 1.0]))
     with pytest.raises(InvalidInputError, match="outcomes must be 0 to 1"):
         sensitivity(noisy, small_digits.X_test[:2], np.array([0, 2]))
