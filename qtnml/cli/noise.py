@@ -103,15 +103,16 @@ def noise(
         excited_population=excited_population,
     )
     circuit: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
-    if device is not None and grid:
-        raise InvalidInputError("--device has its own numbers; leave --grid out")
+    _check_together(device, grid, given, sensitivity=sensitivity, table=output, figure=figure)
     if sensitivity:
         _print_sensitivity(loaded[0], X, y, device or given, circuit, figure, as_json)
         return
     if device is not None or not grid:
         _print_point(models, loaded, X, y, device or given, circuit, as_json)
         return
-    axes = dict(_axis(option) for option in grid)
+    axes: dict[str, list[float]] = {}
+    for name, values in map(_axis, grid):
+        axes[name] = axes.get(name, []) + values
     found = noise_study(
         _by_name(loaded),
         X,
@@ -135,7 +136,31 @@ def noise(
         for name, points in found.bands().items()
         for point, values in points.items()
     }
-    report("Accuracy under noise", rows, {"rows": list(found.rows)}, as_json)
+    report("Accuracy under noise", rows, {"rows": found.plain_rows()}, as_json)
+
+
+def _check_together(
+    device: str | None,
+    grid: list[str] | None,
+    given: Any,
+    *,
+    sensitivity: bool,
+    table: Path | None,
+    figure: Path | None,
+) -> None:
+    """Refuse options that would have no effect beside others."""
+    from qtnml.noise import DeviceNoise
+
+    if device is not None and grid:
+        raise InvalidInputError("--device has its own numbers; leave --grid out")
+    if device is not None and given != DeviceNoise():
+        raise InvalidInputError("--device has its own numbers; leave --t1 and the others out")
+    if sensitivity and grid:
+        raise InvalidInputError("--sensitivity is about one point; leave --grid out")
+    if table is not None and not grid:
+        raise InvalidInputError("-o writes a grid's table; give --grid")
+    if figure is not None and not (grid or sensitivity):
+        raise InvalidInputError("--figure draws a grid or --sensitivity; give one of them")
 
 
 def _band(mean: float, low: float, high: float) -> str:

@@ -136,7 +136,8 @@ def z_correlations(outcomes: NDArray, shots: Any, inverse: NDArray | None = None
     covariance = second - mean[..., :, None] * mean[..., None, :]
     spread = np.sqrt(np.clip(np.einsum("...ss->...s", covariance), 0.0, None))
     scale = spread[..., :, None] * spread[..., None, :]
-    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > _SMALL)
+    zeros = np.zeros_like(covariance)
+    return np.asarray(np.divide(covariance, scale, out=zeros, where=scale > _SMALL))
 
 
 def _seen(outcomes: NDArray, shots: Any, inverse: NDArray | None) -> tuple[NDArray, NDArray, NDArray]:

@@ -132,7 +132,7 @@ def _outcome_errors(variances: NDArray, correlations: NDArray) -> NDArray:
     signs = outcomes_from_z(np.eye(strings))
     scaled = np.sqrt(variances)[..., None] * signs
     total = np.einsum("nso,nst,nto->no", scaled, correlations, scaled, optimize=True)
-    return np.sqrt(np.clip(total, 0.0, None))
+    return np.asarray(np.sqrt(np.clip(total, 0.0, None)))
 
 
 @dataclass(frozen=True, eq=False)

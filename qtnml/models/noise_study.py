@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.models.classifiers import NetworkClassifier
 from qtnml.models.readout import class_probabilities
+from qtnml.models.validation import checked_samples, outcomes_of_labels
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, depolarizing, noise_settings
 from qtnml.noise.device import NUMBERS
 from qtnml.storage import write_atomically
@@ -28,7 +30,6 @@ from qtnml.train.fingerprint import fingerprint
 _OTHERS = ("gate_time", "strength", "dephasing", "depolarizing", "num_qubits")
 AXES = (*NUMBERS, *_OTHERS)
 _SHOTS = 1024
-Bands = dict[str, dict[tuple[float, ...], tuple[float, float, float]]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class NoiseStudy:
         """Everything, as one JSON object."""
         whole = {"axes": self.axes, "noise": self.noise, "rows": self.rows}
         write_atomically(Path(path), (json.dumps(_plain(whole), indent=1) + "\n").encode())
+
+    def plain_rows(self) -> list[dict[str, Any]]:
+        """The rows in JSON types: infinity as text."""
+        return [_plain(row) for row in self.rows]
 
     def bands(
         self, value: str = "accuracy"
@@ -106,18 +111,23 @@ def noise_study(
 
     T2 above 2 T1, which the grid of both meets, counts as 2 T1.
     """
-    base = noise or DeviceNoise()
+    base = DeviceNoise() if noise is None else noise
+    if not isinstance(base, DeviceNoise):
+        raise InvalidInputError(
+            f"a study varies the numbers of a DeviceNoise, got {noise!r}; a Qiskit backend's are "
+            "DeviceNoise.from_backend(backend, layout)"
+        )
     plain = noise_settings(base)
-    seeds = {
-        (name, k): model
-        for name, given in models.items()
-        for k, model in enumerate(given if isinstance(given, Sequence) else [given])
-    }
-    if not seeds or not grid:
-        raise InvalidInputError("a noise study needs at least one model, and one axis with values")
-    for axis, values in grid.items():
-        _check_axis(axis, values, base)
-    X, y = np.asarray(X), np.asarray(y)
+    seeds = _checked_models(models)
+    if not isinstance(grid, Mapping) or not grid:
+        raise InvalidInputError("a noise study needs at least one axis with values: {'t1': [1e-5, 1e-4]}")
+    grid = {axis: _checked_axis(axis, values, base) for axis, values in grid.items()}
+    first = next(iter(seeds.values()))
+    X = checked_samples(first, X)
+    for model in seeds.values():
+        if len(outcomes_of_labels(y, model.classes_)) != len(X) or not len(X):
+            raise InvalidInputError(f"{len(X)} samples but {len(y)} labels; give at least one of each")
+    y = np.asarray(y).ravel()
     tasks = [
         {
             "model": name,
@@ -149,17 +159,40 @@ def noise_study(
     return NoiseStudy(tuple(grid), rows, _plain(plain))
 
 
-def _check_axis(axis: str, values: Sequence[float], base: DeviceNoise) -> None:
+def _checked_models(models: Any) -> dict[tuple[str, int], NetworkClassifier]:
+    """Fitted classifiers by name and number."""
+    if not isinstance(models, Mapping) or not models:
+        raise InvalidInputError(
+            "a noise study needs at least one model under a name: {'tree': clf}, or several seeds of one: "
+            "{'tree': [clf, another]}"
+        )
+    found = {
+        (str(name), k): model
+        for name, given in models.items()
+        for k, model in enumerate(given if isinstance(given, Sequence) else [given])
+    }
+    for (name, _), model in found.items():
+        if not isinstance(model, NetworkClassifier):
+            raise InvalidInputError(f"{name!r} is no tree or chain that classifies: {model!r}")
+        check_is_fitted(model)
+    return found
+
+
+def _checked_axis(axis: str, values: Any, base: DeviceNoise) -> list[float]:
     if axis not in AXES:
         raise InvalidInputError(f"unknown axis {axis!r}; choose of {', '.join(AXES)}")
-    if not len(values):
+    try:
+        found = [float(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"axis {axis!r} takes a list of numbers, got {values!r}") from error
+    if not found:
         raise InvalidInputError(f"axis {axis!r} has no values")
-    for value in values:
-        if axis == "num_qubits":
-            if float(value) != int(value):
-                raise InvalidInputError(f"num_qubits must be integers, got {value!r}")
-        else:
-            at_point(base, {axis: float(value)})
+    for value in found:
+        if axis != "num_qubits":
+            at_point(base, {axis: value})
+        elif not value.is_integer():
+            raise InvalidInputError(f"num_qubits must be integers, got {value!r}")
+    return [int(value) for value in found] if axis == "num_qubits" else found
 
 
 def at_point(noise: DeviceNoise, point: Mapping[str, float]) -> DeviceNoise:
@@ -171,11 +204,25 @@ def at_point(noise: DeviceNoise, point: Mapping[str, float]) -> DeviceNoise:
     for axis, channel in (("dephasing", dephasing), ("depolarizing", depolarizing)):
         if axis in point:
             changes |= {"one_qubit_channel": channel(point[axis]), "two_qubit_channel": channel(point[axis])}
-    t1, t2 = changes.get("t1", noise.t1), changes.get("t2", noise.t2)
-    if isinstance(t1, float) and isinstance(t2, float):
-        changes["t2"] = min(t2, 2 * t1)
+    if "t1" in changes and "t2" not in changes and noise.t2 == _longest(noise.t1):
+        changes["t2"] = None  # was not given: it goes on following T1
+    elif "t1" in changes or "t2" in changes:
+        changes["t2"] = _no_longer(changes.get("t2", noise.t2), _longest(changes.get("t1", noise.t1)))
     changed = replace(noise, **changes)
     return changed.scaled(point["strength"]) if "strength" in point else changed
+
+
+def _longest(t1: Any) -> Any:
+    """2 T1, of one number or of each qubit."""
+    return tuple(2 * t for t in t1) if isinstance(t1, tuple) else 2 * t1
+
+
+def _no_longer(t2: Any, most: Any) -> Any:
+    """T2, but no longer than can be."""
+    if isinstance(t2, tuple) or isinstance(most, tuple):
+        both = np.broadcast_arrays(t2, most)
+        return tuple(np.minimum(*both).tolist())
+    return min(t2, most)
 
 
 @dataclass(eq=False)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from qtnml import TreeClassifier, get_backend
+from qtnml import JobStore, TreeClassifier, get_backend
 from qtnml.compile import compile_network
-from qtnml.errors import InvalidInputError, JobError, ModelFileError
+from qtnml.errors import BudgetError, InvalidInputError, JobError, ModelFileError
 from qtnml.mitigation import (
     Confusion,
     LearnedExtrapolation,
@@ -246,7 +246,72 @@ def test_clear_errors(trained, small_digits, measured):
     with pytest.raises(InvalidInputError, match="post-selection needs one trained with discard='postselect'"):
         trained.to_backend("aer", mitigation="postselection").predict_proba(X)
     with pytest.raises(JobError, match="nothing was bought"):
-        measured("zne", shots=16).mitigated_outcomes(X, confirm=lambda plan: plan.shots == 0)
+        measured("zne", shots=17).mitigated_outcomes(X, confirm=lambda plan: plan.shots == 0)
+    for bad in (ZeroNoiseExtrapolation, "zne+learned"):
+        with pytest.raises(InvalidInputError, match="unknown mitigation|more than one extrapolation"):
+            get_mitigation(bad)
+    with pytest.raises(InvalidInputError, match="extrapolation must be an object"):
+        Mitigation(extrapolation="zne")
+    with pytest.raises(InvalidInputError, match="readout must be a ReadoutMitigation"):
+        Mitigation("readout")
+    with pytest.raises(InvalidInputError, match="factors must rise from 1 to at most 99"):
+        ZeroNoiseExtrapolation(factors=(1, float("inf")))
+    with pytest.raises(InvalidInputError, match="shots must be an integer"):
+        ReadoutMitigation(True)
+
+
+def test_nothing_is_bought_that_cannot_be_used(trained, small_digits, tmp_path):
+    X = small_digits.X_test[:10]
+    jobs = JobStore(tmp_path / "jobs.sqlite", max_shots=2500)
+    backend = get_backend("aer", noise=NOISE)
+    settings = {"shots": 100, "jobs": jobs}
+    with pytest.raises(BudgetError, match="nothing more was bought"):
+        trained.to_backend(backend, mitigation="zne", **settings).predict_proba(X)  # 3,000 shots
+    close = ZeroNoiseExtrapolation((1, 1.01))
+    with pytest.raises(InvalidInputError, match="lie too close to extrapolate"):
+        trained.to_backend(backend, mitigation=close, **settings).predict_proba(X)
+    one = TreeClassifier(epochs=1, random_state=0, feature_range=(0, 1)).fit(
+        X[:, :1], small_digits.y_test[:10]
+    )
+    with pytest.raises(InvalidInputError, match="with 0 two-qubit gates"):
+        one.to_backend(backend, mitigation="learned", **settings).predict_proba(X[:, :1])
+    with pytest.raises(InvalidInputError, match="compile for the device's own qubits"):
+        trained.to_backend(
+            get_backend("aer", noise="fake:torino"), mitigation="readout", for_device=False, **settings
+        ).predict_proba(X)
+    assert jobs.bought_shots == 0
+
+
+def test_error_bars_of_many_outcomes(rng):
+    shots, probabilities = 1000, np.array([0.85, 0.05, 0.05, 0.05])
+    drawn = rng.multinomial(shots, probabilities, size=4000) / shots
+    method = Mitigation(ReadoutMitigation())
+    confusion = Confusion((np.array([[0.95, 0.1], [0.05, 0.9]]),) * 2)
+    quasi, errors = method.combine(np.array([1.0]), drawn[None], shots, confusion)
+    np.testing.assert_allclose(errors.mean(axis=0), quasi.std(axis=0), rtol=0.1)
+    # Extrapolated ones, too: outcomes of every factor err alike.
+    factors = np.array([1.0, 3.0])
+    seen = np.stack([rng.multinomial(shots, probabilities, size=4000) / shots for _ in factors])
+    quasi, errors = Mitigation(extrapolation=ZeroNoiseExtrapolation((1, 3))).combine(
+        factors, seen, shots, None
+    )
+    np.testing.assert_allclose(errors.mean(axis=0), quasi.std(axis=0), rtol=0.1)
+
+
+def test_where_no_shot_counted_nothing_is_known(small_digits):
+    X, y = small_digits.X_train[:, :16], small_digits.y_train
+    clf = TreeClassifier(discard="postselect", epochs=1, random_state=0).fit(X, y)
+    found = clf.to_backend("aer", shots=2, mitigation="postselection").mitigated_outcomes(X[:10])
+    assert np.isinf(found.errors[found.accepted == 0]).all()
+    assert "no shot counted" in str(found)
+
+
+def test_the_learnt_network_on_single_samples(trained, small_digits, measured):
+    """Less is known of one sample than of many, but no harm is done."""
+    X, ideal = small_digits.X_test[:20], trained.predict_proba(small_digits.X_test[:20])
+    one_by_one = np.vstack([measured("readout+learned").predict_proba(x[None]) for x in X])
+    raw = np.abs(measured(None).predict_proba(X) - ideal).mean()
+    assert np.abs(one_by_one - ideal).mean() < 0.9 * raw
     with pytest.raises(InvalidInputError, match="factors must rise from 1"):
         ZeroNoiseExtrapolation(factors=(3, 1))
     with pytest.raises(InvalidInputError, match="fit must be"):

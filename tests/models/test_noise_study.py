@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
-from qtnml import TreeClassifier, noise_study
+from qtnml import TreeClassifier, TreeRegressor, noise_study
 from qtnml.errors import InvalidInputError
 from qtnml.models.noise_study import AXES, at_point
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, sensitivity
@@ -20,7 +21,7 @@ def test_what_a_point_changes():
     point = at_point(NOISE, {"t1": 10e-6, "gate_time": 2e-7, "readout_error": 0.1})
     assert (point.t1, point.t2) == (10e-6, 20e-6)  # T2 is at most 2 T1
     assert (point.one_qubit_time, point.two_qubit_time, point.readout_error) == (2e-7, 2e-7, 0.1)
-    assert at_point(NOISE, {"strength": 0.5}).t1 == 100e-6
+    assert at_point(NOISE, {"strength": 0.5}).relaxation_times(0)[0] == 100e-6
     turned = at_point(NOISE, {"dephasing": 0.2})
     np.testing.assert_allclose(turned.one_qubit_channel.transfer_map, dephasing(0.2).transfer_map)
     assert turned.two_qubit_channel.num_qubits == 2
@@ -91,7 +92,10 @@ def test_on_other_processes(trained, small_digits, tmp_path):
 def test_bad_grids(trained, small_digits):
     X, y = small_digits.X_test, small_digits.y_test
     for grid, message in (
-        ({}, "needs at least one model, and one axis"),
+        ({}, "needs at least one axis with values"),
+        ({"t1": 1e-5}, "axis 't1' takes a list of numbers"),
+        ({"t1": ["a"]}, "axis 't1' takes a list of numbers"),
+        ({"num_qubits": [float("nan")]}, "num_qubits must be integers"),
         ({"t3": [1]}, "unknown axis 't3'; choose of t1, t2"),
         ({"t1": []}, "axis 't1' has no values"),
         ({"t1": [-1.0]}, "t1 must be a positive number"),
@@ -102,8 +106,26 @@ def test_bad_grids(trained, small_digits):
         with pytest.raises((InvalidInputError, RuntimeError), match=message):
             noise_study({"tree": trained}, X, y, grid, noise=NOISE)
     assert "strength" in AXES
-    with pytest.raises(InvalidInputError, match="needs at least one model"):
-        noise_study({}, X, y, {"t1": [1.0]})
+    for models in ({}, trained, [trained]):
+        with pytest.raises(InvalidInputError, match="needs at least one model under a name"):
+            noise_study(models, X, y, {"t1": [1.0]})
+    with pytest.raises(InvalidInputError, match="is no tree or chain that classifies"):
+        noise_study({"reg": TreeRegressor()}, X, y, {"t1": [1.0]})
+    with pytest.raises(NotFittedError):
+        noise_study({"tree": TreeClassifier()}, X, y, {"t1": [1.0]})
+    with pytest.raises(InvalidInputError, match="varies the numbers of a DeviceNoise"):
+        noise_study({"tree": trained}, X, y, {"t1": [1.0]}, noise="fake:torino")
+    with pytest.raises(InvalidInputError, match="are none of the model's classes"):
+        noise_study({"tree": trained}, X, y - 1, {"t1": [1.0]})
+    with pytest.raises(InvalidInputError, match="samples but"):
+        noise_study({"tree": trained}, X, y[:5], {"t1": [1.0]})
+
+
+def test_t2_follows_t1_where_it_was_not_given():
+    base = DeviceNoise(t1=1e-5)
+    assert at_point(base, {"t1": 1e-3}).t2 == 2e-3
+    per_qubit = DeviceNoise(t1=(1e-4,) * 3, t2=(1e-4,) * 3)
+    assert at_point(per_qubit, {"t1": 1e-5}).t2 == (2e-5,) * 3
 
 
 def test_infinite_times_are_written_down(trained, small_digits, tmp_path):
