@@ -1,6 +1,6 @@
 """Make the network of `qtnml.mitigation.LearnedExtrapolation.pretrained`; see README.md.
 
-python experiments/mitigation/train.py [--circuits 600] [--out FILE]
+python experiments/mitigation/train.py [--circuits 1500] [--out FILE]
 """
 
 import argparse
@@ -16,11 +16,11 @@ OUT = Path(qtnml.mitigation.__file__).parent / "learned.qtnml"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--circuits", type=int, default=600, help="random circuits to learn from")
+    parser.add_argument("--circuits", type=int, default=1500, help="random circuits to learn from")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     examples = random_examples(arguments.circuits, np.random.default_rng(0))
-    unseen = random_examples(max(10, arguments.circuits // 5), np.random.default_rng(1))
+    unseen = random_examples(max(10, arguments.circuits // 10), np.random.default_rng(1))
     network = LearnedExtrapolation.trained(examples, unseen)
     network.save(arguments.out)
     raw = np.sqrt(np.mean((unseen.noisy[:, 0] - unseen.clean) ** 2))

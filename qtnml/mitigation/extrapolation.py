@@ -145,7 +145,7 @@ def _seen(outcomes: NDArray, shots: Any, inverse: NDArray | None) -> tuple[NDArr
     signs = _hadamard(outcomes.shape[-1])
     if inverse is not None:
         signs = inverse.T @ signs
-    count = np.asarray(shots, dtype=np.float64)[..., None]
+    count = np.maximum(np.asarray(shots, dtype=np.float64)[..., None], 1.0)
     return signs, outcomes + (1 / outcomes.shape[-1] - outcomes) / (count + 1), count
 
 

@@ -27,7 +27,7 @@ from qtnml.noise import DeviceNoise, NoisyCircuit
 from qtnml.storage import MITIGATION, load_archive, save_archive
 from qtnml.train import RiemannianAdam
 
-_HIDDEN = 32
+_HIDDEN = 48
 _LEVELS, _NO_LEVEL = 4, 1e-3  # sources of noise; what counts as none of one
 _PRIOR = 0.05  # variance of expectations that a slope of 1 counts for
 _SAMPLES = 64  # of each circuit that is learnt from
@@ -296,8 +296,10 @@ def _trained(
         known = 1.0 * (jax.random.uniform(known_key, (len(noisy), 1)) < 0.7)
         features = jnp.hstack([known * jnp.log(wrong * levels + _NO_LEVEL), known])
 
-        # 1 to all samples at a time, few of them as often as many.
-        sizes = jnp.exp(jax.random.uniform(size_key, (len(noisy), 1), maxval=jnp.log(noisy.shape[2] + 1.0)))
+        # All samples of most circuits, fewer of the others, down to one.
+        most = noisy.shape[2]
+        drawn = jax.random.uniform(size_key, (len(noisy), 1))
+        sizes = jnp.where(drawn < 0.3, (most + 1.0) ** (drawn / 0.3), most)
         counted = 1.0 * (jnp.arange(noisy.shape[2]) < jnp.floor(sizes))
 
         def one(values: jax.Array, spread: jax.Array, own: jax.Array, count: jax.Array) -> Any:
