@@ -131,9 +131,8 @@ def study(fitted: dict[str, Any], noises: dict[str, DeviceNoise], X: Any, y: Any
 def summary(rows: list[dict[str, Any]]) -> str:
     """Over all models and devices: median and worst rms, accuracy; at each number of shots."""
     lines = [
-        "| shots a sample, all circuits together | method | rms error of a probability, median (worst) | "
-        "stated error | "
-        "accuracy lost, median (worst) |",
+        "| shots a sample, all circuits together | method | rms error of a probability, median (worst) "
+        "| stated error | accuracy lost, median (worst) |",
         f"|{'---|' * 5}",
     ]
     for shots in (*SHOTS, np.inf):
@@ -145,8 +144,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
             name = "infinitely many" if np.isinf(shots) else f"{shots:,}"
             lines.append(
                 f"| {name} | {method} | {np.median(rms):.4f} ({max(rms):.4f}) | {stated:.4f} | "
-                f"{np.median(lost):.4f} "
-                f"({max(lost):.4f}) |"
+                f"{np.median(lost):.4f} ({max(lost):.4f}) |"
             )
     return "\n".join(lines)
 
@@ -219,8 +217,7 @@ def main() -> None:
                 )
                 detail.append(
                     f"| {row['model']} | {row['device']} | {row['method']} | {row['rms']:.4f} | "
-                    f"{limit['rms']:.4f} | "
-                    f"{row['accuracy']:.3f} |"
+                    f"{limit['rms']:.4f} | {row['accuracy']:.3f} |"
                 )
         (FOLDER / "results.md").write_text(summary(rows) + "\n\n" + "\n".join(detail) + "\n")
         plain = [

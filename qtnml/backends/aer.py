@@ -178,8 +178,7 @@ def _device(noise: Any) -> Any:
     if not hasattr(noise, "target"):
         raise BackendError(
             "noise must be a DeviceNoise, an Aer NoiseModel, a Qiskit backend or a name such as "
-            "'fake:torino', got "
-            f"{noise!r}"
+            f"'fake:torino', got {noise!r}"
         )
     return noise
 

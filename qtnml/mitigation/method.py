@@ -184,8 +184,7 @@ class MitigatedOutcomes:
         if self.bias is not None and self.raw_bias is not None:
             lines.append(
                 f"left behind with infinitely many shots: {self.bias.mean():.4f} on average (without "
-                "mitigation "
-                f"{self.raw_bias.mean():.4f})"
+                f"mitigation {self.raw_bias.mean():.4f})"
             )
         return "\n".join(lines)
 

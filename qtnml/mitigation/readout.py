@@ -63,9 +63,8 @@ class Confusion:
         for matrix in self.matrices:
             if np.linalg.cond(matrix) > 1e3:
                 raise InvalidInputError(
-                    "the read-out hardly tells states apart, so that its errors cannot be undone; choose "
-                    "other "
-                    "qubits, or leave read-out mitigation out"
+                    "the read-out hardly tells states apart, so that its errors cannot be undone; "
+                    "choose other qubits, or leave read-out mitigation out"
                 )
 
     @property

@@ -231,8 +231,8 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         if more and self.trained.device is None and getattr(self._backend(), "target", None) is not None:
             raise InvalidInputError(
                 "Qiskit would place each circuit of a mitigation on qubits of its own on "
-                f"{self._backend().name!r}; "
-                "compile for the device's own qubits: to_backend(..., for_device=True), the default"
+                f"{self._backend().name!r}; compile for the device's own qubits: to_backend(..., "
+                "for_device=True), the default"
             )
 
     def _outcomes(self, X: Any) -> NDArray:

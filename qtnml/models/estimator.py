@@ -267,8 +267,7 @@ class NetworkEstimator(TrainedEstimator):
             if reuse_qubits or num_qubits is not None:
                 raise InvalidInputError(
                     "without noise all circuits of a model answer alike; leave reuse_qubits and "
-                    "num_qubits out, or "
-                    "give noise"
+                    "num_qubits out, or give noise"
                 )
             return self._evaluated(X)
         check_is_fitted(self)

@@ -45,9 +45,8 @@ def wire_noise(
     if isinstance(noise, Channel):
         if reuse_qubits or num_qubits is not None:
             raise InvalidInputError(
-                "a channel acts between the layers of a network, whatever its circuit; leave reuse_qubits "
-                "and "
-                "num_qubits out, or give a DeviceNoise"
+                "a channel acts between the layers of a network, whatever its circuit; leave "
+                "reuse_qubits and num_qubits out, or give a DeviceNoise"
             )
         return layer_noise(model.topology, noise)
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
@@ -94,6 +93,5 @@ def _qiskit_device(device: Any) -> Any:
         return device
     raise InvalidInputError(
         "noise must be a qtnml.noise.DeviceNoise or Channel, a Qiskit backend, or a name such as "
-        "'fake:torino', "
-        f"got {device!r}"
+        f"'fake:torino', got {device!r}"
     )

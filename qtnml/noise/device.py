@@ -141,9 +141,8 @@ class DeviceNoise:
         known = self._given_qubits
         if known is not None and known < num_qubits:
             raise InvalidInputError(
-                f"{self.name!r} has values for {known} qubits, the circuit has {num_qubits}; give one for "
-                "each "
-                "qubit, or one number for all"
+                f"{self.name!r} has values for {known} qubits, the circuit has {num_qubits}; give one "
+                "for each qubit, or one number for all"
             )
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
@@ -364,9 +363,8 @@ def _checked_readout(error: Any) -> Any:
         pairs = ()
     if not pairs:
         raise InvalidInputError(
-            "readout_error must be a probability, a pair (reading 1 in |0>, reading 0 in |1>), or such a "
-            "pair "
-            f"for each qubit, got {error!r}"
+            "readout_error must be a probability, a pair (reading 1 in |0>, reading 0 in |1>), or such "
+            f"a pair for each qubit, got {error!r}"
         )
     return pairs
 

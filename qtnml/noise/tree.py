@@ -359,11 +359,9 @@ class _Walk:
 def _check_size(num_qubits: int, kept: int) -> None:
     if 4 ** (num_qubits + kept) > _LARGEST_MAP:
         raise InvalidInputError(
-            f"{num_qubits} qubits of this circuit hang together at once (routing by SWAPs does that), too "
-            "many for an "
-            "exact map; compile it for fewer qubits (num_qubits=...), where a tree needs no SWAP, or run "
-            "it on "
-            "Aer: get_backend('aer', noise=noise)"
+            f"{num_qubits} qubits of this circuit hang together at once (routing by SWAPs does that), "
+            "too many for an exact map; compile it for fewer qubits (num_qubits=...), where a tree "
+            "needs no SWAP, or run it on Aer: get_backend('aer', noise=noise)"
         )
 
 
