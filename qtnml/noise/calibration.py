@@ -17,11 +17,10 @@ def calibrated(backend: Any) -> DeviceNoise:
     """All that a Qiskit backend, or the `Target` of one, says of its qubits and gates.
 
     A T2 above 2 T1 (calibrations have them) counts as 2 T1; a gate without a number errs by nothing, one
-    that is broken (an error of NaN, or 1) always. Gates that the device lacks count as what they are
-    translated
-    into: a rotation as two pulses, a gate on two qubits as the native one; between qubits that are not
-    coupled as a typical one. A reset takes its time and is perfect, a read-out errs alike in both states:
-    that is all a target says.
+    that is broken (an error of NaN, or 1) always. Gates that the device lacks count as the ones that they
+    are translated into: a rotation as two pulses, a gate on two qubits as the native one; between qubits
+    that are not coupled as a typical one. A reset takes its time and is perfect, a read-out errs alike in
+    both states: that is all a target says.
     """
     device = device_of(backend)
     times = [device.relaxation_times(qubit) for qubit in range(device.num_qubits)]

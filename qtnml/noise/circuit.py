@@ -13,7 +13,8 @@ from qtnml.encoding import leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions, instructions_of
-from qtnml.noise.tree import CircuitTree, walk
+from qtnml.noise.tree import CircuitTree
+from qtnml.noise.walk import walk
 
 
 @dataclass(frozen=True, eq=False)
