@@ -61,8 +61,9 @@ def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
     resets_next = [True] * circuit.num_qubits  # nothing that follows can see the qubit's state
     idle = [0.0] * circuit.num_qubits
     waits = []
+    index = {bit: k for k, bit in enumerate(circuit.qubits)}
     for instruction in reversed(circuit.data):
-        qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+        qubits = tuple(index[bit] for bit in instruction.qubits)
         name = instruction.operation.name
         end = max(free[q] for q in qubits)
         start = end + times.duration(name, qubits)

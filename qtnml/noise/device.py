@@ -191,20 +191,18 @@ class DeviceNoise:
         error = self.error(name, qubits)
         if not error:
             return 0.0
-        dim = 2 ** len(qubits)
-        trace = math.prod(
-            float(np.trace(self._given_relaxation(q, self.duration(name, qubits)).transfer_map))
-            for q in qubits
-        )
+        dim, seconds = 2 ** len(qubits), self.duration(name, qubits)
+        trace = math.prod(self._relaxation_trace(qubit, seconds) for qubit in qubits)
         wanted = dim * ((dim + 1) * (1 - error) - 1)
         if trace <= 1:
             return 0.0
         p = self.strength * max(1 - (wanted - 1) / (trace - 1), 0.0)
         return float(min(p, dim**2 / (dim**2 - 1)))
 
-    def _given_relaxation(self, qubit: int, seconds: float) -> Channel:
-        """At strength 1, which the errors of gates are given for."""
-        return thermal_relaxation(*self._given_times(qubit), seconds, self.excited_population)
+    def _relaxation_trace(self, qubit: int, seconds: float) -> float:
+        """Trace of relaxation's transfer map at strength 1, which the errors of gates are given for."""
+        t1, t2 = self._given_times(qubit)
+        return 1 + 2 * math.exp(-seconds / t2) + math.exp(-seconds / t1)
 
     @property
     def reset_probability(self) -> float:

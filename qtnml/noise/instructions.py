@@ -125,19 +125,21 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
     circuit = without_barriers(compiled.trained_circuit)
     noise.check_qubits(circuit.num_qubits)
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
-    qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in circuit.data)
-    names = tuple(instruction.operation.name for instruction in circuit.data)
+    given = list(circuit.data)
+    operations = [instruction.operation for instruction in given]
+    qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in given)
+    names = tuple(operation.name for operation in operations)
     line = timeline(circuit, noise)
     rows = len(names)
     places = {parameter: k for k, parameter in enumerate(compiled.x)}
-    data = tuple(_data_gate(instruction.operation, places) for instruction in circuit.data)
+    data = tuple(_data_gate(operation, places) for operation in operations)
     checked = success_bits(circuit)
     checks = frozenset(
         row
-        for row, instruction in enumerate(circuit.data)
+        for row, instruction in enumerate(given)
         if names[row] == "measure" and instruction.clbits[0] in checked
     )
-    singles, pairs = _gate_maps(circuit.data, names, qubits, data)
+    singles, pairs = _gate_maps(operations, names, qubits, data)
     seconds, waiting = np.zeros((rows, 2)), np.zeros((rows, 2))
     t1, t2 = np.full((rows, 2), np.inf), np.full((rows, 2), np.inf)
     depolarizing, reset_error, readout = np.zeros(rows), np.zeros(rows), np.zeros((rows, 2))
@@ -196,7 +198,10 @@ def _measured(circuit: Any, index: dict[Any, int]) -> list[int]:
 
 
 def _gate_maps(
-    data: Any, names: tuple[str, ...], qubits: tuple[tuple[int, ...], ...], gates: tuple[DataGate | None, ...]
+    operations: list[Any],
+    names: tuple[str, ...],
+    qubits: tuple[tuple[int, ...], ...],
+    gates: tuple[DataGate | None, ...],
 ) -> tuple[NDArray, dict[int, NDArray]]:
     singles, pairs = np.tile(np.eye(4), (len(names), 1, 1)), {}
     rows, matrices = [], []
@@ -207,7 +212,7 @@ def _gate_maps(
             raise InvalidInputError(
                 f"a compiled circuit has no {name!r} of its own; leave it to the schedule"
             )
-        operation = data[row].operation
+        operation = operations[row]
         if len(qubits[row]) == 1:
             rows.append(row)
             matrices.append(_matrix(name, operation))
