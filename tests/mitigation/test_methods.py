@@ -235,7 +235,7 @@ def test_post_selection_counts_what_is_left(small_digits):
     assert off.mean() < found.bias.mean() + 2 * found.errors.mean()
 
 
-def test_clear_errors(trained, small_digits, measured):
+def test_clear_errors(trained, small_digits, tmp_path):
     X = small_digits.X_test[:2]
     with pytest.raises(
         InvalidInputError, match="unknown mitigation 'magic'; choose of postselection, readout"
@@ -246,7 +246,9 @@ def test_clear_errors(trained, small_digits, measured):
     with pytest.raises(InvalidInputError, match="post-selection needs one trained with discard='postselect'"):
         trained.to_backend("aer", mitigation="postselection").predict_proba(X)
     with pytest.raises(JobError, match="nothing was bought"):
-        measured("zne", shots=17).mitigated_outcomes(X, confirm=lambda plan: plan.shots == 0)
+        trained.to_backend(
+            get_backend("aer", noise=NOISE), shots=17, mitigation="zne", jobs=tmp_path / "jobs.sqlite"
+        ).mitigated_outcomes(X, confirm=lambda plan: plan.shots == 0)
     for bad in (ZeroNoiseExtrapolation, "zne+learned"):
         with pytest.raises(InvalidInputError, match="unknown mitigation|more than one extrapolation"):
             get_mitigation(bad)
