@@ -16,6 +16,7 @@ pytest.importorskip("qiskit_ibm_runtime")
 SHOTS = 20_000
 
 
+@pytest.mark.slow
 def test_active_qubits_give_what_the_whole_device_gives(
     trained: TreeClassifier, small_digits: Dataset
 ) -> None:

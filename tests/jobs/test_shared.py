@@ -52,6 +52,7 @@ def test_processes_race_on_sqlite(tmp_path: Path) -> None:
     race(str(tmp_path / "jobs.sqlite"), tmp_path / "vendor", "sqlite")
 
 
+@pytest.mark.slow
 def test_processes_race_on_postgresql(postgresql: str, tmp_path: Path) -> None:
     race(postgresql, tmp_path / "vendor", "postgresql")
 
