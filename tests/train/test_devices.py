@@ -40,6 +40,7 @@ print(json.dumps(runs))
 """
 
 
+@pytest.mark.slow
 def test_two_to_four_devices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
     done = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True, check=True)
