@@ -19,6 +19,8 @@ _MOST_FOLDS = 99
 class Extrapolation(Protocol):
     """What makes values without noise of values with more and more of it.
 
+    A method `check_factors(achieved)`, if there is one, refuses factors before anything is measured.
+
     Attributes:
         factors: Folding factors, the first of them 1.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
+from qtnml.compile.factorised import measured_qubits
 from qtnml.errors import InvalidInputError
 from qtnml.mitigation.extrapolation import (
     Extrapolation,
@@ -21,7 +22,7 @@ from qtnml.mitigation.extrapolation import (
 )
 from qtnml.mitigation.folding import Folded, folded
 from qtnml.mitigation.learned import LearnedExtrapolation, noise_levels
-from qtnml.mitigation.readout import Confusion, ReadoutMitigation, measured_bits
+from qtnml.mitigation.readout import Confusion, ReadoutMitigation
 from qtnml.noise import DeviceNoise, NoisyCircuit
 
 _APART = 0.25  # factors that differ by less extrapolate shot noise
@@ -80,8 +81,9 @@ class Mitigation:
                 f"circuit with {compiled.two_qubit_gates} two-qubit gates, which lie too close to "
                 "extrapolate; choose larger factors, or leave extrapolation out"
             )
-        if isinstance(self.extrapolation, LearnedExtrapolation):
-            self.extrapolation.check_factors(np.array(achieved))
+        check = getattr(self.extrapolation, "check_factors", None)
+        if check is not None:
+            check(np.array(achieved))
         return found
 
     def runs(
@@ -224,7 +226,7 @@ def mitigated_outcomes(
     levels = None if noise is None else _levels(compiled, noise)
     counted = shots * accepted
     quasi, errors = mitigation.combine(factors, frequencies, counted, confusion, levels)
-    bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise)
+    bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise, levels)
     return MitigatedOutcomes(
         quasi=quasi,
         errors=errors,
@@ -245,6 +247,7 @@ def _bias(
     mitigation: Mitigation,
     variants: Sequence[Folded],
     noise: DeviceNoise | None,
+    levels: NDArray | None,
 ) -> tuple[NDArray | None, NDArray | None]:
     """What infinitely many shots leave behind, by the exact contraction under the known noise."""
     if noise is None:
@@ -258,7 +261,7 @@ def _bias(
     if mitigation.readout is not None:
         confusion = exact_confusion(compiled, noise)
     factors = np.array([variant.factor for variant in variants])
-    found = mitigation.combine(factors, exact, np.inf, confusion, _levels(compiled, noise))[0]
+    found = mitigation.combine(factors, exact, np.inf, confusion, levels)[0]
     return np.abs(found - ideal).max(axis=1), np.abs(exact[0] - ideal).max(axis=1)
 
 
@@ -272,7 +275,7 @@ def _levels(compiled: CompiledCircuit, noise: DeviceNoise) -> NDArray | None:
 def exact_confusion(compiled: CompiledCircuit, noise: DeviceNoise) -> Confusion:
     """The matrix that infinitely many calibration shots would show."""
     matrices = []
-    for qubit in reversed(measured_bits(compiled.circuit)):
+    for qubit in measured_qubits(compiled.circuit):
         up, down = noise.readout(qubit)
         flip = noise.gate_channel("x", (qubit,)).transfer_map
         z = flip[3, 0] - flip[3, 3]  # of |1> as it is prepared

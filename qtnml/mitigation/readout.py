@@ -8,7 +8,7 @@ from qiskit import ClassicalRegister, QuantumCircuit
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
-from qtnml.compile.factorised import success_bits
+from qtnml.compile.factorised import measured_qubits
 from qtnml.errors import InvalidInputError
 
 _EVERY_STATE = 4  # measured qubits up to which all states are prepared; beyond, errors count as independent
@@ -34,7 +34,7 @@ class ReadoutMitigation:
 
     def construct_circuits(self, compiled: CompiledCircuit) -> list[QuantumCircuit]:
         """Circuits that prepare known states on the measured qubits, and read them."""
-        qubits = measured_bits(compiled.circuit)
+        qubits = measured_qubits(compiled.circuit)[::-1]  # that of the least significant bit first
         states = range(2 ** len(qubits))
         chosen = states if len(qubits) <= _EVERY_STATE else (states[0], states[-1])
         return [_prepared(compiled, qubits, state) for state in chosen]
@@ -83,17 +83,6 @@ class Confusion:
         for part in diagonal:
             product = np.kron(product, part)
         return float(1 - product.mean())
-
-
-def measured_bits(circuit: QuantumCircuit) -> list[int]:
-    """Qubits of the outcome's bits, the least significant first."""
-    checks = success_bits(circuit)
-    places = {
-        circuit.find_bit(i.clbits[0]).index: circuit.find_bit(i.qubits[0]).index
-        for i in circuit.data
-        if i.operation.name == "measure" and i.clbits[0] not in checks
-    }
-    return [places[bit] for bit in sorted(places)]
 
 
 def _prepared(compiled: CompiledCircuit, qubits: list[int], state: int) -> QuantumCircuit:

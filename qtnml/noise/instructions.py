@@ -14,7 +14,7 @@ from qiskit.circuit import ParameterExpression
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, timeline
 from qtnml.compile.blocks import without_barriers
-from qtnml.compile.factorised import success_bits
+from qtnml.compile.factorised import measured_qubits, success_bits
 from qtnml.errors import InvalidInputError
 from qtnml.noise.channels import relaxation_maps, unitary_maps
 from qtnml.noise.device import DeviceNoise
@@ -183,18 +183,8 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
         reset_error=reset_error,
         readout=readout,
         excited=noise.excited_population,
-        measured=tuple(_measured(circuit, index)),
+        measured=tuple(measured_qubits(circuit)),
     )
-
-
-def _measured(circuit: Any, index: dict[Any, int]) -> list[int]:
-    checked = success_bits(circuit)
-    places = {
-        circuit.find_bit(instruction.clbits[0]).index: index[instruction.qubits[0]]
-        for instruction in circuit.data
-        if instruction.operation.name == "measure" and instruction.clbits[0] not in checked
-    }
-    return [places[bit] for bit in sorted(places, reverse=True)]
 
 
 def _gate_maps(
