@@ -130,7 +130,6 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
     qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in given)
     names = tuple(operation.name for operation in operations)
     line = timeline(circuit, noise)
-    rows = len(names)
     places = {parameter: k for k, parameter in enumerate(compiled.x)}
     data = tuple(_data_gate(operation, places) for operation in operations)
     checked = success_bits(circuit)
@@ -140,19 +139,39 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
         if names[row] == "measure" and instruction.clbits[0] in checked
     )
     singles, pairs = _gate_maps(operations, names, qubits, data)
+    return Instructions(
+        names=names,
+        qubits=qubits,
+        data=data,
+        checks=checks,
+        singles=singles,
+        pairs=pairs,
+        excited=noise.excited_population,
+        measured=tuple(measured_qubits(circuit)),
+        **_rates(names, qubits, line.waits, noise),
+    )
+
+
+def _rates(
+    names: tuple[str, ...],
+    qubits: tuple[tuple[int, ...], ...],
+    waits: tuple[tuple[float, ...], ...],
+    noise: DeviceNoise,
+) -> dict[str, Any]:
+    """The fields of `Instructions` that are noise."""
+    rows = len(names)
     seconds, waiting = np.zeros((rows, 2)), np.zeros((rows, 2))
     t1, t2 = np.full((rows, 2), np.inf), np.full((rows, 2), np.inf)
     depolarizing, reset_error, readout = np.zeros(rows), np.zeros(rows), np.zeros((rows, 2))
     known: dict[Any, tuple[float, float]] = {}
     extra: dict[int, NDArray] = {}
-    times = {qubit: noise.relaxation_times(qubit) for qubit in range(circuit.num_qubits)}
+    times = {qubit: noise.relaxation_times(qubit) for where in qubits for qubit in where}
     for row, (name, where) in enumerate(zip(names, qubits, strict=True)):
+        duration = 0.0  # of a reset it does not matter, of a read-out it is part of its error
         if name == "reset":
             reset_error[row] = noise.reset_probability
-            duration = 0.0  # what happens meanwhile does not matter
         elif name == "measure":
             readout[row] = noise.readout(where[0])
-            duration = 0.0  # counted in the error of the read-out
         else:
             if (name, where) not in known:
                 known[name, where] = (
@@ -164,27 +183,19 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
             if more is not None:
                 extra[row] = more.transfer_map
         for column, qubit in enumerate(where[:2]):
-            wait = line.waits[row][column]
+            wait = waits[row][column]
             seconds[row, column] = duration + wait
             waiting[row, column] = wait / (duration + wait) if wait else 0.0
             t1[row, column], t2[row, column] = times[qubit]
-    return Instructions(
-        names=names,
-        qubits=qubits,
-        data=data,
-        checks=checks,
-        singles=singles,
-        pairs=pairs,
-        decay=seconds / t1,
-        coherence=seconds / t2,
-        waiting=waiting,
-        depolarizing=depolarizing,
-        extra=extra,
-        reset_error=reset_error,
-        readout=readout,
-        excited=noise.excited_population,
-        measured=tuple(measured_qubits(circuit)),
-    )
+    return {
+        "decay": seconds / t1,
+        "coherence": seconds / t2,
+        "waiting": waiting,
+        "depolarizing": depolarizing,
+        "extra": extra,
+        "reset_error": reset_error,
+        "readout": readout,
+    }
 
 
 def _gate_maps(
