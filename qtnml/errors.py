@@ -80,6 +80,18 @@ class ClippedDataWarning(UserWarning):
     """New data lay outside the range the model learnt, and were clipped to it."""
 
 
+class UnseenCategoryWarning(UserWarning):
+    """A value was not seen in training; it counts as missing."""
+
+
+class ZeroProbabilityWarning(UserWarning):
+    """Records are impossible under a model; their log-likelihood is a finite stand-in."""
+
+
+class IncompleteDataWarning(UserWarning):
+    """Training samples with missing values were left out."""
+
+
 class TrainingInterruptedWarning(UserWarning):
     """Training was stopped by the user; the best weights so far were kept."""
 

@@ -49,7 +49,7 @@ def assemble(
             first = starts[operation.node]
             for place, qubit in zip(topology.nodes[operation.node].uploads, operation.qubits, strict=False):
                 circuit.append(encoding.gate(x[place]), [qubit])
-            _append_node(
+            append_node(
                 circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]]
             )
             if postselected:
@@ -60,7 +60,7 @@ def assemble(
     return circuit
 
 
-def _append_node(
+def append_node(
     circuit: QuantumCircuit, node: QuantumCircuit, qubits: tuple[int, ...], angles: list[object]
 ) -> None:
     """Append a node's gates on physical qubits, with parameters in the place of its angles."""

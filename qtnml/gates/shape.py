@@ -26,7 +26,7 @@ class NodeShape:
     Attributes:
         num_qubits: Qubits the node acts on; qubit 0 is the most significant of a matrix index.
         width: The first `width` of them are kept, the others let go.
-        fresh: The last `fresh` of them enter in |0>.
+        fresh: The last `fresh` of them enter in |0>; all of them where a state is prepared.
         output: What becomes of the kept qubits: a "wire" whose node above takes over a unitary K, "fixed"
             where it must not, "measured" at the root.
         postselected: The qubits let go count only where they are found in |0>: most rows are free.
@@ -39,7 +39,7 @@ class NodeShape:
     postselected: bool = False
 
     def __post_init__(self) -> None:
-        if not (1 <= self.width <= self.num_qubits and 0 <= self.fresh < self.num_qubits):
+        if not (1 <= self.width <= self.num_qubits and 0 <= self.fresh <= self.num_qubits):
             raise InvalidInputError(
                 f"no node keeps {self.width} of {self.num_qubits} qubits, {self.fresh} fresh"
             )

@@ -1,0 +1,78 @@
+"""Amplitudes of strings: one pass from the leaves to the root."""
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born.state import TreeState, site_index
+
+_CHUNK_FLOATS = 2**24
+
+
+def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
+    """Natural logarithm of |psi|, -inf where it is 0, and the phase psi / |psi| (1 there), of (samples, sites)."""
+    X = site_index(state.tree, X)
+    widest = max(core.size // core.shape[0] for core in state.cores) + sum(state.bond_dims)
+    chunk = max(64, _CHUNK_FLOATS // widest)
+    parts = [_log_amplitudes(state, X[k : k + chunk]) for k in range(0, max(len(X), 1), chunk)]
+    logs, phases = zip(*parts, strict=True)
+    return np.concatenate(logs), np.concatenate(phases)
+
+
+def log_likelihood(state: TreeState, X: NDArray) -> NDArray:
+    """ln |psi(x)|**2 in nats of strings (samples, sites), -inf where it is 0."""
+    return 2 * log_amplitudes(state, X)[0]
+
+
+def _log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
+    tree, logs = state.tree, np.zeros(len(X))
+    vectors: dict[int, NDArray] = {}
+    for k, core in enumerate(state.cores):
+        below = [vectors.pop(w) for w in tree.nodes[k] if w >= tree.num_sites]
+        vector = contract_node(core, tree.nodes[k], tree.num_sites, X, below)
+        vectors[tree.num_sites + k], scale = normalised(vector)
+        logs += scale
+    value = vectors[tree.num_sites + tree.root][:, 0]
+    size = np.abs(value)
+    with np.errstate(divide="ignore"):
+        return logs + np.log(size), np.where(size > 0, value / np.where(size > 0, size, 1), 1.0)
+
+
+def contract_node(
+    core: NDArray, wires: tuple[int, ...], num_sites: int, X: NDArray, below: list[NDArray]
+) -> NDArray:
+    """Vectors (samples, parent bond) that leave a node, from those (samples, bond) that enter it.
+
+    Samples with the same levels on the node's own sites share one product.
+    """
+    sites = [leg for leg, wire in enumerate(wires, 1) if wire < num_sites]
+    inner = [leg for leg, wire in enumerate(wires, 1) if wire >= num_sites]
+    by_level = core.transpose(*sites, *inner, 0)  # (levels..., bonds..., parent)
+    by_level = by_level.reshape(-1, int(np.prod([core.shape[leg] for leg in inner])), core.shape[0])
+    joint = outer(below) if below else np.ones((len(X), 1), dtype=core.dtype)
+    if not sites:
+        return joint @ by_level[0]
+    levels = np.ravel_multi_index(
+        tuple(X[:, wires[leg - 1]] for leg in sites), tuple(core.shape[leg] for leg in sites)
+    )
+    if not inner:
+        return by_level[levels, 0]
+    out = np.empty((len(X), core.shape[0]), dtype=np.result_type(core, joint))
+    for level in np.unique(levels):
+        rows = np.flatnonzero(levels == level)
+        out[rows] = joint[rows] @ by_level[level]
+    return out
+
+
+def outer(vectors: list[NDArray]) -> NDArray:
+    """Products of all entries, row by row: (samples, product of dimensions)."""
+    joint = vectors[0]
+    for vector in vectors[1:]:
+        joint = (joint[:, :, None] * vector[:, None, :]).reshape(len(joint), -1)
+    return joint
+
+
+def normalised(vectors: NDArray) -> tuple[NDArray, NDArray]:
+    """Rows of norm 1 and the logarithms of their norms; rows of zeros stay, with logarithm 0."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    safe = np.where(norms > 0, norms, 1.0)
+    return vectors / safe, np.log(safe[..., 0])

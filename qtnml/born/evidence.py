@@ -1,0 +1,187 @@
+"""What is known of some sites, and what follows for the others: two passes of matrices over the tree.
+
+A site's *evidence* is a weight for each of its levels: one level observed, all levels alike where the value
+is missing, or a part of them (an interval of a binned feature, a noisy read-out). With it the state's law
+P(x) becomes P(x) w(x), summed exactly over all strings: the wire above a subtree carries a matrix
+(bond, bond), the identity where nothing is known below.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born.state import TreeState
+from qtnml.errors import InvalidInputError
+from qtnml.network.sites import SiteTree
+
+_CHUNK_FLOATS = 2**25
+_TINY = 1e-300
+
+
+def observed(tree: SiteTree, X: Any) -> tuple[NDArray, ...]:
+    """Evidence of strings (samples, sites) of levels, NaN or -1 where a value is missing.
+
+    Returns:
+        For each site its weights, (samples, levels) of 0 and 1.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    if X.ndim != 2 or X.shape[1] != tree.num_sites:
+        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    missing = np.isnan(X) | (X == -1)
+    levels = np.where(missing, 0, X)
+    if (levels != np.floor(levels)).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
+        raise InvalidInputError(
+            "levels are integers from 0 to each site's number of levels less 1; NaN or -1 where missing"
+        )
+    return tuple(
+        np.where(missing[:, [site]], 1.0, levels[:, [site]] == np.arange(dim))
+        for site, dim in enumerate(tree.site_dims)
+    )
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Of a batch of evidence.
+
+    Attributes:
+        up: Of each node the matrix (samples, bond, bond) of trace 1 its subtree sends up; None where nothing
+            is known below it (the identity).
+        log_evidence: ln of the sum of P(x) w(x), -inf where it is 0, (samples,).
+    """
+
+    up: tuple[NDArray | None, ...]
+    log_evidence: NDArray
+
+
+def messages_up(state: TreeState, evidence: tuple[NDArray, ...]) -> Messages:
+    """From the leaves to the root."""
+    tree, samples = state.tree, len(evidence[0])
+    known = [not bool((weights == 1).all()) for weights in evidence]
+    up: list[NDArray | None] = []
+    logs = np.zeros(samples)
+    for core, wires in zip(state.cores, tree.nodes, strict=True):
+        legs: list[NDArray | None] = []
+        for wire in wires:
+            if wire < tree.num_sites:
+                legs.append(evidence[wire] if known[wire] else None)
+            else:
+                legs.append(up[wire - tree.num_sites])
+        if all(leg is None for leg in legs):
+            up.append(None)
+            continue
+        matrix = close(through(core[None], legs), core)
+        trace = np.maximum(np.einsum("bii->b", matrix).real, 0.0)
+        with np.errstate(divide="ignore"):
+            logs += np.log(trace)
+        up.append(matrix / np.maximum(trace, _TINY)[:, None, None])
+    return Messages(tuple(up), logs)
+
+
+def messages_down(state: TreeState, evidence: tuple[NDArray, ...], up: Messages) -> tuple[NDArray, ...]:
+    """From the root to the leaves: for each node the matrix (samples, bond, bond) of trace 1 that all else sends.
+
+    Without evidence it is the reduced state of the bond: its eigenvalues are the squared Schmidt values.
+    """
+    tree, samples = state.tree, len(evidence[0])
+    down: list[NDArray] = [np.ones((samples, 1, 1))] * len(tree.nodes)
+    for k in reversed(range(len(tree.nodes))):
+        for place, wire in enumerate(tree.nodes[k], 1):
+            if wire < tree.num_sites:
+                continue
+            matrix = _rest(state, k, place, down[k], evidence, up)
+            trace = np.maximum(np.einsum("bii->b", matrix).real, _TINY)
+            down[wire - tree.num_sites] = matrix / trace[:, None, None]
+    return tuple(down)
+
+
+def site_marginals(
+    state: TreeState, evidence: tuple[NDArray, ...], *, own_evidence: bool = True
+) -> tuple[NDArray, ...]:
+    """P(site = level | evidence) for each site, (samples, levels), rows of sum 1.
+
+    Args:
+        state: The law.
+        evidence: See `observed`.
+        own_evidence: Without it each site is given the evidence of the other sites only.
+    """
+    up = messages_up(state, evidence)
+    down = messages_down(state, evidence, up)
+    found = []
+    for site, node in enumerate(state.tree.node_of_site):
+        place = 1 + state.tree.nodes[node].index(site)
+        law = np.einsum("bii->bi", _rest(state, node, place, down[node], evidence, up)).real
+        law = np.maximum(law, 0.0) * (evidence[site] if own_evidence else 1.0)
+        total = law.sum(axis=1, keepdims=True)
+        found.append(np.divide(law, total, out=np.full_like(law, 1 / law.shape[1]), where=total > 0))
+    return tuple(found)
+
+
+def log_marginal(state: TreeState, X: Any) -> NDArray:
+    """ln P of the observed values of strings with missing ones (NaN or -1), nats, (samples,)."""
+    X = np.asarray(X, dtype=np.float64)
+    chunk = chunk_of(state)
+    parts = [
+        messages_up(state, observed(state.tree, X[k : k + chunk])).log_evidence
+        for k in range(0, max(len(X), 1), chunk)
+    ]
+    return np.concatenate(parts)
+
+
+def chunk_of(state: TreeState) -> int:
+    """Samples whose matrices fit in memory at once."""
+    floats = sum(core.shape[0] ** 2 for core in state.cores) + 4 * max(core.size for core in state.cores)
+    return max(1, _CHUNK_FLOATS // floats)
+
+
+def through(tensor: NDArray, legs: list[NDArray | None], skip: int = -1) -> NDArray:
+    """Multiply a tensor (samples or 1, parent, legs...) by what reaches its legs: matrices (samples, d, d) of
+    bonds, weights (samples, d) of sites, None for nothing; leg `skip` is left alone.
+    """
+    for place, given in enumerate(legs):
+        if given is None or place == skip:
+            continue
+        axis = place + 2
+        moved = np.moveaxis(tensor, axis, -1)
+        if given.ndim == 2:
+            shape = (len(given), *[1] * (tensor.ndim - 2), given.shape[1])
+            moved = moved * given.reshape(shape)
+        else:
+            flat = moved.reshape(moved.shape[0], -1, moved.shape[-1]) @ given
+            moved = flat.reshape(len(flat), *moved.shape[1:-1], given.shape[2])
+        tensor = np.moveaxis(moved, -1, axis)
+    return tensor
+
+
+def close(tensor: NDArray, core: NDArray) -> NDArray:
+    """Contract all legs of (samples, parent, legs...) with the conjugate of the core: (samples, parent, parent)."""
+    samples, parent = tensor.shape[:2]
+    flat = tensor.reshape(samples * parent, -1) @ core.reshape(core.shape[0], -1).conj().T
+    return flat.reshape(samples, parent, core.shape[0])
+
+
+def _rest(
+    state: TreeState, node: int, place: int, down: NDArray, evidence: tuple[NDArray, ...], up: Messages
+) -> NDArray:
+    """The matrix R (samples, d, d) that all the rest of the tree sends to a leg of a node, unnormalised.
+
+    With U what the leg's own wire sends up, the evidence is sum_ij R_ij U_ij.
+    """
+    tree, core = state.tree, state.cores[node]
+    legs: list[NDArray | None] = []
+    for wire in tree.nodes[node]:
+        if wire < tree.num_sites:
+            legs.append(None if (evidence[wire] == 1).all() else evidence[wire])
+        else:
+            legs.append(up.up[wire - tree.num_sites])
+    # (samples, p', legs...): the parent's index is handed over to the conjugate's.
+    parent = core.shape[0]
+    tensor = np.swapaxes(down, 1, 2) @ core.reshape(parent, -1)
+    tensor = tensor.reshape(len(down), *core.shape)
+    tensor = through(tensor, legs, skip=place - 1)
+    moved = np.moveaxis(tensor, place + 1, 1)
+    dim = core.shape[place]
+    flat = moved.reshape(len(moved), dim, -1)
+    other = np.moveaxis(core, place, 0).reshape(dim, -1).conj()
+    return flat @ other.T

@@ -1,0 +1,191 @@
+"""What a state holds where: Schmidt values and entropies of bonds, reduced states of sites and of pairs."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born.evidence import messages_down, messages_up
+from qtnml.born.state import TreeState
+
+_TINY = 1e-300
+
+
+def _unconditional(state: TreeState) -> tuple[NDArray, ...]:
+    evidence = tuple(np.ones((1, dim)) for dim in state.tree.site_dims)
+    return messages_down(state, evidence, messages_up(state, evidence))
+
+
+def schmidt_values(state: TreeState) -> tuple[NDArray, ...]:
+    """Schmidt coefficients (falling, squares of sum 1) across the bond above each node but the root."""
+    found = []
+    for matrix in _unconditional(state)[: state.tree.root]:
+        squares = np.linalg.eigvalsh(matrix[0])[::-1]
+        squares = np.maximum(squares, 0)
+        found.append(np.sqrt(squares / squares.sum()))
+    return tuple(found)
+
+
+def bond_entropies(state: TreeState) -> NDArray:
+    """Von Neumann entropy in nats across the bond above each node but the root, (nodes - 1,)."""
+    return np.array([entropy(values**2) for values in schmidt_values(state)])
+
+
+def entropy(law: NDArray) -> float:
+    """-sum p ln p in nats of probabilities (or eigenvalues of a density matrix)."""
+    used = law[law > 0]
+    return float(-(used * np.log(used)).sum())
+
+
+class SpectrumDecay(NamedTuple):
+    """Fit of the squared Schmidt values p_k of a bond over their rank k = 1, 2, ...: p_k ~ k**-exponent (least
+    squares on logarithms), and the coefficient of determination of the fit.
+    """
+
+    exponent: float
+    r_squared: float
+
+
+def spectrum_decay(values: NDArray, cutoff: float = 1e-10) -> SpectrumDecay:
+    """Power law by which an entanglement spectrum falls; NaN for fewer than three values above `cutoff`."""
+    squares = values**2
+    squares = squares[squares > cutoff]
+    if len(squares) < 3:
+        return SpectrumDecay(float("nan"), float("nan"))
+    x, y = np.log(np.arange(1, len(squares) + 1)), np.log(squares)
+    slope, intercept = np.polyfit(x, y, 1)
+    rest, total = ((y - slope * x - intercept) ** 2).sum(), ((y - y.mean()) ** 2).sum()
+    return SpectrumDecay(float(-slope), float(1 - rest / total) if total > 0 else float("nan"))
+
+
+class ReducedStates(NamedTuple):
+    """Density matrices of single sites, (d, d) each, and of pairs i < j, (d_i, d_j, d_i, d_j) each."""
+
+    single: tuple[NDArray, ...]
+    pairs: dict[tuple[int, int], NDArray]
+
+
+def reduced_states(state: TreeState) -> ReducedStates:
+    """Reduced density matrices of all sites and all pairs of sites, exactly.
+
+    Every pair meets at one node: operators of both sites are carried up to it, and what is above it is the
+    bond's reduced state. Time: number of sites squared times bond cubed.
+    """
+    tree, down = state.tree, _unconditional(state)
+    single: dict[int, NDArray] = {}
+    pairs: dict[tuple[int, int], NDArray] = {}
+    carried: list[dict[int, NDArray]] = []
+    for k, (core, wires) in enumerate(zip(state.cores, tree.nodes, strict=True)):
+        above = down[k][0]
+        groups: list[dict[int, NDArray]] = []
+        for wire in wires:
+            if wire < tree.num_sites:
+                dim = tree.site_dims[wire]
+                # Operator |a><b| enters the leg as a matrix (a b, d, d).
+                groups.append({wire: np.eye(dim * dim).reshape(dim * dim, dim, dim)})
+            else:
+                groups.append(carried[wire - tree.num_sites])
+                carried[wire - tree.num_sites] = {}
+        for place, group in enumerate(groups):
+            for site, operators in group.items():
+                if wires[place] == site:
+                    dim = tree.site_dims[site]
+                    rest = _environment(core, above, place)
+                    single[site] = np.einsum("ij,oij->o", rest, operators).reshape(dim, dim)
+        for first in range(len(groups)):
+            for second in range(first + 1, len(groups)):
+                _meet(state, core, above, first, second, groups, pairs)
+        carried.append(_lifted(core, groups))
+    return ReducedStates(tuple(_hermitian(single[s]) for s in range(tree.num_sites)), pairs)
+
+
+def _environment(core: NDArray, above: NDArray, place: int) -> NDArray:
+    """R (d, d) of one leg, all others traced: sum over A[p, i..] above[p, q] conj(A)[q, j..]."""
+    moved = np.moveaxis(core, place + 1, 1)
+    parent, dim = moved.shape[:2]
+    left = np.tensordot(above.T, moved, (1, 0)).reshape(parent, dim, -1)
+    return np.einsum("pik,pjk->ij", left, moved.reshape(parent, dim, -1).conj())
+
+
+def _meet(
+    state: TreeState,
+    core: NDArray,
+    above: NDArray,
+    first: int,
+    second: int,
+    groups: list[dict[int, NDArray]],
+    pairs: dict[tuple[int, int], NDArray],
+) -> None:
+    """Reduced states of all pairs with one site below each of two legs."""
+    moved = np.moveaxis(core, (first + 1, second + 1), (1, 2))
+    parent, one, two = moved.shape[:3]
+    flat = moved.reshape(parent, one, two, -1)
+    left = np.tensordot(above.T, flat, (1, 0))
+    # joint (i, i', j, j'): what both legs see of the rest
+    joint = np.einsum("pijk,pabk->iajb", left, flat.conj(), optimize=True).reshape(one * one, two * two)
+    dims = state.tree.site_dims
+    stacks = [np.concatenate([ops.reshape(len(ops), -1) for ops in groups[g].values()]) for g in (first, second)]
+    values = stacks[0] @ joint @ stacks[1].T
+    row = 0
+    for i in groups[first]:
+        column = 0
+        for j in groups[second]:
+            block = values[row : row + dims[i] ** 2, column : column + dims[j] ** 2]
+            block = block.reshape(dims[i], dims[i], dims[j], dims[j]).transpose(0, 2, 1, 3)
+            if i < j:
+                pairs[i, j] = block
+            else:
+                pairs[j, i] = block.transpose(1, 0, 3, 2)
+            column += dims[j] ** 2
+        row += dims[i] ** 2
+
+
+def _lifted(core: NDArray, groups: list[dict[int, NDArray]]) -> dict[int, NDArray]:
+    """Operators of all sites below a node, seen from the wire above it."""
+    lifted: dict[int, NDArray] = {}
+    for place, group in enumerate(groups):
+        if not group:
+            continue
+        stack = np.concatenate(list(group.values()))
+        moved = np.moveaxis(core, place + 1, 1)
+        parent, dim = moved.shape[:2]
+        flat = moved.reshape(parent, dim, -1)
+        # (o, p, j, k) = sum_i O[o, i, j] A[p, i, k], then with conj(A)[q, j, k]
+        right = flat.transpose(1, 0, 2).reshape(dim, -1)
+        through = (np.swapaxes(stack, 1, 2).reshape(-1, dim) @ right).reshape(len(stack), dim, parent, -1)
+        through = through.transpose(0, 2, 1, 3).reshape(len(stack) * parent, -1)
+        out = (through @ flat.reshape(parent, -1).conj().T).reshape(len(stack), parent, parent)
+        row = 0
+        for site, operators in group.items():
+            lifted[site] = out[row : row + len(operators)]
+            row += len(operators)
+    return lifted
+
+
+def _hermitian(matrix: NDArray) -> NDArray:
+    return np.asarray((matrix + matrix.conj().T) / 2)
+
+
+def mutual_information(
+    reduced: ReducedStates, kind: Literal["quantum", "classical"] = "quantum"
+) -> NDArray:
+    """I(i : j) of every pair of sites in nats, (sites, sites); the diagonal is each site's entropy.
+
+    "quantum" is S(i) + S(j) - S(ij) of the reduced states; "classical" that of the levels' joint law, what
+    measured data show.
+    """
+    count = len(reduced.single)
+    found = np.zeros((count, count))
+
+    def spectrum(matrix: NDArray) -> NDArray:
+        if kind == "classical":
+            return np.maximum(np.diagonal(matrix).real, 0)
+        return np.maximum(np.linalg.eigvalsh(_hermitian(matrix)), 0)
+
+    alone = [entropy(spectrum(matrix)) for matrix in reduced.single]
+    found[np.diag_indices(count)] = alone
+    for (i, j), block in reduced.pairs.items():
+        size = block.shape[0] * block.shape[1]
+        both = entropy(spectrum(block.reshape(size, size)))
+        found[i, j] = found[j, i] = max(0.0, alone[i] + alone[j] - both)
+    return found

@@ -1,0 +1,127 @@
+"""A normalised pure state on a tree of sites, in canonical form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.network.sites import SiteTree
+
+_ISOMETRY_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class TreeState:
+    """Amplitudes psi(x) of all strings of sites; their squares are probabilities.
+
+    Attributes:
+        tree: Which site joins which.
+        cores: Of each node, shape (bond to its parent, dimensions of its wires in order), real or complex
+            double precision. Canonical: as matrices (parent bond, the rest) they have orthonormal rows,
+            the root's single row included, so that the state has norm 1 and a subtree nobody asks about
+            contracts to the identity.
+    """
+
+    tree: SiteTree
+    cores: tuple[NDArray, ...]
+
+    @classmethod
+    def canonical(cls, tree: SiteTree, cores: Sequence[NDArray]) -> "TreeState":
+        """The normalised state of any cores, their rows made orthonormal from the leaves to the root."""
+        made: list[NDArray] = []
+        carried: list[NDArray] = []
+        for k, core in enumerate(cores):
+            core = np.asarray(core, dtype=np.complex128 if np.iscomplexobj(core) else np.float64)
+            for leg, wire in enumerate(tree.nodes[k], 1):
+                if wire >= tree.num_sites:
+                    core = np.moveaxis(np.tensordot(core, carried[wire - tree.num_sites], (leg, 0)), -1, leg)
+            rows, rest = orthonormal_rows(core)
+            norm = float(np.linalg.norm(rest))
+            if not (np.isfinite(norm) and norm > 0):
+                raise InvalidInputError(
+                    "the cores contract to zero or to no finite number; no state has norm 0"
+                )
+            made.append(rows)
+            carried.append(rest / norm)
+        made[-1] = made[-1] * carried[-1].reshape(-1)[0]
+        return cls(tree, tuple(made))
+
+    @classmethod
+    def product(cls, tree: SiteTree, vectors: Sequence[NDArray]) -> "TreeState":
+        """A product state from one amplitude vector for each site; all bonds are 1."""
+        cores = []
+        for wires in tree.nodes:
+            core: NDArray = np.ones((1,))
+            for wire in wires:
+                part = vectors[wire] if wire < tree.num_sites else np.ones(1)
+                core = np.multiply.outer(core, part)
+            cores.append(core)
+        return cls.canonical(tree, cores)
+
+    @classmethod
+    def random(
+        cls, tree: SiteTree, bond_dim: int, rng: np.random.Generator, *, is_complex: bool = False
+    ) -> "TreeState":
+        """Gaussian cores made canonical; no bond is larger than its smaller side needs."""
+        bonds = [max(1, min(bond_dim, most)) for most in tree.largest_bonds]
+        bonds[tree.root] = 1
+        cores = []
+        for k, wires in enumerate(tree.nodes):
+            legs = (tree.site_dims[w] if w < tree.num_sites else bonds[w - tree.num_sites] for w in wires)
+            shape = (bonds[k], *legs)
+            core = rng.normal(size=shape)
+            cores.append(core + 1j * rng.normal(size=shape) if is_complex else core)
+        return cls.canonical(tree, cores)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether amplitudes are complex."""
+        return any(np.iscomplexobj(core) for core in self.cores)
+
+    @property
+    def bond_dims(self) -> tuple[int, ...]:
+        """Dimension of the bond above every node but the root."""
+        return tuple(core.shape[0] for core in self.cores[:-1])
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the cores."""
+        return sum(core.size for core in self.cores)
+
+    def check(self) -> None:
+        """Refuse cores that do not fit the tree or are not canonical."""
+        tree = self.tree
+        for k, (core, wires) in enumerate(zip(self.cores, tree.nodes, strict=True)):
+            below = (w - tree.num_sites for w in wires)
+            legs = [
+                self.cores[b].shape[0] if b >= 0 else tree.site_dims[w]
+                for b, w in zip(below, wires, strict=True)
+            ]
+            if core.shape[1:] != tuple(legs) or (k == tree.root and core.shape[0] != 1):
+                raise InvalidInputError(f"core {k} has shape {core.shape}, its wires have dimensions {legs}")
+            rows = core.reshape(core.shape[0], -1)
+            error = np.abs(rows @ rows.conj().T - np.eye(len(rows))).max()
+            if not error < _ISOMETRY_TOLERANCE:
+                raise InvalidInputError(
+                    f"core {k} is off canonical form by {error:.1e}; use TreeState.canonical"
+                )
+
+
+def orthonormal_rows(core: NDArray) -> tuple[NDArray, NDArray]:
+    """(rest, core') with core = rest @ core', core' of orthonormal rows; returned (core', rest)."""
+    q, r = np.linalg.qr(core.reshape(core.shape[0], -1).T)
+    return q.T.reshape(-1, *core.shape[1:]), r.T
+
+
+def site_index(tree: SiteTree, X: Any) -> NDArray:
+    """Levels as integers (samples, sites), checked."""
+    X = np.asarray(X)
+    if X.ndim != 2 or X.shape[1] != tree.num_sites:
+        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    levels = X.astype(np.int64)
+    if (levels != X).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
+        raise InvalidInputError("levels are integers from 0 to each site's number of levels less 1")
+    return levels

@@ -1,0 +1,266 @@
+"""The loop that trains a Born machine: sweeps or gradient epochs, validation, the best state, checkpoints."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born import TreeState, log_likelihood
+from qtnml.errors import ModelFileError, TrainingError
+from qtnml.network.sites import SiteTree
+from qtnml.storage import CHECKPOINT, load_archive, save_archive
+from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
+from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
+from qtnml.train.checkpoint import Checkpoint
+from qtnml.train.fingerprint import fingerprint
+from qtnml.train.records import EpochRecord
+
+_LAST_ANGLE = 0.1  # of the first
+_WORST = 1e6  # nats: stands for an infinite NLL, so that means stay finite
+
+
+@dataclass(frozen=True)
+class BornTraining:
+    """How to train.
+
+    Attributes:
+        method: "sweeps" over pairs of cores, whose bonds adapt; or "gradient", all cores at once.
+        epochs: Sweeps, or passes over the samples.
+        max_bond: Largest bond dimension of sweeps, or one for each bond.
+        batch_size: Samples of one sweep, or of one gradient step.
+        learning_rate: Largest angle of a step in radians; falls along a half cosine to a tenth.
+        cutoff: Of sweeps: singular values below this share of the largest are dropped.
+        steps: Of sweeps: conjugate-gradient steps on every pair.
+        one_site_share: Of sweeps: the last part of them improves single cores, which loses nothing to truncation.
+        patience: Stop after so many epochs without a better validation NLL.
+        precision: "single" or "double" of the contraction; cores are in double precision.
+    """
+
+    method: Literal["sweeps", "gradient"] = "sweeps"
+    epochs: int = 20
+    max_bond: int | tuple[int, ...] = 32
+    batch_size: int = 4096
+    learning_rate: float = 0.1
+    cutoff: float = 1e-7
+    steps: int = 1
+    one_site_share: float = 0.1
+    patience: int | None = None
+    precision: Literal["single", "double"] = "single"
+
+    def rate(self, epoch: int) -> float:
+        """Largest angle in an epoch (from 0)."""
+        fall = (1 + np.cos(np.pi * epoch / max(self.epochs, 1))) / 2
+        return self.learning_rate * (_LAST_ANGLE + (1 - _LAST_ANGLE) * fall)
+
+    def sites(self, epoch: int) -> Literal[1, 2]:
+        """Cores improved at once in an epoch (from 0)."""
+        return 1 if epoch >= self.epochs - int(self.one_site_share * self.epochs) else 2
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Samples: levels (samples, sites) as integers, and weights (samples,) of sum 1."""
+
+    X: NDArray
+    weights: NDArray
+
+    @classmethod
+    def of(cls, X: NDArray, weights: NDArray) -> "Strings":
+        """Equal strings as one of their summed weight, in a canonical order."""
+        unique, inverse = np.unique(X, axis=0, return_inverse=True)
+        summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
+        return cls(unique, summed / summed.sum())
+
+    def nll(self, state: TreeState) -> float:
+        """Mean negative log-likelihood in nats; a string of probability zero counts as 10**6."""
+        return -float(self.weights @ np.maximum(log_likelihood(state, self.X), -_WORST))
+
+
+@dataclass(frozen=True)
+class BornResult:
+    """The best state and how training went; see `TrainingResult`."""
+
+    state: TreeState
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    stopped: str
+
+
+@dataclass(frozen=True)
+class _Progress:
+    state: TreeState
+    best: TreeState
+    moments: CoreMoments | None
+    rng_state: dict[str, Any]
+    history: tuple[EpochRecord, ...] = ()
+    best_epoch: int = -1
+    best_score: float = float("inf")
+
+
+def train_born(
+    state: TreeState,
+    data: Strings,
+    training: BornTraining,
+    rng: np.random.Generator,
+    *,
+    validation: Strings | None = None,
+    on_epoch: Callable[[EpochRecord, TreeState], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> BornResult:
+    """Train a state on strings; the best by validation NLL, or the last, is kept.
+
+    Ctrl-C returns the best so far, or is passed on if no epoch has finished. With a checkpoint a killed
+    run goes on bit for bit after its last whole epoch.
+
+    Raises:
+        TrainingError: The state is not finite after the first epoch.
+        ModelFileError: The checkpoint to resume from is damaged or of another run.
+    """
+    moments = CoreMoments.start(state) if training.method == "gradient" else None
+    progress = _Progress(state, state, moments, dict(rng.bit_generator.state))
+    identity = ""
+    if checkpoint is not None:
+        held_out = () if validation is None else (validation,)
+        identity = fingerprint("born", state.tree, state.cores, data, training, held_out)
+        progress = _restored(checkpoint, progress, identity)
+        rng.bit_generator.state = progress.rng_state
+    before = progress.history[-1].seconds if progress.history else 0.0
+    began, stopped = time.perf_counter() - before, "finished"
+    try:
+        while len(progress.history) < training.epochs:
+            epoch = len(progress.history)
+            if training.patience is not None and epoch - 1 - max(progress.best_epoch, 0) >= training.patience:
+                stopped = "early"
+                break
+            state, moments, nll = _epoch(progress, data, training, rng)
+            if not np.isfinite(nll) or not all(np.isfinite(core).all() for core in state.cores):
+                stopped = "diverged"
+                break
+            held = None if validation is None else validation.nll(state)
+            record = EpochRecord(epoch + 1, nll, None, held, None, time.perf_counter() - began)
+            progress = replace(
+                progress,
+                state=state,
+                moments=moments,
+                rng_state=dict(rng.bit_generator.state),
+                history=(*progress.history, record),
+            )
+            # Without held-out strings NLLs of different batches are not comparable.
+            if held is None or held < progress.best_score:
+                progress = replace(progress, best=state, best_epoch=epoch, best_score=record.score)
+            if on_epoch is not None:
+                on_epoch(record, state)
+            if checkpoint is not None and ((epoch + 1) % checkpoint.every == 0 or epoch + 1 == training.epochs):
+                _save(checkpoint, progress, identity)
+    except KeyboardInterrupt:
+        if not progress.history:  # nothing was learnt
+            raise
+        stopped = "interrupted"
+    if stopped == "diverged" and not progress.history:
+        raise TrainingError(
+            f"the state is not finite after the first epoch; lower the learning rate ({training.learning_rate:g})"
+        )
+    # What rounding made of orthonormal rows in many steps is put right.
+    best = TreeState.canonical(progress.best.tree, progress.best.cores)
+    return BornResult(best, progress.history, progress.best_epoch, stopped)
+
+
+def _epoch(
+    progress: _Progress, data: Strings, training: BornTraining, rng: np.random.Generator
+) -> tuple[TreeState, CoreMoments | None, float]:
+    """One sweep on a batch, or one pass of gradient steps; mean NLL while it ran."""
+    number, samples = len(progress.history), len(data.X)
+    if training.method == "sweeps":
+        options = BornSweepOptions(
+            training.max_bond,
+            training.cutoff,
+            training.steps,
+            training.rate(number),
+            training.sites(number),
+            training.precision,
+        )
+        X, weights = data.X, data.weights
+        if samples > training.batch_size:
+            chosen = rng.choice(samples, training.batch_size, replace=False)
+            X, weights = X[chosen], weights[chosen] / weights[chosen].sum()
+        state, swept = sweep_state(progress.state, X, weights, options)
+        return state, None, swept.nll
+    assert progress.moments is not None
+    state, moments, total = progress.state, progress.moments, 0.0
+    order = rng.permutation(samples)
+    for start in range(0, samples, training.batch_size):
+        rows = order[start : start + training.batch_size]
+        share = float(data.weights[rows].sum())
+        nll, gradients = nll_gradient(state, data.X[rows], data.weights[rows] / share, training.precision)
+        state, moments = gradient_step(state, moments, gradients, training.rate(number))
+        total += share * nll
+    return state, moments, total
+
+
+def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
+    arrays = {f"state_{k}": core for k, core in enumerate(progress.state.cores)}
+    arrays |= {f"best_{k}": core for k, core in enumerate(progress.best.cores)}
+    steps = 0
+    if progress.moments is not None:
+        arrays |= {f"first_{k}": core for k, core in enumerate(progress.moments.first)}
+        arrays["second"], steps = progress.moments.second, progress.moments.step
+    header = {
+        "fingerprint": identity,
+        "rng_state": progress.rng_state,
+        "history": [list(record) for record in progress.history],
+        "best_epoch": progress.best_epoch,
+        "best_score": progress.best_score,
+        "steps": steps,
+    }
+    save_archive(checkpoint.path, header, arrays, kind=CHECKPOINT)
+
+
+def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str) -> _Progress:
+    """The saved state; the fresh one if nothing is to be resumed."""
+    if not checkpoint.path.exists():
+        return fresh
+    header, arrays = load_archive(checkpoint.path, kind=CHECKPOINT)  # only a checkpoint may be written over
+    if not checkpoint.resume:
+        return fresh
+    if header.get("fingerprint") != identity:
+        raise ModelFileError(
+            f"the checkpoint {checkpoint.path} belongs to a run with other data, model or settings; resume "
+            "with the same ones, or delete it or choose another path to start anew"
+        )
+    try:
+        tree = fresh.state.tree
+        moments = None
+        if fresh.moments is not None:
+            first = tuple(arrays[f"first_{k}"] for k in range(len(tree.nodes)))
+            moments = CoreMoments(first, arrays["second"], int(header["steps"]))
+        np.random.default_rng().bit_generator.state = header["rng_state"]
+        return _Progress(
+            stored_state(tree, arrays, "state"),
+            stored_state(tree, arrays, "best"),
+            moments,
+            header["rng_state"],
+            tuple(EpochRecord(*record) for record in header["history"]),
+            int(header["best_epoch"]),
+            float(header["best_score"]),
+        )
+    except Exception as error:  # whatever a damaged file makes the parts above raise
+        raise ModelFileError(
+            f"the checkpoint {checkpoint.path} does not fit this run: {error}; delete it to start anew"
+        ) from error
+
+
+def stored_state(tree: SiteTree, arrays: dict[str, NDArray], name: str) -> TreeState:
+    """A state of arrays `name`_0, `name`_1, ..., checked.
+
+    Raises:
+        InvalidInputError: They do not fit the tree, are not finite or not canonical.
+    """
+    cores = tuple(arrays[f"{name}_{k}"] for k in range(len(tree.nodes)))
+    if any(core.dtype not in (np.float64, np.complex128) or not np.isfinite(core).all() for core in cores):
+        raise ModelFileError("its cores are not finite numbers in double precision")
+    state = TreeState(tree, cores)
+    state.check()
+    return state

@@ -1,0 +1,108 @@
+"""Bonds where the data need them: a greedy search over the structure of a tree.
+
+As in arXiv:2008.05437: start with all bonds at one, score the growth of each edge by a short trial, raise the best,
+train, and go on until held-out data are no longer better explained.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from qtnml.born import TreeState
+from qtnml.errors import InvalidInputError
+from qtnml.train.born_loop import BornTraining, Strings, train_born
+from qtnml.train.born_sweeps import BornSweepOptions, growth_gains
+
+_TRIAL_STEPS, _TRIAL_ANGLE = 4, 0.5
+
+
+@dataclass(frozen=True)
+class GreedyGrowth:
+    """How bonds grow.
+
+    Attributes:
+        share: Of all edges, the share raised by one in each round, at least one edge.
+        sweeps: Of training after each round.
+        patience: Rounds without a better validation NLL until it ends.
+        rounds: The most rounds.
+    """
+
+    share: float = 0.05
+    sweeps: int = 3
+    patience: int = 3
+    rounds: int = 200
+
+
+class GrowthRecord(NamedTuple):
+    """After one round: NLL of training and held-out strings (nats), parameters, the largest bond."""
+
+    round: int
+    nll: float
+    validation_nll: float
+    num_parameters: int
+    largest_bond: int
+
+
+def grow_bonds(
+    state: TreeState,
+    data: Strings,
+    validation: Strings,
+    training: BornTraining,
+    growth: GreedyGrowth,
+    rng: np.random.Generator,
+    on_round: Callable[[GrowthRecord], None] | None = None,
+) -> tuple[TreeState, tuple[GrowthRecord, ...]]:
+    """Raise bonds one by one where a trial gains most, until validation stops improving.
+
+    Args:
+        state: To start from; `TreeState.product` has all bonds at one.
+        data: Trains and scores edges.
+        validation: Ends the search and chooses the best state.
+        training: Of each round: its `max_bond` bounds all bonds.
+        growth: How.
+        rng: Chooses batches.
+        on_round: Called after each.
+
+    Returns:
+        The best state by validation, and how the search went.
+    """
+    if not isinstance(training.max_bond, int):
+        raise InvalidInputError("grow_bonds chooses each bond itself; give one max_bond for all")
+    tree = state.tree
+    most = np.minimum(tree.largest_bonds[:-1], training.max_bond)
+    best, best_score, records, improved = state, validation.nll(state), list[GrowthRecord](), 0
+    trial = BornSweepOptions(steps=_TRIAL_STEPS, max_angle=_TRIAL_ANGLE, cutoff=training.cutoff)
+    number = max(1, round(growth.share * len(most)))
+    for turn in range(1, growth.rounds + 1):
+        bonds = np.array(state.bond_dims, dtype=int)
+        batch = _batch(data, training.batch_size, rng)
+        gains = np.where(bonds < most, growth_gains(state, batch.X, batch.weights, trial), -np.inf)
+        chosen = np.argsort(-gains, kind="stable")[:number]
+        chosen = chosen[gains[chosen] > 0]
+        if not len(chosen):
+            break
+        bonds[chosen] += 1
+        # Two sites at once, so that a raised bond is filled; the others keep their limits.
+        settings = replace(training, epochs=growth.sweeps, max_bond=tuple(int(b) for b in bonds), one_site_share=0.0)
+        result = train_born(state, data, settings, rng)
+        state = result.state
+        score = validation.nll(state)
+        records.append(
+            GrowthRecord(turn, result.history[-1].loss, score, state.num_parameters, max(state.bond_dims, default=1))
+        )
+        if on_round is not None:
+            on_round(records[-1])
+        if score < best_score:
+            best, best_score, improved = state, score, turn
+        if turn - improved >= growth.patience:
+            break
+    return best, tuple(records)
+
+
+def _batch(data: Strings, size: int, rng: np.random.Generator) -> Strings:
+    if len(data.X) <= size:
+        return data
+    chosen = rng.choice(len(data.X), size, replace=False)
+    return Strings(data.X[chosen], data.weights[chosen] / data.weights[chosen].sum())
