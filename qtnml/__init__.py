@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qtnml.backends import get_backend
     from qtnml.contract import Model
-    from qtnml.data import load_dataset
+    from qtnml.data import TableEncoder, load_dataset
     from qtnml.gates import Synthesis
     from qtnml.jobs import JobStore
     from qtnml.models import (
         AmplitudeMPSClassifier,
+        MPSBornMachine,
         MPSClassifier,
         MPSRegressor,
+        TreeBornMachine,
         TreeClassifier,
         TreeRegressor,
         load_model,
@@ -24,10 +26,13 @@ __version__ = "0.1.0"
 __all__ = [
     "AmplitudeMPSClassifier",
     "JobStore",
+    "MPSBornMachine",
     "MPSClassifier",
     "MPSRegressor",
     "Model",
     "Synthesis",
+    "TableEncoder",
+    "TreeBornMachine",
     "TreeClassifier",
     "TreeRegressor",
     "enable_compilation_cache",
@@ -41,10 +46,13 @@ __all__ = [
 _ROOMS = {
     "AmplitudeMPSClassifier": "qtnml.models",
     "JobStore": "qtnml.jobs",
+    "MPSBornMachine": "qtnml.models",
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",
     "Synthesis": "qtnml.gates",
+    "TableEncoder": "qtnml.data",
+    "TreeBornMachine": "qtnml.models",
     "TreeClassifier": "qtnml.models",
     "TreeRegressor": "qtnml.models",
     "enable_compilation_cache": "qtnml.train",

@@ -63,9 +63,7 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
     return Completions(top.strings[rows, ranked][..., order], scores[rows, ranked])
 
 
-def _entering(
-    state: TreeState, wire: int, evidence: tuple[NDArray, ...], beams: dict[int, _Beam]
-) -> _Beam:
+def _entering(state: TreeState, wire: int, evidence: tuple[NDArray, ...], beams: dict[int, _Beam]) -> _Beam:
     tree = state.tree
     if wire >= tree.num_sites:
         return beams.pop(wire)
@@ -104,5 +102,3 @@ def _best(beam: _Beam, down: NDArray, width: int) -> _Beam:
     vectors = beam.vectors[rows, kept]
     norms = np.maximum(np.linalg.norm(vectors, axis=2), _FLOOR)
     return _Beam(beam.strings[rows, kept], vectors / norms[..., None], beam.logs[rows, kept] + np.log(norms))
-
-

@@ -124,7 +124,9 @@ def _meet(
     # joint (i, i', j, j'): what both legs see of the rest
     joint = np.einsum("pijk,pabk->iajb", left, flat.conj(), optimize=True).reshape(one * one, two * two)
     dims = state.tree.site_dims
-    stacks = [np.concatenate([ops.reshape(len(ops), -1) for ops in groups[g].values()]) for g in (first, second)]
+    stacks = [
+        np.concatenate([ops.reshape(len(ops), -1) for ops in groups[g].values()]) for g in (first, second)
+    ]
     values = stacks[0] @ joint @ stacks[1].T
     row = 0
     for i in groups[first]:
@@ -166,9 +168,7 @@ def _hermitian(matrix: NDArray) -> NDArray:
     return np.asarray((matrix + matrix.conj().T) / 2)
 
 
-def mutual_information(
-    reduced: ReducedStates, kind: Literal["quantum", "classical"] = "quantum"
-) -> NDArray:
+def mutual_information(reduced: ReducedStates, kind: Literal["quantum", "classical"] = "quantum") -> NDArray:
     """I(i : j) of every pair of sites in nats, (sites, sites); the diagonal is each site's entropy.
 
     "quantum" is S(i) + S(j) - S(ij) of the reduced states; "classical" that of the levels' joint law, what

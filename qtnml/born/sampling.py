@@ -41,7 +41,8 @@ def sample(
     if evidence is None:
         chunk = max(1, _CHUNK_FLOATS // widest)
         parts = [
-            _Sampler(state, rng, min(chunk, count - start), None, None).run() for start in range(0, count, chunk)
+            _Sampler(state, rng, min(chunk, count - start), None, None).run()
+            for start in range(0, count, chunk)
         ]
         return np.concatenate([np.empty((0, tree.num_sites), np.int64), *parts])
     rows = len(evidence[0])
@@ -149,7 +150,11 @@ class _Sampler:
                 continue
             pending.pop()
             vector = contract_node(
-                self.state.cores[k], tree.nodes[k], tree.num_sites, self.drawn, [self.vectors.pop(b) for b in below]
+                self.state.cores[k],
+                tree.nodes[k],
+                tree.num_sites,
+                self.drawn,
+                [self.vectors.pop(b) for b in below],
             )
             self.vectors[k] = _unit(vector)
         return self.vectors[node]

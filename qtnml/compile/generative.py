@@ -267,7 +267,9 @@ def _opened(
             inner, square = merged.pop(leg)
             used = square[: tensor.shape[axis]]
             tensor = np.tensordot(tensor, used, (axis, 0))
-            tensor = np.moveaxis(tensor, range(tensor.ndim - len(inner), tensor.ndim), range(axis, axis + len(inner)))
+            tensor = np.moveaxis(
+                tensor, range(tensor.ndim - len(inner), tensor.ndim), range(axis, axis + len(inner))
+            )
             wires += inner
             axis += len(inner)
             continue

@@ -1,9 +1,18 @@
-"""Real data in: named sets, files, averaging, pixel orders."""
+"""Real data in: named sets, files, averaging, pixel orders, tables as levels."""
 
 from qtnml.data.dataset import Dataset
 from qtnml.data.load import load_dataset
 from qtnml.data.orders import PIXEL_ORDERS, pixel_order
 from qtnml.data.resize import area_average
 from qtnml.data.samples import read_samples
+from qtnml.data.table_encoder import TableEncoder
 
-__all__ = ["PIXEL_ORDERS", "Dataset", "area_average", "load_dataset", "pixel_order", "read_samples"]
+__all__ = [
+    "PIXEL_ORDERS",
+    "Dataset",
+    "TableEncoder",
+    "area_average",
+    "load_dataset",
+    "pixel_order",
+    "read_samples",
+]

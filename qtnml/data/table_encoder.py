@@ -46,7 +46,9 @@ class Column:
         """For people: `0.5`, `red`, `[1.2, 3.4)`."""
         if self.kind == "values":
             value = self.values[level]
-            return f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
+            return (
+                f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
+            )
         low, high = self.edges[level : level + 2]
         return f"[{low:.3g}, {high:.3g})"
 
@@ -108,9 +110,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Learn names, categories and edges from a table (samples, columns)."""
         self._check_parameters()
         names, columns = _columns(X)
-        strange = [entry for entry in self.categorical if entry not in names and entry not in range(len(names))]
+        strange = [
+            entry for entry in self.categorical if entry not in names and entry not in range(len(names))
+        ]
         if strange:
-            raise InvalidInputError(f"categorical names {strange[0]!r}, which is no column; there are {names}")
+            raise InvalidInputError(
+                f"categorical names {strange[0]!r}, which is no column; there are {names}"
+            )
         found = []
         for k, (name, cells) in enumerate(zip(names, columns, strict=True)):
             chosen = name in self.categorical or k in self.categorical
@@ -134,7 +140,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "columns_")
         names, cells = _columns(X)
         if len(names) != self.n_features_in_:
-            raise InvalidInputError(f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_}")
+            raise InvalidInputError(
+                f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_}"
+            )
         if hasattr(self, "feature_names_in_") and hasattr(X, "columns"):
             known = self.feature_names_in_.tolist()
             if names != known:
@@ -199,7 +207,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for entry in stored["columns"]:
             edges = tuple(float(edge) for edge in entry["edges"])
             column = Column(str(entry["name"]), entry["kind"], tuple(entry["values"]), edges)
-            if column.kind not in ("values", "bins") or column.num_levels < 1 or not (np.diff(edges) > 0).all():
+            if (
+                column.kind not in ("values", "bins")
+                or column.num_levels < 1
+                or not (np.diff(edges) > 0).all()
+            ):
                 raise InvalidInputError(f"column {column.name!r} has no levels or edges that do not rise")
             columns.append(column)
         encoder.columns_, encoder.n_features_in_ = tuple(columns), len(columns)
@@ -276,7 +288,9 @@ def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
     rows = len(columns[0]) if columns else len(X)
     if not columns or not rows:
         what = "sample" if columns else "feature"
-        raise InvalidInputError(f"Found array with 0 {what}(s) (shape=({rows}, {len(columns)})) while a minimum of 1 is required.")
+        raise InvalidInputError(
+            f"Found array with 0 {what}(s) (shape=({rows}, {len(columns)})) while a minimum of 1 is required."
+        )
     for name, cells in zip(names, columns, strict=True):
         if cells.dtype.kind == "f" and np.isinf(cells).any():
             raise InvalidInputError(f"column {name!r} has infinite values; NaN stands for a missing one")
@@ -310,4 +324,6 @@ def _numbers(cells: NDArray, name: str) -> NDArray:
     try:
         return cells.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"column {name!r} was numbers in fit, and has a cell that is none: {error}") from error
+        raise InvalidInputError(
+            f"column {name!r} was numbers in fit, and has a cell that is none: {error}"
+        ) from error

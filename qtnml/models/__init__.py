@@ -2,6 +2,7 @@
 
 from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.born import BornMachine, MPSBornMachine, TreeBornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise_study import NoiseStudy, noise_study
@@ -14,10 +15,13 @@ from qtnml.models.trial import run_trial, trial
 __all__ = [
     "AmplitudeMPSClassifier",
     "BackendClassifier",
+    "BornMachine",
+    "MPSBornMachine",
     "MPSClassifier",
     "MPSRegressor",
     "NetworkEstimator",
     "NoiseStudy",
+    "TreeBornMachine",
     "TreeClassifier",
     "TreeRegressor",
     "load_model",

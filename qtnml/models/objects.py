@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from qtnml.encoding import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.network import BrickWall, FullUnitary, HermitianExponential, Orthogonal
@@ -62,3 +64,12 @@ def with_arguments(estimator: Any, arguments: dict[str, Any]) -> Any:
                 ) from error
         values[name] = tuple(value) if isinstance(value, list) else value
     return estimator.set_params(**values)
+
+
+def plain(value: Any) -> Any:
+    """JSON types for NumPy scalars and arrays, inside tuples and dicts as well."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -12,8 +12,9 @@ from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
+from qtnml.models.born_persistence import BORN_MODELS, restored_born
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
-from qtnml.models.objects import OBJECTS, stored_object, stored_setting
+from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
 from qtnml.network import Topology, get_ansatz, unitarity_error
@@ -60,6 +61,8 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     """
     header, arrays = load_archive(Path(path))
     try:
+        if header["model"] in BORN_MODELS:
+            return restored_born(header, arrays)
         return _restored(header, arrays)
     except Exception as error:  # whatever a hostile file makes the parts below raise
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
@@ -181,13 +184,4 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
     parameters |= {"checkpoint": None, "resume": False}
-    return {name: _plain(value) for name, value in parameters.items()}
-
-
-def _plain(value: Any) -> Any:
-    """JSON types for NumPy scalars and arrays, inside tuples and dicts as well."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+    return {name: plain(value) for name, value in parameters.items()}

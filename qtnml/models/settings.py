@@ -69,7 +69,7 @@ def check_settings(estimator: Any) -> None:
         _check_network(estimator)
     elif estimator.method not in ("gradient", "sweeps"):
         raise InvalidInputError(f"method must be 'gradient' or 'sweeps', got {estimator.method!r}")
-    _check_checkpoint(estimator)
+    check_checkpoint(estimator)
 
 
 def _check_network(estimator: Any) -> None:
@@ -93,7 +93,8 @@ def _check_network(estimator: Any) -> None:
     get_ansatz(estimator.ansatz)
 
 
-def _check_checkpoint(estimator: Any) -> None:
+def check_checkpoint(estimator: Any) -> None:
+    """Refuse a checkpoint that cannot be written or resumed."""
     if estimator.checkpoint is None:
         if estimator.resume:
             raise InvalidInputError("resume=True needs checkpoint=PATH, got checkpoint=None")

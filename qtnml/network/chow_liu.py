@@ -6,6 +6,8 @@ in which every subtree is a connected part of the Chow-Liu tree: about log N lev
 feature is tied to all others.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qtnml.arrays import NDArray
@@ -16,7 +18,14 @@ from qtnml.network.topology import Topology
 Edge = tuple[int, int]
 
 
-def chow_liu_tree(X: NDArray, bond_qubits: int = 1, *, root_qubits: int = 1, levels: int = 3) -> Topology:
+def chow_liu_tree(
+    X: NDArray,
+    bond_qubits: int = 1,
+    *,
+    root_qubits: int = 1,
+    levels: int = 3,
+    information: NDArray | None = None,
+) -> Topology:
     """Binary tree over the features whose joins follow their mutual information.
 
     Args:
@@ -24,12 +33,13 @@ def chow_liu_tree(X: NDArray, bond_qubits: int = 1, *, root_qubits: int = 1, lev
         bond_qubits: Width V of the inner wires. Up to 2 V features enter a lowest node together.
         root_qubits: Qubits measured at the root.
         levels: Each feature is cut into this many ranges of equal width to count frequencies.
+        information: Mutual information of every pair (features, features), if it is known already.
     """
     if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
         raise InvalidInputError(
             f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}"
         )
-    edges = spanning_tree(mutual_information(X, levels))
+    edges = spanning_tree(mutual_information(X, levels) if information is None else information)
     num_features = X.shape[1]
     parents, widths = [-1] * num_features, [1] * num_features
     pending: list[tuple[tuple[int, ...], tuple[Edge, ...], int]] = [(tuple(range(num_features)), edges, -1)]
@@ -54,14 +64,32 @@ def mutual_information(X: NDArray, levels: int = 3) -> NDArray:
     low, high = X.min(axis=0), X.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     cut = np.minimum(((X - low) / span * levels).astype(int), levels - 1)
-    indicator = (cut[:, :, None] == np.arange(levels)).reshape(len(X), -1).astype(np.float64)
-    joint = indicator.T @ indicator / len(X)
+    return level_mutual_information(cut, (levels,) * X.shape[1])
+
+
+def level_mutual_information(levels: NDArray, dims: Sequence[int]) -> NDArray:
+    """Mutual information of every pair of columns of levels (samples, features) in nats, from frequencies."""
+    indicator = np.concatenate([levels[:, [k]] == np.arange(dim) for k, dim in enumerate(dims)], axis=1)
+    indicator = indicator.astype(np.float64)
+    joint = indicator.T @ indicator / len(levels)
     single = np.diag(joint)
     independent = np.outer(single, single)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
+    starts = np.cumsum([0, *dims[:-1]])
     terms = joint * np.log(ratio)
-    features = X.shape[1]
-    return np.asarray(terms.reshape(features, levels, features, levels).sum(axis=(1, 3)))
+    return np.asarray(np.add.reduceat(np.add.reduceat(terms, starts, axis=0), starts, axis=1))
+
+
+def seriation(information: NDArray) -> list[int]:
+    """An order of features in which those that know about each other are near: the Fiedler vector's.
+
+    It minimises the squared distances along the line, weighed by mutual information, as is done for orbitals in
+    quantum chemistry.
+    """
+    weights = information - np.diag(np.diag(information))
+    laplacian = np.diag(weights.sum(axis=1)) - weights
+    vectors = np.linalg.eigh(laplacian)[1]
+    return [int(k) for k in np.argsort(vectors[:, 1] if len(vectors) > 1 else vectors[:, 0], kind="stable")]
 
 
 def spanning_tree(weights: NDArray) -> tuple[Edge, ...]:

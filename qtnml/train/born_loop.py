@@ -153,7 +153,9 @@ def train_born(
                 progress = replace(progress, best=state, best_epoch=epoch, best_score=record.score)
             if on_epoch is not None:
                 on_epoch(record, state)
-            if checkpoint is not None and ((epoch + 1) % checkpoint.every == 0 or epoch + 1 == training.epochs):
+            if checkpoint is not None and (
+                (epoch + 1) % checkpoint.every == 0 or epoch + 1 == training.epochs
+            ):
                 _save(checkpoint, progress, identity)
     except KeyboardInterrupt:
         if not progress.history:  # nothing was learnt

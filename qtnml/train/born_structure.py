@@ -85,12 +85,16 @@ def grow_bonds(
             break
         bonds[chosen] += 1
         # Two sites at once, so that a raised bond is filled; the others keep their limits.
-        settings = replace(training, epochs=growth.sweeps, max_bond=tuple(int(b) for b in bonds), one_site_share=0.0)
+        settings = replace(
+            training, epochs=growth.sweeps, max_bond=tuple(int(b) for b in bonds), one_site_share=0.0
+        )
         result = train_born(state, data, settings, rng)
         state = result.state
         score = validation.nll(state)
         records.append(
-            GrowthRecord(turn, result.history[-1].loss, score, state.num_parameters, max(state.bond_dims, default=1))
+            GrowthRecord(
+                turn, result.history[-1].loss, score, state.num_parameters, max(state.bond_dims, default=1)
+            )
         )
         if on_round is not None:
             on_round(records[-1])

@@ -236,7 +236,9 @@ class PairProblem:
             gradient = self.gradient(pair, psi)
             gradient = gradient - pair * np.vdot(pair, gradient).real
             if step:
-                change = np.vdot(gradient, gradient - previous).real / max(np.vdot(previous, previous).real, _TINY)
+                change = np.vdot(gradient, gradient - previous).real / max(
+                    np.vdot(previous, previous).real, _TINY
+                )
                 direction = gradient + max(float(change), 0.0) * direction
                 direction = direction - pair * np.vdot(pair, direction).real
             else:

@@ -1,0 +1,12 @@
+"""What a generative model learnt, and why it gives one record its likelihood."""
+
+from qtnml.explain.record import FeatureExplanation, RecordExplanation, explain_record
+from qtnml.explain.whole import ModelExplanation, explain_model
+
+__all__ = [
+    "FeatureExplanation",
+    "ModelExplanation",
+    "RecordExplanation",
+    "explain_model",
+    "explain_record",
+]

@@ -1,0 +1,140 @@
+"""One record: what each feature adds to its log-likelihood, and what the others would have let one expect."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born import TreeState
+from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
+
+_SHOWN = 5
+_SURPRISING = 0.5  # nats less than the expected value of a feature
+
+
+@dataclass(frozen=True)
+class FeatureExplanation:
+    """One feature of a record.
+
+    Attributes:
+        name: Of the feature.
+        value: Its level, in words; "missing" where it is.
+        contribution: ln P(value | features before it), nats: these add up to ln P of the record.
+        conditional: P(value | all other features); NaN where missing.
+        marginal: P(value) with nothing else known; NaN where missing.
+        expected: The likeliest level given all other features, in words.
+        expected_probability: Its probability given all other features.
+        surprise: ln expected_probability - ln conditional, nats: 0 where the value is the expected one.
+    """
+
+    name: str
+    value: str
+    contribution: float
+    conditional: float
+    marginal: float
+    expected: str
+    expected_probability: float
+    surprise: float
+
+
+@dataclass(frozen=True)
+class RecordExplanation:
+    """Why a record has its likelihood; prints in words.
+
+    Attributes:
+        log_likelihood: ln P of the record, nats.
+        features: One entry for each feature, in the model's order.
+        conditionals: P(level | all other features) of each feature, (levels,) each.
+    """
+
+    log_likelihood: float
+    features: tuple[FeatureExplanation, ...]
+    conditionals: tuple[NDArray, ...]
+
+    @property
+    def ranked(self) -> tuple[FeatureExplanation, ...]:
+        """Features by falling surprise."""
+        present = [feature for feature in self.features if feature.value != "missing"]
+        return tuple(sorted(present, key=lambda feature: -feature.surprise))
+
+    def in_words(self, most: int = _SHOWN) -> str:
+        """The features that make the record unlikely, the most surprising first."""
+        lines = [f"ln P = {self.log_likelihood:.2f} nats."]
+        strange = [feature for feature in self.ranked if feature.surprise >= _SURPRISING][:most]
+        if not strange:
+            lines.append("No feature is surprising given the others.")
+        for feature in strange:
+            lines.append(
+                f"{feature.name} is {feature.value}: probability {_share(feature.conditional)} given the other "
+                f"features, which make {feature.expected} likeliest ({_share(feature.expected_probability)}); on its "
+                f"own {_share(feature.marginal)}."
+            )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.in_words()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {
+            "log_likelihood": self.log_likelihood,
+            "features": [asdict(feature) for feature in self.features],
+            "conditionals": [law.tolist() for law in self.conditionals],
+        }
+
+
+def explain_record(
+    state: TreeState, levels: NDArray, names: Sequence[str], labels: Sequence[Sequence[str]]
+) -> RecordExplanation:
+    """Explain one record.
+
+    Args:
+        state: The law.
+        levels: Of the record, (sites,), -1 where missing.
+        names: Of the features.
+        labels: Of each feature's levels.
+    """
+    sites = state.tree.num_sites
+    row = levels[None]
+    alone = site_marginals(state, observed(state.tree, np.full((1, sites), -1)))
+    rest = site_marginals(state, observed(state.tree, row), own_evidence=False)
+    contributions = chain_rule(state, levels)
+    features = []
+    for k, level in enumerate(levels):
+        law = rest[k][0]
+        best = int(np.argmax(law))
+        own = float(law[level]) if level >= 0 else float("nan")
+        with np.errstate(divide="ignore"):
+            surprise = float(np.log(law[best]) - np.log(law[level])) if level >= 0 else 0.0
+        features.append(
+            FeatureExplanation(
+                name=names[k],
+                value=labels[k][level] if level >= 0 else "missing",
+                contribution=float(contributions[k]),
+                conditional=own,
+                marginal=float(alone[k][0, level]) if level >= 0 else float("nan"),
+                expected=labels[k][best],
+                expected_probability=float(law[best]),
+                surprise=surprise,
+            )
+        )
+    total = float(log_marginal(state, row)[0])
+    return RecordExplanation(total, tuple(features), tuple(law[0] for law in rest))
+
+
+def chain_rule(state: TreeState, levels: NDArray) -> NDArray:
+    """ln P(x_k | x_0 ... x_k-1) of each site, nats; 0 where missing. They add up to ln P of the record."""
+    sites = len(levels)
+    prefixes = np.where(np.arange(sites) <= np.arange(sites)[:, None], levels, -1)
+    logs, chunk = np.zeros(sites), chunk_of(state)
+    for start in range(0, sites, chunk):
+        logs[start : start + chunk] = log_marginal(state, prefixes[start : start + chunk])
+    steps = np.diff(logs, prepend=0.0)
+    # What follows an impossible prefix adds nothing.
+    return np.where(np.isnan(steps), 0.0, steps)
+
+
+def _share(probability: float) -> str:
+    return f"{100 * probability:.2g} %" if probability >= 1e-3 else f"{probability:.1e}"

@@ -1,0 +1,75 @@
+"""Born machines as files: the state's cores, the encoder, the settings."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from qtnml.arrays import NDArray
+from qtnml.data.table_encoder import TableEncoder
+from qtnml.errors import ModelFileError
+from qtnml.models.born import BornMachine, MPSBornMachine, TreeBornMachine
+from qtnml.models.objects import plain
+from qtnml.network.sites import SiteTree
+from qtnml.storage import save_archive
+from qtnml.train import EpochRecord
+from qtnml.train.born_loop import stored_state
+
+BORN_MODELS = {"MPSBornMachine": MPSBornMachine, "TreeBornMachine": TreeBornMachine}
+
+
+def save_born(model: BornMachine, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model; see `BornMachine.save`."""
+    check_is_fitted(model, "state_")
+    header, arrays = born_entry(model)
+    save_archive(Path(path), header, arrays)
+
+
+def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """A fitted model as JSON types and arrays."""
+    parameters = model.get_params(deep=False) | {"checkpoint": None, "resume": False}
+    if isinstance(parameters["random_state"], np.random.RandomState):
+        parameters["random_state"] = None
+    if isinstance(parameters.get("topology"), SiteTree):
+        parameters["topology"] = parameters["topology"].to_dict()
+    encoder = parameters.pop("encoder")
+    header = {
+        "model": type(model).__name__,
+        "parameters": plain(parameters),
+        "tree": model.state_.tree.to_dict(),
+        "encoder_settings": None if encoder is None else plain(encoder.get_params()),
+        "encoder": None if model.encoder_ is None else plain(model.encoder_.to_dict()),
+        "history": [list(record) for record in model.history_],
+        "best_epoch": model.best_epoch_,
+        "stopped": model.stopped_,
+        "notes": model.notes_,
+    }
+    if hasattr(model, "feature_names_in_"):
+        header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
+    return header, {f"core_{k}": core for k, core in enumerate(model.state_.cores)}
+
+
+def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMachine:
+    """The inverse of `born_entry`; whatever does not fit raises."""
+    parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False}
+    if isinstance(parameters.get("topology"), dict):
+        parameters["topology"] = SiteTree.from_dict(parameters["topology"])
+    settings = header["encoder_settings"]
+    if settings is not None:
+        parameters["encoder"] = TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})
+    model = BORN_MODELS[header["model"]](**parameters)
+    tree = SiteTree.from_dict(header["tree"])
+    model.state_ = stored_state(tree, arrays, "core")
+    model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])
+    dims = (2,) * tree.num_sites if model.encoder_ is None else model.encoder_.site_dims_
+    if tree.site_dims != dims:
+        raise ModelFileError("its encoder does not fit its tree")
+    model.history_ = [EpochRecord(*record) for record in header["history"]]
+    model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
+    model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
+    model.n_features_in_ = tree.num_sites
+    if "feature_names_in" in header:
+        model.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
+    return model

@@ -1,0 +1,52 @@
+"""Checks of a Born machine's arguments, each with one clear error, before any work is done."""
+
+from typing import Any
+
+import numpy as np
+
+from qtnml.errors import InvalidInputError
+from qtnml.models.settings import check_checkpoint, is_number
+from qtnml.network.sites import SiteTree
+
+_CHOICES = {"method": ("sweeps", "gradient", "greedy"), "precision": ("single", "double")}
+_LEAST = {
+    "max_bond": 1,
+    "init_bond": 1,
+    "steps": 1,
+    "epochs": 1,
+    "batch_size": 1,
+    "patience": 1,
+    "checkpoint_every": 1,
+}
+_OPTIONAL = ("epochs", "batch_size", "patience")
+
+
+def check_born_settings(estimator: Any) -> None:
+    """Refuse arguments that cannot be used."""
+    for name, bound in _LEAST.items():
+        value = getattr(estimator, name)
+        if value is None and name in _OPTIONAL:
+            continue
+        if not (is_number(value, int, np.integer) and value >= bound):
+            raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
+    for name, choices in _CHOICES.items():
+        if getattr(estimator, name) not in choices:
+            raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(estimator, name)!r}")
+    for name, most in (("learning_rate", np.pi / 2), ("cutoff", 1.0)):
+        number: Any = getattr(estimator, name)
+        if not (is_number(number, int, float, np.number) and 0 < number < most):
+            raise InvalidInputError(f"{name} must be above 0 and below {most:.3g}, got {number!r}")
+    fraction = estimator.validation_fraction
+    if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
+        raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
+    if isinstance(estimator.order, str) and estimator.order != "mutual-information":
+        raise InvalidInputError(
+            f"order must be None, 'mutual-information' or a permutation, got {estimator.order!r}"
+        )
+    topology = getattr(estimator, "topology", None)
+    is_name = isinstance(topology, str) and topology == "chow-liu"
+    if not (topology is None or is_name or isinstance(topology, SiteTree)):
+        raise InvalidInputError(f"topology must be None, 'chow-liu' or a SiteTree, got {topology!r}")
+    if topology is not None and estimator.order is not None:
+        raise InvalidInputError("a topology brings its own order; leave order out")
+    check_checkpoint(estimator)
