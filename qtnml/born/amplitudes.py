@@ -73,6 +73,6 @@ def outer(vectors: list[NDArray]) -> NDArray:
 
 def normalised(vectors: NDArray) -> tuple[NDArray, NDArray]:
     """Rows of norm 1 and the logarithms of their norms; rows of zeros stay, with logarithm 0."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    safe = np.where(norms > 0, norms, 1.0)
-    return vectors / safe, np.log(safe[..., 0])
+    squares = np.einsum("...i,...i->...", vectors, vectors.conj()).real
+    norms = np.sqrt(np.where(squares > 0, squares, 1.0))
+    return vectors / norms[..., None], np.log(norms, dtype=np.float64)

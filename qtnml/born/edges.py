@@ -5,16 +5,20 @@ vectors around it. They are kept at norm 1, with the logarithms of the factors t
 core changed.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import normalised, outer
 from qtnml.born.state import TreeState
+from qtnml.network.sites import SiteTree
 
 #: (near level, far level, start, stop) of samples with the same levels, in sorted order.
 Run = tuple[int, int, int, int]
+#: Legs of a node's own sites, all legs ordered as in `Side`, and the nodes behind it.
+Legs = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 class Side(NamedTuple):
@@ -38,82 +42,69 @@ class Side(NamedTuple):
         return core.reshape(*self.shape[:-1], core.shape[-1]).transpose(np.argsort(self.legs))
 
 
-class EdgeVectors:
-    """Of one batch, as cores change.
+def _legs(tree: SiteTree, node: int, towards: int) -> Legs:
+    """See `Legs`; towards -1 is over the root's own outgoing leg."""
+    inner = neighbours(tree, node)
+    sites = tuple(leg for leg, wire in enumerate(tree.nodes[node], 1) if wire < tree.num_sites)
+    edge = next((leg for leg, other in inner if other == towards), 0)
+    loose = (0,) if tree.parents[node] < 0 and edge != 0 else ()
+    others = [(leg, other) for leg, other in inner if other != towards]
+    legs = (*sites, *loose, *(leg for leg, _ in others), edge)
+    return sites, legs, tuple(other for _, other in others)
+
+
+def neighbours(tree: SiteTree, node: int) -> tuple[tuple[int, int], ...]:
+    """(leg, node at its other end) of every inner leg, the parent first."""
+    parent = tree.parents[node]
+    below = tuple(
+        (leg, wire - tree.num_sites) for leg, wire in enumerate(tree.nodes[node], 1) if wire >= tree.num_sites
+    )
+    return ((0, parent), *below) if parent >= 0 else below
+
+
+class Batch:
+    """Strings and, for every node and edge, the order in which equal levels stand together; made once.
 
     Attributes:
-        cores: In use; a changed one is set here, then `send` renews what leaves its node.
-        ones: (samples, 1), what enters at an end.
+        tree: Of the sites.
+        X: Levels (samples, sites), integers.
     """
 
-    def __init__(self, state: TreeState, X: NDArray, dtype: np.dtype) -> None:
-        self.tree, self.cores, self.ones = state.tree, list(state.cores), np.ones((len(X), 1), dtype)
-        self._X, self._dtype = X, dtype
-        self._vectors: dict[tuple[int, int], NDArray] = {}
-        self._logs: dict[tuple[int, int], NDArray] = {}
-        self._sorted: dict[tuple[int, int], tuple[NDArray, list[Run]]] = {}
+    def __init__(self, tree: SiteTree, X: NDArray) -> None:
+        self.tree, self.X = tree, X
         self._levels: dict[int, NDArray | None] = {}
-        for k, parent in enumerate(state.tree.parents[:-1]):
-            self.send(k, parent)
+        self._sorted: dict[tuple[int, int], tuple[NDArray, list[Run]]] = {}
+        self._legs: dict[tuple[int, int], Legs] = {}
 
-    def send_down(self) -> None:
-        """Renew everything that goes from the root to the leaves."""
-        for k in reversed(range(self.tree.root)):
-            self.send(self.tree.parents[k], k)
+    def __len__(self) -> int:
+        return len(self.X)
 
-    def send_up(self) -> None:
-        """Renew everything that goes from the leaves to the root."""
-        for k, parent in enumerate(self.tree.parents[:-1]):
-            self.send(k, parent)
+    def legs(self, node: int, towards: int) -> Legs:
+        """How a node is seen over the edge to a neighbour."""
+        if (node, towards) not in self._legs:
+            self._legs[node, towards] = _legs(self.tree, node, towards)
+        return self._legs[node, towards]
 
-    def reaching(self, node: int, origin: int) -> NDArray:
-        """Vectors (samples, bond) that reach a node from its neighbour."""
-        return self._vectors[origin, node]
-
-    def neighbours(self, node: int) -> list[tuple[int, int]]:
-        """(leg, node at its other end) of every inner leg, the parent first."""
-        sites, parent = self.tree.num_sites, self.tree.parents[node]
-        below = [(leg, w - sites) for leg, w in enumerate(self.tree.nodes[node], 1) if w >= sites]
-        return [(0, parent), *below] if parent >= 0 else below
-
-    def side(self, node: int, towards: int) -> Side:
-        """A node as seen over the edge to a neighbour (to -1: over the root's own outgoing leg)."""
-        tree, core = self.tree, self.cores[node]
-        sites = [leg for leg, wire in enumerate(tree.nodes[node], 1) if wire < tree.num_sites]
-        others = [(leg, other) for leg, other in self.neighbours(node) if other != towards]
-        edge = next((leg for leg, other in self.neighbours(node) if other == towards), 0)
-        loose = [0] if tree.parents[node] < 0 and edge != 0 else []
-        legs = (*sites, *loose, *(leg for leg, _ in others), edge)
-        moved = core.transpose(legs)
-        vectors = [self._vectors[other, node] for _, other in others]
-        number = int(np.prod(moved.shape[: len(sites)], dtype=int))
-        rest = int(np.prod(moved.shape[len(sites) : -1], dtype=int))
-        return Side(
-            moved.reshape(number, rest, moved.shape[-1]),
-            legs,
-            moved.shape,
-            self._site_levels(node, sites),
-            outer(vectors) if vectors else None,
-        )
-
-    def _site_levels(self, node: int, sites: list[int]) -> NDArray | None:
+    def levels(self, node: int) -> NDArray | None:
+        """Each sample's level on a node's own sites as one number; None without sites."""
         if node not in self._levels:
-            wires, core = self.tree.nodes[node], self.cores[node]
-            values = tuple(self._X[:, wires[leg - 1]] for leg in sites)
-            shape = tuple(core.shape[leg] for leg in sites)
-            self._levels[node] = np.ravel_multi_index(values, shape) if sites else None
+            wires = [wire for wire in self.tree.nodes[node] if wire < self.tree.num_sites]
+            shape = tuple(self.tree.site_dims[wire] for wire in wires)
+            values = tuple(self.X[:, wire] for wire in wires)
+            self._levels[node] = np.ravel_multi_index(values, shape) if wires else None
         return self._levels[node]
 
-    def runs(self, here: int, there: int, near: Side, far: Side | None) -> tuple[NDArray, list[Run]]:
-        """Samples sorted by the levels on both sides of an edge (on the near one alone without `far`)."""
-        key = (here, there if far is not None else -1)
+    def runs(self, near: int, far: int | None = None) -> tuple[NDArray, list[Run]]:
+        """Samples sorted by their levels on one node, or on two."""
+        key = (near, -1 if far is None else far)
         if key not in self._sorted:
-            number = 1 if far is None else len(far.core)
-            values: NDArray = np.zeros(len(self._X), dtype=np.int64)
-            if near.levels is not None:
-                values = values + near.levels * number
-            if far is not None and far.levels is not None:
-                values = values + far.levels
+            wires = () if far is None else self.tree.nodes[far]
+            number = math.prod(self.tree.site_dims[wire] for wire in wires if wire < self.tree.num_sites)
+            values: NDArray = np.zeros(len(self.X), dtype=np.int64)
+            if (levels := self.levels(near)) is not None:
+                values = values + levels * number
+            if far is not None and (levels := self.levels(far)) is not None:
+                values = values + levels
             order = np.argsort(values, kind="stable")
             found, starts = np.unique(values[order], return_index=True)
             stops = [*starts[1:].tolist(), len(values)]
@@ -123,6 +114,50 @@ class EdgeVectors:
             ]
             self._sorted[key] = order, runs
         return self._sorted[key]
+
+
+class EdgeVectors:
+    """Of one batch, as cores change.
+
+    Attributes:
+        cores: In use; a changed one is set here, then `send` renews what leaves its node.
+        ones: (samples, 1), what enters at an end.
+    """
+
+    def __init__(self, state: TreeState, batch: Batch, dtype: np.dtype[Any]) -> None:
+        self.tree, self.cores, self.ones = state.tree, list(state.cores), np.ones((len(batch), 1), dtype)
+        self._batch, self._dtype = batch, dtype
+        self._vectors: dict[tuple[int, int], NDArray] = {}
+        self._logs: dict[tuple[int, int], NDArray] = {}
+        for k, parent in enumerate(state.tree.parents[:-1]):
+            self.send(k, parent)
+
+    def send_down(self) -> None:
+        """Renew everything that goes from the root to the leaves."""
+        for k in reversed(range(self.tree.root)):
+            self.send(self.tree.parents[k], k)
+
+    def reaching(self, node: int, origin: int) -> NDArray:
+        """Vectors (samples, bond) that reach a node from its neighbour."""
+        return self._vectors[origin, node]
+
+    def side(self, node: int, towards: int) -> Side:
+        """A node as seen over the edge to a neighbour (to -1: over the root's own outgoing leg)."""
+        sites, legs, behind = self._batch.legs(node, towards)
+        moved = self.cores[node].transpose(legs)
+        number = math.prod(moved.shape[: len(sites)])
+        rest = math.prod(moved.shape[len(sites) : -1])
+        vectors = None
+        if behind:
+            first = self._vectors[behind[0], node]
+            vectors = first if len(behind) == 1 else outer([self._vectors[other, node] for other in behind])
+        return Side(
+            moved.reshape(number, rest, moved.shape[-1]),
+            legs,
+            moved.shape,
+            self._batch.levels(node),
+            vectors,
+        )
 
     def send(self, here: int, there: int) -> None:
         """Renew the vectors that reach `there` from `here`."""
@@ -134,24 +169,28 @@ class EdgeVectors:
         elif core.shape[1] == 1:
             out = core[side.levels, 0] * vectors
         else:
-            out = np.empty((len(self._X), core.shape[2]), self._dtype)
-            order, runs = self.runs(here, there, side, None)
+            out = np.empty((len(self._batch), core.shape[2]), self._dtype)
+            order, runs = self._batch.runs(here)
             for level, _, start, stop in runs:
                 rows = order[start:stop]
                 out[rows] = vectors[rows] @ core[level]
         self._vectors[here, there], logs = normalised(out)
-        behind = [self._logs[other, here] for _, other in self.neighbours(here) if other != there]
-        self._logs[here, there] = sum(behind, start=logs.astype(np.float64))
+        for other in self._batch.legs(here, there)[2]:
+            logs = logs + self._logs[other, here]
+        self._logs[here, there] = logs
 
     def log_amplitudes(self) -> NDArray:
         """ln |psi| of every sample, -inf where it is 0, from the vectors that reach the root."""
-        side = self.side(self.tree.root, -1)
+        root = self.tree.root
+        side = self.side(root, -1)
         vectors = self.ones if side.vectors is None else side.vectors
-        order, runs = self.runs(self.tree.root, -1, side, None)
-        psi = np.empty(len(self._X), np.result_type(side.core, vectors))
+        order, runs = self._batch.runs(root)
+        psi = np.empty(len(self._batch), np.result_type(side.core, vectors))
         for level, _, start, stop in runs:
             rows = order[start:stop]
             psi[rows] = (vectors[rows] @ side.core[level])[:, 0]
-        logs = [self._logs[other, self.tree.root] for _, other in self.neighbours(self.tree.root)]
         with np.errstate(divide="ignore"):
-            return sum(logs, start=np.log(np.abs(psi)))
+            logs = np.log(np.abs(psi))
+        for _, other in neighbours(self.tree, root):
+            logs = logs + self._logs[other, root]
+        return np.asarray(logs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
-from qtnml.born.edges import EdgeVectors
+from qtnml.born.edges import Batch, EdgeVectors, neighbours
 from qtnml.train.born_sweeps import PairProblem, working_dtype
 
 _BETAS = (0.9, 0.99)
@@ -34,23 +34,23 @@ class CoreMoments(NamedTuple):
 
 
 def nll_gradient(
-    state: TreeState, X: NDArray, weights: NDArray, precision: str = "double"
+    state: TreeState, batch: Batch, weights: NDArray, precision: str = "double"
 ) -> tuple[float, list[NDArray]]:
-    """Mean NLL (nats) of strings (samples, sites), and its gradient by the conjugate of each core.
+    """Mean NLL (nats) of strings, and its gradient by the conjugate of each core.
 
     For real cores the gradient as usual; for complex ones twice the Wirtinger derivative, the direction of
     steepest ascent.
     """
-    edges = EdgeVectors(state, X, working_dtype(precision, is_complex=state.is_complex))
+    edges = EdgeVectors(state, batch, working_dtype(precision, is_complex=state.is_complex))
     edges.send_down()
     gradients = []
     for k in range(len(state.cores)):
-        neighbours = edges.neighbours(k)
-        towards = neighbours[0][1] if neighbours else -1
+        around = neighbours(state.tree, k)
+        towards = around[0][1] if around else -1
         side = edges.side(k, towards)
-        order, runs = edges.runs(k, towards, side, None)
+        order, runs = batch.runs(k)
         inner = edges.ones if side.vectors is None else side.vectors
-        outer = edges.reaching(k, towards) if neighbours else edges.ones
+        outer = edges.reaching(k, towards) if around else edges.ones
         problem = PairProblem(inner[order], outer[order], runs, weights[order].astype(inner.real.dtype))
         pair = side.core[:, :, None, :].astype(inner.dtype)
         found = problem.gradient(pair, problem.amplitudes(pair))

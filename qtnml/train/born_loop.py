@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood
+from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
 from qtnml.network.sites import SiteTree
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
@@ -43,7 +44,7 @@ class BornTraining:
     epochs: int = 20
     max_bond: int | tuple[int, ...] = 32
     batch_size: int = 4096
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     cutoff: float = 1e-7
     steps: int = 1
     one_site_share: float = 0.1
@@ -66,6 +67,7 @@ class Strings:
 
     X: NDArray
     weights: NDArray
+    _batches: dict[SiteTree, Batch] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, X: NDArray, weights: NDArray) -> "Strings":
@@ -73,6 +75,17 @@ class Strings:
         unique, inverse = np.unique(X, axis=0, return_inverse=True)
         summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
         return cls(unique, summed / summed.sum())
+
+    def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
+        """Some of them, without repetition."""
+        chosen = rng.choice(len(self.X), min(size, len(self.X)), replace=False)
+        return Strings(self.X[chosen], self.weights[chosen] / self.weights[chosen].sum())
+
+    def batch(self, tree: SiteTree) -> Batch:
+        """As training takes them; kept, so that sweeps over the same strings sort them once."""
+        if self._batches.get(tree) is None:
+            self._batches[tree] = Batch(tree, self.X)
+        return self._batches[tree]
 
     def nll(self, state: TreeState) -> float:
         """Mean negative log-likelihood in nats; a string of probability zero counts as 10**6."""
@@ -123,8 +136,8 @@ def train_born(
     progress = _Progress(state, state, moments, dict(rng.bit_generator.state))
     identity = ""
     if checkpoint is not None:
-        held_out = () if validation is None else (validation,)
-        identity = fingerprint("born", state.tree, state.cores, data, training, held_out)
+        held_out = () if validation is None else (validation.X, validation.weights)
+        identity = fingerprint("born", state.tree, state.cores, (data.X, data.weights), training, held_out)
         progress = _restored(checkpoint, progress, identity)
         rng.bit_generator.state = progress.rng_state
     before = progress.history[-1].seconds if progress.history else 0.0
@@ -184,11 +197,9 @@ def _epoch(
             training.sites(number),
             training.precision,
         )
-        X, weights = data.X, data.weights
         if samples > training.batch_size:
-            chosen = rng.choice(samples, training.batch_size, replace=False)
-            X, weights = X[chosen], weights[chosen] / weights[chosen].sum()
-        state, swept = sweep_state(progress.state, X, weights, options)
+            data = data.drawn(training.batch_size, rng)
+        state, swept = sweep_state(progress.state, data.batch(progress.state.tree), data.weights, options)
         return state, None, swept.nll
     assert progress.moments is not None
     state, moments, total = progress.state, progress.moments, 0.0
@@ -196,7 +207,7 @@ def _epoch(
     for start in range(0, samples, training.batch_size):
         rows = order[start : start + training.batch_size]
         share = float(data.weights[rows].sum())
-        nll, gradients = nll_gradient(state, data.X[rows], data.weights[rows] / share, training.precision)
+        nll, gradients = nll_gradient(state, Batch(state.tree, data.X[rows]), data.weights[rows] / share, training.precision)
         state, moments = gradient_step(state, moments, gradients, training.rate(number))
         total += share * nll
     return state, moments, total

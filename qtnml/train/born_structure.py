@@ -77,8 +77,8 @@ def grow_bonds(
     number = max(1, round(growth.share * len(most)))
     for turn in range(1, growth.rounds + 1):
         bonds = np.array(state.bond_dims, dtype=int)
-        batch = _batch(data, training.batch_size, rng)
-        gains = np.where(bonds < most, growth_gains(state, batch.X, batch.weights, trial), -np.inf)
+        part = data if len(data.X) <= training.batch_size else data.drawn(training.batch_size, rng)
+        gains = np.where(bonds < most, growth_gains(state, part.batch(tree), part.weights, trial), -np.inf)
         chosen = np.argsort(-gains, kind="stable")[:number]
         chosen = chosen[gains[chosen] > 0]
         if not len(chosen):
@@ -103,10 +103,3 @@ def grow_bonds(
         if turn - improved >= growth.patience:
             break
     return best, tuple(records)
-
-
-def _batch(data: Strings, size: int, rng: np.random.Generator) -> Strings:
-    if len(data.X) <= size:
-        return data
-    chosen = rng.choice(len(data.X), size, replace=False)
-    return Strings(data.X[chosen], data.weights[chosen] / data.weights[chosen].sum())

@@ -14,7 +14,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
-from qtnml.born.edges import EdgeVectors, Run, Side
+from qtnml.born.edges import Batch, EdgeVectors, Run, Side
 
 _TRIED = 16  # lengths of a step
 _SMALLEST = 1e-6  # of an amplitude between vectors of norm 1: what is below counts as this in a gradient
@@ -53,19 +53,19 @@ class BornSweep(NamedTuple):
 
 
 def sweep_state(
-    state: TreeState, X: NDArray, weights: NDArray, options: BornSweepOptions
+    state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions
 ) -> tuple[TreeState, BornSweep]:
     """One sweep over all edges, forth and back, and how it went.
 
     Args:
         state: To improve.
-        X: Levels (samples, sites), integers.
+        batch: Strings; the same object for the same strings saves sorting them again.
         weights: (samples,), of sum 1.
         options: How to sweep.
     """
     if len(state.tree.nodes) < 2:
-        return _single_node(state, X, weights)
-    sweeper = _Sweeper(state, X, weights, options)
+        return _single_node(state, batch.X, weights)
+    sweeper = _Sweeper(state, batch, weights, options)
     for here, there in state.tree.tour:
         sweeper.step(here, there)
     edges = sweeper.edges
@@ -73,13 +73,13 @@ def sweep_state(
     return TreeState(state.tree, tuple(edges.cores)), BornSweep(nll, sweeper.dropped)
 
 
-def growth_gains(state: TreeState, X: NDArray, weights: NDArray, options: BornSweepOptions) -> NDArray:
+def growth_gains(state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions) -> NDArray:
     """By how much the NLL falls (nats) if the bond above each node but the root may grow by one, (nodes - 1,).
 
     A short trial for each edge: `options.steps` steps on its pair, cut to one more than it has.
     """
     gains = np.zeros(len(state.tree.nodes) - 1)
-    sweeper = _Sweeper(state, X, weights, options)
+    sweeper = _Sweeper(state, batch, weights, options)
     for here, there in state.tree.tour:
         gain = sweeper.trial(here, there)
         edge = here if state.tree.parents[here] == there else there
@@ -106,10 +106,15 @@ def _single_node(state: TreeState, X: NDArray, weights: NDArray) -> tuple[TreeSt
 
 
 class _Sweeper:
-    def __init__(self, state: TreeState, X: NDArray, weights: NDArray, options: BornSweepOptions) -> None:
-        self._options, self._dtype = options, working_dtype(options.precision, is_complex=state.is_complex)
+    def __init__(
+        self, state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions
+    ) -> None:
+        self._batch, self._options, self._dtype = batch, options, working_dtype(options.precision, is_complex=state.is_complex)
         self._weights = weights.astype(np.float32 if options.precision == "single" else np.float64)
-        self.edges = EdgeVectors(state, X, self._dtype)
+        self.edges = EdgeVectors(state, batch, self._dtype)
+        self._angles = np.concatenate(
+            [[0.0], np.geomspace(options.max_angle / 1000, options.max_angle, _TRIED)]
+        )
         self.dropped = 0.0
 
     def step(self, here: int, there: int) -> None:
@@ -120,7 +125,7 @@ class _Sweeper:
             problem, pair = self._pair_problem(here, there, near, far)
         else:
             problem, pair = self._core_problem(here, there, near)
-        pair = problem.improved(pair, self._options.steps, self._options.max_angle)
+        pair = problem.improved(pair, self._options.steps, self._angles)
         matrix = pair.reshape(pair.shape[0] * pair.shape[1], -1)
         matrix = matrix.astype(np.complex128 if np.iscomplexobj(matrix) else np.float64)
         if two:
@@ -128,13 +133,13 @@ class _Sweeper:
             far_core = moved.T.reshape(*far.core.shape[:2], -1)
         else:
             kept, rest = np.linalg.qr(matrix)
-            far_core = far.core @ (rest / np.linalg.norm(rest)).T
+            far_core = far.core @ (rest / _norm(rest)).T
         edges.cores[here] = near.restored(kept.reshape(*near.core.shape[:2], -1))
         edges.cores[there] = far.restored(far_core)
         edges.send(here, there)
 
     def _pair_problem(self, here: int, there: int, near: Side, far: Side) -> tuple["PairProblem", NDArray]:
-        order, runs = self.edges.runs(here, there, near, far)
+        order, runs = self._batch.runs(here, there)
         ones = self.edges.ones
         inner, outer = (ones if side.vectors is None else side.vectors for side in (near, far))
         joined = near.core.reshape(-1, near.core.shape[2]) @ far.core.reshape(-1, far.core.shape[2]).T
@@ -142,7 +147,7 @@ class _Sweeper:
         return PairProblem(inner[order], outer[order], runs, self._weights[order]), pair
 
     def _core_problem(self, here: int, there: int, near: Side) -> tuple["PairProblem", NDArray]:
-        order, runs = self.edges.runs(here, there, near, None)
+        order, runs = self._batch.runs(here)
         inner = self.edges.ones if near.vectors is None else near.vectors
         outer = self.edges.reaching(here, there)
         problem = PairProblem(inner[order], outer[order], runs, self._weights[order])
@@ -153,9 +158,9 @@ class _Sweeper:
         edges = self.edges
         near, far = edges.side(here, there), edges.side(there, here)
         problem, pair = self._pair_problem(here, there, near, far)
-        pair = pair / np.linalg.norm(pair)
+        pair = pair / _norm(pair)
         before = problem.nll(pair)
-        improved = problem.improved(pair, self._options.steps, self._options.max_angle)
+        improved = problem.improved(pair, self._options.steps, self._angles)
         matrix = improved.reshape(improved.shape[0] * improved.shape[1], -1)
         kept, moved = self._split(matrix, near.core.shape[2] + 1)
         after = problem.nll((kept @ moved).reshape(pair.shape))
@@ -190,7 +195,7 @@ class _Sweeper:
         else:
             kept, triangle = np.linalg.qr(matrix @ vectors)
             rest = triangle @ vectors.conj().T
-        return kept, rest / np.linalg.norm(rest)
+        return kept, rest / _norm(rest)
 
 
 class PairProblem:
@@ -227,9 +232,9 @@ class PairProblem:
             gradient[near, :, far] = self._inner[start:stop].T @ weighted
         return gradient.conj() if np.iscomplexobj(gradient) else gradient
 
-    def improved(self, pair: NDArray, steps: int, max_angle: float) -> NDArray:
+    def improved(self, pair: NDArray, steps: int, angles: NDArray) -> NDArray:
         """After conjugate-gradient steps (Polak and Ribiere) along great circles, each length searched for."""
-        pair = pair / np.linalg.norm(pair)
+        pair = pair / _norm(pair)
         psi = self.amplitudes(pair)
         direction = previous = np.zeros_like(pair)
         for step in range(steps):
@@ -243,24 +248,27 @@ class PairProblem:
                 direction = direction - pair * np.vdot(pair, direction).real
             else:
                 direction = gradient
-            size = float(np.linalg.norm(direction))
+            size = float(_norm(direction))
             if size < 1e-7:
                 break
             unit = direction / size
             slope = self.amplitudes(unit)
-            angle = self._best_angle(psi, slope, max_angle)
+            angle = self._best_angle(psi, slope, angles)
             if angle == 0:
                 break
             previous = gradient
             cos, sin = np.cos(angle, dtype=np.float32), np.sin(angle, dtype=np.float32)
             pair = cos * pair + sin * unit
-            pair = pair / np.linalg.norm(pair)
+            pair = pair / _norm(pair)
             psi = cos * psi + sin * slope
         return pair
 
-    def _best_angle(self, psi: NDArray, slope: NDArray, max_angle: float) -> float:
+    def _best_angle(self, psi: NDArray, slope: NDArray, angles: NDArray) -> float:
         """Angle of least mean NLL on a great circle, 0 if none improves."""
-        angles = np.concatenate([[0.0], np.geomspace(max_angle / 1000, max_angle, _TRIED)])
         cos, sin = (f(angles).astype(self._weights.dtype)[:, None] for f in (np.cos, np.sin))
         scores = np.log(np.abs(cos * psi + sin * slope) ** 2 + _TINY) @ self._weights
         return float(angles[int(np.argmax(scores))])
+
+
+def _norm(array: NDArray) -> float:
+    return float(np.sqrt(np.vdot(array, array).real))
