@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from qtnml.jobs import JobStore
     from qtnml.models import (
         AmplitudeMPSClassifier,
+        AnomalyDetector,
+        BornMixture,
         MPSBornMachine,
         MPSClassifier,
         MPSRegressor,
+        SchmidtClustering,
         TreeBornMachine,
         TreeClassifier,
         TreeRegressor,
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AmplitudeMPSClassifier",
+    "AnomalyDetector",
+    "BornMixture",
     "JobStore",
     "MPSBornMachine",
     "MPSClassifier",
     "MPSRegressor",
     "Model",
+    "SchmidtClustering",
     "Synthesis",
     "TableEncoder",
     "TreeBornMachine",
@@ -45,11 +51,14 @@ __all__ = [
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
     "AmplitudeMPSClassifier": "qtnml.models",
+    "AnomalyDetector": "qtnml.models",
+    "BornMixture": "qtnml.models",
     "JobStore": "qtnml.jobs",
     "MPSBornMachine": "qtnml.models",
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",
+    "SchmidtClustering": "qtnml.models",
     "Synthesis": "qtnml.gates",
     "TableEncoder": "qtnml.data",
     "TreeBornMachine": "qtnml.models",

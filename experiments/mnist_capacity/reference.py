@@ -66,4 +66,6 @@ class Reference:
                 else:
                     self.cores[k] = (u * s).reshape(left, 2, keep)
                     self.cores[k + 1] = v.reshape(keep, 2, right)
-                    self.right[k] = self._through(self.cores[k + 1].transpose(2, 1, 0), self.right[k + 1], k + 1)
+                    self.right[k] = self._through(
+                        self.cores[k + 1].transpose(2, 1, 0), self.right[k + 1], k + 1
+                    )

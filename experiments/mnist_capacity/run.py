@@ -1,7 +1,8 @@
 """How much of 1,000 binarised MNIST images a Born machine remembers, by bond dimension; see README.md.
 
-python experiments/mnist_capacity/run.py [--bonds 10 20 ...] [--smoke]     # writes results.json, results.md, capacity.png
-python experiments/mnist_capacity/run.py --whole                           # all of MNIST: test NLL, samples, in-painting
+python experiments/mnist_capacity/run.py [--bonds 10 20 ...] [--smoke]     # writes results.json,
+results.md, capacity.png python experiments/mnist_capacity/run.py --whole                           # all
+of MNIST: test NLL, samples, in-painting
 """
 
 import argparse
@@ -18,6 +19,7 @@ from reference import Reference
 from qtnml import MPSBornMachine, TreeBornMachine, load_dataset
 from qtnml.born import TreeState
 from qtnml.born.edges import Batch
+from qtnml.data import pixel_order
 from qtnml.train.born_loop import BornTraining
 from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 
@@ -84,8 +86,7 @@ def whole(train: int, test: int, sweeps: int) -> list[dict[str, Any]]:
     """All of binarised MNIST: a chain and a tree, by NLL of the test images; samples and in-painting."""
     X, held = bits(train), bits(test, "test")
     # z-order: neighbours in both directions are near in the tree.
-    grid = [(r, c) for r in range(28) for c in range(28)]
-    z = sorted(range(784), key=lambda k: sum(((grid[k][0] >> b & 1) << (2 * b + 1)) | ((grid[k][1] >> b & 1) << (2 * b)) for b in range(5)))
+    z = [k // 32 * 28 + k % 32 for k in pixel_order("z", 32, 32) if k // 32 < 28 and k % 32 < 28]
     models = {
         "chain": MPSBornMachine(64, epochs=sweeps, random_state=0, verbose=1),
         "tree": TreeBornMachine(32, order=z, epochs=sweeps, random_state=0, verbose=1),
@@ -136,7 +137,9 @@ def figure_of(rows: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()
     known = [row for row in rows if row["published"]]
-    ax.plot([r["bond"] for r in known], [r["published"] for r in known], "o--", color="0.5", label="published")
+    ax.plot(
+        [r["bond"] for r in known], [r["published"] for r in known], "o--", color="0.5", label="published"
+    )
     ax.plot([r["bond"] for r in rows], [r["nll"] for r in rows], "o-", color="#1f5fa8", label="qtnml")
     ax.axhline(np.log(1000), color="0.8", label="ln 1000: all remembered")
     ax.set(xlabel="largest bond dimension", ylabel="training NLL (nats)", xscale="log", ylim=(0, None))

@@ -1,4 +1,4 @@
-"""States on trees of sites whose squared amplitudes are probabilities (Born machines), and what is exact of them."""
+"""States on trees of sites whose squared amplitudes are probabilities: Born machines, exactly."""
 
 from qtnml.born.amplitudes import log_amplitudes, log_likelihood
 from qtnml.born.state import TreeState

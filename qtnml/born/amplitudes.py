@@ -9,7 +9,7 @@ _CHUNK_FLOATS = 2**24
 
 
 def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
-    """Natural logarithm of |psi|, -inf where it is 0, and the phase psi / |psi| (1 there), of (samples, sites)."""
+    """ln |psi| of strings (samples, sites), -inf where it is 0, and the phase psi / |psi|, 1 there."""
     X = site_index(state.tree, X)
     widest = max(core.size // core.shape[0] for core in state.cores) + sum(state.bond_dims)
     chunk = max(64, _CHUNK_FLOATS // widest)
@@ -50,12 +50,12 @@ def contract_node(
     by_level = by_level.reshape(-1, int(np.prod([core.shape[leg] for leg in inner])), core.shape[0])
     joint = outer(below) if below else np.ones((len(X), 1), dtype=core.dtype)
     if not sites:
-        return joint @ by_level[0]
+        return np.asarray(joint @ by_level[0])
     levels = np.ravel_multi_index(
         tuple(X[:, wires[leg - 1]] for leg in sites), tuple(core.shape[leg] for leg in sites)
     )
     if not inner:
-        return by_level[levels, 0]
+        return np.asarray(by_level[levels, 0])
     out = np.empty((len(X), core.shape[0]), dtype=np.result_type(core, joint))
     for level in np.unique(levels):
         rows = np.flatnonzero(levels == level)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.born.amplitudes import log_likelihood
 from qtnml.born.state import TreeState
 from qtnml.errors import InvalidInputError
 from qtnml.network.sites import SiteTree
@@ -27,8 +28,7 @@ def observed(tree: SiteTree, X: Any) -> tuple[NDArray, ...]:
         For each site its weights, (samples, levels) of 0 and 1.
     """
     X = np.asarray(X, dtype=np.float64)
-    if X.ndim != 2 or X.shape[1] != tree.num_sites:
-        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    _check_shape(tree, X)
     missing = np.isnan(X) | (X == -1)
     levels = np.where(missing, 0, X)
     if (levels != np.floor(levels)).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
@@ -80,7 +80,8 @@ def messages_up(state: TreeState, evidence: tuple[NDArray, ...]) -> Messages:
 
 
 def messages_down(state: TreeState, evidence: tuple[NDArray, ...], up: Messages) -> tuple[NDArray, ...]:
-    """From the root to the leaves: for each node the matrix (samples, bond, bond) of trace 1 that all else sends.
+    """From the root to the leaves: for each node the matrix (samples, bond, bond) of trace 1 that all else
+    sends.
 
     Without evidence it is the reduced state of the bond: its eigenvalues are the squared Schmidt values.
     """
@@ -121,18 +122,26 @@ def site_marginals(
 def log_marginal(state: TreeState, X: Any) -> NDArray:
     """ln P of the observed values of strings with missing ones (NaN or -1), nats, (samples,)."""
     X = np.asarray(X, dtype=np.float64)
-    chunk = chunk_of(state)
-    parts = [
-        messages_up(state, observed(state.tree, X[k : k + chunk])).log_evidence
-        for k in range(0, max(len(X), 1), chunk)
-    ]
-    return np.concatenate(parts)
+    _check_shape(state.tree, X)
+    partial = (np.isnan(X) | (X == -1)).any(axis=1)
+    logs = np.empty(len(X))
+    logs[~partial] = log_likelihood(state, X[~partial])
+    chunk, rows = chunk_of(state), np.flatnonzero(partial)
+    for start in range(0, len(rows), chunk):
+        some = rows[start : start + chunk]
+        logs[some] = messages_up(state, observed(state.tree, X[some])).log_evidence
+    return logs
+
+
+def _check_shape(tree: SiteTree, X: NDArray) -> None:
+    if X.ndim != 2 or X.shape[1] != tree.num_sites:
+        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
 
 
 def chunk_of(state: TreeState) -> int:
     """Samples whose matrices fit in memory at once."""
     floats = sum(core.shape[0] ** 2 for core in state.cores) + 4 * max(core.size for core in state.cores)
-    return max(1, _CHUNK_FLOATS // floats)
+    return int(max(1, _CHUNK_FLOATS // floats))
 
 
 def through(tensor: NDArray, legs: list[NDArray | None], skip: int = -1) -> NDArray:
@@ -155,7 +164,7 @@ def through(tensor: NDArray, legs: list[NDArray | None], skip: int = -1) -> NDAr
 
 
 def close(tensor: NDArray, core: NDArray) -> NDArray:
-    """Contract all legs of (samples, parent, legs...) with the conjugate of the core: (samples, parent, parent)."""
+    """Contract all legs of (samples, parent, legs...) with the core's conjugate: (samples, p, p)."""
     samples, parent = tensor.shape[:2]
     flat = tensor.reshape(samples * parent, -1) @ core.reshape(core.shape[0], -1).conj().T
     return flat.reshape(samples, parent, core.shape[0])

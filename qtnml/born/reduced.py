@@ -11,7 +11,12 @@ from qtnml.born.state import TreeState
 _TINY = 1e-300
 
 
-def _unconditional(state: TreeState) -> tuple[NDArray, ...]:
+def bond_states(state: TreeState) -> tuple[NDArray, ...]:
+    """Reduced density matrix (1, bond, bond) of the bond above each node, the root's (1, 1, 1) last.
+
+    Entry (p, q) is the sum of R_p conj(R_q) over all strings of what is not below the node, where
+    psi = sum_p L_p R_p and the L_p, of what is below, are orthonormal.
+    """
     evidence = tuple(np.ones((1, dim)) for dim in state.tree.site_dims)
     return messages_down(state, evidence, messages_up(state, evidence))
 
@@ -19,7 +24,7 @@ def _unconditional(state: TreeState) -> tuple[NDArray, ...]:
 def schmidt_values(state: TreeState) -> tuple[NDArray, ...]:
     """Schmidt coefficients (falling, squares of sum 1) across the bond above each node but the root."""
     found = []
-    for matrix in _unconditional(state)[: state.tree.root]:
+    for matrix in bond_states(state)[: state.tree.root]:
         squares = np.linalg.eigvalsh(matrix[0])[::-1]
         squares = np.maximum(squares, 0)
         found.append(np.sqrt(squares / squares.sum()))
@@ -38,7 +43,8 @@ def entropy(law: NDArray) -> float:
 
 
 class SpectrumDecay(NamedTuple):
-    """Fit of the squared Schmidt values p_k of a bond over their rank k = 1, 2, ...: p_k ~ k**-exponent (least
+    """Fit of the squared Schmidt values p_k of a bond over their rank k = 1, 2, ...: p_k ~ k**-exponent
+    (least
     squares on logarithms), and the coefficient of determination of the fit.
     """
 
@@ -71,7 +77,7 @@ def reduced_states(state: TreeState) -> ReducedStates:
     Every pair meets at one node: operators of both sites are carried up to it, and what is above it is the
     bond's reduced state. Time: number of sites squared times bond cubed.
     """
-    tree, down = state.tree, _unconditional(state)
+    tree, down = state.tree, bond_states(state)
     single: dict[int, NDArray] = {}
     pairs: dict[tuple[int, int], NDArray] = {}
     carried: list[dict[int, NDArray]] = []
@@ -104,7 +110,7 @@ def _environment(core: NDArray, above: NDArray, place: int) -> NDArray:
     moved = np.moveaxis(core, place + 1, 1)
     parent, dim = moved.shape[:2]
     left = np.tensordot(above.T, moved, (1, 0)).reshape(parent, dim, -1)
-    return np.einsum("pik,pjk->ij", left, moved.reshape(parent, dim, -1).conj())
+    return np.asarray(np.einsum("pik,pjk->ij", left, moved.reshape(parent, dim, -1).conj()))
 
 
 def _meet(
@@ -154,9 +160,9 @@ def _lifted(core: NDArray, groups: list[dict[int, NDArray]]) -> dict[int, NDArra
         flat = moved.reshape(parent, dim, -1)
         # (o, p, j, k) = sum_i O[o, i, j] A[p, i, k], then with conj(A)[q, j, k]
         right = flat.transpose(1, 0, 2).reshape(dim, -1)
-        through = (np.swapaxes(stack, 1, 2).reshape(-1, dim) @ right).reshape(len(stack), dim, parent, -1)
-        through = through.transpose(0, 2, 1, 3).reshape(len(stack) * parent, -1)
-        out = (through @ flat.reshape(parent, -1).conj().T).reshape(len(stack), parent, parent)
+        turned = (np.swapaxes(stack, 1, 2).reshape(-1, dim) @ right).reshape(len(stack), dim, parent, -1)
+        rows = turned.transpose(0, 2, 1, 3).reshape(len(stack) * parent, -1)
+        out = (rows @ flat.reshape(parent, -1).conj().T).reshape(len(stack), parent, parent)
         row = 0
         for site, operators in group.items():
             lifted[site] = out[row : row + len(operators)]
@@ -179,7 +185,7 @@ def mutual_information(reduced: ReducedStates, kind: Literal["quantum", "classic
 
     def spectrum(matrix: NDArray) -> NDArray:
         if kind == "classical":
-            return np.maximum(np.diagonal(matrix).real, 0)
+            return np.asarray(np.maximum(np.diagonal(matrix).real, 0))
         return np.maximum(np.linalg.eigvalsh(_hermitian(matrix)), 0)
 
     alone = [entropy(spectrum(matrix)) for matrix in reduced.single]

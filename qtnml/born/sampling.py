@@ -53,7 +53,8 @@ def sample(
         up = messages_up(state, part)
         if (impossible := np.flatnonzero(np.isneginf(up.log_evidence))).size:
             raise InvalidInputError(
-                f"row {start + int(impossible[0])} has probability zero under the model: nothing can be drawn "
+                f"row {start + int(impossible[0])} has probability zero under the model: nothing can be "
+                "drawn "
                 "given it; mark some of its values as missing"
             )
         size = len(part[0])
@@ -136,7 +137,7 @@ class _Sampler:
         if self.evidence is not None:
             return _unit(chosen)
         weight = np.maximum(law[rows, level], _TINY)  # without evidence this is the norm squared
-        return chosen * (1 / np.sqrt(weight)).reshape(-1, *[1] * (chosen.ndim - 1))
+        return np.asarray(chosen * (1 / np.sqrt(weight)).reshape(-1, *[1] * (chosen.ndim - 1)))
 
     def _vector(self, node: int) -> NDArray:
         """Amplitudes (samples, bond) of what was drawn below a node, of norm 1."""
@@ -164,7 +165,7 @@ def draw(law: NDArray, rng: np.random.Generator) -> NDArray:
     """One level of each row of weights (samples, levels)."""
     cumulative = np.cumsum(law, axis=1)
     threshold = rng.random(len(law)) * cumulative[:, -1]
-    return np.minimum((cumulative <= threshold[:, None]).sum(axis=1), law.shape[1] - 1)
+    return np.asarray(np.minimum((cumulative <= threshold[:, None]).sum(axis=1), law.shape[1] - 1))
 
 
 def _flat(tensor: NDArray) -> NDArray:

@@ -124,4 +124,4 @@ def site_index(tree: SiteTree, X: Any) -> NDArray:
     levels = X.astype(np.int64)
     if (levels != X).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
         raise InvalidInputError("levels are integers from 0 to each site's number of levels less 1")
-    return levels
+    return np.asarray(levels)

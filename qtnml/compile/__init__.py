@@ -5,6 +5,7 @@ from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import can_compile_for
 from qtnml.compile.export import export_circuit, import_circuit
+from qtnml.compile.generative import GenerativeCircuit, compile_state
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import overview_circuit
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
@@ -13,12 +14,14 @@ from qtnml.compile.timing import Timeline, timeline
 __all__ = [
     "BoundCircuits",
     "CompiledCircuit",
+    "GenerativeCircuit",
     "Schedule",
     "Timeline",
     "all_qubits",
     "can_compile_for",
     "compile_model",
     "compile_network",
+    "compile_state",
     "depth_bound",
     "export_circuit",
     "import_circuit",

@@ -1,9 +1,9 @@
 """A canonical state on a tree of sites as a circuit that draws strings: from the root to the leaves.
 
-Every core is an isometry from its parent's wire to its own wires: a unitary on the wires' qubits, some of which
-enter in |0>. A site is measured as soon as its node has run, so that its qubits can be reset and used again: a
-matrix product state of bond 2**V draws any number of bits on V + 1 qubits (arXiv:1803.11537). The gates are
-those of a post-selected classifier run backwards, with as few two-qubit gates.
+Every core is an isometry from its parent's wire to its own wires: a unitary on the wires' qubits, some of
+which enter in |0>. A site is measured as soon as its node has run, so that its qubits can be reset and used
+again: a matrix product state of bond 2**V draws any number of bits on V + 1 qubits (arXiv:1803.11537). The
+gates are those of a post-selected classifier run backwards, with as few two-qubit gates.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,8 @@ class GenerativeCircuit:
         w: The parameters.
         weights: Their trained values.
         schedule: Which qubits each node acts on; time runs backwards in it, from the leaves to the root.
-        topology: Nodes as they were compiled: a node whose wire holds all its qubits is part of the one above.
+        topology: Nodes as they were compiled: a node whose wire holds all its qubits is part of the one
+            above.
         infidelity: 1 - product over nodes of the fidelity of the gates to the isometry.
         site_dims: Levels of each site; a site of k levels is measured in ceil(log2 k) bits, the first of
             which is the most significant.
@@ -116,7 +117,8 @@ class GenerativeCircuit:
         )
 
     def levels(self, outcomes: Sequence[int]) -> NDArray:
-        """Levels (outcomes, sites) of results: all classical bits read as a binary number, bit 0 least significant.
+        """Levels (outcomes, sites) of results: all classical bits read as a binary number, bit 0 least
+        significant.
 
         A site whose bits stand for no level (k is no power of two, and gates or noise err) gets -1.
         """
@@ -221,8 +223,8 @@ def compile_state(
 def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
     """A state as a tree of unitaries, from the leaves to the root, every site a leaf.
 
-    A post-selected network: W = <0|_let-go U is the conjugate of the (padded) core; the root counts where its one
-    kept qubit is 0 as well. A node that keeps all its qubits is multiplied into the node above.
+    A post-selected network: W = <0|_let-go U is the conjugate of the (padded) core; the root counts where
+    its one kept qubit is 0 as well. A node that keeps all its qubits is multiplied into the node above.
     """
     tree = state.tree
     widths = [max(1, _bits(dim)) for dim in tree.site_dims]
@@ -235,7 +237,8 @@ def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
         width = 1 if is_root else max(1, _bits(core.shape[0]))
         if size > _MOST_QUBITS:
             raise InvalidInputError(
-                f"a node of this state takes {size} qubits, more than {_MOST_QUBITS}; truncate its bonds first "
+                f"a node of this state takes {size} qubits, more than {_MOST_QUBITS}; truncate its bonds "
+                "first "
                 f"(the largest is {max(state.bond_dims, default=1)})"
             )
         rows = tensor.reshape(core.shape[0], -1).conj()

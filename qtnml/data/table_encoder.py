@@ -68,8 +68,9 @@ class Column:
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Columns of a table as sites of a Born machine: one site of k levels for each column.
 
-    Columns of text, booleans or objects keep their distinct values as levels; so do numeric columns of at most
-    `max_values` distinct values. Other numbers are cut into `bins`. Missing cells (NaN, None, empty text) become -1.
+    Columns of text, booleans or objects keep their distinct values as levels; so do numeric columns of at
+    most `max_values` distinct values. Other numbers are cut into `bins`. Missing cells (NaN, None, empty
+    text) become -1.
 
     Args:
         bins: Intervals of a continuous column.
@@ -137,6 +138,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> NDArray:
         """Levels (samples, columns) as integers, -1 where a cell is missing."""
+        levels, strange = self.transform_quietly(X)
+        if strange.any():
+            _, cells = _columns(X)
+            found = [
+                f"{_plain(cells[k][int(np.argmax(strange[:, k]))])!r} in column {self.columns_[k].name!r} "
+                f"(row {int(np.argmax(strange[:, k]))})"
+                for k in np.flatnonzero(strange.any(axis=0))
+            ]
+            more = f", nor {len(found) - 1} more in other columns" if len(found) > 1 else ""
+            message = f"value {found[0]} was not seen in fit{more}"
+            if self.unseen == "error":
+                raise InvalidInputError(f"{message}; set unseen='missing' to marginalise such values")
+            warn_user(f"{message}; such values count as missing", UnseenCategoryWarning)
+        return levels
+
+    def transform_quietly(self, X: Any) -> tuple[NDArray, NDArray]:
+        """Levels, -1 where missing or not seen in `fit`, and where that is so, both (samples, columns)."""
         check_is_fitted(self, "columns_")
         names, cells = _columns(X)
         if len(names) != self.n_features_in_:
@@ -150,20 +168,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                     f"The feature names should match those that were passed during fit: {known}, got {names}"
                 )
         levels = np.empty((len(cells[0]), len(names)), dtype=np.int64)
-        unseen: list[str] = []
+        strange = np.empty(levels.shape, dtype=bool)
         for k, column in enumerate(self.columns_):
-            levels[:, k], strange = column.levels(cells[k], _missing(cells[k]))
-            if strange.any():
-                row = int(np.flatnonzero(strange)[0])
-                unseen.append(f"{_plain(cells[k][row])!r} in column {column.name!r} (row {row})")
-        if unseen:
-            message = f"value {unseen[0]} was not seen in fit" + (
-                f", nor {len(unseen) - 1} more in other columns" if len(unseen) > 1 else ""
-            )
-            if self.unseen == "error":
-                raise InvalidInputError(f"{message}; set unseen='missing' to marginalise such values")
-            warn_user(f"{message}; such values count as missing", UnseenCategoryWarning)
-        return levels
+            levels[:, k], strange[:, k] = column.levels(cells[k], _missing(cells[k]))
+        return levels, strange
 
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
         """A table from levels: values, and of bins their middles, or with a `random_state` uniform draws.
@@ -278,7 +286,8 @@ def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
         table = np.asarray(X)
         if table.ndim != 2:
             raise InvalidInputError(
-                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table has the "
+                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table "
+                "has the "
                 "shape (samples, columns)"
             )
         if np.iscomplexobj(table):

@@ -67,8 +67,10 @@ class RecordExplanation:
             lines.append("No feature is surprising given the others.")
         for feature in strange:
             lines.append(
-                f"{feature.name} is {feature.value}: probability {_share(feature.conditional)} given the other "
-                f"features, which make {feature.expected} likeliest ({_share(feature.expected_probability)}); on its "
+                f"{feature.name} is {feature.value}: probability {_share(feature.conditional)} given the "
+                "other "
+                f"features, which make {feature.expected} likeliest "
+                f"({_share(feature.expected_probability)}); on its "
                 f"own {_share(feature.marginal)}."
             )
         return "\n".join(lines)

@@ -29,9 +29,11 @@ class ModelExplanation:
         names: Of the features.
         labels: Of each feature's levels.
         marginals: P(level) of each feature, (levels,) each.
-        mutual_information: Of every pair, from exact two-site reduced density matrices, nats; the diagonal is each
-            feature's von Neumann entropy. What a measurement of the levels shows of it is `classical_information`.
-        classical_information: Mutual information of every pair's levels, nats; the diagonal is Shannon's entropy.
+        mutual_information: Of every pair, from exact two-site reduced density matrices, nats; the diagonal
+            is each feature's von Neumann entropy. What a measurement of the levels shows of it is
+            `classical_information`.
+        classical_information: Mutual information of every pair's levels, nats; the diagonal is Shannon's
+            entropy.
         bond_features: Features on the far side of each bond (below the node it leaves).
         bond_entropies: Von Neumann entropy of each bond, nats.
         schmidt_values: Of each bond, falling, squares of sum 1.
@@ -49,7 +51,7 @@ class ModelExplanation:
     decays: tuple[SpectrumDecay, ...]
 
     def strongest_pairs(self, most: int = _SHOWN) -> list[tuple[str, str, float]]:
-        """Pairs that know most about each other: names, and the mutual information of their levels in nats."""
+        """Pairs that know most about each other: names, mutual information of their levels in nats."""
         upper = np.triu(self.classical_information, 1)
         order = np.argsort(-upper, axis=None)[:most]
         pairs = np.column_stack(np.unravel_index(order, upper.shape))
@@ -63,7 +65,8 @@ class ModelExplanation:
             below = [self.names[k] for k in self.bond_features[top]]
             shown = ", ".join(below[:most]) + (f" and {len(below) - most} more" if len(below) > most else "")
             lines.append(
-                f"Most entangled bond: {self.bond_entropies[top]:.3f} nats, between {shown} and the rest; its "
+                f"Most entangled bond: {self.bond_entropies[top]:.3f} nats, between {shown} and the rest; "
+                "its "
                 f"spectrum falls as rank**-{self.decays[top].exponent:.2f}."
             )
         for first, second, information in self.strongest_pairs(most):

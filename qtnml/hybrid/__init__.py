@@ -1,22 +1,27 @@
 """Training on a backend: every evaluation is counted shots, and every one is in the ledger."""
 
-from qtnml.hybrid.objective import Objective
+from qtnml.hybrid.generative import MMD, ClippedNLL, train_generative_on_backend
+from qtnml.hybrid.objective import MeasuredLoss, Objective
 from qtnml.hybrid.optimizers import SPSA, AveragedSPSA, ParameterShift
 from qtnml.hybrid.settings import HybridRecord, HybridResult, HybridTraining, TrainingPlan, Where
 from qtnml.hybrid.shift import ShiftRule, shift_rules
 from qtnml.hybrid.training import train_on_backend
 
 __all__ = [
+    "MMD",
     "SPSA",
     "AveragedSPSA",
+    "ClippedNLL",
     "HybridRecord",
     "HybridResult",
     "HybridTraining",
+    "MeasuredLoss",
     "Objective",
     "ParameterShift",
     "ShiftRule",
     "TrainingPlan",
     "Where",
     "shift_rules",
+    "train_generative_on_backend",
     "train_on_backend",
 ]

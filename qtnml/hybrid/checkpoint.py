@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit
+from qtnml.compile import BoundCircuits
 from qtnml.errors import ModelFileError
 from qtnml.hybrid.optimizers import State, get_hybrid_optimizer
 from qtnml.hybrid.settings import HybridRecord, HybridTraining, Where
 from qtnml.jobs.identity import job_ids
 from qtnml.storage import load_archive, save_archive
-from qtnml.train import get_loss
 
 KIND = "qtnml-hybrid-checkpoint"
 
@@ -32,10 +31,15 @@ class Progress:
     seed: int
 
 
-def fingerprint_of(
-    compiled: CompiledCircuit, angles: NDArray, targets: NDArray, where: Where, how: HybridTraining
-) -> str:
-    """Of all that a training depends on, but for its length and its stops."""
+def fingerprint_of(start: BoundCircuits, loss: object, data: bytes, where: Where, how: HybridTraining) -> str:
+    """Of all that a training depends on, but for its length and its stops.
+
+    Args:
+        start: One circuit with the weights it starts from.
+        loss: Of the training.
+        data: It learns from.
+        where, how: Of the training.
+    """
     free = (
         "steps",
         "max_shots",
@@ -50,10 +54,9 @@ def fingerprint_of(
     settings = {name: repr(value) for name, value in asdict(how).items() if name not in free}
     settings["optimizer"] = repr(get_hybrid_optimizer(how.optimizer))
     # The address of a plain function is another one in the next process.
-    settings["loss"] = re.sub(r" at 0x[0-9a-f]+", "", repr(get_loss(how.loss)))
-    start = job_ids(compiled.bind_angles(np.zeros((1, len(compiled.x)))), where.backend)
-    text = json.dumps([settings, where.shots, where.repeat, str(how.random_state), start])
-    data = np.round(angles, 12).tobytes() + np.ascontiguousarray(targets).tobytes()
+    settings["loss"] = re.sub(r" at 0x[0-9a-f]+", "", repr(loss))
+    identity = job_ids(start, where.backend)
+    text = json.dumps([settings, where.shots, where.repeat, str(how.random_state), identity])
     return hashlib.sha256(text.encode() + data).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,34 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.backends import Counts
 from qtnml.compile import BoundCircuits, CompiledCircuit
+from qtnml.hybrid.shift import ShiftRule, shift_rules, shifted
 from qtnml.train import Loss
 
 #: Runs bound circuits; the shots of each are given.
 Run = Callable[[BoundCircuits, int], list[Counts]]
+
+
+class MeasuredLoss(Protocol):
+    """What an optimiser sees: a loss of weights, measured in runs of circuits.
+
+    Attributes:
+        circuits_run, shots_run: Counted so far.
+    """
+
+    circuits_run: int
+    shots_run: int
+
+    @property
+    def num_samples(self) -> int:
+        """Circuits that one point takes."""
+
+    def losses(self, points: Sequence[NDArray], samples: Sequence[NDArray] | None = None) -> NDArray:
+        """Mean loss at each point (points,), on all samples unless some are given for each."""
+
+    def shift_gradient(
+        self, weights: NDArray, chosen: NDArray, samples: list[NDArray]
+    ) -> tuple[NDArray, float]:
+        """Derivative by the chosen weights, each on its own samples; and the loss on all."""
 
 
 @dataclass
@@ -97,12 +121,46 @@ class Objective:
 
         return np.asarray(jax.grad(total)(jnp.asarray(probabilities)), dtype=np.float64)
 
+    def shift_gradient(
+        self, weights: NDArray, chosen: NDArray, samples: list[NDArray]
+    ) -> tuple[NDArray, float]:
+        """Derivative of the mean loss by the chosen weights, each on its own samples; and the loss on all."""
+        everyone = np.arange(self.num_samples)
+        rules = shift_rules(self.compiled.circuit, [self.compiled.w[int(k)] for k in chosen])
+        points, places = [weights], [everyone]
+        for place, rule, own in zip(chosen, rules, samples, strict=True):
+            shifts = shifted(weights, int(place), rule)
+            points += shifts
+            places += [own] * len(shifts)
+        tables = self.outcomes(points, places)
+        probabilities, success = given_success(tables[0])
+        slopes = self.slopes(probabilities, everyone)
+        rest = iter(tables[1:])
+        gradient = [
+            _derivative(
+                rule, [next(rest) for _ in rule.terms], probabilities[:, own], success[own], slopes[:, own]
+            )
+            for rule, own in zip(rules, samples, strict=True)
+        ]
+        return np.array(gradient), self.value(probabilities, everyone)
+
 
 def given_success(table: NDArray) -> tuple[NDArray, NDArray]:
     """Probabilities (outcomes, samples) given success of post-selection, and its probability (samples,)."""
     success = table.sum(axis=0)
     uniform = np.full_like(table, 1.0 / len(table))
     return np.divide(table, success, out=uniform, where=success > 0), success
+
+
+def _derivative(
+    rule: ShiftRule, tables: list[NDArray], probabilities: NDArray, success: NDArray, slopes: NDArray
+) -> float:
+    """Mean over samples of d loss / d p times d p / d weight, where p is given success."""
+    if not rule.terms:
+        return 0.0
+    change = sum(coefficient * table for (coefficient, _), table in zip(rule.terms, tables, strict=True))
+    change = (change - probabilities * np.sum(change, axis=0)) / np.where(success > 0, success, 1.0)
+    return float(np.mean(np.sum(slopes * change, axis=0)))
 
 
 def _frequencies(counts: Counts, num_outcomes: int) -> NDArray:

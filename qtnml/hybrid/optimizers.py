@@ -12,8 +12,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.hybrid.objective import Objective, given_success
-from qtnml.hybrid.shift import ShiftRule, shift_rules, shifted
+from qtnml.hybrid.objective import MeasuredLoss
 
 State: TypeAlias = dict[str, NDArray]
 
@@ -30,7 +29,12 @@ class HybridOptimizer(Protocol):
         """Circuits of a step, at most."""
 
     def step(
-        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+        self,
+        objective: MeasuredLoss,
+        weights: NDArray,
+        places: NDArray,
+        state: State,
+        rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
         """New weights, new state, and the loss as the step saw it."""
 
@@ -82,7 +86,12 @@ class SPSA:
         return 2 * num_samples
 
     def step(
-        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+        self,
+        objective: MeasuredLoss,
+        weights: NDArray,
+        places: NDArray,
+        state: State,
+        rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
         """Measure on both sides, normalise the slope, kick the velocity, move."""
         direction = _signs(places, len(weights), rng)
@@ -128,7 +137,12 @@ class AveragedSPSA:
         return 2 * num_samples * (1 if self.scatter else self.directions)
 
     def step(
-        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+        self,
+        objective: MeasuredLoss,
+        weights: NDArray,
+        places: NDArray,
+        state: State,
+        rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
         """Measure on both sides of every direction at once."""
         parts = _parts(objective.num_samples, self.directions, rng, scatter=self.scatter)
@@ -176,14 +190,19 @@ class ParameterShift:
         return num_samples + 2 * weights * each
 
     def step(
-        self, objective: Objective, weights: NDArray, places: NDArray, state: State, rng: np.random.Generator
+        self,
+        objective: MeasuredLoss,
+        weights: NDArray,
+        places: NDArray,
+        state: State,
+        rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
         """Measure the derivative of the chosen weights and move them."""
         if self.subset is None or self.subset >= len(places):
             chosen = places
         else:
             chosen = np.sort(rng.choice(places, self.subset, replace=False))
-        gradient, loss = shift_gradient(objective, weights, chosen, self._samples(objective, chosen, rng))
+        gradient, loss = objective.shift_gradient(weights, chosen, self._samples(objective, chosen, rng))
         times, first, second = (state[name].copy() for name in ("times", "first", "second"))
         times[chosen] += 1
         first[chosen] = self.beta1 * first[chosen] + (1 - self.beta1) * gradient
@@ -194,46 +213,11 @@ class ParameterShift:
         moved[chosen] -= self.learning_rate * mean / scale
         return moved, {"first": first, "second": second, "times": times}, loss
 
-    def _samples(self, objective: Objective, chosen: NDArray, rng: np.random.Generator) -> list[NDArray]:
+    def _samples(self, objective: MeasuredLoss, chosen: NDArray, rng: np.random.Generator) -> list[NDArray]:
         everyone = np.arange(objective.num_samples)
         if self.samples_per_weight is None or self.samples_per_weight >= len(everyone):
             return [everyone] * len(chosen)
         return [np.sort(rng.choice(everyone, self.samples_per_weight, replace=False)) for _ in chosen]
-
-
-def shift_gradient(
-    objective: Objective, weights: NDArray, chosen: NDArray, samples: list[NDArray]
-) -> tuple[NDArray, float]:
-    """Derivative of the mean loss by the chosen weights, each on its own samples; and the loss on all."""
-    everyone = np.arange(objective.num_samples)
-    rules = shift_rules(objective.compiled.circuit, [objective.compiled.w[int(k)] for k in chosen])
-    points, places = [weights], [everyone]
-    for place, rule, own in zip(chosen, rules, samples, strict=True):
-        shifts = shifted(weights, int(place), rule)
-        points += shifts
-        places += [own] * len(shifts)
-    tables = objective.outcomes(points, places)
-    probabilities, success = given_success(tables[0])
-    slopes = objective.slopes(probabilities, everyone)
-    rest = iter(tables[1:])
-    gradient = [
-        _derivative(
-            rule, [next(rest) for _ in rule.terms], probabilities[:, own], success[own], slopes[:, own]
-        )
-        for rule, own in zip(rules, samples, strict=True)
-    ]
-    return np.array(gradient), objective.value(probabilities, everyone)
-
-
-def _derivative(
-    rule: ShiftRule, tables: list[NDArray], probabilities: NDArray, success: NDArray, slopes: NDArray
-) -> float:
-    """Mean over samples of d loss / d p times d p / d weight, where p is given success."""
-    if not rule.terms:
-        return 0.0
-    change = sum(coefficient * table for (coefficient, _), table in zip(rule.terms, tables, strict=True))
-    change = (change - probabilities * np.sum(change, axis=0)) / np.where(success > 0, success, 1.0)
-    return float(np.mean(np.sum(slopes * change, axis=0)))
 
 
 def _signs(places: NDArray, size: int, rng: np.random.Generator) -> NDArray:

@@ -3,16 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qtnml.backends import Backend
-from qtnml.compile import CompiledCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.hybrid.optimizers import HybridOptimizer
 from qtnml.jobs import JobStore
-from qtnml.train import Loss
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,11 @@ class HybridTraining:
     Attributes:
         optimizer: "spsa", "averaged-spsa", "parameter-shift", or an object of `qtnml.hybrid`.
         steps: At most.
-        batch_size: Samples of a step.
+        batch_size: Samples of a step; of a generative circuit, samples the drawn ones are compared with.
         shots: Of each circuit; None takes those of the classifier, unless `shots_per_step` is given.
         shots_per_step: Divided among the circuits of a step, instead of `shots`.
-        loss: "cross-entropy", "hinge", "squared-error", or a loss of `qtnml.train`.
+        loss: "cross-entropy" (None), "hinge", "squared-error", or a loss of `qtnml.train`; of a generative
+            circuit "mmd" (None), "clipped-nll", or an object such as `qtnml.hybrid.MMD(bandwidths=(0.5, 4))`.
         trained_nodes: Only so many nodes next to the root are trained; None trains all weights.
         max_shots: Budget of the whole training; it stops before a step would exceed it.
         target: It stops when the smoothed loss is below.
@@ -42,7 +41,7 @@ class HybridTraining:
     batch_size: int = 32
     shots: int | None = None
     shots_per_step: int | None = None
-    loss: str | Loss = "cross-entropy"
+    loss: Any = None
     trained_nodes: int | None = None
     max_shots: int | None = None
     target: float | None = None
@@ -98,12 +97,12 @@ class HybridResult:
     """What training on a backend gave.
 
     Attributes:
-        compiled: The circuit with its new weights.
+        compiled: The circuit (a `CompiledCircuit` or `GenerativeCircuit`) with its new weights.
         history: Of every step.
         stopped: "steps", "budget", "target", "plateau" or "interrupted".
     """
 
-    compiled: CompiledCircuit
+    compiled: Any
     history: tuple[HybridRecord, ...]
     stopped: str
 

@@ -1,9 +1,13 @@
 """scikit-learn estimators: classical and on a backend."""
 
 from qtnml.models.amplitude import AmplitudeMPSClassifier
+from qtnml.models.anomaly import AnomalyDetector
+from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
-from qtnml.models.born import BornMachine, MPSBornMachine, TreeBornMachine
+from qtnml.models.born import MPSBornMachine, TreeBornMachine
+from qtnml.models.born_machine import BornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
+from qtnml.models.clustering import BornMixture, SchmidtClustering
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
@@ -14,13 +18,17 @@ from qtnml.models.trial import run_trial, trial
 
 __all__ = [
     "AmplitudeMPSClassifier",
+    "AnomalyDetector",
+    "BackendBornMachine",
     "BackendClassifier",
     "BornMachine",
+    "BornMixture",
     "MPSBornMachine",
     "MPSClassifier",
     "MPSRegressor",
     "NetworkEstimator",
     "NoiseStudy",
+    "SchmidtClustering",
     "TreeBornMachine",
     "TreeClassifier",
     "TreeRegressor",

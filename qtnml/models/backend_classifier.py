@@ -13,7 +13,7 @@ from qtnml.backends import Backend, get_backend
 from qtnml.compile import BoundCircuits, CompiledCircuit
 from qtnml.errors import BackendError, InvalidInputError, JobError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
-from qtnml.hybrid.training import plan_training
+from qtnml.hybrid.training import Classification, plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.jobs.plan import joined
 from qtnml.mitigation import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
@@ -117,8 +117,9 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
 
     def plan_fit(self, X: Any) -> TrainingPlan:
         """What `fit` would spend on these samples at most."""
-        samples = len(checked_samples(self, X))
-        return plan_training(self.compiled, samples, self.training or HybridTraining(), self.shots)
+        angles = self.compiled.angles(checked_samples(self, X))
+        problem = Classification(self.compiled, angles, np.zeros(len(angles), dtype=int))
+        return plan_training(problem, self.training or HybridTraining(), self.shots)
 
     def _training_data(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Data angles, and the outcome that stands for each label."""

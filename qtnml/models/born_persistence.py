@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import ModelFileError
-from qtnml.models.born import BornMachine, MPSBornMachine, TreeBornMachine
+from qtnml.models.born import MPSBornMachine, TreeBornMachine
+from qtnml.models.born_machine import BornMachine
 from qtnml.models.objects import plain
 from qtnml.network.sites import SiteTree
 from qtnml.storage import save_archive

@@ -83,8 +83,8 @@ def level_mutual_information(levels: NDArray, dims: Sequence[int]) -> NDArray:
 def seriation(information: NDArray) -> list[int]:
     """An order of features in which those that know about each other are near: the Fiedler vector's.
 
-    It minimises the squared distances along the line, weighed by mutual information, as is done for orbitals in
-    quantum chemistry.
+    It minimises the squared distances along the line, weighed by mutual information, as is done for
+    orbitals in quantum chemistry.
     """
     weights = information - np.diag(np.diag(information))
     laplacian = np.diag(weights.sum(axis=1)) - weights

@@ -89,7 +89,7 @@ class SiteTree:
         logs = np.log2(self.site_dims)
         total = logs.sum()
         inside = [float(logs[list(sites)].sum()) for sites in self.sites_below]
-        return tuple(int(round(2 ** min(part, total - part, 30))) for part in inside)
+        return tuple(round(2 ** min(part, total - part, 30)) for part in inside)
 
     @cached_property
     def tour(self) -> tuple[tuple[int, int], ...]:

@@ -15,6 +15,7 @@ from qtnml.noise.channels import (
 )
 from qtnml.noise.circuit import NoisyCircuit
 from qtnml.noise.device import DeviceNoise, Instruction
+from qtnml.noise.generative import NoisyGenerativeCircuit
 from qtnml.noise.schedule import NoiseSchedule
 from qtnml.noise.sensitivity import Sensitivity, sensitivity
 from qtnml.noise.settings import noise_from_settings, noise_from_text, noise_settings
@@ -27,6 +28,7 @@ __all__ = [
     "Instruction",
     "NoiseSchedule",
     "NoisyCircuit",
+    "NoisyGenerativeCircuit",
     "Rates",
     "Sensitivity",
     "WireNoise",

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterExpression
 
 from qtnml.arrays import NDArray
@@ -122,7 +123,12 @@ class Sources:
 
 def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructions:
     """Rows of a compiled circuit with its trained weights, under a device's noise."""
-    circuit = without_barriers(compiled.trained_circuit)
+    places = {parameter: k for k, parameter in enumerate(compiled.x)}
+    return rows_of(without_barriers(compiled.trained_circuit), noise, places)
+
+
+def rows_of(circuit: QuantumCircuit, noise: DeviceNoise, places: dict[Any, int]) -> Instructions:
+    """Rows of any circuit of gates on one or two qubits; `places` numbers the parameters of its data."""
     noise.check_qubits(circuit.num_qubits)
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     given = list(circuit.data)
@@ -130,7 +136,6 @@ def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructio
     qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in given)
     names = tuple(operation.name for operation in operations)
     line = timeline(circuit, noise)
-    places = {parameter: k for k, parameter in enumerate(compiled.x)}
     data = tuple(_data_gate(operation, places) for operation in operations)
     checked = success_bits(circuit)
     checks = frozenset(

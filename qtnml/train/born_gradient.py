@@ -85,7 +85,7 @@ def gradient_step(
 def _projected(gradient: NDArray, rows: NDArray) -> NDArray:
     """Onto the tangent space at a matrix of orthonormal rows."""
     overlap = gradient @ rows.conj().T
-    return gradient - (overlap + overlap.conj().T) / 2 @ rows
+    return np.asarray(gradient - (overlap + overlap.conj().T) / 2 @ rows)
 
 
 def _polar(rows: NDArray) -> NDArray:

@@ -35,7 +35,8 @@ class BornTraining:
         learning_rate: Largest angle of a step in radians; falls along a half cosine to a tenth.
         cutoff: Of sweeps: singular values below this share of the largest are dropped.
         steps: Of sweeps: conjugate-gradient steps on every pair.
-        one_site_share: Of sweeps: the last part of them improves single cores, which loses nothing to truncation.
+        one_site_share: Of sweeps: the last part of them improves single cores, which loses nothing to
+            truncation.
         patience: Stop after so many epochs without a better validation NLL.
         precision: "single" or "double" of the contraction; cores are in double precision.
     """
@@ -54,7 +55,7 @@ class BornTraining:
     def rate(self, epoch: int) -> float:
         """Largest angle in an epoch (from 0)."""
         fall = (1 + np.cos(np.pi * epoch / max(self.epochs, 1))) / 2
-        return self.learning_rate * (_LAST_ANGLE + (1 - _LAST_ANGLE) * fall)
+        return float(self.learning_rate * (_LAST_ANGLE + (1 - _LAST_ANGLE) * fall))
 
     def sites(self, epoch: int) -> Literal[1, 2]:
         """Cores improved at once in an epoch (from 0)."""
@@ -176,7 +177,8 @@ def train_born(
         stopped = "interrupted"
     if stopped == "diverged" and not progress.history:
         raise TrainingError(
-            f"the state is not finite after the first epoch; lower the learning rate ({training.learning_rate:g})"
+            "the state is not finite after the first epoch; lower the learning rate "
+            f"({training.learning_rate:g})"
         )
     # What rounding made of orthonormal rows in many steps is put right.
     best = TreeState.canonical(progress.best.tree, progress.best.cores)
@@ -207,7 +209,9 @@ def _epoch(
     for start in range(0, samples, training.batch_size):
         rows = order[start : start + training.batch_size]
         share = float(data.weights[rows].sum())
-        nll, gradients = nll_gradient(state, Batch(state.tree, data.X[rows]), data.weights[rows] / share, training.precision)
+        nll, gradients = nll_gradient(
+            state, Batch(state.tree, data.X[rows]), data.weights[rows] / share, training.precision
+        )
         state, moments = gradient_step(state, moments, gradients, training.rate(number))
         total += share * nll
     return state, moments, total

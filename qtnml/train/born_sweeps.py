@@ -74,7 +74,8 @@ def sweep_state(
 
 
 def growth_gains(state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions) -> NDArray:
-    """By how much the NLL falls (nats) if the bond above each node but the root may grow by one, (nodes - 1,).
+    """By how much the NLL falls (nats) if the bond above each node but the root may grow by one, (nodes -
+    1,).
 
     A short trial for each edge: `options.steps` steps on its pair, cut to one more than it has.
     """
@@ -106,10 +107,12 @@ def _single_node(state: TreeState, X: NDArray, weights: NDArray) -> tuple[TreeSt
 
 
 class _Sweeper:
-    def __init__(
-        self, state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions
-    ) -> None:
-        self._batch, self._options, self._dtype = batch, options, working_dtype(options.precision, is_complex=state.is_complex)
+    def __init__(self, state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions) -> None:
+        self._batch, self._options, self._dtype = (
+            batch,
+            options,
+            working_dtype(options.precision, is_complex=state.is_complex),
+        )
         self._weights = weights.astype(np.float32 if options.precision == "single" else np.float64)
         self.edges = EdgeVectors(state, batch, self._dtype)
         self._angles = np.concatenate(
@@ -154,7 +157,7 @@ class _Sweeper:
         return problem, near.core[:, :, None, :].astype(self._dtype)
 
     def trial(self, here: int, there: int) -> float:
-        """By how much the NLL falls if the bond of an edge may grow by one; the centre moves on, nothing else."""
+        """Fall of the NLL if the bond of an edge may grow by one; only the centre moves."""
         edges = self.edges
         near, far = edges.side(here, there), edges.side(there, here)
         problem, pair = self._pair_problem(here, there, near, far)
@@ -179,7 +182,8 @@ class _Sweeper:
     def _split(self, matrix: NDArray, limit: int) -> tuple[NDArray, NDArray]:
         """Orthonormal columns and the rest, cut to `limit` and by `cutoff`; the rest has norm 1.
 
-        By the smaller Gram matrix: twice as fast as singular values, and as exact down to 1e-8 of the largest.
+        By the smaller Gram matrix: twice as fast as singular values, and as exact down to 1e-8 of the
+            largest.
         """
         is_wide = matrix.shape[0] <= matrix.shape[1]
         gram = matrix @ matrix.conj().T if is_wide else matrix.conj().T @ matrix
@@ -233,7 +237,7 @@ class PairProblem:
         return gradient.conj() if np.iscomplexobj(gradient) else gradient
 
     def improved(self, pair: NDArray, steps: int, angles: NDArray) -> NDArray:
-        """After conjugate-gradient steps (Polak and Ribiere) along great circles, each length searched for."""
+        """After conjugate-gradient steps (Polak and Ribiere) along great circles, lengths searched for."""
         pair = pair / _norm(pair)
         psi = self.amplitudes(pair)
         direction = previous = np.zeros_like(pair)

@@ -20,8 +20,7 @@ from qtnml.hybrid import (
     Where,
     train_on_backend,
 )
-from qtnml.hybrid.optimizers import shift_gradient
-from qtnml.hybrid.training import trained_places
+from qtnml.hybrid.training import Classification, trained_places
 from qtnml.train import get_loss
 
 
@@ -72,10 +71,8 @@ def test_shift_gradient_is_that_of_the_exact_loss(
                 for point, places in zip(points, samples, strict=True)
             ]
 
-    found, loss = shift_gradient(
-        Exact(compiled, angles, targets, get_loss("squared-error"), lambda *_: []),
-        compiled.weights, chosen, [np.arange(3)] * 4,
-    )  # fmt: skip
+    exact = Exact(compiled, angles, targets, get_loss("squared-error"), lambda *_: [])
+    found, loss = exact.shift_gradient(compiled.weights, chosen, [np.arange(3)] * 4)
     assert loss == pytest.approx(exact_loss(compiled, angles, targets, compiled.weights), abs=1e-9)
     for place, slope in zip(chosen, found, strict=True):
         step = np.zeros(len(compiled.weights))
@@ -88,7 +85,7 @@ def test_measured_gradient_is_within_its_noise(small: tuple[CompiledCircuit, np.
     measured = objective(small, shots=4000, samples=10)
     chosen = np.arange(0, 12, 3)
     everyone = [np.arange(10)] * len(chosen)
-    found, _ = shift_gradient(measured, small[0].weights, chosen, everyone)
+    found, _ = measured.shift_gradient(small[0].weights, chosen, everyone)
     step = 1e-2
     for place, slope in zip(chosen, found, strict=True):
         shift = step * np.eye(len(small[0].weights))[place]
@@ -248,13 +245,14 @@ def test_bad_optimisers() -> None:
 
 def test_only_the_last_nodes_are_trained(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
     compiled, angles, targets = small
-    places = trained_places(compiled, 1)
+    problem = Classification(compiled, angles, targets)
+    places = trained_places(problem, 1)
     how = HybridTraining(steps=2, batch_size=2, trained_nodes=1, random_state=0)
     result = train_on_backend(compiled, angles, targets, where(JobStore("sqlite://")), how)
     moved = np.flatnonzero(result.compiled.weights != compiled.weights)
     np.testing.assert_array_equal(moved, places)
     assert 0 < len(places) < len(compiled.weights)
-    assert len(trained_places(compiled, 99)) == len(compiled.weights)
+    assert len(trained_places(problem, 99)) == len(compiled.weights)
 
 
 def test_classifier_is_trained_on_its_backend(

@@ -1,0 +1,127 @@
+"""A law on a tree that is linear in its cores: what a noisy quantum circuit's read-out follows.
+
+Where a state's amplitudes contract to psi, here cores of real numbers contract to P itself. A wire need
+not be
+orthonormal: what it carries if nothing is asked below it is a vector of its own, the trace.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.born.amplitudes import normalised, outer
+from qtnml.born.sampling import draw
+from qtnml.errors import InvalidInputError
+from qtnml.network.sites import SiteTree
+
+_CHUNK_FLOATS = 2**23
+
+
+@dataclass(frozen=True, eq=False)
+class TreeLaw:
+    """P(x) of strings as a contraction.
+
+    Attributes:
+        tree: Which site joins which.
+        cores: Of each node, shape (bond to its parent, dimensions of its wires in order), real; all strings'
+            values are at least 0 and sum to 1.
+    """
+
+    tree: SiteTree
+    cores: tuple[NDArray, ...]
+
+    @cached_property
+    def traces(self) -> tuple[NDArray, ...]:
+        """Of each node the vector (bond,) that leaves it where all levels below are summed over."""
+        found: list[NDArray] = []
+        for core, wires in zip(self.cores, self.tree.nodes, strict=True):
+            for wire in reversed(wires):
+                below = wire - self.tree.num_sites
+                core = core @ (np.ones(core.shape[-1]) if below < 0 else found[below])
+            found.append(core)
+        return tuple(found)
+
+    def log_probability(self, X: Any) -> NDArray:
+        """ln P of strings (samples, sites) of levels, nats; NaN or -1, a missing value, is summed over."""
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.tree.num_sites:
+            raise InvalidInputError(f"expected strings of {self.tree.num_sites} sites, got shape {X.shape}")
+        levels = np.where(np.isnan(X), -1, X).astype(np.int64)
+        if (levels < -1).any() or (levels >= np.array(self.tree.site_dims)).any():
+            raise InvalidInputError("levels are integers from 0 to each site's number of levels less 1")
+        chunk = max(1, _CHUNK_FLOATS // max(core.size for core in self.cores))
+        parts = [self._log_probability(levels[k : k + chunk]) for k in range(0, max(len(levels), 1), chunk)]
+        return np.concatenate(parts)
+
+    def _log_probability(self, levels: NDArray) -> NDArray:
+        logs = np.zeros(len(levels))
+        vectors: dict[int, NDArray] = {}
+        for k in range(len(self.cores)):
+            vectors[k], scale = normalised(self._leaving(k, levels, vectors))
+            logs += scale
+        with np.errstate(divide="ignore"):
+            return np.asarray(logs + np.log(np.maximum(vectors[self.tree.root][:, 0], 0.0)))
+
+    def _leaving(self, node: int, levels: NDArray, vectors: dict[int, NDArray]) -> NDArray:
+        """Vectors (samples, bond) that leave a node."""
+        tree, core = self.tree, self.cores[node]
+        entering = []
+        for wire in tree.nodes[node]:
+            if wire >= tree.num_sites:
+                entering.append(vectors.pop(wire - tree.num_sites))
+                continue
+            given = levels[:, [wire]]
+            entering.append(np.where(given < 0, 1.0, given == np.arange(tree.site_dims[wire])))
+        return np.asarray(outer(entering) @ core.reshape(core.shape[0], -1).T)
+
+    def sample(self, rng: np.random.Generator, count: int) -> NDArray:
+        """Independent strings, (count, sites)."""
+        chunk = max(1, _CHUNK_FLOATS // max(core.size for core in self.cores))
+        parts = [np.empty((0, self.tree.num_sites), np.int64)]
+        for start in range(0, count, chunk):
+            drawn = np.full((min(chunk, count - start), self.tree.num_sites), -1, np.int64)
+            self._draw_below(self.tree.root, np.ones((len(drawn), 1)), drawn, rng)
+            parts.append(drawn)
+        return np.concatenate(parts)
+
+    def _draw_below(self, node: int, above: NDArray, drawn: NDArray, rng: np.random.Generator) -> None:
+        """Draw what is below a node, given vectors (samples, bond) from above."""
+        tree = self.tree
+        while True:
+            core, wires = self.cores[node], tree.nodes[node]
+            tensor = (above @ core.reshape(core.shape[0], -1)).reshape(len(above), *core.shape[1:])
+            for place, wire in enumerate(wires):
+                law = tensor
+                for other in reversed(wires[place + 1 :]):
+                    below = other - tree.num_sites
+                    law = law @ (np.ones(law.shape[-1]) if below < 0 else self.traces[below])
+                law = law / np.maximum(np.abs(law).max(axis=1, keepdims=True), 1e-300)
+                if wire < tree.num_sites:
+                    level = draw(np.maximum(law, 0.0), rng)
+                    drawn[:, wire] = level
+                    tensor = tensor[np.arange(len(tensor)), level]
+                elif place == len(wires) - 1:
+                    node, above = wire - tree.num_sites, law
+                    break
+                else:
+                    self._draw_below(wire - tree.num_sites, law, drawn, rng)
+                    vector = self._vector(wire - tree.num_sites, drawn)
+                    tensor = np.einsum("bc...,bc->b...", tensor, vector)
+            else:
+                return
+
+    def _vector(self, node: int, drawn: NDArray) -> NDArray:
+        """What drawn levels below a node send up, (samples, bond), of norm 1."""
+        sites = self.tree.num_sites
+        below, open_ = [node], [node]
+        while open_:
+            inner = [wire - sites for wire in self.tree.nodes[open_.pop()] if wire >= sites]
+            below += inner
+            open_ += inner
+        vectors: dict[int, NDArray] = {}
+        for k in sorted(below):
+            vectors[k] = normalised(self._leaving(k, drawn, vectors))[0]
+        return vectors[node]

@@ -1,0 +1,162 @@
+"""A Born machine whose samples are measured on a backend, where it can be trained further."""
+
+import os
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Backend, get_backend
+from qtnml.born import log_likelihood
+from qtnml.compile.generative import GenerativeCircuit
+from qtnml.errors import BackendError, InvalidInputError
+from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_on_backend
+from qtnml.hybrid.generative import Generation, bound_weights
+from qtnml.hybrid.training import plan_training
+from qtnml.jobs import JobStore, Plan
+from qtnml.models.born_machine import BornMachine
+from qtnml.models.progress import progress_bar
+from qtnml.models.validation import generator
+
+
+class BackendBornMachine(DensityMixin, BaseEstimator):
+    """Made by `MPSBornMachine.to_backend`; its samples are counted shots.
+
+    Every run goes through a ledger of jobs (see `qtnml.JobStore`): samples that were drawn once are not
+    bought again; another `repeat` draws anew.
+
+    Args:
+        model: The fitted Born machine it came from.
+        compiled: Its circuit.
+        backend: A backend, its name, or a Qiskit backend or sampler.
+        shots: Of a circuit in training.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
+        repeat: Another number measures anew, independently of what is stored.
+        label: For people, to find the runs in `qtnml jobs list`.
+        training: How `fit` trains: `HybridTraining(loss="mmd" or "clipped-nll", ...)`.
+        verbose: 1 shows a progress bar on standard error.
+    """
+
+    def __init__(
+        self,
+        model: BornMachine,
+        compiled: GenerativeCircuit,
+        backend: Backend | str = "aer",
+        *,
+        shots: int = 1024,
+        jobs: JobStore | str | os.PathLike[str] | None = None,
+        repeat: int = 0,
+        label: str = "",
+        training: HybridTraining | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.compiled = compiled
+        self.backend = backend
+        self.shots = shots
+        self.jobs = jobs
+        self.repeat = repeat
+        self.label = label
+        self.training = training
+        self.verbose = verbose
+
+    @property
+    def trained(self) -> GenerativeCircuit:
+        """The circuit that draws: with the weights of the last `fit`, or those it came with."""
+        return getattr(self, "compiled_", self.compiled)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def plan(self, n_samples: int) -> Plan:
+        """What drawing so many samples would buy."""
+        return self._store().plan(self._circuits(), self._backend(), shots=n_samples, repeat=self.repeat)
+
+    def sample(
+        self, n_samples: int = 1, *, random_state: Any = None, confirm: Callable[[Plan], bool] | None = None
+    ) -> Any:
+        """Samples as measured, one for each shot, in random order.
+
+        Shots whose bits stand for no level of some feature are missing (NaN) there.
+
+        Args:
+            n_samples: Shots.
+            random_state: Seed of the order, and of values within bins.
+            confirm: Called with the plan before anything is bought; False stops.
+        """
+        if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            raise InvalidInputError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+        backend = self._backend()
+        counts = self._store().run(
+            self._circuits(),
+            backend,
+            shots=int(n_samples),
+            repeat=self.repeat,
+            label=self.label,
+            confirm=confirm,
+        )[0]
+        outcomes = sorted(counts)
+        levels = np.repeat(self.trained.levels(outcomes), [counts[k] for k in outcomes], axis=0)
+        rng = generator(random_state)
+        return self.model.decode(rng.permutation(levels)[:n_samples], rng)
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Go on training on the backend, from the weights it came with.
+
+        Sets `compiled_`, which draws from now on, `history_` (a `HybridRecord` for each step) and `stopped_`.
+        """
+        how, backend = self.training or HybridTraining(), self._backend()
+        with progress_bar(f"training on {backend.name}", how.steps, show=bool(self.verbose)) as advance:
+            result = train_generative_on_backend(
+                self.compiled,
+                self._levels(X),
+                Where(backend, self._store(), self.shots, self.repeat, self.label),
+                how,
+                on_step=lambda record: advance(
+                    record.step, f"loss {record.loss:.4f}, {record.shots:,} shots"
+                ),
+            )
+        self.compiled_, self.history_, self.stopped_ = result.compiled, list(result.history), result.stopped
+        return self
+
+    def plan_fit(self, X: Any) -> TrainingPlan:
+        """What `fit` would spend on these samples at most."""
+        how = self.training or HybridTraining()
+        return plan_training(Generation(self.compiled, self._levels(X)), how, self.shots)
+
+    def score_samples(self, X: Any) -> NDArray:
+        """ln P of samples under the circuit without noise, by contraction of its own gates, nats."""
+        return log_likelihood(self.trained.state(), self._levels(X))
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+        """Mean of `score_samples`."""
+        return float(self.score_samples(X).mean())
+
+    def _levels(self, X: Any) -> NDArray:
+        levels = self.model.levels(X)
+        if (levels < 0).any():
+            raise InvalidInputError("samples with missing values cannot be used here; leave them out")
+        return levels
+
+    def _circuits(self) -> Any:
+        """After `fit` the weights stay parameters of one template, as they were in training."""
+        if hasattr(self, "compiled_"):
+            return bound_weights(self.trained, self.trained.weights[None])
+        return [self.compiled.trained_circuit]
+
+    def _store(self) -> JobStore:
+        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
+
+    def _backend(self) -> Backend:
+        backend = get_backend(self.backend)
+        if self.compiled.num_resets and not (
+            backend.capabilities.resets and backend.capabilities.mid_circuit_measurement
+        ):
+            raise BackendError(
+                f"the circuit measures and resets qubits {self.compiled.num_resets} times before its end, "
+                "which "
+                f"backend {backend.name!r} cannot; use to_backend(..., reuse_qubits=False)"
+            )
+        return backend

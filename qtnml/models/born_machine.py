@@ -1,0 +1,546 @@
+"""What Born machines share: learning, likelihoods, drawing, filling in, the circuit, explanations."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, clone
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from qtnml.arrays import NDArray
+from qtnml.backends import get_backend
+from qtnml.born import TreeState
+from qtnml.born.completion import most_probable
+from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
+from qtnml.born.sampling import sample
+from qtnml.compile.generative import GenerativeCircuit, compile_state
+from qtnml.data.table_encoder import MISSING, TableEncoder
+from qtnml.errors import (
+    IncompleteDataWarning,
+    InvalidInputError,
+    TrainingInterruptedWarning,
+    ZeroProbabilityWarning,
+    invalid_input,
+    warn_user,
+)
+from qtnml.explain import explain_model, explain_record
+from qtnml.gates import Synthesis
+from qtnml.models.born_data import bits, kept_where_known
+from qtnml.models.born_settings import check_born_settings
+from qtnml.models.progress import progress_bar
+from qtnml.models.validation import generator, hold_out_any
+from qtnml.network.sites import SiteTree
+from qtnml.noise import NoisyGenerativeCircuit
+from qtnml.train import Checkpoint, EpochRecord
+from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
+from qtnml.train.born_structure import GreedyGrowth, grow_bonds
+
+_AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS = 30, 3000, 300
+_AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
+_LEAST_LOG = (
+    -708.0
+)  # the logarithm of the least positive double: for each site, below any likelihood there is
+
+
+class BornMachine(DensityMixin, BaseEstimator):
+    """What both share; see `MPSBornMachine` and `TreeBornMachine`."""
+
+    state_: TreeState
+    encoder_: TableEncoder | None
+    history_: list[EpochRecord]
+
+    def __init__(
+        self,
+        max_bond: int = 32,
+        *,
+        encoder: TableEncoder | None = None,
+        order: Sequence[int] | Literal["mutual-information"] | None = None,
+        method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
+        complex_amplitudes: bool = False,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 0.05,
+        cutoff: float = 1e-7,
+        steps: int = 1,
+        init_bond: int = 4,
+        precision: Literal["single", "double"] = "single",
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.max_bond = max_bond
+        self.encoder = encoder
+        self.order = order
+        self.method = method
+        self.complex_amplitudes = complex_amplitudes
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.cutoff = cutoff
+        self.steps = steps
+        self.init_bond = init_bond
+        self.precision = precision
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @abstractmethod
+    def _tree(self, levels: NDArray, dims: tuple[int, ...]) -> SiteTree: ...
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = tags.input_tags.string = self.encoder is not None
+        return tags
+
+    # -- learning -----------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+        """Learn the law of samples X (samples, features).
+
+        Rows with missing values (NaN) are left out, with a warning. Ctrl-C ends training with the best
+        state so far.
+
+        Args:
+            X: Bits 0 and 1; with `encoder=TableEncoder()` any table.
+            y: Ignored.
+            sample_weight: (samples,), how often each row counts.
+
+        Raises:
+            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
+        """
+        check_born_settings(self)
+        encoder, levels = self._encoded_training(X)
+        weights = self._weights(sample_weight, levels)
+        dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
+        used = weights > 0
+        complete = (levels >= 0).all(axis=1)
+        if (dropped := int((used & ~complete).sum())) and not (used & complete).any():
+            raise InvalidInputError(
+                "every row has a missing value; training needs complete rows: leave columns out or fill "
+                "them in"
+            )
+        if dropped:
+            warn_user(
+                f"{dropped} of {int(used.sum())} rows have missing values and are left out of training "
+                "(scoring "
+                "and sampling take them)",
+                IncompleteDataWarning,
+            )
+        levels, weights = levels[used & complete], weights[used & complete]
+        rng = generator(self.random_state)
+        kept, held = hold_out_any(len(levels), self.validation_fraction, rng)
+        training = Strings.of(levels[kept], weights[kept])
+        validation = Strings.of(levels[held], weights[held]) if len(held) else None
+        tree = self._tree(levels[kept], dims)
+        start = self._start(tree, training, rng)
+        result = self._trained(start, training, validation, rng)
+        self.encoder_, self.state_ = encoder, result.state
+        self.history_, self.best_epoch_ = list(result.history), result.best_epoch
+        self.n_iter_, self.stopped_ = len(result.history), result.stopped
+        self.notes_: dict[str, Any] = {}
+        self._remember_features(X, levels.shape[1])
+        return self
+
+    def _encoded_training(self, X: Any) -> tuple[TableEncoder | None, NDArray]:
+        if self.encoder is None:
+            return None, bits(X)
+        if not isinstance(self.encoder, TableEncoder):
+            raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {self.encoder!r}")
+        encoder = clone(self.encoder).fit(X)
+        return encoder, encoder.transform(X)
+
+    def _weights(self, sample_weight: Any, levels: NDArray) -> NDArray:
+        try:
+            weights = _check_sample_weight(sample_weight, levels, dtype=np.float64, ensure_non_negative=True)
+        except (TypeError, ValueError) as error:
+            raise invalid_input(error) from error
+        if not weights.sum() > 0:
+            raise InvalidInputError("all sample weights are zero; at least one row must count")
+        return np.asarray(weights / weights.max())
+
+    def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
+        if self.warm_start and hasattr(self, "state_"):
+            if self.state_.tree != tree:
+                raise InvalidInputError(
+                    f"warm_start goes on with a state of {self.state_.tree.num_sites} sites on another "
+                    "tree than "
+                    f"these data and settings describe ({tree.num_sites} sites); set warm_start=False"
+                )
+            return self.state_
+        bond = (
+            int(self.max_bond) if self.method == "gradient" else min(int(self.init_bond), int(self.max_bond))
+        )
+        if self.method != "greedy" and bond > 1:
+            return TreeState.random(tree, bond, rng, is_complex=bool(self.complex_amplitudes))
+        vectors = []
+        for site, dim in enumerate(tree.site_dims):
+            counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
+            vector = np.sqrt(counts / counts.sum())
+            vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
+        return TreeState.product(tree, vectors)
+
+    def _training(self, edges: int) -> BornTraining:
+        epochs = self.epochs
+        if epochs is None:
+            epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
+        batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
+        return BornTraining(
+            method="gradient" if self.method == "gradient" else "sweeps",
+            epochs=int(epochs),
+            max_bond=int(self.max_bond),
+            batch_size=batch,
+            learning_rate=float(self.learning_rate),
+            cutoff=float(self.cutoff),
+            steps=int(self.steps),
+            patience=self.patience,
+            precision=self.precision,
+        )
+
+    def _trained(
+        self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
+    ) -> BornResult:
+        training = self._training(len(start.tree.nodes) - 1)
+        if self.method == "greedy":
+            with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
+                start, self.growth_ = grow_bonds(
+                    start,
+                    data,
+                    data if validation is None else validation,
+                    training,
+                    GreedyGrowth(),
+                    rng,
+                    lambda r: advance(
+                        r.round,
+                        f"NLL {r.nll:.3f}, held out {r.validation_nll:.3f}, bonds to {r.largest_bond}",
+                    ),
+                )
+            training = BornTraining(
+                **{**vars(training), "max_bond": tuple(start.bond_dims), "one_site_share": 1.0}
+            )
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
+        with progress_bar(str(self.method), training.epochs, show=bool(self.verbose)) as advance:
+            result = train_born(
+                start,
+                data,
+                training,
+                rng,
+                validation=validation,
+                on_epoch=lambda record, state: advance(
+                    record.epoch, f"NLL {record.score:.3f}, bonds to {max(state.bond_dims, default=1)}"
+                ),
+                checkpoint=checkpoint,
+            )
+        if result.stopped in ("interrupted", "diverged"):
+            warn_user(
+                f"training {'was interrupted' if result.stopped == 'interrupted' else 'diverged'} after "
+                f"{len(result.history)} of {training.epochs} epochs; the best state so far was kept",
+                TrainingInterruptedWarning,
+            )
+        return result
+
+    def _remember_features(self, X: Any, count: int) -> None:
+        self.n_features_in_ = count
+        if hasattr(X, "columns"):
+            self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def levels(self, X: Any) -> NDArray:
+        """Levels (samples, sites) of samples, -1 where missing, as the model sees them."""
+        check_is_fitted(self, "state_")
+        if self.encoder_ is not None:
+            return self.encoder_.transform(X)
+        levels = bits(X)
+        if levels.shape[1] != self.n_features_in_:
+            raise InvalidInputError(
+                f"X has {levels.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
+            names = [str(name) for name in X.columns]
+            if names != self.feature_names_in_.tolist():
+                raise InvalidInputError(
+                    "The feature names should match those that were passed during fit: "
+                    f"{self.feature_names_in_.tolist()}, got {names}"
+                )
+        return levels
+
+    def decode(self, levels: NDArray, random_state: Any = None) -> Any:
+        """Samples from levels: bits as they are; a table through the encoder's `inverse_transform`."""
+        check_is_fitted(self, "state_")
+        if self.encoder_ is None:
+            return np.asarray(levels)
+        return self.encoder_.inverse_transform(levels, random_state)
+
+    @property
+    def bond_dims_(self) -> tuple[int, ...]:
+        """Dimension of the bond above each node but the root."""
+        check_is_fitted(self, "state_")
+        return self.state_.bond_dims
+
+    # -- likelihood ---------------------------------------------------------------------------------------
+
+    def log_likelihood(
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+    ) -> NDArray:
+        """ln P of each sample in nats, (samples,); missing values (NaN) are summed over, exactly.
+
+        Binned features count as the probability of their bin. A sample that is impossible under the model
+        gets a finite value below any other, and a `ZeroProbabilityWarning` says how many there are.
+
+        Args:
+            X: Samples.
+            noise: A `qtnml.noise.DeviceNoise`: the law of what the circuit's read-out shows under it,
+                exactly.
+            reuse_qubits, num_qubits: The circuit that is meant, as for `compile`.
+        """
+        levels = self.levels(X)
+        if noise is None:
+            _no_circuit_meant(reuse_qubits, num_qubits)
+            return self.log_likelihood_of_levels(levels)
+        return self._finite(self._noisy(noise, reuse_qubits, num_qubits).log_likelihood(levels))
+
+    score_samples = log_likelihood
+
+    def log_likelihood_of_levels(self, levels: NDArray) -> NDArray:
+        """`log_likelihood` of samples that are levels already, -1 where missing (see `levels`)."""
+        check_is_fitted(self, "state_")
+        return self._finite(log_marginal(self.state_, levels))
+
+    def score(self, X: Any, y: Any = None, **noisy: Any) -> float:  # noqa: ARG002
+        """Mean ln P of samples, nats: the higher the better. Arguments as for `log_likelihood`."""
+        return float(self.log_likelihood(X, **noisy).mean())
+
+    def _noisy(self, noise: Any, reuse_qubits: bool, num_qubits: int | None) -> NoisyGenerativeCircuit:
+        compiled = self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits)
+        return NoisyGenerativeCircuit(compiled, noise)
+
+    def conditional_log_likelihood(self, X: Any, given: Sequence[int | str]) -> NDArray:
+        """ln P(observed values | columns `given`) in nats, (samples,); what is missing is summed over."""
+        levels = self.levels(X)
+        known = np.full_like(levels, MISSING)
+        columns = [self._column(entry) for entry in given]
+        known[:, columns] = levels[:, columns]
+        return self._finite(log_marginal(self.state_, levels) - log_marginal(self.state_, known))
+
+    def _finite(self, logs: NDArray) -> NDArray:
+        impossible = ~np.isfinite(logs)
+        if impossible.any():
+            floor = _LEAST_LOG * self.state_.tree.num_sites
+            warn_user(
+                f"{int(impossible.sum())} of {len(logs)} samples have probability zero under the model; "
+                "their "
+                f"log-likelihood is given as {floor:g}",
+                ZeroProbabilityWarning,
+            )
+            logs = np.where(impossible, floor, logs)
+        return logs
+
+    def _column(self, entry: int | str) -> int:
+        names = [str(name) for name in getattr(self, "feature_names_in_", [])]
+        if isinstance(entry, str) and entry in names:
+            return names.index(entry)
+        if isinstance(entry, int | np.integer) and -self.n_features_in_ <= entry < self.n_features_in_:
+            return int(entry) % self.n_features_in_
+        raise InvalidInputError(f"there is no column {entry!r}; there are {names or self.n_features_in_}")
+
+    def marginals(self, X: Any = None) -> tuple[NDArray, ...]:
+        """P(feature = level | what is known) for each feature, arrays (samples, levels).
+
+        Args:
+            X: What is known of each sample, NaN elsewhere; None for nothing known (one row).
+        """
+        check_is_fitted(self, "state_")
+        levels = np.full((1, self.n_features_in_), MISSING) if X is None else self.levels(X)
+        chunk = chunk_of(self.state_)
+        parts = [
+            site_marginals(self.state_, observed(self.state_.tree, levels[k : k + chunk]))
+            for k in range(0, len(levels), chunk)
+        ]
+        return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+    # -- drawing and filling in -----------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        given: Any = None,
+        random_state: Any = None,
+        noise: Any = None,
+        reuse_qubits: bool = False,
+        num_qubits: int | None = None,
+    ) -> Any:
+        """Exact, independent samples.
+
+        Args:
+            n_samples: How many, for each row of `given` if there is one.
+            given: Samples with NaN where values are to be drawn: the rest is drawn given what is there.
+            random_state: Seed of the draws; None takes fresh ones.
+            noise, reuse_qubits, num_qubits: As a circuit under noise would draw them, see `log_likelihood`.
+
+        Returns:
+            (n_samples, features), a DataFrame where `fit` saw one; with `given` the samples of its first row,
+            then of its second, and so on.
+        """
+        check_is_fitted(self, "state_")
+        if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 0:
+            raise InvalidInputError(f"n_samples must be an integer of at least 0, got {n_samples!r}")
+        rng = generator(random_state)
+        if noise is None:
+            _no_circuit_meant(reuse_qubits, num_qubits)
+        elif given is not None:
+            raise InvalidInputError("a noisy circuit draws all features; leave given out, or noise")
+        if noise is not None:
+            drawn = self._noisy(noise, reuse_qubits, num_qubits).sample(rng, int(n_samples))
+        elif given is None:
+            drawn = sample(self.state_, rng, int(n_samples))
+        else:
+            evidence = observed(self.state_.tree, self.levels(given))
+            drawn = sample(self.state_, rng, int(n_samples), evidence).reshape(-1, self.state_.tree.num_sites)
+        return self.decode(drawn, rng)
+
+    def impute(
+        self,
+        X: Any,
+        method: Literal["most-probable", "sample"] = "most-probable",
+        *,
+        beam: int = 32,
+        random_state: Any = None,
+    ) -> Any:
+        """Fill in missing values (NaN): the most probable completion, by beam search, or a draw.
+
+        Args:
+            X: Samples with NaN where values are wanted.
+            method: "most-probable" or "sample".
+            beam: Partial completions kept; exact where there are no more than that.
+            random_state: Seed of draws.
+        """
+        levels = self.levels(X)
+        if method == "sample":
+            return self.sample(1, given=X, random_state=random_state)
+        if method != "most-probable":
+            raise InvalidInputError(f"method must be 'most-probable' or 'sample', got {method!r}")
+        if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:
+            raise InvalidInputError(f"beam must be an integer of at least 1, got {beam!r}")
+        chunk = max(1, chunk_of(self.state_) // int(beam))
+        found = [
+            most_probable(self.state_, observed(self.state_.tree, levels[k : k + chunk]), int(beam)).strings[
+                :, 0
+            ]
+            for k in range(0, len(levels), chunk)
+        ]
+        filled = np.concatenate(found)
+        decoded = self.decode(filled)
+        return kept_where_known(X, levels, decoded)
+
+    # -- circuit and explanation
+    # ------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        *,
+        reuse_qubits: bool = True,
+        num_qubits: int | None = None,
+        synthesis: Synthesis | None = None,
+    ) -> GenerativeCircuit:
+        """Compile into a circuit whose measured bits are samples.
+
+        A chain of bond 2**V takes V + 1 qubits with reuse, whatever the number of bits.
+        `circuit.levels(outcomes)` and `decode` turn results into samples.
+
+        Args:
+            reuse_qubits: Measure, reset and reuse qubits.
+            num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep.
+            synthesis: How nodes become gates; by default exactly, with the fewest CX.
+        """
+        check_is_fitted(self, "state_")
+        return compile_state(
+            self.state_, reuse_qubits=reuse_qubits, num_qubits=num_qubits, synthesis=synthesis
+        )
+
+    def to_backend(
+        self,
+        backend: Any,
+        *,
+        shots: int = 1024,
+        reuse_qubits: bool = True,
+        num_qubits: int | None = None,
+        synthesis: Synthesis | None = None,
+        **settings: Any,
+    ) -> Any:
+        """The same law drawn from on a backend, and trained further there: a `BackendBornMachine`.
+
+        Args:
+            backend: A backend, its name, or a Qiskit backend or sampler.
+            shots: Of a circuit in training.
+            reuse_qubits, num_qubits, synthesis: As for `compile`.
+            settings: Other arguments of `BackendBornMachine` (jobs, repeat, label, training, verbose).
+        """
+        from qtnml.models.backend_born import BackendBornMachine
+
+        compiled = self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits, synthesis=synthesis)
+        return BackendBornMachine(self, compiled, get_backend(backend), shots=shots, **settings)
+
+    def explain(self, x: Any = None) -> Any:
+        """Why the model gives a sample its likelihood, or what it learnt as a whole.
+
+        Args:
+            x: One sample (features,) or (1, features), or a row of a DataFrame; None for the whole model.
+
+        Returns:
+            A `qtnml.explain.RecordExplanation`, or a `ModelExplanation`.
+        """
+        check_is_fitted(self, "state_")
+        if x is None:
+            return explain_model(self.state_, self._names(), self._labels())
+        if hasattr(x, "to_frame"):
+            x = x.to_frame().T
+        elif not hasattr(x, "columns"):
+            x = np.atleast_2d(np.asarray(x))
+        levels = self.levels(x)
+        if len(levels) != 1:
+            raise InvalidInputError(f"explain takes one sample, got {len(levels)}")
+        return explain_record(self.state_, levels[0], self._names(), self._labels())
+
+    def _names(self) -> list[str]:
+        if self.encoder_ is not None:
+            return [column.name for column in self.encoder_.columns_]
+        return [
+            str(n) for n in getattr(self, "feature_names_in_", [f"x{k}" for k in range(self.n_features_in_)])
+        ]
+
+    def _labels(self) -> list[list[str]]:
+        if self.encoder_ is None:
+            return [["0", "1"]] * self.n_features_in_
+        return [[column.label(k) for k in range(column.num_levels)] for column in self.encoder_.columns_]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
+        from qtnml.models.born_persistence import save_born
+
+        save_born(self, path)
+
+
+def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:
+    if reuse_qubits or num_qubits is not None:
+        raise InvalidInputError(
+            "without noise all circuits of a model draw alike; leave reuse_qubits and num_qubits out, or "
+            "give noise"
+        )

@@ -1,0 +1,222 @@
+"""Clusters: a mixture of Born machines by EM, and the leading Schmidt vectors of one."""
+
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from qtnml.arrays import NDArray
+from qtnml.born.edges import Batch, EdgeVectors
+from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
+from qtnml.errors import InvalidInputError
+from qtnml.models.born_machine import BornMachine
+from qtnml.models.progress import progress_bar
+from qtnml.models.settings import is_number
+from qtnml.models.validation import generator
+
+
+class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
+    """Mixture of Born machines, fitted by expectation maximisation: each component explains a cluster.
+
+    Args:
+        model: A Born machine; each component is a clone of it, trained on samples weighed by how much of
+            them it explains.
+        n_components: Number of clusters.
+        max_iter: Rounds of expectation and maximisation.
+        tol: Ends where the mean log-likelihood rises by less, nats.
+        n_init: Starts; the best is kept.
+        random_state: Seed of the first assignment and of the models.
+        verbose: 1 shows a progress bar on standard error.
+
+    Attributes:
+        models_: The fitted components.
+        weights_: Their shares, (components,).
+        labels_: Component of each training sample.
+        lower_bound_: Mean log-likelihood of the training samples, nats.
+        n_iter_, converged_: Rounds, and whether they ended by `tol`.
+    """
+
+    def __init__(
+        self,
+        model: BornMachine,
+        n_components: int = 2,
+        *,
+        max_iter: int = 20,
+        tol: float = 1e-3,
+        n_init: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_init = n_init
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Learn the mixture of samples X."""
+        if not isinstance(self.model, BornMachine):
+            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
+        for name in ("n_components", "max_iter", "n_init"):
+            value = getattr(self, name)
+            if not (is_number(value, int, np.integer) and value >= 1):
+                raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+        if len(X) < self.n_components:
+            raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
+        rng = generator(self.random_state)
+        best: _Fit | None = None
+        for _ in range(int(self.n_init)):
+            found = self._em(X, rng)
+            if best is None or found.bound > best.bound:
+                best = found
+        assert best is not None
+        self.models_, self.weights_ = best.models, best.weights
+        self.lower_bound_, self.n_iter_, self.converged_ = best.bound, best.rounds, best.converged
+        self.n_features_in_ = best.models[0].n_features_in_
+        self.labels_ = self.predict(X)
+        return self
+
+    def _em(self, X: Any, rng: np.random.Generator) -> "_Fit":
+        count = int(self.n_components)
+        shares = rng.dirichlet(np.full(count, 0.3), size=len(X))
+        models = [
+            clone(self.model).set_params(random_state=int(rng.integers(2**31)), validation_fraction=0.0)
+            for _ in range(count)
+        ]
+        bound, converged, rounds = -np.inf, False, 0
+        with progress_bar("mixture", int(self.max_iter), show=bool(self.verbose)) as advance:
+            for rounds in range(1, int(self.max_iter) + 1):
+                for model, share in zip(models, shares.T, strict=True):
+                    model.set_params(warm_start=rounds > 1)
+                    model.fit(X, sample_weight=np.maximum(share, 1e-9))
+                weights = shares.mean(axis=0)
+                joint = _joint(models, weights, X)
+                total = logsumexp(joint, axis=1)
+                shares = np.exp(joint - total[:, None])
+                risen = float(total.mean()) - bound
+                bound = float(total.mean())
+                advance(rounds, f"log-likelihood {bound:.3f}")
+                if abs(risen) < self.tol:
+                    converged = True
+                    break
+        return _Fit(models, weights, bound, rounds, converged)
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Share of each component in explaining each sample, (samples, components)."""
+        check_is_fitted(self, "models_")
+        joint = _joint(self.models_, self.weights_, X)
+        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+
+    def predict(self, X: Any) -> NDArray:
+        """The component that explains each sample best."""
+        return np.asarray(self.predict_proba(X).argmax(axis=1))
+
+    def score_samples(self, X: Any) -> NDArray:
+        """ln P of samples under the mixture, nats."""
+        check_is_fitted(self, "models_")
+        return np.asarray(logsumexp(_joint(self.models_, self.weights_, X), axis=1))
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+        """Mean of `score_samples`."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> tuple[Any, NDArray]:
+        """Samples, and the component each was drawn from."""
+        check_is_fitted(self, "models_")
+        rng = generator(random_state)
+        counts = rng.multinomial(int(n_samples), self.weights_)
+        seeds = rng.integers(2**31, size=len(counts))
+        parts = [
+            model.sample(int(n), random_state=int(seed))
+            for model, n, seed in zip(self.models_, counts, seeds, strict=True)
+        ]
+        labels = np.repeat(np.arange(len(counts)), counts)
+        if hasattr(parts[0], "columns"):
+            import pandas as pd
+
+            return pd.concat(parts, ignore_index=True), labels
+        return np.concatenate(parts), labels
+
+
+class _Fit:
+    """What one start gave."""
+
+    def __init__(
+        self, models: list[BornMachine], weights: NDArray, bound: float, rounds: int, converged: bool
+    ) -> None:
+        self.models, self.weights, self.bound = models, weights, bound
+        self.rounds, self.converged = rounds, converged
+
+
+def _joint(models: list[BornMachine], weights: NDArray, X: Any) -> NDArray:
+    """ln (weight P(x)) of every component, (samples, components)."""
+    return np.stack([model.log_likelihood(X) for model in models], axis=1) + np.log(weights)
+
+
+class SchmidtClustering(ClusterMixin, BaseEstimator):
+    """Clusters by the leading Schmidt vectors of one bond of a Born machine.
+
+    Across a bond a state is a sum of products, sum_k s_k |left_k>|right_k>. A sample belongs to the term that
+    contributes most to its amplitude: |s_k left_k(x) right_k(x)|.
+
+    Args:
+        model: A Born machine.
+        n_clusters: Terms, those of the largest Schmidt values.
+        bond: Index into `bond_dims_` of the model; None takes the bond of most entropy.
+
+    Attributes:
+        model_: The fitted model.
+        bond_: The bond.
+        schmidt_values_: Of the terms.
+        labels_: Cluster of each training sample.
+    """
+
+    def __init__(self, model: BornMachine, n_clusters: int = 2, *, bond: int | None = None) -> None:
+        self.model = model
+        self.n_clusters = n_clusters
+        self.bond = bond
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Train the model and find the bond."""
+        if not isinstance(self.model, BornMachine):
+            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
+        if not (is_number(self.n_clusters, int, np.integer) and self.n_clusters >= 1):
+            raise InvalidInputError(f"n_clusters must be an integer of at least 1, got {self.n_clusters!r}")
+        model = clone(self.model).fit(X)
+        entropies = bond_entropies(model.state_)
+        if not len(entropies):
+            raise InvalidInputError("a model of one node has no bond to cut; it needs more features")
+        bond = int(np.argmax(entropies)) if self.bond is None else self.bond
+        if isinstance(bond, bool) or not isinstance(bond, int | np.integer) or not 0 <= bond < len(entropies):
+            raise InvalidInputError(f"bond must be from 0 to {len(entropies) - 1}, got {self.bond!r}")
+        self.model_, self.bond_, self.n_features_in_ = model, int(bond), model.n_features_in_
+        self.schmidt_values_ = schmidt_values(model.state_)[self.bond_][: int(self.n_clusters)]
+        self.labels_ = self.predict(X)
+        return self
+
+    def contributions(self, X: Any) -> NDArray:
+        """|s_k left_k(x) right_k(x)|**2 of each term, as shares of the terms kept, (samples, clusters)."""
+        check_is_fitted(self, "model_")
+        state, levels = self.model_.state_, self.model_.levels(X)
+        if (levels < 0).any():
+            raise InvalidInputError(
+                "samples with missing values have no cluster; fill them in first (impute)"
+            )
+        edges = EdgeVectors(state, Batch(state.tree, levels), np.dtype(np.complex128))
+        edges.send_down()
+        parent = state.tree.parents[self.bond_]
+        below = edges.reaching(parent, self.bond_)
+        above = edges.reaching(self.bond_, parent)
+        # The reduced state of the bond is diagonal in the Schmidt basis.
+        matrix = bond_states(state)[self.bond_][0]
+        vectors = np.linalg.eigh(matrix)[1][:, ::-1][:, : int(self.n_clusters)]
+        terms = np.abs((below @ vectors) * (above @ vectors.conj())) ** 2
+        return np.asarray(terms / np.maximum(terms.sum(axis=1, keepdims=True), 1e-300))
+
+    def predict(self, X: Any) -> NDArray:
+        """The term that contributes most to each sample."""
+        return np.asarray(self.contributions(X).argmax(axis=1))
