@@ -25,6 +25,9 @@ from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 
 FOLDER = Path(__file__).parent
 PUBLISHED = {10: 95.2, 20: 77.1, 30: 67.0, 50: 55.1, 100: 39.9, 200: 26.8}  # authors of arXiv:1709.01662
+# Larger bonds want smaller steps from a wider start.
+SETTINGS = {10: {"learning_rate": 0.05, "init_bond": 4}}
+USUAL = {"learning_rate": 0.02, "init_bond": 8}
 SWEEPS = 100
 
 
@@ -38,7 +41,8 @@ def bits(count: int, part: str = "train") -> np.ndarray:
 def capacity(X: np.ndarray, bond: int, sweeps: int) -> dict[str, Any]:
     """Train on all images and look at the NLL of the same ones."""
     began = time.perf_counter()
-    born = MPSBornMachine(bond, epochs=sweeps, validation_fraction=0, random_state=0).fit(X)
+    settings = SETTINGS.get(bond, USUAL)
+    born = MPSBornMachine(bond, epochs=sweeps, validation_fraction=0, random_state=0, **settings).fit(X)
     seconds = time.perf_counter() - began
     row = {
         "bond": bond,

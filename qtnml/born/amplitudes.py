@@ -67,7 +67,8 @@ def outer(vectors: list[NDArray]) -> NDArray:
     """Products of all entries, row by row: (samples, product of dimensions)."""
     joint = vectors[0]
     for vector in vectors[1:]:
-        joint = (joint[:, :, None] * vector[:, None, :]).reshape(len(joint), -1)
+        size = joint.shape[1] * vector.shape[1]
+        joint = (joint[:, :, None] * vector[:, None, :]).reshape(len(joint), size)
     return joint
 
 

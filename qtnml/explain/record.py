@@ -139,4 +139,7 @@ def chain_rule(state: TreeState, levels: NDArray) -> NDArray:
 
 
 def _share(probability: float) -> str:
+    """For people; neither 100 % nor 0 where it is not."""
+    if probability > 0.999:
+        return "over 99.9 %"
     return f"{100 * probability:.2g} %" if probability >= 1e-3 else f"{probability:.1e}"

@@ -1,4 +1,4 @@
-"""Figures, as matplotlib `Figure` objects; no window is opened and no global state is touched."""
+"""Figures of trained classifiers: training, circuits, predictions, noise."""
 
 from collections.abc import Sequence
 from typing import Any
