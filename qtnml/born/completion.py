@@ -69,6 +69,10 @@ def _entering(state: TreeState, wire: int, evidence: tuple[NDArray, ...], beams:
         return beams.pop(wire)
     weights, dim = evidence[wire], tree.site_dims[wire]
     rows = len(weights)
+    if ((weights > 0).sum(axis=1) == 1).all():  # observed: nothing to choose
+        level = weights.argmax(axis=1)
+        vector = np.eye(dim)[level] * np.sqrt(weights.max(axis=1))[:, None]
+        return _Beam(level[:, None, None], vector[:, None, :], np.zeros((rows, 1)))
     strings = np.broadcast_to(np.arange(dim)[None, :, None], (rows, dim, 1))
     vectors = np.eye(dim) * np.sqrt(weights)[:, :, None]
     return _Beam(strings, vectors, np.zeros((rows, dim)))

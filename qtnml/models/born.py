@@ -30,7 +30,8 @@ class MPSBornMachine(BornMachine):
             (Riemannian Adam) at bond `max_bond`; "greedy" raises bonds one by one where a trial gains
             most, until held-out data are no longer better explained (arXiv:2008.05437).
         complex_amplitudes: Twice the numbers; finds its way out of local minima far better.
-        epochs: Sweeps, or passes over the samples; None takes 30, or more where features are few.
+        epochs: Sweeps, or passes over the samples; None takes 30, or more where features (for a gradient:
+            samples) are few.
         batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250).
         learning_rate: Largest angle of a step in radians; falls to a tenth along a half cosine.
         cutoff: Of sweeps: singular values below this share of the largest are dropped.

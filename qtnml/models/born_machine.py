@@ -38,11 +38,9 @@ from qtnml.train import Checkpoint, EpochRecord
 from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, grow_bonds
 
-_AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS = 30, 3000, 300
+_AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
-_LEAST_LOG = (
-    -708.0
-)  # the logarithm of the least positive double: for each site, below any likelihood there is
+_LEAST_LOG = -708.0  # of the least positive double: for each site, below any likelihood there is
 
 
 class BornMachine(DensityMixin, BaseEstimator):
@@ -168,8 +166,6 @@ class BornMachine(DensityMixin, BaseEstimator):
             weights = _check_sample_weight(sample_weight, levels, dtype=np.float64, ensure_non_negative=True)
         except (TypeError, ValueError) as error:
             raise invalid_input(error) from error
-        if not weights.sum() > 0:
-            raise InvalidInputError("all sample weights are zero; at least one row must count")
         return np.asarray(weights / weights.max())
 
     def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
@@ -181,10 +177,14 @@ class BornMachine(DensityMixin, BaseEstimator):
                     f"these data and settings describe ({tree.num_sites} sites); set warm_start=False"
                 )
             return self.state_
-        bond = (
-            int(self.max_bond) if self.method == "gradient" else min(int(self.init_bond), int(self.max_bond))
-        )
-        if self.method != "greedy" and bond > 1:
+        bond = min(int(self.init_bond), int(self.max_bond))
+        if self.method == "gradient":
+            bond = int(self.max_bond)
+        elif self.method == "greedy":
+            # Across a node without sites of its own one bond alone cannot carry anything.
+            alone = all(any(w < tree.num_sites for w in wires) for wires in tree.nodes)
+            bond = 1 if alone else min(2, bond)
+        if bond > 1:
             return TreeState.random(tree, bond, rng, is_complex=bool(self.complex_amplitudes))
         vectors = []
         for site, dim in enumerate(tree.site_dims):
@@ -193,11 +193,13 @@ class BornMachine(DensityMixin, BaseEstimator):
             vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
         return TreeState.product(tree, vectors)
 
-    def _training(self, edges: int) -> BornTraining:
-        epochs = self.epochs
-        if epochs is None:
-            epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
+    def _training(self, edges: int, samples: int) -> BornTraining:
         batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
+        epochs = self.epochs
+        if epochs is None and self.method == "gradient":
+            epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // -(-samples // batch)))
+        elif epochs is None:
+            epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
         return BornTraining(
             method="gradient" if self.method == "gradient" else "sweeps",
             epochs=int(epochs),
@@ -213,7 +215,7 @@ class BornMachine(DensityMixin, BaseEstimator):
     def _trained(
         self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
     ) -> BornResult:
-        training = self._training(len(start.tree.nodes) - 1)
+        training = self._training(len(start.tree.nodes) - 1, len(data.X))
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
                 start, self.growth_ = grow_bonds(

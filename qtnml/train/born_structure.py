@@ -57,7 +57,8 @@ def grow_bonds(
     """Raise bonds one by one where a trial gains most, until validation stops improving.
 
     Args:
-        state: To start from; `TreeState.product` has all bonds at one.
+        state: To start from: `TreeState.product` has all bonds at one. A tree with nodes that have no
+            sites of their own needs bonds of two, as one bond alone carries nothing across such a node.
         data: Trains and scores edges.
         validation: Ends the search and chooses the best state.
         training: Of each round: its `max_bond` bounds all bonds.

@@ -37,5 +37,12 @@ def p_value(strings: np.ndarray, law: np.ndarray) -> float:
     assert counts[flat == 0].sum() == 0
     observed, wanted = counts[usual].astype(float), expected[usual]
     if expected[~usual].sum() > 0:
-        observed, wanted = np.append(observed, counts[~usual].sum()), np.append(wanted, expected[~usual].sum())
-    return float(stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue) if len(wanted) > 1 else 1.0
+        observed, wanted = (
+            np.append(observed, counts[~usual].sum()),
+            np.append(wanted, expected[~usual].sum()),
+        )
+    return (
+        float(stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue)
+        if len(wanted) > 1
+        else 1.0
+    )

@@ -1,5 +1,7 @@
 """Trees of sites: numbering, walks, the bonds they can need, orders learnt from data."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ def test_every_tree_is_walked_over_each_edge_twice(dims: list[int], random) -> N
         }
         if tour:
             assert tour[0][0] == tour[-1][1] == tree.root
-            assert all(a[1] == b[0] for a, b in zip(tour, tour[1:], strict=False))
+            assert all(a[1] == b[0] for a, b in pairwise(tour))
         for k, below in enumerate(tree.sites_below):
             inside = np.prod([dims[site] for site in below], dtype=float)
             outside = np.prod(dims, dtype=float) / inside

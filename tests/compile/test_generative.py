@@ -1,0 +1,120 @@
+"""Generative circuits: gates = state = what Qiskit's own simulators draw."""
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import Statevector
+
+from qtnml import Synthesis, get_backend
+from qtnml.backends import run_circuits
+from qtnml.born import TreeState, log_likelihood
+from qtnml.born.sampling import sample
+from qtnml.compile import compile_state
+from qtnml.errors import InvalidInputError
+from qtnml.network.sites import balanced_site_tree, site_chain
+from tests.born.trees import TREES, all_strings, dense, p_value
+
+SHOTS = 8192
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_gates_prepare_the_state(name: str, is_complex: bool, rng: np.random.Generator) -> None:
+    state = TreeState.random(TREES[name], 3, rng, is_complex=is_complex)
+    compiled = compile_state(state, reuse_qubits=False)
+    law, dims = np.abs(dense(state)) ** 2, state.tree.site_dims
+    # Its own gates, by Qiskit's dense state vector.
+    circuit = compiled.trained_circuit
+    found = Statevector(circuit.remove_final_measurements(inplace=False)).probabilities_dict(
+        [circuit.find_bit(q).index for q in _measured(circuit)]
+    )
+    built = np.zeros_like(law)
+    outcomes = [int(key, 2) for key in found]
+    levels = compiled.levels(outcomes)
+    for row, value in zip(levels, found.values(), strict=True):
+        if (row >= 0).all():
+            built[tuple(row)] += value
+        else:
+            assert value < 1e-12
+    np.testing.assert_allclose(built, law, atol=1e-10)
+    # The nodes' matrices, contracted.
+    strings = all_strings(dims)
+    np.testing.assert_allclose(np.exp(log_likelihood(compiled.state(), strings)), law.ravel(), atol=1e-10)
+    assert compiled.infidelity < 1e-12
+    # With reuse, drawn by Aer.
+    reused = compile_state(state)
+    assert reused.num_qubits <= compiled.num_qubits
+    counts = run_circuits(get_backend("aer"), [reused.trained_circuit], shots=SHOTS, seed=3)[0]
+    drawn = np.repeat(reused.levels(list(counts)), list(counts.values()), axis=0)
+    assert p_value(drawn, law) > 1e-4
+
+
+def _measured(circuit):
+    """Qubits in the order of their classical bits."""
+    order = {}
+    for instruction in circuit.data:
+        if instruction.operation.name == "measure":
+            order[circuit.find_bit(instruction.clbits[0]).index] = instruction.qubits[0]
+    return [order[k] for k in sorted(order)]
+
+
+@pytest.mark.parametrize("bond_qubits", [1, 2])
+def test_a_chain_takes_one_qubit_more_than_its_bond(bond_qubits: int, rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 40), 2**bond_qubits, rng)
+    compiled = compile_state(state)
+    assert compiled.num_qubits == bond_qubits + 1
+    assert compiled.num_resets == 40 - (bond_qubits + 1)
+    X = sample(state, rng, 50)
+    assert compiled.verify(state, X) < 1e-7
+    if bond_qubits == 1:  # an isometry from one qubit to two takes two CX
+        assert compiled.two_qubit_gates <= 2 * 39
+    counts = run_circuits(get_backend("aer"), [compiled.trained_circuit], shots=500, seed=1)[0]
+    drawn = compiled.levels([k for k, n in counts.items() for _ in range(n)])
+    # The likelihood of drawn strings is that of exact samples.
+    ours, exact = log_likelihood(state, drawn), log_likelihood(state, sample(state, rng, 500))
+    assert abs(ours.mean() - exact.mean()) < 5 * np.hypot(ours.std(), exact.std()) / np.sqrt(500)
+
+
+def test_a_tree_takes_its_least_number(rng: np.random.Generator) -> None:
+    state = TreeState.random(balanced_site_tree([2] * 64), 2, rng)
+    compiled = compile_state(state)
+    assert compiled.num_qubits == 7
+    assert compile_state(state, num_qubits=20).depth < compiled.depth
+    assert compile_state(state, reuse_qubits=False).num_resets == 0
+    assert "64 sites on 7 qubits" in repr(compiled)
+    assert 0 < compile_state(state, reuse_qubits=False).duration() < compiled.duration()
+
+
+def test_weights_are_parameters(rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 6), 2, rng, is_complex=True)
+    compiled = compile_state(state)
+    moved = compiled.with_weights(compiled.weights + 0.1)
+    assert np.isnan(moved.infidelity)
+    strings = all_strings((2,) * 6)
+    assert np.exp(log_likelihood(moved.state(), strings)).sum() == pytest.approx(1, abs=1e-10)
+    assert moved.verify(state, strings) > 1e-3
+    dense_law = np.exp(log_likelihood(compiled.state(compiled.weights), strings))
+    np.testing.assert_allclose(dense_law, np.exp(log_likelihood(state, strings)), atol=1e-10)
+    for wrong in (compiled.weights[:-1], np.full_like(compiled.weights, np.nan)):
+        with pytest.raises(InvalidInputError, match="finite weights"):
+            compiled.with_weights(wrong)
+
+
+@pytest.mark.parametrize("gate", ["cz", "ecr"])
+def test_other_gates(gate: str, rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 5), 2, rng)
+    compiled = compile_state(state, synthesis=Synthesis(two_qubit_gate=gate))  # type: ignore[arg-type]
+    assert compiled.circuit.count_ops()[gate] == compiled.two_qubit_gates
+    assert compiled.verify(state, all_strings((2,) * 5)) < 1e-8
+
+
+def test_errors(rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 5), 2, rng)
+    with pytest.raises(InvalidInputError, match="num_qubits=3 needs reuse_qubits=True"):
+        compile_state(state, reuse_qubits=False, num_qubits=3)
+    with pytest.raises(InvalidInputError, match="needs 2 to 5 qubits, got num_qubits=1"):
+        compile_state(state, num_qubits=1)
+    with pytest.raises(InvalidInputError, match=r"synthesis must be a qtnml\.Synthesis"):
+        compile_state(state, synthesis="analytic")  # type: ignore[arg-type]
+    wide = TreeState.random(site_chain([2] * 22), 600, rng)
+    with pytest.raises(InvalidInputError, match="truncate its bonds first"):
+        compile_state(wide)

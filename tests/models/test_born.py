@@ -1,0 +1,284 @@
+"""Born machines as estimators: what a user does, and what a user does wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from qtnml import MPSBornMachine, TableEncoder, TreeBornMachine, load_model
+from qtnml.errors import (
+    IncompleteDataWarning,
+    InvalidInputError,
+    ModelFileError,
+    ZeroProbabilityWarning,
+)
+from qtnml.models import BornMachine
+from qtnml.network.sites import SiteTree, site_chain
+from qtnml.noise import DeviceNoise
+from qtnml.storage import load_archive, save_archive
+from tests.born.trees import all_strings, p_value
+
+STRINGS = all_strings((2,) * 5)
+
+
+@pytest.fixture(scope="module")
+def bits() -> np.ndarray:
+    """Noisy copies of one bit, and one bit of its own."""
+    rng = np.random.default_rng(3)
+    X = np.repeat(rng.integers(0, 2, size=(300, 1)), 5, axis=1)
+    X ^= rng.random(X.shape) < 0.05
+    X[:, 2] = rng.integers(0, 2, 300)
+    return X
+
+
+@pytest.fixture(scope="module")
+def born(bits: np.ndarray) -> MPSBornMachine:
+    return MPSBornMachine(4, random_state=0).fit(bits)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    kind = rng.choice(["a", "b", "c"], 200)
+    return pd.DataFrame(
+        {"kind": kind, "size": rng.normal(size=200) + 3 * (kind == "a"), "flag": rng.random(200) < 0.5}
+    )
+
+
+@pytest.mark.parametrize("cls", [MPSBornMachine, TreeBornMachine])
+@pytest.mark.parametrize("method", ["sweeps", "gradient", "greedy"])
+def test_every_method_learns_the_law(cls: type[BornMachine], method: str, bits: np.ndarray) -> None:
+    epochs = None if method == "gradient" else 40
+    model = cls(4, method=method, random_state=0, epochs=epochs).fit(bits)  # type: ignore[arg-type]
+    law = np.exp(model.score_samples(STRINGS))
+    assert law.sum() == pytest.approx(1, abs=1e-10)
+    counts = np.bincount(np.ravel_multi_index(tuple(bits.T), (2,) * 5), minlength=32)
+    entropy = -np.sum(counts[counts > 0] / 300 * np.log(counts[counts > 0] / 300))
+    assert -model.score(bits) < entropy + 0.12
+    assert model.n_iter_ == len(model.history_)
+    assert max(model.bond_dims_) <= 4
+    if method == "greedy":
+        assert model.growth_
+
+
+def test_the_design_runs(born: MPSBornMachine, bits: np.ndarray) -> None:
+    assert born.log_likelihood(bits).shape == (300,)
+    assert born.sample(1000, random_state=0).shape == (1000, 5)
+    assert born.compile(reuse_qubits=True).num_qubits <= 3
+    assert clone(born).get_params() == born.get_params()
+
+
+def test_samples_follow_the_law(born: MPSBornMachine) -> None:
+    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    assert p_value(born.sample(20_000, random_state=1), law) > 1e-3
+    given = np.array([[1, np.nan, 0, np.nan, np.nan]])
+    drawn = born.sample(5000, given=given, random_state=2)
+    part = np.zeros_like(law)
+    part[1, :, 0] = law[1, :, 0]
+    assert p_value(drawn, part / part.sum()) > 1e-3
+    np.testing.assert_array_equal(born.sample(5, random_state=7), born.sample(5, random_state=7))
+    assert born.sample(0).shape == (0, 5)
+
+
+def test_conditionals_and_marginals(born: MPSBornMachine) -> None:
+    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    found = np.exp(born.conditional_log_likelihood([[1, 0, np.nan, 1, np.nan]], given=[0, 3]))
+    joint, given = law[1, 0, :, 1, :].sum(), law[1, :, :, 1, :].sum()
+    assert found[0] == pytest.approx(joint / given, abs=1e-10)
+    alone = born.marginals()
+    np.testing.assert_allclose(alone[1][0], law.sum(axis=(0, 2, 3, 4)), atol=1e-12)
+    known = born.marginals([[1, np.nan, np.nan, np.nan, np.nan]])
+    np.testing.assert_allclose(known[4][0], law[1].sum(axis=(0, 1, 2)) / law[1].sum(), atol=1e-12)
+    assert born.log_likelihood([[np.nan] * 5])[0] == pytest.approx(0, abs=1e-10)
+
+
+def test_missing_values_are_filled_in(born: MPSBornMachine) -> None:
+    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    X = np.array([[1, np.nan, np.nan, 1, 1], [0, 0, 1, np.nan, 0]])
+    filled = born.impute(X)
+    best = np.unravel_index(law[1, :, :, 1, 1].argmax(), (2, 2))
+    assert filled[0].tolist() == [1, *best, 1, 1]
+    assert filled[1, 3] == law[0, 0, 1, :, 0].argmax()
+    drawn = born.impute(X, "sample", random_state=0)
+    known = ~np.isnan(X)
+    np.testing.assert_array_equal(drawn[known], X[known])
+    with pytest.raises(InvalidInputError, match="method must be 'most-probable' or 'sample'"):
+        born.impute(X, "mean")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="beam must be an integer of at least 1"):
+        born.impute(X, beam=0)
+
+
+def test_tables_of_mixed_columns(table: pd.DataFrame, tmp_path: Path) -> None:
+    model = TreeBornMachine(8, encoder=TableEncoder(bins=4), topology="chow-liu", random_state=0).fit(table)
+    drawn = model.sample(50, random_state=0)
+    assert list(drawn.columns) == ["kind", "size", "flag"]
+    assert set(drawn["kind"]) <= {"a", "b", "c"}
+    holes = table.head(3).copy()
+    holes.loc[0, "kind"] = None
+    holes.loc[1, "size"] = np.nan
+    filled = model.impute(holes)
+    assert filled["kind"].notna().all()
+    assert filled["size"].iloc[0] == table["size"].iloc[0]
+    assert np.isfinite(model.score_samples(holes)).all()
+    text = str(model.explain(table.iloc[0].copy()))
+    assert "ln P" in text
+    path = tmp_path / "tree.qtnml"
+    model.save(path)
+    loaded = load_model(path)
+    np.testing.assert_array_equal(loaded.score_samples(holes), model.score_samples(holes))
+    assert loaded.get_params()["topology"] == "chow-liu"
+    assert loaded.feature_names_in_.tolist() == ["kind", "size", "flag"]
+    with pytest.raises(InvalidInputError, match="feature names should match"):
+        loaded.score_samples(table.rename(columns={"kind": "sort"}))
+
+
+def test_a_saved_model_is_the_same(born: MPSBornMachine, bits: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "born.qtnml"
+    born.notes_["mine"] = 1
+    born.save(path)
+    loaded = load_model(path)
+    np.testing.assert_array_equal(loaded.log_likelihood(bits), born.log_likelihood(bits))
+    assert loaded.history_ == born.history_
+    assert loaded.notes_ == {"mine": 1}
+    assert loaded.fit(bits).n_iter_ == born.n_iter_
+    header, arrays = load_archive(path)
+    for broken in (
+        {**arrays, "core_0": arrays["core_0"] * np.nan},
+        {**arrays, "core_1": arrays["core_1"] * 2},
+        {**arrays, "core_0": arrays["core_0"].astype("U8")},
+        {k: v for k, v in arrays.items() if k != "core_2"},
+    ):
+        save_archive(path, header, broken)
+        with pytest.raises(ModelFileError, match="is damaged"):
+            load_model(path)
+
+
+def test_under_noise_the_law_is_that_of_the_circuit(born: MPSBornMachine) -> None:
+    noise = DeviceNoise(
+        t1=50e-6, two_qubit_time=1e-7, two_qubit_error=0.02, readout_error=0.03, reset_error=0.01
+    )
+    clean, noisy, reused = (
+        np.exp(born.score_samples(STRINGS, **how)).reshape((2,) * 5)
+        for how in ({}, {"noise": noise}, {"noise": noise, "reuse_qubits": True})
+    )
+    assert noisy.sum() == pytest.approx(1, abs=1e-10)
+    assert np.abs(noisy - clean).max() > 1e-3
+    assert np.abs(noisy - reused).max() > 1e-6
+    drawn = born.sample(10_000, noise=noise, reuse_qubits=True, random_state=0)
+    assert p_value(drawn, reused) > 1e-3
+    with pytest.raises(InvalidInputError, match="without noise all circuits of a model draw alike"):
+        born.sample(3, reuse_qubits=True)
+    with pytest.raises(InvalidInputError, match="a noisy circuit draws all features"):
+        born.sample(3, noise=noise, given=STRINGS[:1])
+
+
+def test_impossible_records_are_finite_and_reported(bits: np.ndarray) -> None:
+    X = np.array([[0, 0], [1, 1]] * 30)
+    model = MPSBornMachine(2, epochs=1, random_state=0).fit(X)
+    identity = np.zeros((1, 2, 2))
+    identity[0] = np.eye(2) / np.sqrt(2)
+    model.state_ = type(model.state_).canonical(model.state_.tree, [np.eye(2), identity])
+    with pytest.warns(
+        ZeroProbabilityWarning, match=r"1 of 2 samples have probability zero .* given as -1416"
+    ):
+        found = model.score_samples([[0, 0], [0, 1]])
+    assert found[0] == pytest.approx(np.log(0.5))
+    assert found[1] == -1416
+    with pytest.raises(InvalidInputError, match="row 0 has probability zero"):
+        model.impute([[0, 1]])
+
+
+def test_constant_columns_and_one_feature(bits: np.ndarray) -> None:
+    X = bits.copy()
+    X[:, 1] = 1
+    model = MPSBornMachine(4, random_state=0, order="mutual-information").fit(X)
+    assert (model.sample(200, random_state=0)[:, 1] == 1).mean() > 0.98
+    one = TreeBornMachine(random_state=0).fit(bits[:, :1])
+    assert np.exp(one.score_samples([[1]]))[0] == pytest.approx(bits[:, 0].mean(), abs=1e-6)
+    assert one.compile().num_qubits == 1
+    same = TableEncoder().fit(np.full((20, 2), 7))
+    constant = MPSBornMachine(encoder=same, random_state=0).fit(np.full((20, 2), 7))
+    assert constant.score([[7, 7]]) == pytest.approx(0)
+    assert constant.sample(2).tolist() == [[7, 7], [7, 7]]
+
+
+def test_rows_with_holes_are_left_out_of_training(bits: np.ndarray) -> None:
+    X = bits.astype(float)
+    X[:30, 0] = np.nan
+    with pytest.warns(IncompleteDataWarning, match="30 of 300 rows have missing values"):
+        model = MPSBornMachine(2, random_state=0).fit(X)
+    np.testing.assert_allclose(
+        model.score_samples(bits), MPSBornMachine(2, random_state=0).fit(bits[30:]).score_samples(bits)
+    )
+    with pytest.raises(InvalidInputError, match="every row has a missing value"):
+        MPSBornMachine().fit(np.full((5, 2), np.nan))
+
+
+def test_weights_count_as_copies(bits: np.ndarray) -> None:
+    options = {"random_state": 0, "validation_fraction": 0.0, "epochs": 5}
+    weighed = MPSBornMachine(4, **options).fit(bits, sample_weight=np.arange(300) % 3)  # type: ignore[arg-type]
+    copies = MPSBornMachine(4, **options).fit(np.repeat(bits, np.arange(300) % 3, axis=0))  # type: ignore[arg-type]
+    np.testing.assert_allclose(weighed.score_samples(STRINGS), copies.score_samples(STRINGS), atol=1e-3)
+
+
+def test_warm_start_goes_on(bits: np.ndarray) -> None:
+    model = MPSBornMachine(4, epochs=2, random_state=0, warm_start=True).fit(bits)
+    first = model.score(bits)
+    assert model.fit(bits).score(bits) > first
+    with pytest.raises(InvalidInputError, match="warm_start goes on with a state of 5 sites"):
+        model.fit(bits[:, :3])
+    assert model.score(bits) > first  # nothing learnt is lost
+
+
+def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
+    tree = SiteTree((2,) * 5, ((0, 2), (1, 3), (6, 4), (5, 7)))
+    model = TreeBornMachine(4, topology=tree, random_state=0).fit(bits)
+    assert model.state_.tree == tree
+    chain = MPSBornMachine(4, order=[4, 2, 0, 1, 3], random_state=0).fit(bits)
+    assert chain.state_.tree == site_chain([2] * 5, [4, 2, 0, 1, 3])
+    with pytest.raises(InvalidInputError, match="the topology has sites of"):
+        TreeBornMachine(topology=tree).fit(bits[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_bond": 0}, "max_bond must be an integer of at least 1, got 0"),
+        ({"epochs": 2.5}, "epochs must be an integer of at least 1"),
+        ({"method": "dmrg"}, "method must be one of"),
+        ({"precision": "half"}, "precision must be one of"),
+        ({"learning_rate": 2}, "learning_rate must be above 0 and below 1.57, got 2"),
+        ({"cutoff": 1}, "cutoff must be above 0 and below 1, got 1"),
+        ({"validation_fraction": 1}, "validation_fraction must be at least 0 and below 1"),
+        ({"order": "random"}, "order must be None, 'mutual-information' or a permutation"),
+        ({"order": [0, 0, 1, 2, 3]}, "order must name each of 5 sites once"),
+        ({"encoder": "table"}, r"encoder must be a qtnml\.TableEncoder or None"),
+        ({"resume": True}, "resume=True needs checkpoint=PATH"),
+    ],
+)
+def test_bad_settings(settings: dict, message: str, bits: np.ndarray) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        MPSBornMachine(**settings).fit(bits)
+
+
+def test_bad_data(born: MPSBornMachine, bits: np.ndarray) -> None:
+    for X, message in (
+        (bits + 1, r"samples must be bits 0 and 1 \(NaN where missing\), got 2 in row \d+, column \d"),
+        ([["a", "b"]], r"pass encoder=TableEncoder\(\)"),
+        (bits[0], "Expected 2D array of bits"),
+        (np.empty((0, 3)), "at least one sample"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            MPSBornMachine().fit(X)
+    with pytest.raises(InvalidInputError, match="X has 3 features, but MPSBornMachine is expecting 5"):
+        born.score_samples(bits[:, :3])
+    with pytest.raises(InvalidInputError, match="n_samples must be an integer of at least 0, got -1"):
+        born.sample(-1)
+    with pytest.raises(InvalidInputError, match="there is no column 9"):
+        born.conditional_log_likelihood(bits, given=[9])
+    with pytest.raises(InvalidInputError, match="at least one non-zero number"):
+        MPSBornMachine().fit(bits, sample_weight=np.zeros(300))
+    with pytest.raises(InvalidInputError, match="explain takes one sample, got 300"):
+        born.explain(bits)

@@ -1,0 +1,209 @@
+"""Training of Born machines: gradients, sweeps, growth, and runs that are killed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qtnml.born import TreeState, log_likelihood
+from qtnml.born.edges import Batch
+from qtnml.errors import ModelFileError, TrainingError
+from qtnml.network.sites import balanced_site_tree, site_chain
+from qtnml.train import Checkpoint
+from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
+from qtnml.train.born_loop import BornTraining, Strings, train_born
+from qtnml.train.born_structure import GreedyGrowth, grow_bonds
+from qtnml.train.born_sweeps import BornSweepOptions, growth_gains, sweep_state
+from tests.born.trees import TREES
+
+
+def bars_and_stripes(rows: int, columns: int) -> np.ndarray:
+    """Pictures of full rows, and of full columns, as strings."""
+    bars = [np.repeat([list(map(int, f"{k:0{rows}b}"))], columns, 0).T.ravel() for k in range(2**rows)]
+    stripes = [np.tile(list(map(int, f"{k:0{columns}b}")), rows) for k in range(2**columns)]
+    return np.unique([*bars, *stripes], axis=0)
+
+
+def data_on(tree, rng: np.random.Generator, count: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    X = np.stack([rng.integers(0, dim, count) for dim in tree.site_dims], axis=1)
+    weights = rng.random(count)
+    return X, weights / weights.sum()
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_gradient_is_that_of_the_likelihood(name: str, is_complex: bool, rng: np.random.Generator) -> None:
+    tree = TREES[name]
+    state = TreeState.random(tree, 3, rng, is_complex=is_complex)
+    X, weights = data_on(tree, rng)
+    nll, gradients = nll_gradient(state, Batch(tree, X), weights)
+    assert nll == pytest.approx(-weights @ log_likelihood(state, X), abs=1e-10)
+    for k, (core, gradient) in enumerate(zip(state.cores, gradients, strict=True)):
+        direction = rng.normal(size=core.shape) + (1j * rng.normal(size=core.shape) if is_complex else 0)
+
+        def moved(step: float, k: int = k, direction: np.ndarray = direction) -> float:
+            cores = list(state.cores)
+            cores[k] = cores[k] + step * direction
+            return -float(weights @ log_likelihood(TreeState(tree, tuple(cores)), X))
+
+        slope = (moved(1e-6) - moved(-1e-6)) / 2e-6
+        assert np.vdot(gradient, direction).real == pytest.approx(slope, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["chain", "balanced", "sites at inner nodes", "one node"])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_sweeps_and_gradient_lower_the_nll(name: str, is_complex: bool, rng: np.random.Generator) -> None:
+    tree = TREES[name]
+    X, weights = data_on(tree, rng)
+    batch, first = Batch(tree, X), TreeState.random(tree, 4, rng, is_complex=is_complex)
+    state, before = first, -float(weights @ log_likelihood(first, X))
+    for sites in (2, 1):
+        for _ in range(10):
+            options = BornSweepOptions(max_bond=4, max_angle=0.3, sites=sites, precision="double")  # type: ignore[arg-type]
+            state, swept = sweep_state(state, batch, weights, options)
+            state.check()
+            assert swept.nll == pytest.approx(-weights @ log_likelihood(state, X), abs=1e-9)
+            if sites == 1:  # nothing is truncated, so nothing gets worse
+                assert swept.nll <= before + 1e-9
+                assert swept.dropped == 0
+            before = swept.nll
+    assert before < -float(weights @ log_likelihood(first, X)) - 0.3
+    assert max(state.bond_dims, default=1) <= 4
+    state, moments = first, CoreMoments.start(first)
+    for step in range(60):
+        nll, gradients = nll_gradient(state, batch, weights)
+        state, moments = gradient_step(state, moments, gradients, 0.1 * (1 - step / 60))
+    state.check()
+    assert nll < -float(weights @ log_likelihood(first, X)) - 0.3
+
+
+def test_single_precision_finds_the_same_way(rng: np.random.Generator) -> None:
+    tree = site_chain([2] * 12)
+    strings = Strings.of(bars_and_stripes(4, 3), np.ones(22))
+    start = TreeState.random(tree, 2, rng)
+    double, single = (
+        train_born(start, strings, BornTraining(epochs=5, precision=p), np.random.default_rng(0))  # type: ignore[arg-type]
+        for p in ("double", "single")
+    )
+    assert double.history[-1].loss == pytest.approx(single.history[-1].loss, abs=1e-3)
+
+
+def test_bars_and_stripes_are_learnt_to_the_last_nat(rng: np.random.Generator) -> None:
+    tree, strings = site_chain([2] * 12), Strings.of(bars_and_stripes(4, 3), np.ones(22))
+    training = BornTraining(epochs=60, max_bond=8, learning_rate=0.5, precision="double")
+    start = TreeState.random(tree, 8, rng, is_complex=True)
+    result = train_born(start, strings, training, rng)
+    assert strings.nll(result.state) < 3.0915  # ln 22 = 3.0910
+    assert len(result.history) == 60
+    result.state.check()
+
+
+def test_bonds_grow_where_they_are_needed(rng: np.random.Generator) -> None:
+    # Sites 0 and 1 are one bit, and so are 4 and 5; the others are independent.
+    X = rng.integers(0, 2, size=(400, 6))
+    X[:, 1], X[:, 5] = X[:, 0], X[:, 4]
+    strings = Strings.of(X, np.ones(len(X)))
+    tree = site_chain([2] * 6)
+    vectors = [np.sqrt([1 - p, p]) for p in X.mean(axis=0)]
+    start = TreeState.product(tree, vectors)
+    options = BornSweepOptions(steps=4, max_angle=0.5, precision="double")
+    gains = growth_gains(start, strings.batch(tree), strings.weights, options)
+    # Node k is site 5 - k: the bonds above sites 1 and 5.
+    assert set(np.argsort(-gains)[:2]) == {0, 4}
+    training = BornTraining(max_bond=4, learning_rate=0.3, precision="double")
+    state, records = grow_bonds(start, strings, strings, training, GreedyGrowth(share=0.2, rounds=8), rng)
+    assert state.bond_dims[0] == state.bond_dims[4] == 2
+    assert records[-1].num_parameters == state.num_parameters or records[-1].nll >= records[-2].nll
+    assert strings.nll(state) < strings.nll(start) - 1.2  # two bits less one: 2 ln 2 = 1.39
+
+
+def test_repeats_are_weights_and_batches_are_drawn(rng: np.random.Generator) -> None:
+    X = np.array([[0, 1], [1, 1], [0, 1]])
+    strings = Strings.of(X, np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(strings.X, [[0, 1], [1, 1]])
+    np.testing.assert_allclose(strings.weights, [4 / 6, 2 / 6])
+    part = strings.drawn(1, rng)
+    assert part.weights.tolist() == [1.0]
+
+
+def test_early_stop_keeps_the_best(rng: np.random.Generator) -> None:
+    tree = site_chain([2] * 8)
+    noise = [Strings.of(rng.integers(0, 2, size=(40, 8)), np.ones(40)) for _ in range(2)]
+    training = BornTraining(epochs=50, max_bond=8, learning_rate=0.5, patience=3)
+    result = train_born(TreeState.random(tree, 2, rng), noise[0], training, rng, validation=noise[1])
+    scores = [record.validation_loss for record in result.history]
+    assert result.stopped == "early"
+    assert result.best_epoch == int(np.argmin(scores))
+    assert noise[1].nll(result.state) == pytest.approx(min(scores), abs=1e-9)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from qtnml import MPSBornMachine
+from qtnml.train import born_loop
+
+save = born_loop._save
+def save_and_die(checkpoint, progress, identity):
+    save(checkpoint, progress, identity)
+    if len(progress.history) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+born_loop._save = save_and_die
+X = np.random.default_rng(0).integers(0, 2, size=(120, 10))
+MPSBornMachine(4, method=sys.argv[2], epochs=9, batch_size=50, random_state=1, validation_fraction=0.5,
+               checkpoint=sys.argv[1], resume=True).fit(X)
+"""
+
+
+@pytest.mark.parametrize("method", ["sweeps", pytest.param("gradient", marks=pytest.mark.slow)])
+def test_killed_and_resumed_is_never_killed(method: str, tmp_path: Path) -> None:
+    from qtnml import MPSBornMachine
+
+    path = tmp_path / "born.ckpt"
+    command = [sys.executable, "-c", KILLED, str(path), method]
+    assert subprocess.run(command, check=False).returncode == -9
+    X = np.random.default_rng(0).integers(0, 2, size=(120, 10))
+    options = {"method": method, "epochs": 9, "batch_size": 50, "random_state": 1, "validation_fraction": 0.5}
+    resumed = MPSBornMachine(4, **options, checkpoint=path, resume=True).fit(X)  # type: ignore[arg-type]
+    whole = MPSBornMachine(4, **options).fit(X)  # type: ignore[arg-type]
+    assert [record[:5] for record in resumed.history_] == [record[:5] for record in whole.history_]
+    for ours, theirs in zip(resumed.state_.cores, whole.state_.cores, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ModelFileError, match="belongs to a run with other data, model or settings"):
+        MPSBornMachine(5, **options, checkpoint=path, resume=True).fit(X)  # type: ignore[arg-type]
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ModelFileError, match="damaged"):
+        MPSBornMachine(4, **options, checkpoint=path, resume=True).fit(X)  # type: ignore[arg-type]
+
+
+def test_interrupted_training_returns_the_best_so_far(rng: np.random.Generator, interruptible: None) -> None:
+    tree, strings = site_chain([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
+
+    def stop(record, state) -> None:
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    start = TreeState.random(tree, 2, rng)
+    result = train_born(start, strings, BornTraining(epochs=9), rng, on_epoch=stop)
+    assert result.stopped == "interrupted"
+    assert len(result.history) == 3
+
+
+def test_what_is_not_finite_ends_training(rng: np.random.Generator) -> None:
+    tree, strings = balanced_site_tree([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
+    start = TreeState.random(tree, 2, rng)
+    broken = TreeState(tree, (np.full_like(start.cores[0], np.nan), *start.cores[1:]))
+    with pytest.raises((TrainingError, np.linalg.LinAlgError)):
+        train_born(broken, strings, BornTraining(epochs=2, method="gradient"), rng)
+
+
+def test_checkpoints_only_replace_checkpoints(rng: np.random.Generator, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    strings = Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
+    start = TreeState.random(site_chain([2] * 6), 2, rng)
+    with pytest.raises(ModelFileError, match="is not a checkpoint file"):
+        train_born(start, strings, BornTraining(epochs=2), rng, checkpoint=Checkpoint(path))
+    assert path.read_text() == "mine"
