@@ -1,8 +1,16 @@
 import numpy as np
 
-from qtnml import TreeClassifier
+from qtnml import MPSBornMachine, TreeClassifier
 from qtnml.data import Dataset
-from qtnml.plots import plot_circuit, plot_confusion, plot_samples, plot_training
+from qtnml.plots import (
+    plot_circuit,
+    plot_confusion,
+    plot_explanation,
+    plot_record,
+    plot_samples,
+    plot_strings,
+    plot_training,
+)
 from qtnml.train import EpochRecord
 
 
@@ -38,3 +46,22 @@ def test_circuit_is_drawn_on_its_own_axes(trained: TreeClassifier) -> None:
     (axes,) = plot_circuit(trained.compile()).axes
     assert "16 features on 5 qubits" in axes.get_title()
     assert len(axes.texts) > 30
+
+
+def test_generative_figures(rng: np.random.Generator) -> None:
+    bits = np.repeat(rng.integers(0, 2, size=(60, 2)), 3, axis=1)
+    model = MPSBornMachine(4, random_state=0).fit(bits)
+    explained = model.explain()
+    figure = plot_explanation(explained)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "von Neumann entropy of each bond" in titles
+    bars = figure.axes[titles.index("von Neumann entropy of each bond")].patches
+    np.testing.assert_allclose([bar.get_height() for bar in bars], explained.bond_entropies)
+    record = model.explain([0, 1, 0, 1, 1, 1])
+    figure = plot_record(record)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names[0] == "x1 = 1  (expected 0)"
+    assert len(figure.axes[0].patches) == 18
+    strings = np.array([[0, 1, np.nan, 1, 0, 0]])
+    (image,) = plot_strings(strings, (2, 3), columns=1).axes[0].images
+    np.testing.assert_array_equal(image.get_array(), [[1, 0, 0.5], [0, 1, 1]])

@@ -141,6 +141,10 @@ class EdgeVectors:
         """Vectors (samples, bond) that reach a node from its neighbour."""
         return self._vectors[origin, node]
 
+    def log_scales(self, node: int, origin: int) -> NDArray:
+        """ln of the factors taken out of the vectors that cross an edge in both directions, (samples,)."""
+        return np.asarray(self._logs[origin, node] + self._logs[node, origin])
+
     def side(self, node: int, towards: int) -> Side:
         """A node as seen over the edge to a neighbour (to -1: over the root's own outgoing leg)."""
         sites, legs, behind = self._batch.legs(node, towards)

@@ -198,24 +198,25 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         self.labels_ = self.predict(X)
         return self
 
-    def contributions(self, X: Any) -> NDArray:
-        """|s_k left_k(x) right_k(x)|**2 of each term, as shares of the terms kept, (samples, clusters)."""
+    def terms(self, X: Any) -> NDArray:
+        """s_k left_k(x) right_k(x) of each term kept, (samples, clusters); all of them add up to psi(x)."""
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
         if (levels < 0).any():
-            raise InvalidInputError(
-                "samples with missing values have no cluster; fill them in first (impute)"
-            )
+            raise InvalidInputError("samples with missing values have no cluster; fill them in (impute)")
         edges = EdgeVectors(state, Batch(state.tree, levels), np.dtype(np.complex128))
         edges.send_down()
         parent = state.tree.parents[self.bond_]
-        below = edges.reaching(parent, self.bond_)
-        above = edges.reaching(self.bond_, parent)
+        below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)
         # The reduced state of the bond is diagonal in the Schmidt basis.
-        matrix = bond_states(state)[self.bond_][0]
-        vectors = np.linalg.eigh(matrix)[1][:, ::-1][:, : int(self.n_clusters)]
-        terms = np.abs((below @ vectors) * (above @ vectors.conj())) ** 2
-        return np.asarray(terms / np.maximum(terms.sum(axis=1, keepdims=True), 1e-300))
+        vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1][:, : int(self.n_clusters)]
+        scale = np.exp(edges.log_scales(parent, self.bond_))
+        return np.asarray((below @ vectors) * (above @ vectors.conj()) * scale[:, None])
+
+    def contributions(self, X: Any) -> NDArray:
+        """|s_k left_k(x) right_k(x)|**2 of each term, as shares of the terms kept, (samples, clusters)."""
+        weights = np.abs(self.terms(X)) ** 2
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
 
     def predict(self, X: Any) -> NDArray:
         """The term that contributes most to each sample."""

@@ -1,0 +1,123 @@
+"""Outliers and clusters by Born machines."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
+
+from qtnml import AnomalyDetector, BornMixture, MPSBornMachine, SchmidtClustering, TableEncoder
+from qtnml.born import log_amplitudes
+from qtnml.errors import InvalidInputError
+
+
+@pytest.fixture(scope="module")
+def normal() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b"], 500)
+    return pd.DataFrame({"kind": kind, "size": rng.normal(size=500) + 6 * (kind == "b"), "flag": kind == "b"})
+
+
+def test_outliers(normal: pd.DataFrame) -> None:
+    detector = AnomalyDetector(contamination=0.02, random_state=0).fit(normal)
+    assert (detector.predict(normal) == -1).mean() == pytest.approx(0.02, abs=0.01)
+    np.testing.assert_array_equal(detector.decision_function(normal) < 0, detector.predict(normal) == -1)
+    swapped = normal.assign(flag=~normal["flag"])
+    both = pd.concat([normal, swapped])
+    truth = np.repeat([0, 1], len(normal))
+    assert roc_auc_score(truth, -detector.score_samples(both)) > 0.99
+    assert (detector.predict(swapped) == -1).mean() > 0.95
+    assert "flag is" in str(detector.explain(swapped.iloc[0]))
+    assert detector.feature_names_in_.tolist() == ["kind", "size", "flag"]
+
+
+def test_unseen_and_missing_values(normal: pd.DataFrame) -> None:
+    detector = AnomalyDetector(unseen=-7.0, random_state=0).fit(normal)
+    row = normal.head(1)
+    hole, strange = row.assign(kind=[None]), row.assign(kind=["c"])
+    known, missing, unseen = (detector.score_samples(x)[0] for x in (row, hole, strange))
+    assert missing >= known
+    assert unseen == pytest.approx(missing - 7)
+    dense = AnomalyDetector(density=True, random_state=0).fit(normal)
+    assert not np.allclose(dense.score_samples(normal), detector.score_samples(normal))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"contamination": 0.5}, "contamination must be at least 0 and below 0.5"),
+        ({"unseen": 1}, "unseen must be a number of at most 0, got 1"),
+        ({"model": "mps"}, "model must be a Born machine or None, got 'mps'"),
+    ],
+)
+def test_bad_settings(normal: pd.DataFrame, settings: dict, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        AnomalyDetector(**settings).fit(normal)
+
+
+@pytest.fixture(scope="module")
+def groups() -> tuple[np.ndarray, np.ndarray]:
+    """Copies of two patterns, with noise."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 300)
+    X = np.array([[0, 0, 0, 0, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0, 1, 1]])[labels]
+    return X ^ (rng.random(X.shape) < 0.03), labels
+
+
+def test_a_mixture_finds_groups(groups: tuple[np.ndarray, np.ndarray]) -> None:
+    X, labels = groups
+    mixture = BornMixture(MPSBornMachine(1, epochs=10), 2, random_state=0, n_init=2).fit(X)
+    assert adjusted_rand_score(labels, mixture.labels_) > 0.9
+    assert mixture.weights_.sum() == pytest.approx(1)
+    single = MPSBornMachine(1, epochs=10, random_state=0).fit(X)
+    assert mixture.score(X) > single.score(X) + 1
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X), abs=0.05)
+    np.testing.assert_allclose(mixture.predict_proba(X).sum(axis=1), 1)
+    drawn, which = mixture.sample(200, random_state=0)
+    assert drawn.shape == (200, 8)
+    assert adjusted_rand_score(mixture.predict(drawn), which) > 0.8
+    assert mixture.converged_ or mixture.n_iter_ == 20
+
+
+def test_schmidt_vectors_are_groups(groups: tuple[np.ndarray, np.ndarray]) -> None:
+    X, labels = groups
+    model = MPSBornMachine(4, random_state=0, complex_amplitudes=True)
+    clusters = SchmidtClustering(model, 2).fit(X)
+    assert adjusted_rand_score(labels, clusters.labels_) > 0.7
+    assert (np.diff(clusters.schmidt_values_) <= 0).all()
+    shares = clusters.contributions(X)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    # All terms together are the amplitude.
+    fitted = clusters.model_
+    everything = SchmidtClustering(model, 99, bond=clusters.bond_).fit(X)
+    assert everything.contributions(X).shape[1] == fitted.bond_dims_[clusters.bond_]
+    terms = everything.terms(X)
+    logs, phases = log_amplitudes(everything.model_.state_, X)
+    ratio = terms.sum(axis=1) / (np.exp(logs) * phases)
+    np.testing.assert_allclose(np.abs(ratio), 1, rtol=1e-8)
+
+
+def test_bad_clusterings(groups: tuple[np.ndarray, np.ndarray]) -> None:
+    X, _ = groups
+    for make, message in (
+        (lambda: BornMixture("mps"), "model must be a Born machine"),  # type: ignore[arg-type]
+        (lambda: BornMixture(MPSBornMachine(), 0), "n_components must be an integer of at least 1, got 0"),
+        (lambda: BornMixture(MPSBornMachine(), 999), "999 components need as many samples, got 300"),
+        (lambda: SchmidtClustering(MPSBornMachine(2), 0), "n_clusters must be an integer of at least 1"),
+        (lambda: SchmidtClustering(MPSBornMachine(2), bond=7), "bond must be from 0 to 6, got 7"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            make().fit(X)
+    with pytest.raises(InvalidInputError, match="a model of one node has no bond to cut"):
+        SchmidtClustering(MPSBornMachine(2)).fit(X[:, :1])
+    with pytest.raises(InvalidInputError, match="missing values have no cluster"):
+        SchmidtClustering(MPSBornMachine(2, random_state=0)).fit(X).predict([[np.nan] * 8])
+
+
+def test_mixture_of_tables(normal: pd.DataFrame) -> None:
+    mixture = BornMixture(
+        MPSBornMachine(1, epochs=5, encoder=TableEncoder(bins=4)), 2, random_state=0, max_iter=5
+    )
+    mixture.fit(normal)
+    drawn, which = mixture.sample(10, random_state=0)
+    assert list(drawn.columns) == ["kind", "size", "flag"]
+    assert len(which) == 10
