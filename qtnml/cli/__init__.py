@@ -1,6 +1,17 @@
 """The `qtnml` command."""
 
-from qtnml.cli import circuits, compiling, jobs, noise, predicting, studying, training
+from qtnml.cli import circuits, compiling, generative, jobs, noise, predicting, studying, training
 from qtnml.cli.app import app, main
 
-__all__ = ["app", "circuits", "compiling", "jobs", "main", "noise", "predicting", "studying", "training"]
+__all__ = [
+    "app",
+    "circuits",
+    "compiling",
+    "generative",
+    "jobs",
+    "main",
+    "noise",
+    "predicting",
+    "studying",
+    "training",
+]

@@ -16,7 +16,7 @@ from qtnml.errors import InvalidInputError, QtnmlError
 
 app = typer.Typer(
     name="qtnml",
-    help="Tensor networks as quantum classifiers: train classically, compile to a circuit, run it.",
+    help="Tensor networks as quantum models: train classically, compile to a circuit, run it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -97,7 +97,14 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Tensor networks as quantum classifiers: train classically, compile to a circuit, run it."""
+    """Tensor networks as quantum models: train classically, compile to a circuit, run it."""
+
+
+def classifier(estimator: Any) -> Any:
+    """The estimator, or an error if it is a generative model."""
+    if not hasattr(estimator, "predict"):
+        raise InvalidInputError(f"{type(estimator).__name__} is a generative model; see `qtnml born --help`")
+    return estimator
 
 
 def with_circuit(estimator: Any) -> Any:

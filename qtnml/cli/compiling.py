@@ -109,7 +109,7 @@ def compile_(
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
     estimator = with_circuit(load_model(model))
     samples = None
-    if verify is not None:
+    if verify is not None and hasattr(estimator, "predict"):
         from qtnml.models import samples_for
 
         samples = samples_for(estimator, verify)[0][:_VERIFIED]
@@ -120,6 +120,11 @@ def compile_(
         two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
     )
     compiled = estimator.compile(reuse_qubits=reuse, num_qubits=num_qubits, synthesis=chosen)
+    if not hasattr(estimator, "predict"):
+        if draw is not None or full_report or verify is not None:
+            raise InvalidInputError("--draw, --report and --verify are for classifiers; leave them out")
+        _generative(compiled, model, output, free_weights=free_weights, as_json=as_json)
+        return
     if output is not None:
         from qtnml.compile import export_circuit
 
@@ -145,3 +150,23 @@ def compile_(
         facts["largest_deviation"] = compiled.verify(samples)
         rows[f"largest deviation on {len(samples)} samples"] = f"{facts['largest_deviation']:.1e}"
     report(f"Circuit of {model}", rows, facts, as_json)
+
+
+def _generative(
+    compiled: Any, model: Path, output: Path | None, *, free_weights: bool, as_json: bool
+) -> None:
+    """Write and report the circuit of a Born machine."""
+    if output is not None:
+        compiled.export(output, free_weights=free_weights)
+    facts: dict[str, Any] = {
+        "num_sites": compiled.num_sites,
+        "num_qubits": compiled.num_qubits,
+        "depth": compiled.depth,
+        "two_qubit_gates": compiled.two_qubit_gates,
+        "resets": compiled.num_resets,
+        "weight_parameters": len(compiled.w),
+        "infidelity": compiled.infidelity,
+        "seconds_a_shot": compiled.duration(),
+    }
+    rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
+    report(f"Generative circuit of {model}", rows, facts, as_json)

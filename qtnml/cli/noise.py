@@ -6,7 +6,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from qtnml.cli.app import Classes, Json, Size, app, check_parent, labels, report, with_circuit
+from qtnml.cli.app import Classes, Json, Size, app, check_parent, classifier, labels, report, with_circuit
 from qtnml.errors import InvalidInputError
 
 
@@ -83,7 +83,7 @@ def noise(
             check_parent(path, *models)
     if output is not None and output.suffix not in (".csv", ".json"):
         raise InvalidInputError(f"--output takes a .csv or .json file, got {output}")
-    loaded = [with_circuit(load_model(path)) for path in models]
+    loaded = [classifier(with_circuit(load_model(path))) for path in models]
     for path, model in zip(models, loaded, strict=True):
         if not hasattr(model, "classes_"):
             raise InvalidInputError(f"{path} holds a {type(model).__name__}; noise studies take classifiers")

@@ -20,6 +20,7 @@ from qtnml.cli.app import (
     Target,
     app,
     check_parent,
+    classifier,
     labels,
     named_values,
     report,
@@ -104,7 +105,7 @@ def predict(
 
     if output is not None:
         check_parent(output, data, model)
-    clf = load_model(model)
+    clf = classifier(load_model(model))
     X, y = samples_for(clf, data, classes=labels(classes), size=size, order=order, target=target)
     X, y = X[:limit], y if y is None else y[:limit]
     if backend is not None:

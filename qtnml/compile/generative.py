@@ -6,14 +6,18 @@ again: a matrix product state of bond 2**V draws any number of bits on V + 1 qub
 gates are those of a post-selected classifier run backwards, with as few two-qubit gates.
 """
 
+import io
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3, qpy
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import Operator
 
@@ -26,6 +30,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
 from qtnml.network import Node, Topology
 from qtnml.network.sites import SiteTree
+from qtnml.storage import write_atomically
 
 _MOST_QUBITS = 9  # of one node: half a million numbers
 
@@ -155,6 +160,26 @@ class GenerativeCircuit:
         dims = tuple(2**width for width in self.topology.leaf_widths)
         tree = SiteTree(dims, tuple(node.children for node in self.topology.nodes))
         return TreeState(tree, tuple(cores))
+
+    def export(self, path: str | os.PathLike[str], *, free_weights: bool = False) -> None:
+        """Write the circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically.
+
+        Classical bits are the sites in order; a comment (or the metadata) tells the bits of each.
+        """
+        path = Path(path)
+        circuit = (self.circuit if free_weights else self.trained_circuit).copy()
+        if path.suffix == ".qasm":
+            bits = json.dumps([list(bits) for bits in self.site_bits])
+            head = f"// draws strings; bits of each site, the most significant first: {bits}\n"
+            content = (head + qasm3.dumps(circuit)).encode()
+        elif path.suffix == ".qpy":
+            circuit.metadata = {"qtnml": {"site_bits": [list(bits) for bits in self.site_bits]}}
+            buffer = io.BytesIO()
+            qpy.dump(circuit, buffer)
+            content = buffer.getvalue()
+        else:
+            raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
+        write_atomically(path, content)
 
     def verify(self, state: TreeState, X: NDArray) -> float:
         """Largest deviation of ln P of strings (samples, sites) between the gates and a state, nats.

@@ -1,7 +1,7 @@
 """Tables of bits, categories and numbers as levels of sites, and back."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -187,6 +187,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
             return pd.DataFrame(dict(zip(self.feature_names_in_, columns, strict=True)))
         return np.stack(columns, axis=1) if columns else np.empty((len(levels), 0))
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Give columns of a fitted encoder other names."""
+        check_is_fitted(self, "columns_")
+        if len(names) != len(self.columns_) or len(set(names)) < len(names):
+            raise InvalidInputError(
+                f"{len(self.columns_)} columns need as many different names, got {names!r}"
+            )
+        self.columns_ = tuple(replace(c, name=str(n)) for c, n in zip(self.columns_, names, strict=True))
 
     def log_widths(self, levels: NDArray) -> NDArray:
         """Sum of ln of bin widths of strings (samples, columns): subtracted from ln P it gives a density."""

@@ -1,0 +1,241 @@
+"""`qtnml born`: generative models from tables and pictures, to samples, scores, reasons and circuits."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import typer
+
+from qtnml.cli.app import Json, Set, app, check_parent, named_values, report, shown
+from qtnml.errors import InvalidInputError
+
+born = typer.Typer(
+    name="born",
+    help="Born machines: learn the law of a table or of pictures, draw from it, score and explain records.",
+    no_args_is_help=True,
+)
+app.add_typer(born)
+
+_ESTIMATORS = {"mps": "MPSBornMachine", "tree": "TreeBornMachine"}
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml born fit` wrote.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv table (numbers, text, empty cells), or pictures as bits: digits, mnist, fashion-mnist.",
+    ),
+]
+Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="CSV file to write.")]  # noqa: UP045
+
+
+@born.command()
+def fit(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("born.qtnml"),
+    model: Annotated[str, typer.Option(help="mps or tree.")] = "mps",
+    max_bond: Annotated[int, typer.Option("--max-bond", "-b", min=1, help="Largest bond dimension.")] = 16,
+    bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
+    ignore: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="COLUMN", help="Leave a column out, e.g. a label; may be repeated."),
+    ] = None,
+    size: Annotated[Optional[int], typer.Option(help="Average pictures down to SIZE x SIZE.")] = None,  # noqa: UP045
+    threshold: Annotated[float, typer.Option(help="Pixels at least as bright are 1.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Learn the law of a table or of pictures.
+
+    Example: qtnml born fit records.csv --ignore label -o born.qtnml
+    """
+    import qtnml
+    from qtnml.models.objects import with_arguments
+
+    check_parent(output, data)
+    if model not in _ESTIMATORS:
+        raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
+    estimator = getattr(qtnml, _ESTIMATORS[model])(max_bond, random_state=seed, verbose=1)
+    if Path(data).is_file():
+        from qtnml.data.mixed import read_table
+
+        names, X = read_table(Path(data), ignore=ignore or ())
+        estimator.set_params(encoder=qtnml.TableEncoder(bins=bins, unseen="missing"))
+        notes: dict[str, Any] = {"columns": names}
+    else:
+        X, notes = _pictures(data, size, threshold), {"size": size, "threshold": threshold}
+    estimator = with_arguments(estimator, named_values(settings)).fit(X)
+    estimator.notes_ = notes
+    if estimator.encoder_ is not None:
+        estimator.encoder_.rename(notes["columns"])
+    estimator.save(output)
+    last = estimator.history_[estimator.best_epoch_]
+    facts = {
+        "model": str(output),
+        "kind": type(estimator).__name__,
+        "samples": len(X),
+        "features": int(X.shape[1]),
+        "largest_bond": max(estimator.bond_dims_, default=1),
+        "parameters": estimator.state_.num_parameters,
+        "training_nll": float(last.loss),
+        "validation_nll": None if last.validation_loss is None else float(last.validation_loss),
+        "sweeps": estimator.n_iter_,
+        "seconds": round(estimator.history_[-1].seconds, 3),
+    }
+    rows = {name.replace("_", " "): shown(value) for name, value in facts.items() if value is not None}
+    report(f"Learnt the law of {data} (NLL in nats)", rows, facts, as_json)
+    if estimator.stopped_ == "interrupted":
+        raise typer.Exit(130)
+
+
+def _pictures(name: str, size: int | None, threshold: float, part: str = "train") -> Any:
+    from qtnml.data import load_dataset
+    from qtnml.data.mixed import thresholded
+
+    data = load_dataset(name, size=size)
+    return thresholded(data.X_train if part == "train" else data.X_test, threshold)
+
+
+def _loaded(path: Path) -> Any:
+    from qtnml.models import BornMachine, load_model
+
+    model = load_model(path)
+    if not isinstance(model, BornMachine):
+        raise InvalidInputError(
+            f"{path} holds a {type(model).__name__}; `qtnml born fit` makes Born machines"
+        )
+    return model
+
+
+def _samples(model: Any, data: str) -> Any:
+    """As the model's own training data were read."""
+    if model.encoder_ is None:
+        return _pictures(data, model.notes_.get("size"), model.notes_.get("threshold", 0.5), "test")
+    from qtnml.data.mixed import read_table
+
+    return read_table(Path(data), columns=model.notes_.get("columns"))[1]
+
+
+@born.command()
+def sample(
+    model: Model,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Samples.")] = 10,
+    output: Output = None,
+    backend: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Draw on a backend, through the ledger of jobs, e.g. aer, fake:torino."),
+    ] = None,
+    seed: Annotated[Optional[int], typer.Option(min=0)] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Draw records: exactly, or shot by shot on a backend.
+
+    Example: qtnml born sample born.qtnml -n 1000 -o drawn.csv
+    """
+    if output is not None:
+        check_parent(output, model)
+    machine = _loaded(model)
+    if backend is None:
+        drawn = machine.sample(number, random_state=seed)
+    else:
+        drawn = machine.to_backend(backend).sample(number, random_state=seed)
+    names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
+    rows = [["" if _is_hole(cell) else cell for cell in row] for row in np.asarray(drawn).tolist()]
+    if output is not None:
+        _write(output, names, rows)
+    elif as_json:
+        import json
+
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    else:
+        print(_csv(names, rows), end="")
+
+
+@born.command()
+def score(
+    model: Model,
+    data: Data,
+    output: Output = None,
+    quantile: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Records below this quantile are marked as anomalies.")
+    ] = 0.01,
+    as_json: Json = False,
+) -> None:
+    """The log-likelihood of every record (nats), the least likely first; empty cells are summed over.
+
+    Example: qtnml born score born.qtnml records.csv -o scores.csv
+    """
+    if output is not None:
+        check_parent(output, model, data)
+    machine = _loaded(model)
+    logs = machine.score_samples(_samples(machine, data))
+    bound = float(np.quantile(logs, quantile))
+    order = np.argsort(logs, kind="stable")
+    rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
+    if output is not None:
+        _write(output, ["row", "log_likelihood", "anomaly"], rows)
+    facts = {
+        "records": len(logs),
+        "mean_log_likelihood": float(logs.mean()),
+        "threshold": bound,
+        "anomalies": sum(row[2] for row in rows),
+        "least_likely_rows": [row[0] for row in rows[:5]],
+    }
+    report(f"Scores of {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+@born.command()
+def explain(
+    model: Model,
+    data: Annotated[Optional[str], typer.Argument(metavar="[DATA]", help="A table or pictures.")] = None,  # noqa: UP045
+    row: Annotated[int, typer.Option(min=0, help="Record of DATA to explain, from 0.")] = 0,
+    figure: Annotated[Optional[Path], typer.Option(help="Write a figure (.png, .svg, .pdf).")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """What a model learnt; or, with DATA, why one of its records has its likelihood.
+
+    Example: qtnml born explain born.qtnml records.csv --row 17 --figure why.png
+    """
+    from qtnml.plots import plot_explanation, plot_record
+
+    if figure is not None:
+        check_parent(figure, model, data)
+        if figure.suffix not in (".png", ".svg", ".pdf"):
+            raise InvalidInputError(f"cannot draw {figure}; end it in .png, .svg or .pdf")
+    machine = _loaded(model)
+    if data is None:
+        found: Any = machine.explain()
+        plot: Any = plot_explanation
+    else:
+        X = _samples(machine, data)
+        if row >= len(X):
+            raise InvalidInputError(f"{data} has rows 0 to {len(X) - 1}, got --row {row}")
+        found, plot = machine.explain(X[row]), plot_record
+    if figure is not None:
+        plot(found).savefig(figure, dpi=120)
+    if as_json:
+        import json
+
+        print(json.dumps(found.to_dict()))
+    else:
+        print(found)
+
+
+def _is_hole(cell: Any) -> bool:
+    return cell is None or cell != cell or cell == -1
+
+
+def _csv(names: list[str], rows: list[list[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _write(path: Path, names: list[str], rows: list[list[Any]]) -> None:
+    from qtnml.storage import write_atomically
+
+    write_atomically(path, _csv(names, rows).encode())
