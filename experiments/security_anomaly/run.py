@@ -90,7 +90,7 @@ CANDIDATES: dict[str, dict[str, Callable[[pd.DataFrame, int], Scores]]] = {
             )
         )
         for trees in (100, 300)
-        for size in (64, 128, 256, 512)
+        for size in (32, 64, 128, 256)
     },
     "one-class SVM": {
         f"nu {nu}, gamma {gamma}": scaled(lambda _, nu=nu, gamma=gamma: OneClassSVM(nu=nu, gamma=gamma))

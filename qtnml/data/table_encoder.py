@@ -6,10 +6,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
+from qtnml.errors import InvalidInputError, UnseenCategoryWarning, invalid_input, warn_user
 
 MISSING = -1
 _MOST_LEVELS = 256
@@ -87,9 +87,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> table = np.array([[0.1, 1], [0.2, 0], [0.9, 1], [0.5, 1]])
     >>> encoder = TableEncoder(bins=2).fit(table)
     >>> encoder.site_dims_, encoder.transform(table)[:, 0].tolist()
-    ((2, 2), [0, 0, 1, 1])
+    ((2, 2), [0, 1, 1, 1])
     >>> encoder.columns_[0].label(1)
-    '[0.35, 0.9)'
+    '[0.2, 0.9)'
     """
 
     def __init__(
@@ -107,10 +107,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.categorical = categorical
         self.unseen = unseen
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
-        """Learn names, categories and edges from a table (samples, columns)."""
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+        """Learn names, categories and edges from a table (samples, columns); weights count as copies."""
         self._check_parameters()
         names, columns = _columns(X)
+        weights = row_weights(sample_weight, len(columns[0]))
+        columns = [cells[weights > 0] for cells in columns]
+        weights = weights[weights > 0]
         strange = [
             entry for entry in self.categorical if entry not in names and entry not in range(len(names))
         ]
@@ -121,7 +130,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         found = []
         for k, (name, cells) in enumerate(zip(names, columns, strict=True)):
             chosen = name in self.categorical or k in self.categorical
-            found.append(self._column(name, cells, is_categorical=chosen))
+            found.append(self._column(name, cells, weights, is_categorical=chosen))
         self.columns_: tuple[Column, ...] = tuple(found)
         self.n_features_in_ = len(names)
         if hasattr(X, "columns"):
@@ -159,7 +168,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names, cells = _columns(X)
         if len(names) != self.n_features_in_:
             raise InvalidInputError(
-                f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_}"
+                f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_} "
+                "features as input"
             )
         if hasattr(self, "feature_names_in_") and hasattr(X, "columns"):
             known = self.feature_names_in_.tolist()
@@ -250,8 +260,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if isinstance(self.categorical, str):
             raise InvalidInputError(f"categorical is a sequence of columns, got {self.categorical!r}")
 
-    def _column(self, name: str, cells: NDArray, *, is_categorical: bool) -> Column:
-        present = cells[~_missing(cells)]
+    def _column(self, name: str, cells: NDArray, weights: NDArray, *, is_categorical: bool) -> Column:
+        missing = _missing(cells)
+        present, weights = cells[~missing], weights[~missing]
         if not len(present):
             raise InvalidInputError(f"column {name!r} has no values at all; leave it out")
         distinct = _distinct(present)
@@ -266,7 +277,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return Column(name, "values", tuple(distinct))
         numbers = _numbers(present, name)
         if self.binning == "quantile":
-            edges = np.quantile(numbers, np.linspace(0, 1, self.bins + 1))
+            shares = np.linspace(0, 1, self.bins + 1)
+            edges = np.quantile(numbers, shares, weights=weights, method="inverted_cdf")
         else:
             edges = np.linspace(numbers.min(), numbers.max(), self.bins + 1)
         edges = np.unique(edges)  # a value that is frequent swallows neighbouring quantiles
@@ -288,6 +300,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
     """Names and cells of a DataFrame or an array, one array of cells for each column."""
+    refuse_sparse(X)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         names = [str(name) for name in X.columns]
         columns = [np.asarray(X.iloc[:, k]) for k in range(len(names))]
@@ -313,6 +326,25 @@ def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
         if cells.dtype.kind == "f" and np.isinf(cells).any():
             raise InvalidInputError(f"column {name!r} has infinite values; NaN stands for a missing one")
     return names, columns
+
+
+def row_weights(sample_weight: Any, rows: int) -> NDArray:
+    """Weights of rows, (rows,), at least 0 and not all 0; ones by default."""
+    try:
+        weights = _check_sample_weight(
+            sample_weight, np.empty((rows, 1)), dtype=np.float64, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        raise invalid_input(error) from error
+    return np.asarray(weights / weights.max())
+
+
+def refuse_sparse(X: Any) -> None:
+    """Sparse matrices are refused in one way."""
+    if hasattr(X, "toarray"):
+        raise InvalidInputError(
+            "Sparse data was passed, but dense data is required; use X.toarray() to convert it"
+        )
 
 
 def _missing(cells: NDArray) -> NDArray:

@@ -82,7 +82,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self.feature_names_in_ = model.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.offset_ = float(np.quantile(self.score_samples(X), share))
+        logs = self.score_samples(X)
+        weights = np.ones(len(logs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        self.offset_ = _threshold(logs, weights, float(share))
         return self
 
     def score_samples(self, X: Any) -> NDArray:
@@ -122,3 +124,11 @@ def _default_model() -> MPSBornMachine:
         order="mutual-information",
         complex_amplitudes=True,
     )
+
+
+def _threshold(logs: NDArray, weights: NDArray, share: float) -> float:
+    """The largest score below which lies at most this share of the weights; a weight counts as copies."""
+    values, places = np.unique(logs, return_inverse=True)
+    below = np.cumsum(np.bincount(places.ravel(), weights=weights))
+    number = int((below <= share * below[-1] + 1e-9 * below[-1]).sum())
+    return float(values[min(number, len(values) - 1)])

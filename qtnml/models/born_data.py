@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.data.table_encoder import MISSING
+from qtnml.data.table_encoder import MISSING, refuse_sparse
 from qtnml.errors import InvalidInputError
 
 
 def bits(X: Any) -> NDArray:
     """Levels of bits, -1 where NaN."""
+    refuse_sparse(X)
     try:
         table = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:

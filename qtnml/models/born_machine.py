@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
@@ -17,13 +17,12 @@ from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile.generative import GenerativeCircuit, compile_state
-from qtnml.data.table_encoder import MISSING, TableEncoder
+from qtnml.data.table_encoder import MISSING, TableEncoder, row_weights
 from qtnml.errors import (
     IncompleteDataWarning,
     InvalidInputError,
     TrainingInterruptedWarning,
     ZeroProbabilityWarning,
-    invalid_input,
     warn_user,
 )
 from qtnml.explain import explain_model, explain_record
@@ -121,24 +120,21 @@ class BornMachine(DensityMixin, BaseEstimator):
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
         check_born_settings(self)
-        encoder, levels = self._encoded_training(X)
-        weights = self._weights(sample_weight, levels)
+        encoder, levels = encoded(self, X, sample_weight)
+        self.learn_levels(encoder, levels, row_weights(sample_weight, len(levels)))
+        self._remember_features(X, levels.shape[1])
+        return self
+
+    def learn_levels(self, encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> None:
+        """`fit` on samples that are levels already, by an encoder that is fitted already (None for bits).
+
+        Args:
+            encoder: Turns samples into levels from now on.
+            levels: (samples, sites), -1 where missing.
+            weights: (samples,), at least 0 and not all 0.
+        """
         dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
-        used = weights > 0
-        complete = (levels >= 0).all(axis=1)
-        if (dropped := int((used & ~complete).sum())) and not (used & complete).any():
-            raise InvalidInputError(
-                "every row has a missing value; training needs complete rows: leave columns out or fill "
-                "them in"
-            )
-        if dropped:
-            warn_user(
-                f"{dropped} of {int(used.sum())} rows have missing values and are left out of training "
-                "(scoring "
-                "and sampling take them)",
-                IncompleteDataWarning,
-            )
-        levels, weights = levels[used & complete], weights[used & complete]
+        levels, weights = self._complete_rows(levels, weights)
         rng = generator(self.random_state)
         kept, held = hold_out_any(len(levels), self.validation_fraction, rng)
         training = Strings.of(levels[kept], weights[kept])
@@ -149,24 +145,25 @@ class BornMachine(DensityMixin, BaseEstimator):
         self.encoder_, self.state_ = encoder, result.state
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
+        self.n_features_in_ = levels.shape[1]
         self.notes_: dict[str, Any] = {}
-        self._remember_features(X, levels.shape[1])
-        return self
 
-    def _encoded_training(self, X: Any) -> tuple[TableEncoder | None, NDArray]:
-        if self.encoder is None:
-            return None, bits(X)
-        if not isinstance(self.encoder, TableEncoder):
-            raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {self.encoder!r}")
-        encoder = clone(self.encoder).fit(X)
-        return encoder, encoder.transform(X)
-
-    def _weights(self, sample_weight: Any, levels: NDArray) -> NDArray:
-        try:
-            weights = _check_sample_weight(sample_weight, levels, dtype=np.float64, ensure_non_negative=True)
-        except (TypeError, ValueError) as error:
-            raise invalid_input(error) from error
-        return np.asarray(weights / weights.max())
+    def _complete_rows(self, levels: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Rows of positive weight without holes."""
+        used = weights > 0
+        complete = (levels >= 0).all(axis=1)
+        dropped = int((used & ~complete).sum())
+        if dropped and not (used & complete).any():
+            raise InvalidInputError(
+                "every row has a missing value; training needs complete rows (leave columns out, or fill in)"
+            )
+        if dropped:
+            warn_user(
+                f"{dropped} of {int(used.sum())} rows have missing values and are left out of training "
+                "(scoring and sampling take them)",
+                IncompleteDataWarning,
+            )
+        return levels[used & complete], weights[used & complete]
 
     def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
         if self.warm_start and hasattr(self, "state_"):
@@ -359,7 +356,7 @@ class BornMachine(DensityMixin, BaseEstimator):
         if isinstance(entry, str) and entry in names:
             return names.index(entry)
         if isinstance(entry, int | np.integer) and -self.n_features_in_ <= entry < self.n_features_in_:
-            return int(entry) % self.n_features_in_
+            return int(entry) % int(self.n_features_in_)
         raise InvalidInputError(f"there is no column {entry!r}; there are {names or self.n_features_in_}")
 
     def marginals(self, X: Any = None) -> tuple[NDArray, ...]:
@@ -546,3 +543,14 @@ def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:
             "without noise all circuits of a model draw alike; leave reuse_qubits and num_qubits out, or "
             "give noise"
         )
+
+
+def encoded(model: BornMachine, X: Any, sample_weight: Any = None) -> tuple[TableEncoder | None, NDArray]:
+    """A model's encoder, fitted (None for bits), and samples as levels."""
+    if model.encoder is None:
+        return None, bits(X)
+    if not isinstance(model.encoder, TableEncoder):
+        raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {model.encoder!r}")
+    encoder = clone(model.encoder).fit(X, sample_weight=sample_weight)
+    # Values that only rows of no weight have are not there.
+    return encoder, encoder.transform_quietly(X)[0]

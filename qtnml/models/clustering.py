@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
+from qtnml.data.table_encoder import TableEncoder, refuse_sparse
 from qtnml.errors import InvalidInputError
-from qtnml.models.born_machine import BornMachine
+from qtnml.models.born_machine import BornMachine, encoded
 from qtnml.models.progress import progress_bar
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
@@ -57,6 +58,12 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if isinstance(self.model, BornMachine):
+            tags.input_tags = self.model.__sklearn_tags__().input_tags
+        return tags
+
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Learn the mixture of samples X."""
         if not isinstance(self.model, BornMachine):
@@ -65,12 +72,15 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if not (is_number(value, int, np.integer) and value >= 1):
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+        refuse_sparse(X)
         if len(X) < self.n_components:
             raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
         rng = generator(self.random_state)
+        # One encoder for all components: their likelihoods must mean the same.
+        encoder, levels = encoded(self.model, X)
         best: _Fit | None = None
         for _ in range(int(self.n_init)):
-            found = self._em(X, rng)
+            found = self._em(encoder, levels, rng)
             if best is None or found.bound > best.bound:
                 best = found
         assert best is not None
@@ -80,9 +90,9 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
         self.labels_ = self.predict(X)
         return self
 
-    def _em(self, X: Any, rng: np.random.Generator) -> "_Fit":
+    def _em(self, encoder: TableEncoder | None, levels: NDArray, rng: np.random.Generator) -> "_Fit":
         count = int(self.n_components)
-        shares = rng.dirichlet(np.full(count, 0.3), size=len(X))
+        shares = rng.dirichlet(np.full(count, 0.3), size=len(levels))
         models = [
             clone(self.model).set_params(random_state=int(rng.integers(2**31)), validation_fraction=0.0)
             for _ in range(count)
@@ -92,9 +102,9 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
             for rounds in range(1, int(self.max_iter) + 1):
                 for model, share in zip(models, shares.T, strict=True):
                     model.set_params(warm_start=rounds > 1)
-                    model.fit(X, sample_weight=np.maximum(share, 1e-9))
+                    model.learn_levels(encoder, levels, np.maximum(share, 1e-9))
                 weights = shares.mean(axis=0)
-                joint = _joint(models, weights, X)
+                joint = _joint(models, weights, levels)
                 total = logsumexp(joint, axis=1)
                 shares = np.exp(joint - total[:, None])
                 risen = float(total.mean()) - bound
@@ -108,7 +118,7 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> NDArray:
         """Share of each component in explaining each sample, (samples, components)."""
         check_is_fitted(self, "models_")
-        joint = _joint(self.models_, self.weights_, X)
+        joint = _joint(self.models_, self.weights_, self.models_[0].levels(X))
         return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
     def predict(self, X: Any) -> NDArray:
@@ -118,7 +128,7 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
     def score_samples(self, X: Any) -> NDArray:
         """ln P of samples under the mixture, nats."""
         check_is_fitted(self, "models_")
-        return np.asarray(logsumexp(_joint(self.models_, self.weights_, X), axis=1))
+        return np.asarray(logsumexp(_joint(self.models_, self.weights_, self.models_[0].levels(X)), axis=1))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""
@@ -152,9 +162,9 @@ class _Fit:
         self.rounds, self.converged = rounds, converged
 
 
-def _joint(models: list[BornMachine], weights: NDArray, X: Any) -> NDArray:
+def _joint(models: list[BornMachine], weights: NDArray, levels: NDArray) -> NDArray:
     """ln (weight P(x)) of every component, (samples, components)."""
-    return np.stack([model.log_likelihood(X) for model in models], axis=1) + np.log(weights)
+    return np.stack([model.log_likelihood_of_levels(levels) for model in models], axis=1) + np.log(weights)
 
 
 class SchmidtClustering(ClusterMixin, BaseEstimator):
@@ -180,6 +190,13 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         self.n_clusters = n_clusters
         self.bond = bond
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if isinstance(self.model, BornMachine):
+            tags.input_tags = self.model.__sklearn_tags__().input_tags
+        tags.input_tags.allow_nan = False
+        return tags
+
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Train the model and find the bond."""
         if not isinstance(self.model, BornMachine):
@@ -187,9 +204,12 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         if not (is_number(self.n_clusters, int, np.integer) and self.n_clusters >= 1):
             raise InvalidInputError(f"n_clusters must be an integer of at least 1, got {self.n_clusters!r}")
         model = clone(self.model).fit(X)
+        _refuse_holes(model.levels(X))
         entropies = bond_entropies(model.state_)
         if not len(entropies):
-            raise InvalidInputError("a model of one node has no bond to cut; it needs more features")
+            raise InvalidInputError(
+                f"a model of one node has no bond to cut; got n_features = {model.n_features_in_}"
+            )
         bond = int(np.argmax(entropies)) if self.bond is None else self.bond
         if isinstance(bond, bool) or not isinstance(bond, int | np.integer) or not 0 <= bond < len(entropies):
             raise InvalidInputError(f"bond must be from 0 to {len(entropies) - 1}, got {self.bond!r}")
@@ -202,8 +222,7 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         """s_k left_k(x) right_k(x) of each term kept, (samples, clusters); all of them add up to psi(x)."""
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
-        if (levels < 0).any():
-            raise InvalidInputError("samples with missing values have no cluster; fill them in (impute)")
+        _refuse_holes(levels)
         edges = EdgeVectors(state, Batch(state.tree, levels), np.dtype(np.complex128))
         edges.send_down()
         parent = state.tree.parents[self.bond_]
@@ -221,3 +240,10 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray:
         """The term that contributes most to each sample."""
         return np.asarray(self.contributions(X).argmax(axis=1))
+
+
+def _refuse_holes(levels: NDArray) -> None:
+    if (levels < 0).any():
+        raise InvalidInputError(
+            "Input X contains NaN: samples with missing values have no cluster; fill them in (impute)"
+        )

@@ -3,7 +3,21 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from qtnml import AmplitudeMPSClassifier, MPSClassifier, MPSRegressor, TreeClassifier, TreeRegressor
+from qtnml import (
+    AmplitudeMPSClassifier,
+    AnomalyDetector,
+    BornMixture,
+    MPSBornMachine,
+    MPSClassifier,
+    MPSRegressor,
+    SchmidtClustering,
+    TableEncoder,
+    TreeBornMachine,
+    TreeClassifier,
+    TreeRegressor,
+)
+
+LENIENT = TableEncoder(unseen="missing")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
@@ -26,4 +40,28 @@ def test_check_estimator(estimator: object, check: object) -> None:
     ]
 )
 def test_check_the_other_estimators(estimator: object, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+def _expected(estimator: object) -> dict[str, str]:
+    if isinstance(estimator, SchmidtClustering):
+        return {"check_clustering": "clusters are terms of a state, not clouds of points"}
+    return {}
+
+
+@pytest.mark.filterwarnings("ignore::qtnml.errors.IncompleteDataWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.UnseenCategoryWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ZeroProbabilityWarning")
+@parametrize_with_checks(
+    [
+        MPSBornMachine(4, epochs=3, encoder=TableEncoder()),
+        TreeBornMachine(4, epochs=3, encoder=TableEncoder()),
+        TableEncoder(),
+        AnomalyDetector(MPSBornMachine(4, epochs=3, encoder=LENIENT)),
+        BornMixture(MPSBornMachine(1, epochs=10, encoder=TableEncoder(4, unseen="missing")), 3, n_init=4),
+        SchmidtClustering(MPSBornMachine(3, epochs=30, encoder=LENIENT, random_state=0), n_clusters=3),
+    ],
+    expected_failed_checks=_expected,
+)
+def test_check_generative_estimators(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
