@@ -46,7 +46,9 @@ def model(run, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["compile"], ["predict"], ["noise"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["train"], ["compile"], ["predict"], ["noise"], ["born"], ["born", "fit"]]
+)
 def test_help_is_there(run, command: list[str]) -> None:
     status, out, _ = run(*command, "--help")
     assert status == 0
@@ -521,3 +523,100 @@ def test_noise_that_cannot_be_trained_under(
         *options,
     )
     assert (status, message in err) == (2, True), err
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """A table of text, numbers and a hole."""
+    path = tmp_path / "records.csv"
+    rng = np.random.default_rng(0)
+    rows = [["kind", "size", "label"]]
+    for k in range(60):
+        kind = "ab"[k % 2]
+        rows.append([kind, f"{rng.normal() + 5 * (kind == 'a'):.3f}", str(k % 2)])
+    rows[5][0] = ""
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+    return path
+
+
+@pytest.mark.filterwarnings("always::qtnml.errors.IncompleteDataWarning")
+def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path) -> None:
+    model = tmp_path / "born.qtnml"
+    status, out, err = run("born", "fit", records, "--ignore", "label", "-b", 4, "-o", model, "--json")
+    assert status == 0
+    facts = json.loads(out)
+    assert (facts["features"], facts["samples"]) == (2, 60)
+    assert "1 of 60 rows have missing values" in err
+
+    _, out, _ = run("born", "sample", model, "-n", 5, "--seed", 0)
+    rows = list(csv.reader(out.splitlines()))
+    assert rows[0] == ["kind", "size"]
+    assert len(rows) == 6
+    assert {row[0] for row in rows[1:]} <= {"a", "b"}
+    _, out, _ = run("born", "sample", model, "-n", 3, "--backend", "aer", "--json")
+    assert len(json.loads(out)) == 3
+
+    scores = tmp_path / "scores.csv"
+    _, out, _ = run("born", "score", model, records, "-o", scores, "--quantile", 0.1, "--json")
+    assert json.loads(out)["anomalies"] <= 6
+    written = list(csv.DictReader(scores.read_text().splitlines()))
+    logs = [float(row["log_likelihood"]) for row in written]
+    assert logs == sorted(logs)
+
+    _, out, _ = run("born", "explain", model, records, "--row", 0, "--figure", tmp_path / "why.png")
+    assert out.startswith("ln P = ")
+    assert (tmp_path / "why.png").stat().st_size > 1000
+    _, out, _ = run("born", "explain", model, "--json")
+    assert json.loads(out)["names"] == ["kind", "size"]
+
+    _, out, _ = run("compile", model, "-o", tmp_path / "born.qasm", "--json")
+    assert json.loads(out)["num_sites"] == 2
+    assert "measure" in (tmp_path / "born.qasm").read_text()
+    assert qasm3.loads((tmp_path / "born.qasm").read_text()).num_clbits == 4
+    _, out, _ = run("compile", model, "-o", tmp_path / "born.qpy")
+    with (tmp_path / "born.qpy").open("rb") as file:
+        assert qpy.load(file)[0].metadata["qtnml"]["site_bits"][0] == [0]
+
+
+def test_born_machines_of_pictures(run, tmp_path: Path) -> None:
+    model = tmp_path / "digits.qtnml"
+    _, out, _ = run(
+        "born",
+        "fit",
+        "digits",
+        "--size",
+        4,
+        "--model",
+        "tree",
+        "-b",
+        2,
+        "--set",
+        "epochs=2",
+        "-o",
+        model,
+        "--json",
+    )
+    assert json.loads(out)["features"] == 16
+    _, out, _ = run("born", "score", model, "digits", "--json")
+    assert json.loads(out)["records"] > 100
+
+
+@pytest.mark.filterwarnings("always::qtnml.errors.IncompleteDataWarning")
+def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path) -> None:
+    born = tmp_path / "born.qtnml"
+    assert run("born", "fit", records, "-b", 2, "--set", "epochs=2", "-o", born)[0] == 0
+    for arguments, message in (
+        (("born", "sample", model), "holds a TreeClassifier; `qtnml born fit` makes Born machines"),
+        (("predict", born, records), "MPSBornMachine is a generative model; see `qtnml born --help`"),
+        (("noise", born), "MPSBornMachine is a generative model"),
+        (("compile", born, "--report"), "--draw, --report and --verify are for classifiers"),
+        (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
+        (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),
+        (("born", "fit", "digits", "--threshold", "nan"), "threshold must be a finite number"),
+        (("born", "explain", born, records, "--row", 999), "has rows 0 to 59, got --row 999"),
+        (("born", "explain", born, "--figure", tmp_path / "x.txt"), "end it in .png, .svg or .pdf"),
+        (("compile", born, "-o", tmp_path / "c.txt"), "end it in .qasm or .qpy"),
+    ):
+        status, _, err = run(*arguments)
+        assert status == 2
+        assert message in err
