@@ -92,8 +92,10 @@ def whole(train: int, test: int, sweeps: int) -> list[dict[str, Any]]:
     # z-order: neighbours in both directions are near in the tree.
     z = [k // 32 * 28 + k % 32 for k in pixel_order("z", 32, 32) if k // 32 < 28 and k % 32 < 28]
     models = {
-        "chain": MPSBornMachine(64, epochs=sweeps, random_state=0, verbose=1),
-        "tree": TreeBornMachine(32, order=z, epochs=sweeps, random_state=0, verbose=1),
+        "chain": MPSBornMachine(
+            64, epochs=sweeps, learning_rate=0.02, init_bond=8, random_state=0, verbose=1
+        ),
+        "tree": TreeBornMachine(16, order=z, epochs=sweeps, random_state=0, verbose=1),
     }
     rows = []
     for name, born in models.items():
