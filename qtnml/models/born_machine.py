@@ -1,299 +1,36 @@
-"""What Born machines share: learning, likelihoods, drawing, filling in, the circuit, explanations."""
+"""What a trained Born machine answers: likelihoods, samples, completions, the circuit, explanations."""
 
 import os
-from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
-from qtnml.born import TreeState
 from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile.generative import GenerativeCircuit, compile_state
-from qtnml.data.table_encoder import MISSING, TableEncoder, row_weights
+from qtnml.data.table_encoder import MISSING
 from qtnml.errors import (
-    IncompleteDataWarning,
     InvalidInputError,
-    TrainingInterruptedWarning,
     ZeroProbabilityWarning,
     warn_user,
 )
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
-from qtnml.models.born_data import bits, kept_where_known
-from qtnml.models.born_settings import check_born_settings
-from qtnml.models.progress import progress_bar
-from qtnml.models.validation import generator, hold_out_any
-from qtnml.network.sites import SiteTree
+from qtnml.models.born_data import kept_where_known
+from qtnml.models.born_training import LearntLaw
+from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
-from qtnml.train import Checkpoint, EpochRecord
-from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
-from qtnml.train.born_structure import GreedyGrowth, grow_bonds
 
-_AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
-_AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
 _LEAST_LOG = -708.0  # of the least positive double: for each site, below any likelihood there is
 
 
-class BornMachine(DensityMixin, BaseEstimator):
-    """What both share; see `MPSBornMachine` and `TreeBornMachine`."""
-
-    state_: TreeState
-    encoder_: TableEncoder | None
-    history_: list[EpochRecord]
-
-    def __init__(
-        self,
-        max_bond: int = 32,
-        *,
-        encoder: TableEncoder | None = None,
-        order: Sequence[int] | Literal["mutual-information"] | None = None,
-        method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
-        complex_amplitudes: bool = False,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 0.05,
-        cutoff: float = 1e-7,
-        steps: int = 1,
-        init_bond: int = 4,
-        precision: Literal["single", "double"] = "single",
-        validation_fraction: float = 0.1,
-        patience: int | None = None,
-        warm_start: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-        resume: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.max_bond = max_bond
-        self.encoder = encoder
-        self.order = order
-        self.method = method
-        self.complex_amplitudes = complex_amplitudes
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.cutoff = cutoff
-        self.steps = steps
-        self.init_bond = init_bond
-        self.precision = precision
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.warm_start = warm_start
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.resume = resume
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @abstractmethod
-    def _tree(self, levels: NDArray, dims: tuple[int, ...]) -> SiteTree: ...
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = tags.input_tags.string = self.encoder is not None
-        return tags
-
-    # -- learning -----------------------------------------------------------------------------------------
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
-        """Learn the law of samples X (samples, features).
-
-        Rows with missing values (NaN) are left out, with a warning. Ctrl-C ends training with the best
-        state so far.
-
-        Args:
-            X: Bits 0 and 1; with `encoder=TableEncoder()` any table.
-            y: Ignored.
-            sample_weight: (samples,), how often each row counts.
-
-        Raises:
-            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
-        """
-        check_born_settings(self)
-        encoder, levels = encoded(self, X, sample_weight)
-        self.learn_levels(encoder, levels, row_weights(sample_weight, len(levels)))
-        self._remember_features(X, levels.shape[1])
-        return self
-
-    def learn_levels(self, encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> None:
-        """`fit` on samples that are levels already, by an encoder that is fitted already (None for bits).
-
-        Args:
-            encoder: Turns samples into levels from now on.
-            levels: (samples, sites), -1 where missing.
-            weights: (samples,), at least 0 and not all 0.
-        """
-        dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
-        levels, weights = self._complete_rows(levels, weights)
-        rng = generator(self.random_state)
-        kept, held = hold_out_any(len(levels), self.validation_fraction, rng)
-        training = Strings.of(levels[kept], weights[kept])
-        validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        tree = self._tree(levels[kept], dims)
-        start = self._start(tree, training, rng)
-        result = self._trained(start, training, validation, rng)
-        self.encoder_, self.state_ = encoder, result.state
-        self.history_, self.best_epoch_ = list(result.history), result.best_epoch
-        self.n_iter_, self.stopped_ = len(result.history), result.stopped
-        self.n_features_in_ = levels.shape[1]
-        self.notes_: dict[str, Any] = {}
-
-    def _complete_rows(self, levels: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-        """Rows of positive weight without holes."""
-        used = weights > 0
-        complete = (levels >= 0).all(axis=1)
-        dropped = int((used & ~complete).sum())
-        if dropped and not (used & complete).any():
-            raise InvalidInputError(
-                "every row has a missing value; training needs complete rows (leave columns out, or fill in)"
-            )
-        if dropped:
-            warn_user(
-                f"{dropped} of {int(used.sum())} rows have missing values and are left out of training "
-                "(scoring and sampling take them)",
-                IncompleteDataWarning,
-            )
-        return levels[used & complete], weights[used & complete]
-
-    def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
-        if self.warm_start and hasattr(self, "state_"):
-            if self.state_.tree != tree:
-                raise InvalidInputError(
-                    f"warm_start goes on with a state of {self.state_.tree.num_sites} sites on another "
-                    "tree than "
-                    f"these data and settings describe ({tree.num_sites} sites); set warm_start=False"
-                )
-            return self.state_
-        bond = min(int(self.init_bond), int(self.max_bond))
-        if self.method == "gradient":
-            bond = int(self.max_bond)
-        elif self.method == "greedy":
-            # Across a node without sites of its own one bond alone cannot carry anything.
-            alone = all(any(w < tree.num_sites for w in wires) for wires in tree.nodes)
-            bond = 1 if alone else min(2, bond)
-        if bond > 1:
-            return TreeState.random(tree, bond, rng, is_complex=bool(self.complex_amplitudes))
-        vectors = []
-        for site, dim in enumerate(tree.site_dims):
-            counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
-            vector = np.sqrt(counts / counts.sum())
-            vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
-        return TreeState.product(tree, vectors)
-
-    def _training(self, edges: int, samples: int) -> BornTraining:
-        batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
-        epochs = self.epochs
-        if epochs is None and self.method == "gradient":
-            epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // -(-samples // batch)))
-        elif epochs is None:
-            epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
-        return BornTraining(
-            method="gradient" if self.method == "gradient" else "sweeps",
-            epochs=int(epochs),
-            max_bond=int(self.max_bond),
-            batch_size=batch,
-            learning_rate=float(self.learning_rate),
-            cutoff=float(self.cutoff),
-            steps=int(self.steps),
-            patience=self.patience,
-            precision=self.precision,
-        )
-
-    def _trained(
-        self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
-    ) -> BornResult:
-        training = self._training(len(start.tree.nodes) - 1, len(data.X))
-        if self.method == "greedy":
-            with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
-                start, self.growth_ = grow_bonds(
-                    start,
-                    data,
-                    data if validation is None else validation,
-                    training,
-                    GreedyGrowth(),
-                    rng,
-                    lambda r: advance(
-                        r.round,
-                        f"NLL {r.nll:.3f}, held out {r.validation_nll:.3f}, bonds to {r.largest_bond}",
-                    ),
-                )
-            training = BornTraining(
-                **{**vars(training), "max_bond": tuple(start.bond_dims), "one_site_share": 1.0}
-            )
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
-        with progress_bar(str(self.method), training.epochs, show=bool(self.verbose)) as advance:
-            result = train_born(
-                start,
-                data,
-                training,
-                rng,
-                validation=validation,
-                on_epoch=lambda record, state: advance(
-                    record.epoch, f"NLL {record.score:.3f}, bonds to {max(state.bond_dims, default=1)}"
-                ),
-                checkpoint=checkpoint,
-            )
-        if result.stopped in ("interrupted", "diverged"):
-            warn_user(
-                f"training {'was interrupted' if result.stopped == 'interrupted' else 'diverged'} after "
-                f"{len(result.history)} of {training.epochs} epochs; the best state so far was kept",
-                TrainingInterruptedWarning,
-            )
-        return result
-
-    def _remember_features(self, X: Any, count: int) -> None:
-        self.n_features_in_ = count
-        if hasattr(X, "columns"):
-            self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
-    def levels(self, X: Any) -> NDArray:
-        """Levels (samples, sites) of samples, -1 where missing, as the model sees them."""
-        check_is_fitted(self, "state_")
-        if self.encoder_ is not None:
-            return self.encoder_.transform(X)
-        levels = bits(X)
-        if levels.shape[1] != self.n_features_in_:
-            raise InvalidInputError(
-                f"X has {levels.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
-        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
-            names = [str(name) for name in X.columns]
-            if names != self.feature_names_in_.tolist():
-                raise InvalidInputError(
-                    "The feature names should match those that were passed during fit: "
-                    f"{self.feature_names_in_.tolist()}, got {names}"
-                )
-        return levels
-
-    def decode(self, levels: NDArray, random_state: Any = None) -> Any:
-        """Samples from levels: bits as they are; a table through the encoder's `inverse_transform`."""
-        check_is_fitted(self, "state_")
-        if self.encoder_ is None:
-            return np.asarray(levels)
-        return self.encoder_.inverse_transform(levels, random_state)
-
-    @property
-    def bond_dims_(self) -> tuple[int, ...]:
-        """Dimension of the bond above each node but the root."""
-        check_is_fitted(self, "state_")
-        return self.state_.bond_dims
-
-    # -- likelihood ---------------------------------------------------------------------------------------
+class BornMachine(LearntLaw):
+    """What `MPSBornMachine` and `TreeBornMachine` share."""
 
     def log_likelihood(
         self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
@@ -373,8 +110,6 @@ class BornMachine(DensityMixin, BaseEstimator):
             for k in range(0, len(levels), chunk)
         ]
         return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
-
-    # -- drawing and filling in -----------------------------------------------------------------------------
 
     def sample(
         self,
@@ -543,14 +278,3 @@ def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:
             "without noise all circuits of a model draw alike; leave reuse_qubits and num_qubits out, or "
             "give noise"
         )
-
-
-def encoded(model: BornMachine, X: Any, sample_weight: Any = None) -> tuple[TableEncoder | None, NDArray]:
-    """A model's encoder, fitted (None for bits), and samples as levels."""
-    if model.encoder is None:
-        return None, bits(X)
-    if not isinstance(model.encoder, TableEncoder):
-        raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {model.encoder!r}")
-    encoder = clone(model.encoder).fit(X, sample_weight=sample_weight)
-    # Values that only rows of no weight have are not there.
-    return encoder, encoder.transform_quietly(X)[0]

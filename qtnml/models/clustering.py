@@ -12,7 +12,8 @@ from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
 from qtnml.data.table_encoder import TableEncoder, refuse_sparse
 from qtnml.errors import InvalidInputError
-from qtnml.models.born_machine import BornMachine, encoded
+from qtnml.models.born_machine import BornMachine
+from qtnml.models.born_training import encoded
 from qtnml.models.progress import progress_bar
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
