@@ -22,7 +22,7 @@ def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool, met
     return float(np.abs(circuit - network_outcomes(network, X)).max())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(small_trees(max_qubits=7), st.booleans(), st.integers(0, 1000), st.sampled_from(METHODS))
 def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int, method: str) -> None:
     rng = np.random.default_rng(seed)

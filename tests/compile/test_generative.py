@@ -13,7 +13,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.network.sites import balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
 
-SHOTS = 8192
+SHOTS = 2048
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -57,11 +57,23 @@ def _expected(estimator: object) -> dict[str, str]:
         MPSBornMachine(4, epochs=3, encoder=TableEncoder()),
         TreeBornMachine(4, epochs=3, encoder=TableEncoder()),
         TableEncoder(),
+    ]
+)
+def test_check_born_machines(estimator: object, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::qtnml.errors.IncompleteDataWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.UnseenCategoryWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ZeroProbabilityWarning")
+@parametrize_with_checks(
+    [
         AnomalyDetector(MPSBornMachine(4, epochs=3, encoder=LENIENT)),
         BornMixture(MPSBornMachine(1, epochs=10, encoder=TableEncoder(4, unseen="missing")), 3, n_init=4),
         SchmidtClustering(MPSBornMachine(3, epochs=30, encoder=LENIENT, random_state=0), n_clusters=3),
     ],
     expected_failed_checks=_expected,
 )
-def test_check_generative_estimators(estimator: object, check: object) -> None:
+def test_check_detectors_and_clusters(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]

@@ -156,7 +156,7 @@ def test_estimators_take_topologies(rng: np.random.Generator) -> None:
     assert MPSClassifier(2, epochs=2).fit(X, y).model_.topology == mps(6, 2)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "base", [balanced_tree(4), balanced_tree(3, 2, leaf="fresh"), mps(5, 2)], ids=["V=1", "fresh", "mps"]
 )
