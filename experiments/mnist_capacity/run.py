@@ -179,11 +179,13 @@ def main() -> None:
         (FOLDER / "whole.json").write_text(json.dumps(rows, indent=1) + "\n")
         (FOLDER / "whole.md").write_text(table(rows))
         return
-    X, rows = bits(1000), []
+    X, file = bits(1000), FOLDER / "results.json"
+    known = {row["bond"]: row for row in json.loads(file.read_text())} if file.exists() else {}
     for bond in arguments.bonds:
-        rows.append(capacity(X, bond, SWEEPS if bond < 100 else 60))
-        print(rows[-1], flush=True)
-        (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+        known[bond] = capacity(X, bond, SWEEPS if bond < 100 else 60)
+        print(known[bond], flush=True)
+        file.write_text(json.dumps([known[key] for key in sorted(known)], indent=1) + "\n")
+    rows = [known[key] for key in sorted(known)]
     (FOLDER / "results.md").write_text(table(rows))
     figure_of(rows).savefig(FOLDER / "capacity.png", dpi=110)
 
