@@ -36,7 +36,8 @@ def born(cls: Any, bond: int, bins: int, density: bool) -> Callable[[pd.DataFram
 
     def fit(X: pd.DataFrame, seed: int) -> Scores:
         model = cls(bond, encoder=encoder, complex_amplitudes=True, **settings)
-        return AnomalyDetector(model, density=density, random_state=seed).fit(X).score_samples
+        detector = AnomalyDetector(model, density=density, calibration_fraction=0, random_state=seed)
+        return detector.fit(X).score_samples
 
     return fit
 

@@ -93,6 +93,8 @@ class TreeLaw:
         while True:
             core, wires = self.cores[node], tree.nodes[node]
             tensor = (above @ core.reshape(core.shape[0], -1)).reshape(len(above), *core.shape[1:])
+            order = sorted(range(len(wires)), key=lambda place: self._size(wires[place]))
+            wires, tensor = tuple(wires[k] for k in order), tensor.transpose(0, *(1 + k for k in order))
             for place, wire in enumerate(wires):
                 law = tensor
                 for other in reversed(wires[place + 1 :]):
@@ -112,6 +114,11 @@ class TreeLaw:
                     tensor = np.einsum("bc...,bc->b...", tensor, vector)
             else:
                 return
+
+    def _size(self, wire: int) -> tuple[bool, int]:
+        """Sites first, then the smallest part of the tree."""
+        below = wire - self.tree.num_sites
+        return (below >= 0, len(self.tree.sites_below[below]) if below >= 0 else 0)
 
     def _vector(self, node: int, drawn: NDArray) -> NDArray:
         """What drawn levels below a node send up, (samples, bond), of norm 1."""

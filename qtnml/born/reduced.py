@@ -7,8 +7,9 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born.evidence import messages_down, messages_up
 from qtnml.born.state import TreeState
+from qtnml.errors import InvalidInputError
 
-_TINY = 1e-300
+_LARGEST = 2e8  # numbers: 1.6 GB
 
 
 def bond_states(state: TreeState) -> tuple[NDArray, ...]:
@@ -74,10 +75,20 @@ class ReducedStates(NamedTuple):
 def reduced_states(state: TreeState) -> ReducedStates:
     """Reduced density matrices of all sites and all pairs of sites, exactly.
 
+    Raises:
+        InvalidInputError: Sites of so many levels that the states would not fit in memory.
+
     Every pair meets at one node: operators of both sites are carried up to it, and what is above it is the
     bond's reduced state. Time: number of sites squared times bond cubed.
     """
-    tree, down = state.tree, bond_states(state)
+    tree = state.tree
+    total = float(np.sum(np.square(tree.site_dims, dtype=float)))
+    if total**2 / 2 > _LARGEST:
+        raise InvalidInputError(
+            f"reduced states of all pairs of these sites have {total**2 / 2:.1e} numbers, more than "
+            f"{_LARGEST:.0e}; use fewer bins or categories"
+        )
+    down = bond_states(state)
     single: dict[int, NDArray] = {}
     pairs: dict[tuple[int, int], NDArray] = {}
     carried: list[dict[int, NDArray]] = []

@@ -45,25 +45,27 @@ def sample(
             for start in range(0, count, chunk)
         ]
         return np.concatenate([np.empty((0, tree.num_sites), np.int64), *parts])
-    rows = len(evidence[0])
-    found = np.empty((rows, count, tree.num_sites), np.int64)
-    chunk = max(1, _CHUNK_FLOATS // (widest * max(count, 1)))
-    for start in range(0, rows, chunk):
-        part = tuple(weights[start : start + chunk] for weights in evidence)
+    rows, sites = len(evidence[0]), tree.num_sites
+    found = np.empty((rows, count, sites), np.int64)
+    # Every draw of a chunk holds its own copy of the messages.
+    floats = widest + sum(core.shape[0] ** 2 for core in state.cores)
+    most = max(1, _CHUNK_FLOATS // floats)
+    group = max(1, most // max(count, 1))
+    for start in range(0, rows, group):
+        part = tuple(weights[start : start + group] for weights in evidence)
         up = messages_up(state, part)
         if (impossible := np.flatnonzero(np.isneginf(up.log_evidence))).size:
             raise InvalidInputError(
                 f"row {start + int(impossible[0])} has probability zero under the model: nothing can be "
-                "drawn "
-                "given it; mark some of its values as missing"
+                "drawn given it; mark some of its values as missing"
             )
         size = len(part[0])
-        repeated = tuple(np.repeat(weights, count, axis=0) for weights in part)
-        again = Messages(
-            tuple(None if m is None else np.repeat(m, count, axis=0) for m in up.up), up.log_evidence
-        )
-        drawn = _Sampler(state, rng, size * count, repeated, again).run()
-        found[start : start + size] = drawn.reshape(size, count, -1)
+        for first in range(0, count, most):
+            number = min(most, count - first)
+            repeated = tuple(np.repeat(weights, number, axis=0) for weights in part)
+            matrices = tuple(None if m is None else np.repeat(m, number, axis=0) for m in up.up)
+            drawn = _Sampler(state, rng, size * number, repeated, Messages(matrices, up.log_evidence)).run()
+            found[start : start + size, first : first + number] = drawn.reshape(size, number, sites)
     return found
 
 
@@ -130,6 +132,8 @@ class _Sampler:
         law = np.einsum("bkxr,bkxr->bx", *(_flat(t) for t in (weighted, tensor.conj()))).real
         if self.evidence is not None:
             law = np.maximum(law, 0) * self.evidence[site]
+            # Where rounding has eaten a law, at least the evidence is kept.
+            law = np.where(law.sum(axis=1, keepdims=True) > 0, law, self.evidence[site])
         level = draw(law, self.rng)
         self.drawn[:, site] = level
         rows = np.arange(self.count)
@@ -184,10 +188,19 @@ def _factor_of(tensor: NDArray, after: list[NDArray | None], dim: int) -> NDArra
         if flat.shape[2] <= dim:
             return flat
         matrix = flat @ np.swapaxes(flat.conj(), 1, 2)
-    else:
-        weighted = np.moveaxis(through(tensor, [None, *after]), 2, 1).reshape(len(tensor), dim, -1)
-        flat = np.moveaxis(tensor, 2, 1).reshape(len(tensor), dim, -1)
-        matrix = weighted @ np.swapaxes(flat.conj(), 1, 2)
-    trace = np.einsum("bii->b", matrix).real
-    scale = np.where(trace > 0, trace, 1.0)[:, None, None]
-    return np.linalg.cholesky(matrix / scale + _JITTER * np.eye(dim))
+        trace = np.einsum("bii->b", matrix).real
+        scale = np.where(trace > 0, trace, 1.0)[:, None, None]
+        return np.linalg.cholesky(matrix / scale + _JITTER * np.eye(dim))
+    # Evidence may ask for a direction of tiny weight, which a product with itself would lose.
+    weighed = through(tensor, [None, *(None if m is None else _root(m) for m in after)])
+    flat = np.moveaxis(weighed, 2, 1).reshape(len(tensor), dim, -1)
+    triangle = np.linalg.qr(np.swapaxes(flat, 1, 2), mode="r")
+    return _unit(np.swapaxes(triangle, 1, 2))
+
+
+def _root(message: NDArray) -> NDArray:
+    """S with S S^+ the message: square roots of weights, or a matrix."""
+    if message.ndim == 2:
+        return np.sqrt(message)
+    values, vectors = np.linalg.eigh(message)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0))[:, None, :])

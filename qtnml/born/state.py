@@ -1,5 +1,6 @@
 """A normalised pure state on a tree of sites, in canonical form."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.network.sites import SiteTree
 
 _ISOMETRY_TOLERANCE = 1e-8
+_MOST_NUMBERS = 2**28  # 2 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,19 @@ class TreeState:
         """Gaussian cores made canonical; no bond is larger than its smaller side needs."""
         bonds = [max(1, min(bond_dim, most)) for most in tree.largest_bonds]
         bonds[tree.root] = 1
+        legs = [
+            [tree.site_dims[w] if w < tree.num_sites else bonds[w - tree.num_sites] for w in wires]
+            for wires in tree.nodes
+        ]
+        numbers = sum(bonds[k] * math.prod(dims) for k, dims in enumerate(legs))
+        if numbers > _MOST_NUMBERS:
+            raise InvalidInputError(
+                f"a state of bond dimension {bond_dim} on this tree has {numbers:.1e} numbers, more than "
+                f"{_MOST_NUMBERS:.0e}; take a smaller bond"
+            )
         cores = []
-        for k, wires in enumerate(tree.nodes):
-            legs = (tree.site_dims[w] if w < tree.num_sites else bonds[w - tree.num_sites] for w in wires)
-            shape = (bonds[k], *legs)
+        for k, dims in enumerate(legs):
+            shape = (bonds[k], *dims)
             core = rng.normal(size=shape)
             cores.append(core + 1j * rng.normal(size=shape) if is_complex else core)
         return cls.canonical(tree, cores)

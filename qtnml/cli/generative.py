@@ -224,7 +224,7 @@ def explain(
 
 
 def _is_hole(cell: Any) -> bool:
-    return cell is None or cell != cell or cell == -1
+    return cell is None or cell != cell
 
 
 def _csv(names: list[str], rows: list[list[Any]]) -> str:

@@ -128,6 +128,8 @@ class GenerativeCircuit:
         A site whose bits stand for no level (k is no power of two, and gates or noise err) gets -1.
         """
         count = sum(self.topology.leaf_widths)
+        if not len(outcomes):
+            return np.empty((0, self.num_sites), dtype=np.int64)
         raw = b"".join(int(outcome).to_bytes((count + 7) // 8, "little") for outcome in outcomes)
         bits = np.frombuffer(raw, dtype=np.uint8).reshape(len(outcomes), -1)
         bits = np.unpackbits(bits, axis=1, bitorder="little")[:, :count]

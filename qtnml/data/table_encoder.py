@@ -1,11 +1,12 @@
 """Tables of bits, categories and numbers as levels of sites, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from qtnml.arrays import NDArray
@@ -13,6 +14,7 @@ from qtnml.errors import InvalidInputError, UnseenCategoryWarning, invalid_input
 
 MISSING = -1
 _MOST_LEVELS = 256
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,27 @@ class Column:
         return np.diff(self.edges) if self.kind == "bins" else np.ones(self.num_levels)
 
     def label(self, level: int) -> str:
-        """For people: `0.5`, `red`, `[1.2, 3.4)`."""
+        """For people: `0.5`, `red`, `[1.2, 3.4)`, `< 1.2`."""
         if self.kind == "values":
             value = self.values[level]
-            return (
-                f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
-            )
-        low, high = self.edges[level : level + 2]
-        return f"[{low:.3g}, {high:.3g})"
+            is_number = isinstance(value, float | int) and not isinstance(value, bool)
+            return f"{value:.12g}" if is_number else str(value)
+        low, high = (f"{edge:.4g}" for edge in self.edges[level : level + 2])
+        if self.num_levels == 1:
+            return f"about {low} to {high}"
+        if level == 0:
+            return f"< {high}"
+        return f">= {low}" if level == self.num_levels - 1 else f"[{low}, {high})"
+
+    def beyond(self, cells: NDArray, missing: NDArray) -> NDArray:
+        """Which numbers lie further outside the range seen in `fit` than the outermost bins are wide."""
+        found = np.zeros(len(cells), dtype=bool)
+        if self.kind == "bins":
+            numbers = _numbers(cells[~missing], self.name)
+            widths = self.widths
+            low, high = self.edges[0] - widths[0], self.edges[-1] + widths[-1]
+            found[~missing] = (numbers < low) | (numbers > high)
+        return found
 
     def levels(self, cells: NDArray, missing: NDArray) -> tuple[NDArray, NDArray]:
         """Levels of cells, MISSING where missing, and which were never seen."""
@@ -89,7 +104,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> encoder.site_dims_, encoder.transform(table)[:, 0].tolist()
     ((2, 2), [0, 1, 1, 1])
     >>> encoder.columns_[0].label(1)
-    '[0.2, 0.9)'
+    '>= 0.2'
     """
 
     def __init__(
@@ -115,7 +130,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Learn names, categories and edges from a table (samples, columns); weights count as copies."""
-        self._check_parameters()
+        self.check_settings()
         names, columns = _columns(X)
         weights = row_weights(sample_weight, len(columns[0]))
         columns = [cells[weights > 0] for cells in columns]
@@ -183,6 +198,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             levels[:, k], strange[:, k] = column.levels(cells[k], _missing(cells[k]))
         return levels, strange
 
+    def beyond(self, X: Any) -> NDArray:
+        """Which numbers lie far outside the range seen in `fit` (see `Column.beyond`), (samples, columns)."""
+        check_is_fitted(self, "columns_")
+        _, cells = _columns(X)
+        rows = [c.beyond(part, _missing(part)) for c, part in zip(self.columns_, cells, strict=True)]
+        return np.stack(rows, axis=1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray:  # noqa: ARG002
+        """Names of the sites: those of the columns."""
+        check_is_fitted(self, "columns_")
+        return np.array([column.name for column in self.columns_], dtype=object)
+
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
         """A table from levels: values, and of bins their middles, or with a `random_state` uniform draws.
 
@@ -190,7 +217,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "columns_")
         levels = np.asarray(levels)
-        rng = None if random_state is None else np.random.default_rng(random_state)
+        if levels.ndim != 2 or levels.shape[1] != len(self.columns_) or levels.dtype.kind not in "iub":
+            raise InvalidInputError(
+                f"expected integer levels of shape (samples, {len(self.columns_)}), got {levels.dtype} of "
+                "shape "
+                f"{levels.shape}"
+            )
+        rng = None
+        if random_state is not None:
+            is_rng = isinstance(random_state, np.random.Generator)
+            rng = (
+                random_state
+                if is_rng
+                else np.random.default_rng(check_random_state(random_state).randint(2**31))
+            )
         columns = [self._values(column, levels[:, k], rng) for k, column in enumerate(self.columns_)]
         if hasattr(self, "feature_names_in_"):
             import pandas as pd
@@ -229,24 +269,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def from_dict(cls, stored: dict[str, Any]) -> "TableEncoder":
         """Rebuild a fitted encoder written by `to_dict`."""
         encoder = cls(**{**stored["settings"], "categorical": tuple(stored["settings"]["categorical"])})
-        encoder._check_parameters()
+        encoder.check_settings()
         columns = []
         for entry in stored["columns"]:
             edges = tuple(float(edge) for edge in entry["edges"])
             column = Column(str(entry["name"]), entry["kind"], tuple(entry["values"]), edges)
-            if (
-                column.kind not in ("values", "bins")
-                or column.num_levels < 1
-                or not (np.diff(edges) > 0).all()
-            ):
-                raise InvalidInputError(f"column {column.name!r} has no levels or edges that do not rise")
+            if not _is_sound(column):
+                raise InvalidInputError(
+                    f"column {column.name!r} has no different levels or edges that do not rise"
+                )
             columns.append(column)
         encoder.columns_, encoder.n_features_in_ = tuple(columns), len(columns)
         if stored["named"]:
             encoder.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
         return encoder
 
-    def _check_parameters(self) -> None:
+    def check_settings(self) -> None:
+        """Refuse settings that cannot be used."""
         for name in ("bins", "max_values"):
             value = getattr(self, name)
             if value is None and name == "max_values":
@@ -257,8 +296,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for name, choices in (("binning", ("quantile", "uniform")), ("unseen", ("error", "missing"))):
             if getattr(self, name) not in choices:
                 raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if isinstance(self.categorical, str):
-            raise InvalidInputError(f"categorical is a sequence of columns, got {self.categorical!r}")
+        chosen = self.categorical
+        if isinstance(chosen, str) or not isinstance(chosen, Iterable):
+            raise InvalidInputError(f"categorical is a sequence of columns, got {chosen!r}")
+        if not all(isinstance(c, str | int | np.integer) and not isinstance(c, bool) for c in chosen):
+            raise InvalidInputError(f"categorical names columns by name or position, got {chosen!r}")
 
     def _column(self, name: str, cells: NDArray, weights: NDArray, *, is_categorical: bool) -> Column:
         missing = _missing(cells)
@@ -280,7 +322,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             shares = np.linspace(0, 1, self.bins + 1)
             edges = np.quantile(numbers, shares, weights=weights, method="inverted_cdf")
         else:
-            edges = np.linspace(numbers.min(), numbers.max(), self.bins + 1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                edges = np.linspace(numbers.min(), numbers.max(), self.bins + 1)
+        if not (np.isfinite(edges).all() and edges[-1] / 2 - edges[0] / 2 < _LARGEST / 2):
+            raise InvalidInputError(
+                f"the range of column {name!r} is too wide for double precision; scale it"
+            )
         edges = np.unique(edges)  # a value that is frequent swallows neighbouring quantiles
         return Column(name, "bins", (), tuple(float(edge) for edge in edges))
 
@@ -299,23 +346,26 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 
 def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
-    """Names and cells of a DataFrame or an array, one array of cells for each column."""
+    """Names and cells of a DataFrame, an array or lists, one array of cells for each column."""
     refuse_sparse(X)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         names = [str(name) for name in X.columns]
-        columns = [np.asarray(X.iloc[:, k]) for k in range(len(names))]
+        columns = [_cells_of(X.iloc[:, k]) for k in range(len(names))]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise InvalidInputError(
+                f"several columns are called {repeated[0]!r}; give each a name of its own"
+            )
     else:
-        table = np.asarray(X)
+        table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
         if table.ndim != 2:
             raise InvalidInputError(
-                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table "
-                "has the "
-                "shape (samples, columns)"
+                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table has "
+                "the shape (samples, columns)"
             )
         if np.iscomplexobj(table):
             raise InvalidInputError("Complex data not supported: a table has real numbers, text or booleans")
         names = [f"x{k}" for k in range(table.shape[1])]
-        columns = [table[:, k] for k in range(table.shape[1])]
+        columns = [_cells_of(table[:, k]) for k in range(table.shape[1])]
     rows = len(columns[0]) if columns else len(X)
     if not columns or not rows:
         what = "sample" if columns else "feature"
@@ -323,9 +373,42 @@ def _columns(X: Any) -> tuple[list[str], list[NDArray]]:
             f"Found array with 0 {what}(s) (shape=({rows}, {len(columns)})) while a minimum of 1 is required."
         )
     for name, cells in zip(names, columns, strict=True):
-        if cells.dtype.kind == "f" and np.isinf(cells).any():
-            raise InvalidInputError(f"column {name!r} has infinite values; NaN stands for a missing one")
+        _check_cells(name, cells)
     return names, columns
+
+
+def _cells_of(column: Any) -> NDArray:
+    """NumPy's own types as they are, everything else (nullable, categorical, ...) as objects."""
+    if isinstance(getattr(column, "dtype", None), np.dtype) and column.dtype.kind in "biuf":
+        return np.asarray(column)
+    cells = np.empty(len(column), dtype=object)
+    cells[:] = list(column)
+    return cells
+
+
+def _check_cells(name: str, cells: NDArray) -> None:
+    """Numbers, text, booleans and holes only."""
+    if cells.dtype.kind == "f":
+        strange = np.isinf(cells).any()
+    elif cells.dtype.kind in "biu":
+        return
+    else:
+        present = cells[~_missing(cells)]
+        odd = [c for c in present if not isinstance(c, str | bool | int | float | np.generic)]
+        odd += [c for c in present if isinstance(c, np.datetime64 | np.timedelta64 | np.complexfloating)]
+        if odd:
+            raise InvalidInputError(
+                f"column {name!r} has a cell of type {type(odd[0]).__name__}: {odd[0]!r}; make it a number "
+                "(dates: "
+                "days since some day), text or a boolean"
+            )
+        numbers = [c for c in present if isinstance(c, int | float | np.number) and not isinstance(c, bool)]
+        strange = np.bool_(any(abs(float(c) if isinstance(c, np.number) else c) > _LARGEST for c in numbers))
+    if strange:
+        raise InvalidInputError(
+            f"column {name!r} has infinite values or numbers beyond double precision; NaN stands for a "
+            "missing one"
+        )
 
 
 def row_weights(sample_weight: Any, rows: int) -> NDArray:
@@ -352,7 +435,16 @@ def _missing(cells: NDArray) -> NDArray:
         return np.isnan(cells)
     if cells.dtype.kind in "biu":
         return np.zeros(len(cells), dtype=bool)
-    return np.array([cell is None or cell != cell or cell == "" for cell in cells.tolist()], dtype=bool)
+    return np.array([_is_hole(cell) for cell in cells], dtype=bool)
+
+
+def _is_hole(cell: Any) -> bool:
+    """None, empty text, NaN, and what pandas has for them."""
+    if cell is None or (isinstance(cell, str) and cell == ""):
+        return True
+    if type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
 
 
 def _plain(cell: Any) -> Any:
@@ -377,3 +469,12 @@ def _numbers(cells: NDArray, name: str) -> NDArray:
         raise InvalidInputError(
             f"column {name!r} was numbers in fit, and has a cell that is none: {error}"
         ) from error
+
+
+def _is_sound(column: Column) -> bool:
+    """Whether a column from a file can be one that `fit` made."""
+    edges = np.array(column.edges)
+    if column.kind == "bins":
+        return len(edges) > 1 and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
+    plain = all(isinstance(value, str | float | int) for value in column.values)
+    return column.kind == "values" and plain and 0 < len(set(column.values)) == len(column.values)

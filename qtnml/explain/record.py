@@ -27,6 +27,7 @@ class FeatureExplanation:
         expected: The likeliest level given all other features, in words.
         expected_probability: Its probability given all other features.
         surprise: ln expected_probability - ln conditional, nats: 0 where the value is the expected one.
+        is_missing: Whether there was no value.
     """
 
     name: str
@@ -37,6 +38,7 @@ class FeatureExplanation:
     expected: str
     expected_probability: float
     surprise: float
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,23 +49,30 @@ class RecordExplanation:
         log_likelihood: ln P of the record, nats.
         features: One entry for each feature, in the model's order.
         conditionals: P(level | all other features) of each feature, (levels,) each.
+        remarks: What the likelihood does not know, in words: values never seen, numbers far outside.
     """
 
     log_likelihood: float
     features: tuple[FeatureExplanation, ...]
     conditionals: tuple[NDArray, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def ranked(self) -> tuple[FeatureExplanation, ...]:
         """Features by falling surprise."""
-        present = [feature for feature in self.features if feature.value != "missing"]
+        present = [feature for feature in self.features if not feature.is_missing]
         return tuple(sorted(present, key=lambda feature: -feature.surprise))
 
     def in_words(self, most: int = _SHOWN) -> str:
         """The features that make the record unlikely, the most surprising first."""
         lines = [f"ln P = {self.log_likelihood:.2f} nats."]
+        lines += self.remarks
         strange = [feature for feature in self.ranked if feature.surprise >= _SURPRISING][:most]
-        if not strange:
+        if np.isneginf(self.log_likelihood):
+            first = next(f for f in self.features if np.isneginf(f.contribution))
+            lines = ["The record is impossible under the model (ln P = -inf).", *self.remarks]
+            lines.append(f"With the features before it, {first.name} is never {first.value}.")
+        elif not strange and not self.remarks:
             lines.append("No feature is surprising given the others.")
         for feature in strange:
             lines.append(
@@ -79,11 +88,14 @@ class RecordExplanation:
         return self.in_words()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
+        """JSON types; what is not a finite number is null."""
         return {
-            "log_likelihood": self.log_likelihood,
-            "features": [asdict(feature) for feature in self.features],
+            "log_likelihood": _finite(self.log_likelihood),
+            "features": [
+                {name: _finite(value) for name, value in asdict(feature).items()} for feature in self.features
+            ],
             "conditionals": [law.tolist() for law in self.conditionals],
+            "remarks": list(self.remarks),
         }
 
 
@@ -120,6 +132,7 @@ def explain_record(
                 expected=labels[k][best],
                 expected_probability=float(law[best]),
                 surprise=surprise,
+                is_missing=bool(level < 0),
             )
         )
     total = float(log_marginal(state, row)[0])
@@ -136,6 +149,10 @@ def chain_rule(state: TreeState, levels: NDArray) -> NDArray:
     steps = np.diff(logs, prepend=0.0)
     # What follows an impossible prefix adds nothing.
     return np.where(np.isnan(steps), 0.0, steps)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _share(probability: float) -> str:

@@ -1,5 +1,6 @@
 """`AnomalyDetector`: records that a Born machine finds unlikely, and why."""
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -7,12 +8,15 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.data.table_encoder import TableEncoder
+from qtnml.data.table_encoder import TableEncoder, refuse_sparse, row_weights
 from qtnml.errors import InvalidInputError
 from qtnml.explain import RecordExplanation
 from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.settings import is_number
+from qtnml.models.validation import generator
+
+_LEAST_CALIBRATION = 20
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -20,16 +24,22 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Trained on normal records (or on mostly normal ones), with scikit-learn's outlier interface: `predict`
     gives 1 for inliers and -1 for outliers, `score_samples` the log-likelihood, `decision_function` that
-    minus the threshold. Missing values are summed over exactly.
+    minus the threshold. Missing values are summed over exactly; scores of records with different holes are
+    those of different numbers of features, so a record with many holes hardly ever is an outlier.
 
     Args:
-        model: A Born machine; None takes `MPSBornMachine(16, encoder=TableEncoder(bins=16, unseen="missing"),
+        model: A Born machine; None takes `MPSBornMachine(4, encoder=TableEncoder(bins=8, unseen="missing"),
             order="mutual-information", complex_amplitudes=True)`.
-        contamination: Share of the training records below the threshold.
+        contamination: Share of normal records below the threshold.
+        calibration_fraction: Share of the records that the model does not learn from, and whose scores set
+            the
+            threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
+            threshold is a quantile of the training records, as in scikit-learn's other detectors.
         density: Divide the probability of a bin by its width, so that scores are densities of numbers.
-        unseen: Added to the log-likelihood for each value that was not seen in training, nats; needs an
-            encoder with unseen="missing".
-        random_state: Passed to the model.
+        unseen: Added to the log-likelihood for each value that was not seen in training, and for each
+            number that lies further outside the range seen than the outermost bin is wide, nats; takes
+            effect with an encoder that has unseen="missing".
+        random_state: Of the split, and passed to the model.
 
     Attributes:
         model_: The fitted model.
@@ -47,12 +57,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         model: BornMachine | None = None,
         *,
         contamination: float = 0.01,
+        calibration_fraction: float = 0.2,
         density: bool = False,
         unseen: float = -10.0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.model = model
         self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
         self.density = density
         self.unseen = unseen
         self.random_state = random_state
@@ -65,27 +77,49 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Learn what is normal, and the threshold."""
-        share = self.contamination
-        if not (is_number(share, int, float, np.number) and 0 <= share < 0.5):
-            raise InvalidInputError(f"contamination must be at least 0 and below 0.5, got {share!r}")
-        if not (is_number(self.unseen, int, float, np.number) and self.unseen <= 0):
-            raise InvalidInputError(f"unseen must be a number of at most 0, got {self.unseen!r}")
-        if self.model is not None and not isinstance(self.model, BornMachine):
-            raise InvalidInputError(f"model must be a Born machine or None, got {self.model!r}")
+        self._check_parameters()
         model = _default_model() if self.model is None else clone(self.model)
         if self.random_state is not None:
             model.set_params(random_state=self.random_state)
-        model.fit(X, sample_weight=sample_weight)
-        self.model_ = model
-        self.n_features_in_ = model.n_features_in_
+        refuse_sparse(X)
+        table = (
+            X if hasattr(X, "iloc") else np.asarray(X, dtype=None if isinstance(X, np.ndarray) else object)
+        )
+        if table.ndim != 2:
+            raise InvalidInputError(
+                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data"
+            )
+        weights = row_weights(sample_weight, len(table))
+        learnt, judged = self._split(len(table))
+        rows = table.iloc if hasattr(table, "iloc") else table
+        model.fit(rows[learnt], sample_weight=weights[learnt] if sample_weight is not None else None)
+        logs = scores(model, rows[judged], density=self.density, unseen=float(self.unseen))
+        offset = _threshold(logs, weights[judged], float(self.contamination))
+        self.model_, self.offset_, self.n_features_in_ = model, offset, model.n_features_in_
         if hasattr(model, "feature_names_in_"):
             self.feature_names_in_ = model.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        logs = self.score_samples(X)
-        weights = np.ones(len(logs)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.offset_ = _threshold(logs, weights, float(share))
         return self
+
+    def _check_parameters(self) -> None:
+        for name, most in (("contamination", 0.5), ("calibration_fraction", 1.0)):
+            share = getattr(self, name)
+            if not (is_number(share, int, float, np.number) and 0 <= share < most):
+                raise InvalidInputError(f"{name} must be at least 0 and below {most}, got {share!r}")
+        if not (is_number(self.unseen, int, float, np.number) and self.unseen <= 0):
+            raise InvalidInputError(f"unseen must be a number of at most 0, got {self.unseen!r}")
+        if self.model is not None and not isinstance(self.model, BornMachine):
+            raise InvalidInputError(f"model must be a Born machine or None, got {self.model!r}")
+
+    def _split(self, samples: int) -> tuple[NDArray, NDArray]:
+        """Rows to learn from, and rows whose scores set the threshold."""
+        number = int(samples * self.calibration_fraction)
+        everyone = np.arange(samples)
+        if number < _LEAST_CALIBRATION:
+            return everyone, everyone
+        order = generator(self.random_state).permutation(samples)
+        return np.sort(order[number:]), np.sort(order[:number])
 
     def score_samples(self, X: Any) -> NDArray:
         """Log-likelihood of records, nats, (samples,): the lower the stranger."""
@@ -101,26 +135,30 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def explain(self, x: Any) -> RecordExplanation:
-        """Why a record has its score: see `BornMachine.explain`."""
+        """Why a record has its score: see `BornMachine.explain`; values never seen are remarked on."""
         check_is_fitted(self, "model_")
         found: RecordExplanation = self.model_.explain(x)
-        return found
+        if not found.remarks:
+            return found
+        cost = f"Each of these costs {-float(self.unseen):g} nats of the score."
+        return replace(found, remarks=(*found.remarks, cost))
 
 
 def scores(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArray:
-    """Log-likelihoods (or log-densities) of samples; values never seen in training cost `unseen` each."""
+    """Log-likelihoods (or log-densities) of samples; strange values cost `unseen` where they are allowed."""
     encoder = model.encoder_
-    if encoder is None:
-        return model.score_samples(X)
-    levels, strange = encoder.transform_quietly(X)
-    found = model.log_likelihood_of_levels(levels) + unseen * strange.sum(axis=1)
-    return np.asarray(found - encoder.log_widths(levels) if density else found)
+    if encoder is None or encoder.unseen == "error":
+        logs, levels = model.score_samples(X), model.levels(X)
+    else:
+        levels, strange = encoder.transform_quietly(X)
+        logs = model.log_likelihood_of_levels(levels) + unseen * (strange | encoder.beyond(X)).sum(axis=1)
+    return np.asarray(logs if encoder is None or not density else logs - encoder.log_widths(levels))
 
 
 def _default_model() -> MPSBornMachine:
     return MPSBornMachine(
-        16,
-        encoder=TableEncoder(bins=16, unseen="missing"),
+        4,
+        encoder=TableEncoder(bins=8, unseen="missing"),
         order="mutual-information",
         complex_amplitudes=True,
     )

@@ -62,6 +62,14 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
         self.training = training
         self.verbose = verbose
 
+    def __sklearn_clone__(self) -> "BackendBornMachine":
+        """A clone keeps the fitted model, without which there is nothing to draw from."""
+        return BackendBornMachine(self.model, self.compiled, **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("backend", "shots", "jobs", "repeat", "label", "training", "verbose")
+        return {name: getattr(self, name) for name in names}
+
     @property
     def trained(self) -> GenerativeCircuit:
         """The circuit that draws: with the weights of the last `fit`, or those it came with."""
@@ -108,6 +116,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
         Sets `compiled_`, which draws from now on, `history_` (a `HybridRecord` for each step) and `stopped_`.
         """
         how, backend = self.training or HybridTraining(), self._backend()
+        self._check_shots()
         with progress_bar(f"training on {backend.name}", how.steps, show=bool(self.verbose)) as advance:
             result = train_generative_on_backend(
                 self.compiled,
@@ -124,6 +133,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
     def plan_fit(self, X: Any) -> TrainingPlan:
         """What `fit` would spend on these samples at most."""
         how = self.training or HybridTraining()
+        self._check_shots()
         return plan_training(Generation(self.compiled, self._levels(X)), how, self.shots)
 
     def score_samples(self, X: Any) -> NDArray:
@@ -133,6 +143,10 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""
         return float(self.score_samples(X).mean())
+
+    def _check_shots(self) -> None:
+        if isinstance(self.shots, bool) or not isinstance(self.shots, int | np.integer) or self.shots < 1:
+            raise InvalidInputError(f"shots must be an integer of at least 1, got {self.shots!r}")
 
     def _levels(self, X: Any) -> NDArray:
         levels = self.model.levels(X)

@@ -62,10 +62,10 @@ class MPSBornMachine(BornMachine):
     [[1, 1, 0, 0]]
     """
 
-    def _tree(self, levels: NDArray, dims: tuple[int, ...]) -> SiteTree:
+    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree:
         order = self.order
         if isinstance(order, str):
-            order = seriation(level_mutual_information(levels, dims))
+            order = seriation(level_mutual_information(levels, dims, weights))
         return site_chain(dims, order)
 
 
@@ -138,7 +138,7 @@ class TreeBornMachine(BornMachine):
             verbose=verbose,
         )
 
-    def _tree(self, levels: NDArray, dims: tuple[int, ...]) -> SiteTree:
+    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree:
         if isinstance(self.topology, SiteTree):
             if self.topology.site_dims != dims:
                 raise InvalidInputError(
@@ -147,9 +147,9 @@ class TreeBornMachine(BornMachine):
             return self.topology
         if self.topology == "chow-liu" and len(dims) > 1:
             return site_tree_of(
-                chow_liu_tree(levels, information=level_mutual_information(levels, dims)), dims
+                chow_liu_tree(levels, information=level_mutual_information(levels, dims, weights)), dims
             )
         order = self.order
         if isinstance(order, str):
-            order = seriation(level_mutual_information(levels, dims))
+            order = seriation(level_mutual_information(levels, dims, weights))
         return balanced_site_tree(dims, order)

@@ -12,6 +12,10 @@ from qtnml.errors import InvalidInputError
 def bits(X: Any) -> NDArray:
     """Levels of bits, -1 where NaN."""
     refuse_sparse(X)
+    if np.iscomplexobj(X):
+        raise InvalidInputError(
+            "samples must be bits 0 and 1, got complex numbers; Complex data not supported"
+        )
     try:
         table = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -34,18 +38,36 @@ def bits(X: Any) -> NDArray:
     return np.where(np.isnan(table), MISSING, table).astype(np.int64)
 
 
-def kept_where_known(X: Any, levels: NDArray, decoded: Any) -> Any:
-    """Cells that were there as they were; the others as decoded."""
+def kept_where_known(X: Any, levels: NDArray, decoded: Any, rows: NDArray) -> Any:
+    """Cells that were there as they were; the others as decoded.
+
+    Args:
+        X: As a user gave it: (samples, features).
+        levels: Of it, -1 where missing.
+        decoded: For each of `rows` a filled-in sample.
+        rows: Places in X.
+    """
+    known = levels[rows] >= 0
     if hasattr(decoded, "columns"):
         result = decoded.copy()
-        result.index = X.index
+        if hasattr(X, "iloc"):
+            result.index = X.index[rows]
         for k, name in enumerate(result.columns):
-            known = levels[:, k] >= 0
-            original = X.iloc[:, k]
-            result[name] = original.where(known, result[name])
+            column = (
+                X.iloc[rows, k].to_numpy() if hasattr(X, "iloc") else np.asarray(X, dtype=object)[rows, k]
+            )
+            cells = result[name].to_numpy().copy()
+            if cells.dtype.kind == "f" and column.dtype.kind not in "fiu":
+                column = np.where(known[:, k], column, np.nan).astype(np.float64)
+            elif cells.dtype != column.dtype:
+                cells = cells.astype(object)
+            cells[known[:, k]] = column[known[:, k]]
+            result[name] = cells
         return result
-    table = np.asarray(X)
-    kind = np.result_type(table.dtype, decoded.dtype) if table.dtype.kind in "biuf" else object
     if decoded.dtype.kind in "iu":
         return decoded
-    return np.where(levels >= 0, table.astype(kind), decoded.astype(kind))
+    table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+    if decoded.dtype.kind == "f" and table.dtype.kind == "O":
+        table = np.where(levels >= 0, table, np.nan).astype(np.float64)
+    kind = np.result_type(table.dtype, decoded.dtype) if table.dtype.kind in "biuf" else object
+    return np.where(known, table[rows].astype(kind), decoded.astype(kind))

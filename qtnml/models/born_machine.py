@@ -1,7 +1,8 @@
 """What a trained Born machine answers: likelihoods, samples, completions, the circuit, explanations."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.born_data import kept_where_known
 from qtnml.models.born_training import LearntLaw
+from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
 
@@ -37,8 +39,9 @@ class BornMachine(LearntLaw):
     ) -> NDArray:
         """ln P of each sample in nats, (samples,); missing values (NaN) are summed over, exactly.
 
-        Binned features count as the probability of their bin. A sample that is impossible under the model
-        gets a finite value below any other, and a `ZeroProbabilityWarning` says how many there are.
+        Binned features count as the probability of their bin: scores of models with other bins are not
+        comparable. A sample that is impossible under the model gets a finite value below any other, and a
+        `ZeroProbabilityWarning` says how many there are.
 
         Args:
             X: Samples.
@@ -71,6 +74,8 @@ class BornMachine(LearntLaw):
         """ln P(observed values | columns `given`) in nats, (samples,); what is missing is summed over."""
         levels = self.levels(X)
         known = np.full_like(levels, MISSING)
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise InvalidInputError(f"given is a sequence of columns, got {given!r}")
         columns = [self._column(entry) for entry in given]
         known[:, columns] = levels[:, columns]
         return self._finite(log_marginal(self.state_, levels) - log_marginal(self.state_, known))
@@ -92,7 +97,7 @@ class BornMachine(LearntLaw):
         names = [str(name) for name in getattr(self, "feature_names_in_", [])]
         if isinstance(entry, str) and entry in names:
             return names.index(entry)
-        if isinstance(entry, int | np.integer) and -self.n_features_in_ <= entry < self.n_features_in_:
+        if is_number(entry, int, np.integer) and -self.n_features_in_ <= entry < self.n_features_in_:
             return int(entry) % int(self.n_features_in_)
         raise InvalidInputError(f"there is no column {entry!r}; there are {names or self.n_features_in_}")
 
@@ -130,8 +135,9 @@ class BornMachine(LearntLaw):
             noise, reuse_qubits, num_qubits: As a circuit under noise would draw them, see `log_likelihood`.
 
         Returns:
-            (n_samples, features), a DataFrame where `fit` saw one; with `given` the samples of its first row,
-            then of its second, and so on.
+            (n_samples, features): bits as an array, tables as the encoder decodes them (a DataFrame where
+            `fit` saw one). With `given` the samples of its first row, then of its second, and so on, known
+            cells as they were.
         """
         check_is_fitted(self, "state_")
         if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 0:
@@ -146,8 +152,11 @@ class BornMachine(LearntLaw):
         elif given is None:
             drawn = sample(self.state_, rng, int(n_samples))
         else:
-            evidence = observed(self.state_.tree, self.levels(given))
-            drawn = sample(self.state_, rng, int(n_samples), evidence).reshape(-1, self.state_.tree.num_sites)
+            levels = self.levels(given)
+            drawn = sample(self.state_, rng, int(n_samples), observed(self.state_.tree, levels))
+            drawn = drawn.reshape(-1, self.state_.tree.num_sites)
+            rows = np.repeat(np.arange(len(levels)), int(n_samples))
+            return kept_where_known(given, levels, self.decode(drawn, rng), rows)
         return self.decode(drawn, rng)
 
     def impute(
@@ -173,7 +182,7 @@ class BornMachine(LearntLaw):
             raise InvalidInputError(f"method must be 'most-probable' or 'sample', got {method!r}")
         if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:
             raise InvalidInputError(f"beam must be an integer of at least 1, got {beam!r}")
-        chunk = max(1, chunk_of(self.state_) // int(beam))
+        chunk = max(1, chunk_of(self.state_) // int(beam) ** 2)
         found = [
             most_probable(self.state_, observed(self.state_.tree, levels[k : k + chunk]), int(beam)).strings[
                 :, 0
@@ -182,7 +191,7 @@ class BornMachine(LearntLaw):
         ]
         filled = np.concatenate(found)
         decoded = self.decode(filled)
-        return kept_where_known(X, levels, decoded)
+        return kept_where_known(X, levels, decoded, np.arange(len(levels)))
 
     # -- circuit and explanation
     # ------------------------------------------------------------------------------
@@ -247,11 +256,30 @@ class BornMachine(LearntLaw):
         if hasattr(x, "to_frame"):
             x = x.to_frame().T
         elif not hasattr(x, "columns"):
-            x = np.atleast_2d(np.asarray(x))
-        levels = self.levels(x)
+            x = np.asarray(x, dtype=None if isinstance(x, np.ndarray) else object)
+            x = x[None] if x.ndim == 1 else x
+        levels, remarks = self._levels_and_remarks(x)
         if len(levels) != 1:
             raise InvalidInputError(f"explain takes one sample, got {len(levels)}")
-        return explain_record(self.state_, levels[0], self._names(), self._labels())
+        found = explain_record(self.state_, levels[0], self._names(), self._labels())
+        return replace(found, remarks=tuple(remarks))
+
+    def _levels_and_remarks(self, x: Any) -> tuple[NDArray, list[str]]:
+        """Levels of a sample, and what they do not say of it."""
+        encoder = self.encoder_
+        if encoder is None or encoder.unseen == "error":
+            return self.levels(x), []
+        levels, strange = encoder.transform_quietly(x)
+        beyond = encoder.beyond(x)
+        names = [column.name for column in encoder.columns_]
+        remarks = [
+            f"{names[k]} has a value never seen in training." for k in np.flatnonzero(strange.any(axis=0))
+        ]
+        remarks += [
+            f"{names[k]} lies far outside the range seen in training."
+            for k in np.flatnonzero(beyond.any(axis=0))
+        ]
+        return levels, remarks
 
     def _names(self) -> list[str]:
         if self.encoder_ is not None:

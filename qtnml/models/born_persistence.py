@@ -12,7 +12,9 @@ from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import ModelFileError
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_machine import BornMachine
+from qtnml.models.born_settings import check_born_settings
 from qtnml.models.objects import plain
+from qtnml.models.settings import is_number
 from qtnml.network.sites import SiteTree
 from qtnml.storage import save_archive
 from qtnml.train import EpochRecord
@@ -60,7 +62,12 @@ def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMac
     settings = header["encoder_settings"]
     if settings is not None:
         parameters["encoder"] = TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})
+    if isinstance(parameters.get("order"), list):
+        parameters["order"] = tuple(parameters["order"])
     model = BORN_MODELS[header["model"]](**parameters)
+    check_born_settings(model)
+    if model.encoder is not None:
+        model.encoder.check_settings()
     tree = SiteTree.from_dict(header["tree"])
     model.state_ = stored_state(tree, arrays, "core")
     model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])
@@ -68,9 +75,17 @@ def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMac
     if tree.site_dims != dims:
         raise ModelFileError("its encoder does not fit its tree")
     model.history_ = [EpochRecord(*record) for record in header["history"]]
+    numbers = [value for record in model.history_ for value in record if value is not None]
+    if not all(is_number(value, int, float) for value in numbers):
+        raise ModelFileError("its history is not made of numbers")
     model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
+    if not -1 <= model.best_epoch_ < max(model.n_iter_, 1):
+        raise ModelFileError("its best epoch is not one of its history")
     model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
     model.n_features_in_ = tree.num_sites
     if "feature_names_in" in header:
-        model.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
+        names = header["feature_names_in"]
+        if len(names) != tree.num_sites or not all(isinstance(name, str) for name in names):
+            raise ModelFileError("its feature names do not fit its tree")
+        model.feature_names_in_ = np.array(names, dtype=object)
     return model

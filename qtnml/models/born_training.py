@@ -3,6 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -85,7 +86,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     @abstractmethod
-    def _tree(self, levels: NDArray, dims: tuple[int, ...]) -> SiteTree: ...
+    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree: ...
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -110,7 +111,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         check_born_settings(self)
         encoder, levels = encoded(self, X, sample_weight)
         self.learn_levels(encoder, levels, row_weights(sample_weight, len(levels)))
-        self._remember_features(X, levels.shape[1])
+        self.remember_features(X, levels.shape[1])
         return self
 
     def learn_levels(self, encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> None:
@@ -127,7 +128,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         kept, held = hold_out_any(len(levels), self.validation_fraction, rng)
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        tree = self._tree(levels[kept], dims)
+        tree = self._tree(levels[kept], dims, weights[kept])
         start = self._start(tree, training, rng)
         result = self._trained(start, training, validation, rng)
         self.encoder_, self.state_ = encoder, result.state
@@ -203,7 +204,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         training = self._training(len(start.tree.nodes) - 1, len(data.X))
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
-                start, self.growth_ = grow_bonds(
+                start, growth, interrupted = grow_bonds(
                     start,
                     data,
                     data if validation is None else validation,
@@ -215,9 +216,14 @@ class LearntLaw(DensityMixin, BaseEstimator):
                         f"NLL {r.nll:.3f}, held out {r.validation_nll:.3f}, bonds to {r.largest_bond}",
                     ),
                 )
-            training = BornTraining(
-                **{**vars(training), "max_bond": tuple(start.bond_dims), "one_site_share": 1.0}
-            )
+            self.growth_ = growth
+            if interrupted:
+                history = tuple(
+                    EpochRecord(r.round, r.nll, None, r.validation_nll, None, 0.0) for r in growth
+                )
+                best = int(np.argmin([record.score for record in history]))
+                return self._warned(BornResult(start, history, best, "interrupted"), GreedyGrowth().rounds)
+            training = replace(training, max_bond=tuple(start.bond_dims), one_site_share=1.0)
         checkpoint = None
         if self.checkpoint is not None:
             checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
@@ -233,17 +239,21 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 ),
                 checkpoint=checkpoint,
             )
+        return self._warned(result, training.epochs)
+
+    def _warned(self, result: BornResult, epochs: int) -> BornResult:
         if result.stopped in ("interrupted", "diverged"):
             warn_user(
                 f"training {'was interrupted' if result.stopped == 'interrupted' else 'diverged'} after "
-                f"{len(result.history)} of {training.epochs} epochs; the best state so far was kept",
+                f"{len(result.history)} of {epochs} epochs; the best state so far was kept",
                 TrainingInterruptedWarning,
             )
         return result
 
-    def _remember_features(self, X: Any, count: int) -> None:
+    def remember_features(self, X: Any, count: int) -> None:
+        """Number and names of the features of training samples X."""
         self.n_features_in_ = count
-        if hasattr(X, "columns"):
+        if hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
             self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
@@ -272,7 +282,16 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """Samples from levels: bits as they are; a table through the encoder's `inverse_transform`."""
         check_is_fitted(self, "state_")
         if self.encoder_ is None:
-            return np.asarray(levels)
+            found = np.asarray(levels)
+            if (
+                found.ndim != 2
+                or found.shape[1] != self.n_features_in_
+                or not np.isin(found, (-1, 0, 1)).all()
+            ):
+                raise InvalidInputError(
+                    f"expected bits of shape (samples, {self.n_features_in_}), got shape {found.shape}"
+                )
+            return found
         return self.encoder_.inverse_transform(levels, random_state)
 
     @property
@@ -288,6 +307,9 @@ def encoded(model: LearntLaw, X: Any, sample_weight: Any = None) -> tuple[TableE
         return None, bits(X)
     if not isinstance(model.encoder, TableEncoder):
         raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {model.encoder!r}")
+    known = getattr(model, "encoder_", None)
+    if model.warm_start and isinstance(known, TableEncoder):
+        return known, known.transform(X)  # what was learnt is about its levels
     encoder = clone(model.encoder).fit(X, sample_weight=sample_weight)
     # Values that only rows of no weight have are not there.
     return encoder, encoder.transform_quietly(X)[0]

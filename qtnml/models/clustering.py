@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
-from qtnml.data.table_encoder import TableEncoder, refuse_sparse
+from qtnml.data.table_encoder import TableEncoder, row_weights
 from qtnml.errors import InvalidInputError
 from qtnml.models.born_machine import BornMachine
+from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import encoded
 from qtnml.models.progress import progress_bar
 from qtnml.models.settings import is_number
@@ -65,37 +66,48 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
             tags.input_tags = self.model.__sklearn_tags__().input_tags
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
-        """Learn the mixture of samples X."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+        """Learn the mixture of samples X (weights count as copies)."""
         if not isinstance(self.model, BornMachine):
             raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
+        check_born_settings(self.model)
         for name in ("n_components", "max_iter", "n_init"):
             value = getattr(self, name)
             if not (is_number(value, int, np.integer) and value >= 1):
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-        refuse_sparse(X)
-        if len(X) < self.n_components:
-            raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
+        if not (is_number(self.tol, int, float, np.number) and self.tol >= 0):
+            raise InvalidInputError(f"tol must be a number of at least 0, got {self.tol!r}")
         rng = generator(self.random_state)
         # One encoder for all components: their likelihoods must mean the same.
         encoder, levels = encoded(self.model, X)
+        if len(levels) < self.n_components:
+            raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(levels)}")
+        own = row_weights(sample_weight, len(levels))
         best: _Fit | None = None
         for _ in range(int(self.n_init)):
-            found = self._em(encoder, levels, rng)
+            found = self._em(encoder, levels, own, rng)
             if best is None or found.bound > best.bound:
                 best = found
         assert best is not None
         self.models_, self.weights_ = best.models, best.weights
         self.lower_bound_, self.n_iter_, self.converged_ = best.bound, best.rounds, best.converged
+        for fitted in self.models_:
+            fitted.remember_features(X, levels.shape[1])
         self.n_features_in_ = best.models[0].n_features_in_
+        if hasattr(best.models[0], "feature_names_in_"):
+            self.feature_names_in_ = best.models[0].feature_names_in_
         self.labels_ = self.predict(X)
         return self
 
-    def _em(self, encoder: TableEncoder | None, levels: NDArray, rng: np.random.Generator) -> "_Fit":
+    def _em(
+        self, encoder: TableEncoder | None, levels: NDArray, own: NDArray, rng: np.random.Generator
+    ) -> "_Fit":
         count = int(self.n_components)
         shares = rng.dirichlet(np.full(count, 0.3), size=len(levels))
         models = [
-            clone(self.model).set_params(random_state=int(rng.integers(2**31)), validation_fraction=0.0)
+            clone(self.model).set_params(
+                random_state=int(rng.integers(2**31)), validation_fraction=0.0, checkpoint=None, resume=False
+            )
             for _ in range(count)
         ]
         bound, converged, rounds = -np.inf, False, 0
@@ -103,13 +115,13 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
             for rounds in range(1, int(self.max_iter) + 1):
                 for model, share in zip(models, shares.T, strict=True):
                     model.set_params(warm_start=rounds > 1)
-                    model.learn_levels(encoder, levels, np.maximum(share, 1e-9))
-                weights = shares.mean(axis=0)
+                    model.learn_levels(encoder, levels, own * np.maximum(share, 1e-9))
+                weights = own @ shares / own.sum()
                 joint = _joint(models, weights, levels)
                 total = logsumexp(joint, axis=1)
                 shares = np.exp(joint - total[:, None])
-                risen = float(total.mean()) - bound
-                bound = float(total.mean())
+                mean = float(own @ total / own.sum())
+                risen, bound = mean - bound, mean
                 advance(rounds, f"log-likelihood {bound:.3f}")
                 if abs(risen) < self.tol:
                     converged = True
@@ -138,6 +150,8 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> tuple[Any, NDArray]:
         """Samples, and the component each was drawn from."""
         check_is_fitted(self, "models_")
+        if not (is_number(n_samples, int, np.integer) and n_samples >= 0):
+            raise InvalidInputError(f"n_samples must be an integer of at least 0, got {n_samples!r}")
         rng = generator(random_state)
         counts = rng.multinomial(int(n_samples), self.weights_)
         seeds = rng.integers(2**31, size=len(counts))
@@ -214,6 +228,12 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         bond = int(np.argmax(entropies)) if self.bond is None else self.bond
         if isinstance(bond, bool) or not isinstance(bond, int | np.integer) or not 0 <= bond < len(entropies):
             raise InvalidInputError(f"bond must be from 0 to {len(entropies) - 1}, got {self.bond!r}")
+        most = model.bond_dims_[int(bond)]
+        if self.n_clusters > most:
+            raise InvalidInputError(
+                f"bond {bond} has {most} terms, got n_clusters={self.n_clusters}; take fewer clusters or a "
+                "larger bond"
+            )
         self.model_, self.bond_, self.n_features_in_ = model, int(bond), model.n_features_in_
         self.schmidt_values_ = schmidt_values(model.state_)[self.bond_][: int(self.n_clusters)]
         self.labels_ = self.predict(X)
@@ -221,6 +241,11 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
 
     def terms(self, X: Any) -> NDArray:
         """s_k left_k(x) right_k(x) of each term kept, (samples, clusters); all of them add up to psi(x)."""
+        terms, log_scale = self._terms(X)
+        return np.asarray(terms * np.exp(log_scale)[:, None])
+
+    def _terms(self, X: Any) -> tuple[NDArray, NDArray]:
+        """Terms up to a factor for each sample, and the logarithms of those factors."""
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
         _refuse_holes(levels)
@@ -230,12 +255,11 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)
         # The reduced state of the bond is diagonal in the Schmidt basis.
         vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1][:, : int(self.n_clusters)]
-        scale = np.exp(edges.log_scales(parent, self.bond_))
-        return np.asarray((below @ vectors) * (above @ vectors.conj()) * scale[:, None])
+        return (below @ vectors) * (above @ vectors.conj()), edges.log_scales(parent, self.bond_)
 
     def contributions(self, X: Any) -> NDArray:
         """|s_k left_k(x) right_k(x)|**2 of each term, as shares of the terms kept, (samples, clusters)."""
-        weights = np.abs(self.terms(X)) ** 2
+        weights = np.abs(self._terms(X)[0]) ** 2
         return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300))
 
     def predict(self, X: Any) -> NDArray:

@@ -72,4 +72,8 @@ def plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+    return (
+        [plain(item) for item in value]
+        if isinstance(value, tuple | list | range | set | frozenset)
+        else value
+    )

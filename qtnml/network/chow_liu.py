@@ -16,6 +16,7 @@ from qtnml.network.builders import from_parents
 from qtnml.network.topology import Topology
 
 Edge = tuple[int, int]
+_ROWS = 16384
 
 
 def chow_liu_tree(
@@ -67,11 +68,22 @@ def mutual_information(X: NDArray, levels: int = 3) -> NDArray:
     return level_mutual_information(cut, (levels,) * X.shape[1])
 
 
-def level_mutual_information(levels: NDArray, dims: Sequence[int]) -> NDArray:
-    """Mutual information of every pair of columns of levels (samples, features) in nats, from frequencies."""
-    indicator = np.concatenate([levels[:, [k]] == np.arange(dim) for k, dim in enumerate(dims)], axis=1)
-    indicator = indicator.astype(np.float64)
-    joint = indicator.T @ indicator / len(levels)
+def level_mutual_information(levels: NDArray, dims: Sequence[int], weights: NDArray | None = None) -> NDArray:
+    """Mutual information of every pair of columns of levels in nats, from frequencies.
+
+    Args:
+        levels: (samples, features), integers.
+        dims: Levels of each feature.
+        weights: (samples,), how often each sample counts; all alike by default.
+    """
+    weights = np.ones(len(levels)) if weights is None else weights
+    joint = np.zeros((sum(dims), sum(dims)))
+    for start in range(0, len(levels), _ROWS):  # the indicators of a million rows take gigabytes
+        part = levels[start : start + _ROWS]
+        indicator = np.concatenate([part[:, [k]] == np.arange(dim) for k, dim in enumerate(dims)], axis=1)
+        weighed = indicator * weights[start : start + _ROWS, None]
+        joint += indicator.T.astype(np.float64) @ weighed
+    joint /= weights.sum()
     single = np.diag(joint)
     independent = np.outer(single, single)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)

@@ -4,6 +4,7 @@ The generative counterpart of `Topology`, with the same numbering of wires; its 
 from data, and become bundles of qubits only when a circuit is made.
 """
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,9 +133,7 @@ def site_chain(site_dims: Sequence[int], order: Sequence[int] | None = None) -> 
     ((2,), (1, 3), (0, 4))
     """
     count = len(site_dims)
-    order = range(count) if order is None else [int(site) for site in order]
-    if sorted(order) != list(range(count)):
-        raise InvalidInputError(f"order must name each of {count} sites once, got {list(order)}")
+    order = _checked_order(order, count)
     nodes = [(order[-1],), *((site, count + k) for k, site in enumerate(reversed(order[:-1])))]
     return SiteTree(tuple(site_dims), tuple(nodes))
 
@@ -146,9 +145,7 @@ def balanced_site_tree(site_dims: Sequence[int], order: Sequence[int] | None = N
     ((0, 1), (2, 3), (5, 6), (7, 4))
     """
     count = len(site_dims)
-    wires = list(range(count)) if order is None else [int(site) for site in order]
-    if sorted(wires) != list(range(count)):
-        raise InvalidInputError(f"order must name each of {count} sites once, got {wires}")
+    wires = _checked_order(order, count)
     nodes: list[tuple[int, ...]] = []
     while not nodes or len(wires) > 1:
         above = []
@@ -160,6 +157,20 @@ def balanced_site_tree(site_dims: Sequence[int], order: Sequence[int] | None = N
             nodes.append(pair)
         wires = above
     return SiteTree(tuple(site_dims), tuple(nodes))
+
+
+def _checked_order(order: Sequence[int] | None, count: int) -> list[int]:
+    if not count:
+        raise InvalidInputError("a tree needs at least one site")
+    if order is None:
+        return list(range(count))
+    try:
+        sites = [operator.index(site) for site in order]
+    except TypeError:
+        sites = []
+    if isinstance(order, set | frozenset) or sorted(sites) != list(range(count)):
+        raise InvalidInputError(f"order must name each of {count} sites once, got {order!r}")
+    return sites
 
 
 def site_tree_of(topology: Topology, site_dims: Sequence[int]) -> SiteTree:

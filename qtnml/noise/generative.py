@@ -118,16 +118,9 @@ class NoisyGenerativeCircuit:
         return TreeLaw(SiteTree(dims, law.tree.nodes), tuple(cores))
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
-        """Strings as they are read, (count, sites), those with bits of no level drawn again."""
-        if self._valid is None:
-            return self.law.sample(rng, count)
-        found = [np.empty((0, len(self.compiled.site_dims)), np.int64)]
-        missing = count
-        while missing > 0:
-            drawn = self.law.sample(rng, missing)
-            found.append(drawn[(drawn < np.array(self.compiled.site_dims)).all(axis=1)])
-            missing -= len(found[-1])
-        return np.concatenate(found)
+        """Strings as they are read, (count, sites), given that all bits stand for levels."""
+        # Drawn level by level from the restricted law, so whatever share of the shots is lost.
+        return (self._valid or self.law).sample(rng, count)
 
 
 class _NodeMap:

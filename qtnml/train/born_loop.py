@@ -20,6 +20,7 @@ from qtnml.train.fingerprint import fingerprint
 from qtnml.train.records import EpochRecord
 
 _LAST_ANGLE = 0.1  # of the first
+_PROGRESS = 1e-6  # nats: a smaller fall of the NLL is none
 _WORST = 1e6  # nats: stands for an infinite NLL, so that means stay finite
 
 
@@ -37,7 +38,8 @@ class BornTraining:
         steps: Of sweeps: conjugate-gradient steps on every pair.
         one_site_share: Of sweeps: the last part of them improves single cores, which loses nothing to
             truncation.
-        patience: Stop after so many epochs without a better validation NLL.
+        patience: Stop after so many epochs without a better validation NLL (of training where nothing is
+            held out).
         precision: "single" or "double" of the contraction; cores are in double precision.
     """
 
@@ -78,9 +80,28 @@ class Strings:
         return cls(unique, summed / summed.sum())
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
-        """Some of them, without repetition."""
-        chosen = rng.choice(len(self.X), min(size, len(self.X)), replace=False)
-        return Strings(self.X[chosen], self.weights[chosen] / self.weights[chosen].sum())
+        """A batch that stands for all of them: drawn without repetition, or in proportion to the weights."""
+        if self.are_alike:
+            chosen = rng.choice(len(self.X), min(size, len(self.X)), replace=False)
+            return Strings(self.X[chosen], np.full(len(chosen), 1 / len(chosen)))
+        drawn = rng.choice(len(self.X), size, p=self.weights)
+        chosen, counts = np.unique(drawn, return_counts=True)
+        return Strings(self.X[chosen], counts / size)
+
+    def batches(self, size: int, rng: np.random.Generator) -> list["Strings"]:
+        """Batches of one epoch: all strings once where they weigh the same, else draws by weight."""
+        number = -(-len(self.X) // size)
+        if number == 1:
+            return [self]
+        if not self.are_alike:
+            return [self.drawn(size, rng) for _ in range(number)]
+        parts = np.array_split(rng.permutation(len(self.X)), number)
+        return [Strings(self.X[part], np.full(len(part), 1 / len(part))) for part in parts]
+
+    @property
+    def are_alike(self) -> bool:
+        """Whether all strings weigh the same."""
+        return bool(np.ptp(self.weights) <= 1e-9 * self.weights.max())
 
     def batch(self, tree: SiteTree) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
@@ -112,6 +133,7 @@ class _Progress:
     history: tuple[EpochRecord, ...] = ()
     best_epoch: int = -1
     best_score: float = float("inf")
+    improved: int = 0
 
 
 def train_born(
@@ -146,7 +168,7 @@ def train_born(
     try:
         while len(progress.history) < training.epochs:
             epoch = len(progress.history)
-            if training.patience is not None and epoch - 1 - max(progress.best_epoch, 0) >= training.patience:
+            if training.patience is not None and epoch - 1 - progress.improved >= training.patience:
                 stopped = "early"
                 break
             state, moments, nll = _epoch(progress, data, training, rng)
@@ -162,9 +184,11 @@ def train_born(
                 rng_state=dict(rng.bit_generator.state),
                 history=(*progress.history, record),
             )
-            # Without held-out strings NLLs of different batches are not comparable.
+            # Without held-out strings NLLs of different batches are not comparable: the last state is kept.
             if held is None or held < progress.best_score:
-                progress = replace(progress, best=state, best_epoch=epoch, best_score=record.score)
+                progress = replace(progress, best=state, best_epoch=epoch)
+            if record.score < progress.best_score - _PROGRESS:
+                progress = replace(progress, best_score=record.score, improved=epoch)
             if on_epoch is not None:
                 on_epoch(record, state)
             if checkpoint is not None and (
@@ -205,15 +229,11 @@ def _epoch(
         return state, None, swept.nll
     assert progress.moments is not None
     state, moments, total = progress.state, progress.moments, 0.0
-    order = rng.permutation(samples)
-    for start in range(0, samples, training.batch_size):
-        rows = order[start : start + training.batch_size]
-        share = float(data.weights[rows].sum())
-        nll, gradients = nll_gradient(
-            state, Batch(state.tree, data.X[rows]), data.weights[rows] / share, training.precision
-        )
+    parts = data.batches(training.batch_size, rng)
+    for part in parts:
+        nll, gradients = nll_gradient(state, part.batch(state.tree), part.weights, training.precision)
         state, moments = gradient_step(state, moments, gradients, training.rate(number))
-        total += share * nll
+        total += nll / len(parts)
     return state, moments, total
 
 
@@ -230,6 +250,7 @@ def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
         "history": [list(record) for record in progress.history],
         "best_epoch": progress.best_epoch,
         "best_score": progress.best_score,
+        "improved": progress.improved,
         "steps": steps,
     }
     save_archive(checkpoint.path, header, arrays, kind=CHECKPOINT)
@@ -262,6 +283,7 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str) -> _Progr
             tuple(EpochRecord(*record) for record in header["history"]),
             int(header["best_epoch"]),
             float(header["best_score"]),
+            int(header["improved"]),
         )
     except Exception as error:  # whatever a damaged file makes the parts above raise
         raise ModelFileError(

@@ -53,8 +53,10 @@ def grow_bonds(
     growth: GreedyGrowth,
     rng: np.random.Generator,
     on_round: Callable[[GrowthRecord], None] | None = None,
-) -> tuple[TreeState, tuple[GrowthRecord, ...]]:
+) -> tuple[TreeState, tuple[GrowthRecord, ...], bool]:
     """Raise bonds one by one where a trial gains most, until validation stops improving.
+
+    Ctrl-C returns the best so far; before the first round is over it is passed on.
 
     Args:
         state: To start from: `TreeState.product` has all bonds at one. A tree with nodes that have no
@@ -67,7 +69,7 @@ def grow_bonds(
         on_round: Called after each.
 
     Returns:
-        The best state by validation, and how the search went.
+        The best state by validation, how the search went, and whether it was interrupted.
     """
     if not isinstance(training.max_bond, int):
         raise InvalidInputError("grow_bonds chooses each bond itself; give one max_bond for all")
@@ -76,31 +78,45 @@ def grow_bonds(
     best, best_score, records, improved = state, validation.nll(state), list[GrowthRecord](), 0
     trial = BornSweepOptions(steps=_TRIAL_STEPS, max_angle=_TRIAL_ANGLE, cutoff=training.cutoff)
     number = max(1, round(growth.share * len(most)))
-    for turn in range(1, growth.rounds + 1):
-        bonds = np.array(state.bond_dims, dtype=int)
-        part = data if len(data.X) <= training.batch_size else data.drawn(training.batch_size, rng)
-        gains = np.where(bonds < most, growth_gains(state, part.batch(tree), part.weights, trial), -np.inf)
-        chosen = np.argsort(-gains, kind="stable")[:number]
-        chosen = chosen[gains[chosen] > 0]
-        if not len(chosen):
-            break
-        bonds[chosen] += 1
-        # Two sites at once, so that a raised bond is filled; the others keep their limits.
-        settings = replace(
-            training, epochs=growth.sweeps, max_bond=tuple(int(b) for b in bonds), one_site_share=0.0
-        )
-        result = train_born(state, data, settings, rng)
-        state = result.state
-        score = validation.nll(state)
-        records.append(
-            GrowthRecord(
-                turn, result.history[-1].loss, score, state.num_parameters, max(state.bond_dims, default=1)
+    interrupted = False
+    try:
+        for turn in range(1, growth.rounds + 1):
+            bonds = np.array(state.bond_dims, dtype=int)
+            part = data if len(data.X) <= training.batch_size else data.drawn(training.batch_size, rng)
+            gains = np.where(
+                bonds < most, growth_gains(state, part.batch(tree), part.weights, trial), -np.inf
             )
-        )
-        if on_round is not None:
-            on_round(records[-1])
-        if score < best_score:
-            best, best_score, improved = state, score, turn
-        if turn - improved >= growth.patience:
-            break
-    return best, tuple(records)
+            chosen = np.argsort(-gains, kind="stable")[:number]
+            chosen = chosen[gains[chosen] > 0]
+            if not len(chosen):
+                break
+            bonds[chosen] += 1
+            # Two sites at once, so that a raised bond is filled; the others keep their limits.
+            settings = replace(
+                training, epochs=growth.sweeps, max_bond=tuple(int(b) for b in bonds), one_site_share=0.0
+            )
+            result = train_born(state, data, settings, rng)
+            if result.stopped == "interrupted":
+                raise KeyboardInterrupt
+            state = result.state
+            score = validation.nll(state)
+            records.append(
+                GrowthRecord(
+                    turn,
+                    result.history[-1].loss,
+                    score,
+                    state.num_parameters,
+                    max(state.bond_dims, default=1),
+                )
+            )
+            if on_round is not None:
+                on_round(records[-1])
+            if score < best_score:
+                best, best_score, improved = state, score, turn
+            if turn - improved >= growth.patience:
+                break
+    except KeyboardInterrupt:
+        if not records:
+            raise
+        interrupted = True
+    return best, tuple(records), interrupted

@@ -15,7 +15,7 @@ from qtnml.born.reduced import (
 )
 from qtnml.born.sampling import sample
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import balanced_site_tree, site_chain
+from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
 
 
@@ -221,3 +221,34 @@ def test_other_strings_are_refused(X: np.ndarray, message: str, rng: np.random.G
     for function in (log_likelihood, log_marginal):
         with pytest.raises(InvalidInputError, match=message):
             function(state, X)
+
+
+def test_evidence_of_tiny_weight_is_kept() -> None:
+    """The evidence picks a branch of amplitude 1e-9: a matrix of squares would have lost it."""
+    tree = SiteTree((3, 2, 3, 2), ((0, 1), (2, 3), (4, 5)))
+    left, right = np.zeros((3, 3, 2)), np.zeros((3, 3, 2))
+    for k in range(3):
+        left[k, k, int(k > 0)] = 1
+        right[k, k, :] = np.sqrt(0.5)
+    root = np.zeros((1, 3, 3))
+    root[0, 0, 0], root[0, 1, 1] = 1, 1e-9
+    state = TreeState.canonical(tree, (left, right, root))
+    drawn = sample(state, np.random.default_rng(0), 200, observed(tree, [[np.nan, 1, np.nan, 0]]))
+    assert (drawn == [1, 1, 1, 0]).all()
+
+
+def test_unlikely_evidence_can_be_drawn_from(rng: np.random.Generator) -> None:
+    state = TreeState.random(balanced_site_tree([2] * 16), 8, rng, is_complex=True)
+    X = rng.integers(0, 2, (30, 16)).astype(float)
+    X[:, ::2] = np.nan
+    drawn = sample(state, rng, 3, observed(state.tree, X))
+    known = ~np.isnan(X)
+    assert (drawn.transpose(1, 0, 2)[:, known] == X[known]).all()
+
+
+def test_too_large_is_said_before_it_is_tried(rng: np.random.Generator) -> None:
+    with pytest.raises(InvalidInputError, match="take a smaller bond"):
+        TreeState.random(site_chain([2] * 64), 10**6, rng)
+    wide = TreeState.random(site_chain([200] * 3), 1, rng)
+    with pytest.raises(InvalidInputError, match="use fewer bins or categories"):
+        reduced_states(wide)

@@ -39,7 +39,9 @@ def test_columns_find_their_kind(table: pd.DataFrame) -> None:
     assert counts.max() - counts.min() <= 1  # quantiles
     assert colour.label(1) == "red"
     assert count.label(2) == "5"
-    assert size.label(0).startswith("[")
+    assert size.label(0).startswith("< ")
+    assert size.label(1).startswith("[")
+    assert size.label(3).startswith(">= ")
 
 
 def test_the_way_back(table: pd.DataFrame) -> None:
@@ -125,3 +127,37 @@ def test_bad_tables(table: pd.DataFrame) -> None:
         encoder.transform(table.assign(size="large"))
     categories = TableEncoder(bins=4, categorical=["size"]).fit(table)
     assert categories.columns_[1].kind == "values"
+
+
+def test_odd_cells(table: pd.DataFrame) -> None:
+    nullable = table.assign(flag=table["flag"].astype("boolean"), count=table["count"].astype("Int64"))
+    nullable.loc[2, "flag"] = pd.NA
+    encoder = TableEncoder(bins=4).fit(nullable)
+    assert encoder.transform(nullable)[2, 3] == -1
+    assert encoder.columns_[3].values == (False, True)
+    category = table.assign(colour=table["colour"].astype("category"))
+    assert TableEncoder(bins=4).fit(category).columns_[0].values == ("blue", "red")
+    for column, message in (
+        (pd.to_datetime(["2020-01-01"] * 40), "has a cell of type Timestamp"),
+        (pd.Series([[1, 2]] * 40), "has a cell of type list"),
+        (pd.Series([10**400] * 40, dtype=object), "infinite values or numbers beyond double precision"),
+        (pd.Series([1.0, float("inf")] * 20, dtype=object), "infinite values or numbers beyond"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            TableEncoder(bins=4).fit(table.assign(odd=column))
+    twice = pd.concat([table, table[["size"]]], axis=1)
+    with pytest.raises(InvalidInputError, match="several columns are called 'size'"):
+        TableEncoder(bins=4).fit(twice)
+    with pytest.raises(InvalidInputError, match="too wide for double precision"):
+        wide = np.concatenate([np.linspace(-1.7e308, -1.6e308, 20), np.linspace(1.6e308, 1.7e308, 20)])
+        TableEncoder(bins=4, binning="uniform").fit(wide[:, None])
+
+
+def test_numbers_far_outside_are_told(table: pd.DataFrame) -> None:
+    encoder = TableEncoder(bins=4).fit(table)
+    far = table.head(3).assign(size=[1e9, 0.0, -1e9])
+    assert encoder.beyond(far)[:, 1].tolist() == [True, False, True]
+    assert not encoder.beyond(table).any()
+    assert encoder.get_feature_names_out().tolist() == list(table.columns)
+    with pytest.raises(InvalidInputError, match=r"expected integer levels of shape \(samples, 5\)"):
+        encoder.inverse_transform([[0, 1]])

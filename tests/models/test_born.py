@@ -282,3 +282,79 @@ def test_bad_data(born: MPSBornMachine, bits: np.ndarray) -> None:
         MPSBornMachine().fit(bits, sample_weight=np.zeros(300))
     with pytest.raises(InvalidInputError, match="explain takes one sample, got 300"):
         born.explain(bits)
+
+
+def test_known_cells_stay_as_they_were(table: pd.DataFrame) -> None:
+    model = MPSBornMachine(4, encoder=TableEncoder(bins=4), random_state=0).fit(table)
+    holes = table.head(4).copy()
+    holes.index = [10, 11, 12, 13]
+    holes.loc[10, "kind"] = None
+    holes.loc[12, "size"] = np.nan
+    for filled in (model.impute(holes), model.impute(holes, "sample", random_state=0)):
+        assert filled.index.tolist() == [10, 11, 12, 13]
+        np.testing.assert_array_equal(filled["size"][[10, 11, 13]], holes["size"][[10, 11, 13]])
+        assert filled["flag"].tolist() == holes["flag"].tolist()
+        assert filled.notna().all(axis=None)
+    many = model.sample(3, given=holes, random_state=0)
+    assert many["size"].tolist()[:3] == [holes["size"][10]] * 3
+    plain = model.impute(holes.to_numpy())
+    assert plain["size"].tolist()[0] == holes["size"][10]
+
+
+def test_lists_are_tables_too() -> None:
+    rows = [[1.0, "a"], [2.0, "b"], [np.nan, "a"], [1.0, "a"]] * 5
+    with pytest.warns(IncompleteDataWarning):
+        model = MPSBornMachine(2, encoder=TableEncoder(bins=2), random_state=0, epochs=5).fit(rows)
+    assert model.encoder_.columns_[0].values == (1.0, 2.0)
+    assert "ln P" in str(model.explain([1.0, "a"]))
+
+
+def test_warm_start_keeps_the_meaning_of_levels() -> None:
+    model = MPSBornMachine(2, encoder=TableEncoder(), warm_start=True, epochs=3, random_state=0)
+    model.fit([["a", "x"], ["b", "y"]] * 20)
+    with pytest.raises(InvalidInputError, match="value 'c' in column 'x0'"):
+        model.fit([["b", "x"], ["c", "y"]] * 20)
+    assert model.encoder_.columns_[0].values == ("a", "b")
+
+
+def test_a_topology_learnt_from_weights_is_that_of_copies(rng: np.random.Generator) -> None:
+    X = rng.integers(0, 2, (200, 6))
+    weights = np.where(X[:, 0] == X[:, 5], 9, 1)
+    options = {"topology": "chow-liu", "epochs": 1, "random_state": 0, "validation_fraction": 0.0}
+    weighed = TreeBornMachine(2, **options).fit(X, sample_weight=weights)  # type: ignore[arg-type]
+    copies = TreeBornMachine(2, **options).fit(np.repeat(X, weights, axis=0))  # type: ignore[arg-type]
+    assert weighed.state_.tree == copies.state_.tree
+
+
+@pytest.mark.parametrize("change", [
+    {"best_epoch": 99}, {"history": [["x", [], None, None, None, 1]]}, {"feature_names_in": ["only"]},
+    {"parameters": {"max_bond": "x"}}, {"encoder": {"columns": [{"values": [["x"]]}]}},
+    {"encoder": {"columns": [{"values": ["a", "a", "b"]}]}},
+])  # fmt: skip
+def test_crafted_files_are_refused(change: dict, table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "m.qtnml"
+    MPSBornMachine(2, encoder=TableEncoder(bins=4), epochs=2, random_state=0).fit(table).save(path)
+    header, arrays = load_archive(path)
+    for name, value in change.items():
+        if name == "encoder":
+            header["encoder"]["columns"][0] |= value["columns"][0]
+        elif isinstance(value, dict):
+            header[name] |= value
+        else:
+            header[name] = value
+    header = {name: value for name, value in header.items() if name not in ("format", "version")}
+    save_archive(path, header, arrays)
+    with pytest.raises(ModelFileError, match="is damaged"):
+        load_model(path)
+
+
+def test_settings_that_are_sequences_can_be_saved(table: pd.DataFrame, tmp_path: Path) -> None:
+    encoder = TableEncoder(bins=4, categorical=range(1, 2))
+    model = MPSBornMachine(2, encoder=encoder, order=range(2, -1, -1), epochs=1, random_state=0)
+    with pytest.raises(InvalidInputError, match="different values|more than 256"):
+        model.set_params(encoder=TableEncoder(categorical=["size"])).fit(
+            pd.concat([table] * 2, ignore_index=True).assign(size=np.arange(400.0))
+        )
+    model.set_params(encoder=encoder).fit(table.assign(size=table["size"].round()))
+    model.save(tmp_path / "m.qtnml")
+    assert load_model(tmp_path / "m.qtnml").state_.tree == model.state_.tree

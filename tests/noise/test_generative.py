@@ -6,6 +6,7 @@ import pytest
 from qtnml import get_backend
 from qtnml.backends import run_circuits
 from qtnml.born import TreeState, log_likelihood
+from qtnml.born.law import TreeLaw
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
 from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
@@ -121,3 +122,19 @@ def test_instructions_of_a_device(rng: np.random.Generator) -> None:
     strings = all_strings((2,) * 4)
     exact = np.exp(log_likelihood(state, strings))
     assert np.abs(np.exp(noisy.log_likelihood(strings)) - exact).max() > 1e-3
+
+
+def test_what_is_lost_costs_no_time(rng: np.random.Generator) -> None:
+    """Almost every shot has a site without a level: samples are drawn given that none has."""
+    state = TreeState.random(site_chain([5] * 12), 2, rng)
+    noisy = NoisyGenerativeCircuit(compile_state(state), DeviceNoise(readout_error=0.3))
+    assert noisy.lost_mass > 0.95
+    assert (noisy.sample(rng, 20) < 5).all()
+
+
+def test_deep_trees_in_any_order_of_wires(rng: np.random.Generator) -> None:
+    nodes = ((0,), *((1200 + k, k + 1) for k in range(1199)))  # the bond stands before the site
+    law = TreeLaw(
+        SiteTree((2,) * 1200, nodes), tuple(np.full((1, *[1] * (len(w) - 1), 2), 0.5) for w in nodes)
+    )
+    assert law.sample(rng, 4).shape == (4, 1200)

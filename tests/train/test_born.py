@@ -113,7 +113,10 @@ def test_bonds_grow_where_they_are_needed(rng: np.random.Generator) -> None:
     # Node k is site 5 - k: the bonds above sites 1 and 5.
     assert set(np.argsort(-gains)[:2]) == {0, 4}
     training = BornTraining(max_bond=4, learning_rate=0.3, precision="double")
-    state, records = grow_bonds(start, strings, strings, training, GreedyGrowth(share=0.2, rounds=8), rng)
+    state, records, interrupted = grow_bonds(
+        start, strings, strings, training, GreedyGrowth(share=0.2, rounds=8), rng
+    )
+    assert not interrupted
     assert state.bond_dims[0] == state.bond_dims[4] == 2
     assert records[-1].num_parameters == state.num_parameters or records[-1].nll >= records[-2].nll
     assert strings.nll(state) < strings.nll(start) - 1.2  # two bits less one: 2 ln 2 = 1.39
@@ -207,3 +210,44 @@ def test_checkpoints_only_replace_checkpoints(rng: np.random.Generator, tmp_path
     with pytest.raises(ModelFileError, match="is not a checkpoint file"):
         train_born(start, strings, BornTraining(epochs=2), rng, checkpoint=Checkpoint(path))
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("method", ["sweeps", "gradient"])
+def test_batches_stand_for_weights(method: str) -> None:
+    """Half of all rows are one string: batches of unique strings must not forget that."""
+    rng = np.random.default_rng(0)
+    X = np.vstack([np.zeros((1500, 12), int), rng.integers(0, 2, (1500, 12))])
+    strings = Strings.of(X, np.ones(len(X)))
+    assert not strings.are_alike
+    assert len(strings.batches(250, rng)) > 1
+    tree = site_chain([2] * 12)
+    training = BornTraining(method=method, epochs=30, max_bond=4, batch_size=400, learning_rate=0.2)  # type: ignore[arg-type]
+    start = TreeState.random(tree, 4, rng, is_complex=True)
+    state = train_born(start, strings, training, rng).state
+    assert np.exp(log_likelihood(state, np.zeros((1, 12))))[0] == pytest.approx(0.5, abs=0.08)
+    alike = Strings.of(np.unique(X, axis=0), np.ones(len(np.unique(X, axis=0))))
+    parts = alike.batches(250, rng)
+    assert sum(len(part.X) for part in parts) == len(alike.X)
+
+
+def test_growth_can_be_interrupted(
+    rng: np.random.Generator, interruptible: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = rng.integers(0, 2, size=(200, 6))
+    X[:, 1], X[:, 3], X[:, 5] = X[:, 0], X[:, 2], X[:, 4]
+    strings = Strings.of(X, np.ones(200))
+    start = TreeState.product(site_chain([2] * 6), [np.sqrt([0.5, 0.5])] * 6)
+    rounds: list[int] = []
+
+    def stop(record) -> None:
+        rounds.append(record.round)
+        if record.round == 2:
+            raise KeyboardInterrupt
+
+    state, records, interrupted = grow_bonds(
+        start, strings, strings, BornTraining(max_bond=4), GreedyGrowth(share=0.1), rng, stop
+    )
+    assert interrupted
+    assert rounds == [1, 2]
+    assert len(records) == 2
+    state.check()
