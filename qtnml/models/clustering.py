@@ -5,13 +5,14 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
 from qtnml.data.table_encoder import TableEncoder, row_weights
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, warn_user
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import encoded
@@ -230,9 +231,11 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
             raise InvalidInputError(f"bond must be from 0 to {len(entropies) - 1}, got {self.bond!r}")
         most = model.bond_dims_[int(bond)]
         if self.n_clusters > most:
-            raise InvalidInputError(
-                f"bond {bond} has {most} terms, got n_clusters={self.n_clusters}; take fewer clusters or a "
-                "larger bond"
+            warn_user(
+                f"bond {bond} has {most} terms: fewer clusters than n_clusters={self.n_clusters}; take a "
+                "larger "
+                "max_bond, or another bond",
+                ConvergenceWarning,
             )
         self.model_, self.bond_, self.n_features_in_ = model, int(bond), model.n_features_in_
         self.schmidt_values_ = schmidt_values(model.state_)[self.bond_][: int(self.n_clusters)]

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
 from qtnml.explain import ModelExplanation, RecordExplanation
 
 _OWN, _EXPECTED, _ALONE = "#b3261e", "#1f5fa8", "0.65"
@@ -91,13 +92,18 @@ def plot_record(found: RecordExplanation, *, title: str = "") -> Figure:
 
 def plot_strings(strings: NDArray, shape: tuple[int, int], *, columns: int = 10, title: str = "") -> Figure:
     """Strings of bits as pictures of a shape (rows, columns); missing ones (NaN) grey."""
+    strings = np.asarray(strings, dtype=float)
+    if strings.ndim != 2 or not len(strings) or strings.shape[1] != shape[0] * shape[1]:
+        raise InvalidInputError(
+            f"pictures of {shape} take strings of {shape[0] * shape[1]} bits, got shape {strings.shape}"
+        )
     rows = -(-len(strings) // columns)
     figure = Figure(figsize=(1.1 * columns, 1.15 * rows + 0.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_color("0.8")
-    for axis, string in zip(axes, np.asarray(strings, dtype=float), strict=False):
+    for axis, string in zip(axes, strings, strict=False):
         shown = np.where(np.isnan(string), 0.5, 1 - string)
         axis.imshow(shown.reshape(shape), cmap="gray", vmin=0, vmax=1)
     for axis in axes[len(strings) :]:

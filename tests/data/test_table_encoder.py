@@ -148,8 +148,8 @@ def test_odd_cells(table: pd.DataFrame) -> None:
     twice = pd.concat([table, table[["size"]]], axis=1)
     with pytest.raises(InvalidInputError, match="several columns are called 'size'"):
         TableEncoder(bins=4).fit(twice)
+    wide = np.concatenate([np.linspace(-1.7e308, -1.6e308, 20), np.linspace(1.6e308, 1.7e308, 20)])
     with pytest.raises(InvalidInputError, match="too wide for double precision"):
-        wide = np.concatenate([np.linspace(-1.7e308, -1.6e308, 20), np.linspace(1.6e308, 1.7e308, 20)])
         TableEncoder(bins=4, binning="uniform").fit(wide[:, None])
 
 
