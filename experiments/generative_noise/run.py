@@ -78,7 +78,10 @@ def figure_of(rows: list[dict[str, Any]]) -> Figure:
     for ax, key, label in zip(
         figure.subplots(1, 2),
         ("test_nll", "nll_of_samples"),
-        ("NLL of test images under the noisy law (nats)", "median NLL of noisy samples under the model (nats)"),
+        (
+            "NLL of test images under the noisy law (nats)",
+            "median NLL of noisy samples under the model (nats)",
+        ),
         strict=True,
     ):
         for V in sorted({row["V"] for row in rows}):
