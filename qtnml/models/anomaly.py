@@ -29,7 +29,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Args:
         model: A Born machine; None takes `MPSBornMachine(4, encoder=TableEncoder(bins=8, unseen="missing"),
-            order="mutual-information", complex_amplitudes=True)`.
+            order="mutual-information", complex_amplitudes=True, smoothing=0.05)`.
         contamination: Share of normal records below the threshold.
         calibration_fraction: Share of the records that the model does not learn from, and whose scores set
             the
@@ -161,6 +161,7 @@ def _default_model() -> MPSBornMachine:
         encoder=TableEncoder(bins=8, unseen="missing"),
         order="mutual-information",
         complex_amplitudes=True,
+        smoothing=0.05,
     )
 
 

@@ -38,6 +38,8 @@ class MPSBornMachine(BornMachine):
         steps: Of sweeps: conjugate-gradient steps on every pair. Many small steps end lower than few
             greedy ones.
         init_bond: Of sweeps: bond of the random state they start from.
+        smoothing: Share of the training weight that noisy copies of the samples get: with 0, values that
+            never occur are learnt to be impossible; 0.01 to 0.1 leaves them unlikely.
         precision: "single" or "double", of training; the state itself is always in double precision.
         validation_fraction: Share of the samples held out to pick the best epoch; nothing is held out
             where that would be fewer than 50.
@@ -104,6 +106,7 @@ class TreeBornMachine(BornMachine):
         cutoff: float = 1e-7,
         steps: int = 1,
         init_bond: int = 4,
+        smoothing: float = 0.0,
         precision: Literal["single", "double"] = "single",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -127,6 +130,7 @@ class TreeBornMachine(BornMachine):
             cutoff=cutoff,
             steps=steps,
             init_bond=init_bond,
+            smoothing=smoothing,
             precision=precision,
             validation_fraction=validation_fraction,
             patience=patience,

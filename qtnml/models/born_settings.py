@@ -36,9 +36,10 @@ def check_born_settings(estimator: Any) -> None:
         number: Any = getattr(estimator, name)
         if not (is_number(number, int, float, np.number) and 0 < number < most):
             raise InvalidInputError(f"{name} must be above 0 and below {most:.3g}, got {number!r}")
-    fraction = estimator.validation_fraction
-    if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
-        raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
+    for name in ("validation_fraction", "smoothing"):
+        fraction: Any = getattr(estimator, name)
+        if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
+            raise InvalidInputError(f"{name} must be at least 0 and below 1, got {fraction!r}")
     if isinstance(estimator.order, str) and estimator.order != "mutual-information":
         raise InvalidInputError(
             f"order must be None, 'mutual-information' or a permutation, got {estimator.order!r}"

@@ -54,6 +54,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         cutoff: float = 1e-7,
         steps: int = 1,
         init_bond: int = 4,
+        smoothing: float = 0.0,
         precision: Literal["single", "double"] = "single",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -75,6 +76,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.cutoff = cutoff
         self.steps = steps
         self.init_bond = init_bond
+        self.smoothing = smoothing
         self.precision = precision
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -129,6 +131,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
         tree = self._tree(levels[kept], dims, weights[kept])
+        training = training.smoothed(dims, float(self.smoothing), rng)
         start = self._start(tree, training, rng)
         result = self._trained(start, training, validation, rng)
         self.encoder_, self.state_ = encoder, result.state

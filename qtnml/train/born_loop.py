@@ -1,7 +1,7 @@
 """The loop that trains a Born machine: sweeps or gradient epochs, validation, the best state, checkpoints."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from qtnml.train.records import EpochRecord
 
 _LAST_ANGLE = 0.1  # of the first
 _PROGRESS = 1e-6  # nats: a smaller fall of the NLL is none
+_COPIES = 1000  # of strings, at least, to smooth their law
 _WORST = 1e6  # nats: stands for an infinite NLL, so that means stay finite
 
 
@@ -78,6 +79,23 @@ class Strings:
         unique, inverse = np.unique(X, axis=0, return_inverse=True)
         summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
         return cls(unique, summed / summed.sum())
+
+    def smoothed(self, dims: Sequence[int], share: float, rng: np.random.Generator) -> "Strings":
+        """With noisy copies of strings, which weigh `share` of the whole: no neighbour stays impossible.
+
+        A copy has each site drawn anew with probability 2 / sites, from a law that is half the site's own
+        frequencies and half uniform.
+        """
+        if not share:
+            return self
+        number = max(_COPIES, len(self.X))
+        copies = self.X[rng.choice(len(self.X), number, p=self.weights)]
+        for site, dim in enumerate(dims):
+            law = np.bincount(self.X[:, site], self.weights, dim) + 1 / dim
+            anew = rng.random(number) < min(1.0, 2 / len(dims))
+            copies[anew, site] = rng.choice(dim, int(anew.sum()), p=law / law.sum())
+        weights = np.concatenate([(1 - share) * self.weights, np.full(number, share / number)])
+        return Strings.of(np.concatenate([self.X, copies]), weights)
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
         """A batch that stands for all of them: drawn without repetition, or in proportion to the weights."""

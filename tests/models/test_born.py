@@ -1,5 +1,6 @@
 """Born machines as estimators: what a user does, and what a user does wrong."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,7 @@ def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
         ({"learning_rate": 2}, "learning_rate must be above 0 and below 1.57, got 2"),
         ({"cutoff": 1}, "cutoff must be above 0 and below 1, got 1"),
         ({"validation_fraction": 1}, "validation_fraction must be at least 0 and below 1"),
+        ({"smoothing": -0.1}, "smoothing must be at least 0 and below 1, got -0.1"),
         ({"order": "random"}, "order must be None, 'mutual-information' or a permutation"),
         ({"order": [0, 0, 1, 2, 3]}, "order must name each of 5 sites once"),
         ({"encoder": "table"}, r"encoder must be a qtnml\.TableEncoder or None"),
@@ -358,3 +360,18 @@ def test_settings_that_are_sequences_can_be_saved(table: pd.DataFrame, tmp_path:
     model.set_params(encoder=encoder).fit(table.assign(size=table["size"].round()))
     model.save(tmp_path / "m.qtnml")
     assert load_model(tmp_path / "m.qtnml").state_.tree == model.state_.tree
+
+
+def test_smoothing_leaves_nothing_impossible() -> None:
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.integers(0, 2, size=(200, 1)), 6, axis=1)
+    X[:, 5] = 0  # never 1
+    strange = np.array([[1, 1, 1, 1, 1, 1]])
+    options = {"random_state": 0, "complex_amplitudes": True}
+    sharp = MPSBornMachine(4, **options).fit(X)  # type: ignore[arg-type]
+    smooth = MPSBornMachine(4, smoothing=0.05, **options).fit(X)  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZeroProbabilityWarning)
+        assert sharp.score_samples(strange)[0] < -15
+    assert smooth.score_samples(strange)[0] > -12
+    assert smooth.score(X) == pytest.approx(sharp.score(X), abs=0.1)
