@@ -44,7 +44,7 @@ def rows_of(
     V: int, train: np.ndarray, test: np.ndarray, widths: tuple[int, ...], seed: int
 ) -> list[dict[str, Any]]:
     """One model on several numbers of qubits, at several strengths."""
-    model = MPSBornMachine(2**V, random_state=seed, epochs=60).fit(train)
+    model = MPSBornMachine(2**V, random_state=seed, epochs=60, smoothing=0.05).fit(train)
     found = []
     for width in widths:
         compiled = (
@@ -135,7 +135,7 @@ def main() -> None:
             (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
     (FOLDER / "results.md").write_text(table(rows))
     figure_of(rows).savefig(FOLDER / "noise.png", dpi=110)
-    model = MPSBornMachine(8, random_state=0, epochs=60).fit(train)
+    model = MPSBornMachine(8, random_state=0, epochs=60, smoothing=0.05).fit(train)
     order = load_dataset("digits", order="snake").order
     drawn = [model.sample(10, random_state=0)] + [
         model.sample(10, random_state=0, noise=NOISE.scaled(s), reuse_qubits=True) for s in STRENGTHS[1:]
