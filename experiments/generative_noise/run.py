@@ -79,8 +79,8 @@ def figure_of(rows: list[dict[str, Any]]) -> Figure:
         figure.subplots(1, 2),
         ("test_nll", "nll_of_samples"),
         (
-            "NLL of test images under the noisy law (nats)",
-            "median NLL of noisy samples under the model (nats)",
+            "NLL of test images (nats)",
+            "NLL of noisy samples, median (nats)",
         ),
         strict=True,
     ):
