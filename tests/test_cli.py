@@ -234,8 +234,8 @@ def test_usage_errors_exit_2(run) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from qtnml import cli; "
-        "print([m for m in ('jax', 'qiskit', 'sklearn', 'matplotlib') if m in sys.modules])"
+        "import sys; from qtnml import cli; print([m for m in ('jax', 'qiskit', 'sklearn', "
+        "'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -265,8 +265,7 @@ def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
         if size > _MOST_QUBITS:
             raise InvalidInputError(
                 f"a node of this state takes {size} qubits, more than {_MOST_QUBITS}; truncate its bonds "
-                "first "
-                f"(the largest is {max(state.bond_dims, default=1)})"
+                f"first (the largest is {max(state.bond_dims, default=1)})"
             )
         rows = tensor.reshape(core.shape[0], -1).conj()
         if width == size and not is_root:

@@ -77,10 +77,8 @@ class RecordExplanation:
         for feature in strange:
             lines.append(
                 f"{feature.name} is {feature.value}: probability {_share(feature.conditional)} given the "
-                "other "
-                f"features, which make {feature.expected} likeliest "
-                f"({_share(feature.expected_probability)}); on its "
-                f"own {_share(feature.marginal)}."
+                f"other features, which make {feature.expected} likeliest "
+                f"({_share(feature.expected_probability)}); on its own {_share(feature.marginal)}."
             )
         return "\n".join(lines)
 

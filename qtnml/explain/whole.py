@@ -65,9 +65,8 @@ class ModelExplanation:
             below = [self.names[k] for k in self.bond_features[top]]
             shown = ", ".join(below[:most]) + (f" and {len(below) - most} more" if len(below) > most else "")
             lines.append(
-                f"Most entangled bond: {self.bond_entropies[top]:.3f} nats, between {shown} and the rest; "
-                "its "
-                f"spectrum falls as rank**-{self.decays[top].exponent:.2f}."
+                f"Most entangled bond: {self.bond_entropies[top]:.3f} nats, between {shown} and the "
+                f"rest; its spectrum falls as rank**-{self.decays[top].exponent:.2f}."
             )
         for first, second, information in self.strongest_pairs(most):
             lines.append(f"{first} and {second} share {information:.3f} nats.")

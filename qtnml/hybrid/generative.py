@@ -19,7 +19,7 @@ from qtnml.compile.assemble import node_angles
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.hybrid.checkpoint import fingerprint_of
-from qtnml.hybrid.objective import MeasuredLoss, Run
+from qtnml.hybrid.objective import MeasuredLoss, Run, shots_each
 from qtnml.hybrid.settings import HybridRecord, HybridResult, HybridTraining, Where
 from qtnml.hybrid.shift import shift_rules, shifted
 from qtnml.hybrid.training import train_weights
@@ -139,9 +139,8 @@ def get_generative_loss(loss: GenerativeLoss | str | None) -> GenerativeLoss:
         return LOSSES[loss]()
     if isinstance(loss, str | type) or not hasattr(loss, "witness"):
         raise InvalidInputError(
-            f"a generative circuit has no loss {loss!r}; choose one of {sorted(LOSSES)} or pass an object "
-            "such as "
-            "qtnml.hybrid.MMD()"
+            f"a generative circuit has no loss {loss!r}; choose one of {sorted(LOSSES)} or pass an "
+            "object such as qtnml.hybrid.MMD()"
         )
     return loss
 
@@ -172,9 +171,7 @@ class GenerativeObjective:
 
     def drawn(self, points: Sequence[NDArray]) -> list[Sample]:
         """Strings drawn at each point, all in one run."""
-        shots = self.shots
-        if shots is None:
-            shots = max(1, int(self.shots_in_all or 0) // len(points))
+        shots = shots_each(self.shots, self.shots_in_all, len(points))
         circuits = bound_weights(self.compiled, np.stack(list(points)))
         counts = self.run(circuits, shots)
         self.circuits_run += len(circuits)

@@ -95,9 +95,7 @@ class Objective:
 
     def shots_for(self, circuits: int) -> int:
         """Shots of each of so many circuits."""
-        if self.shots is not None:
-            return self.shots
-        return max(1, int(self.shots_in_all or 0) // circuits)
+        return shots_each(self.shots, self.shots_in_all, circuits)
 
     def losses(self, points: Sequence[NDArray], samples: Sequence[NDArray] | None = None) -> NDArray:
         """Mean loss at each point (points,), on all samples unless some are given for each."""
@@ -143,6 +141,11 @@ class Objective:
             for rule, own in zip(rules, samples, strict=True)
         ]
         return np.array(gradient), self.value(probabilities, everyone)
+
+
+def shots_each(shots: int | None, shots_in_all: int | None, circuits: int) -> int:
+    """Shots of each of so many circuits: those given, or a share of all."""
+    return shots if shots is not None else max(1, int(shots_in_all or 0) // circuits)
 
 
 def given_success(table: NDArray) -> tuple[NDArray, NDArray]:

@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.data.table_encoder import TableEncoder, refuse_sparse, row_weights
+from qtnml.data.cells import refuse_sparse, row_weights
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
 from qtnml.explain import RecordExplanation
 from qtnml.models.born import MPSBornMachine

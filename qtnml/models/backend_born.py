@@ -169,8 +169,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
             backend.capabilities.resets and backend.capabilities.mid_circuit_measurement
         ):
             raise BackendError(
-                f"the circuit measures and resets qubits {self.compiled.num_resets} times before its end, "
-                "which "
-                f"backend {backend.name!r} cannot; use to_backend(..., reuse_qubits=False)"
+                f"the circuit measures and resets qubits {self.compiled.num_resets} times before its "
+                f"end, which backend {backend.name!r} cannot; use to_backend(..., reuse_qubits=False)"
             )
         return backend

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.data.table_encoder import MISSING, refuse_sparse
+from qtnml.data.cells import MISSING, refuse_sparse
 from qtnml.errors import InvalidInputError
 
 
@@ -32,8 +32,7 @@ def bits(X: Any) -> NDArray:
         row, column = np.argwhere(strange)[0]
         raise InvalidInputError(
             f"samples must be bits 0 and 1 (NaN where missing), got {table[row, column]:g} in row {row}, "
-            "column "
-            f"{column}; for categories and numbers pass encoder=TableEncoder()"
+            f"column {column}; for categories and numbers pass encoder=TableEncoder()"
         )
     return np.where(np.isnan(table), MISSING, table).astype(np.int64)
 

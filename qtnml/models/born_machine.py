@@ -14,7 +14,7 @@ from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile.generative import GenerativeCircuit, compile_state
-from qtnml.data.table_encoder import MISSING
+from qtnml.data.cells import MISSING
 from qtnml.errors import (
     InvalidInputError,
     ZeroProbabilityWarning,
@@ -86,8 +86,7 @@ class BornMachine(LearntLaw):
             floor = _LEAST_LOG * self.state_.tree.num_sites
             warn_user(
                 f"{int(impossible.sum())} of {len(logs)} samples have probability zero under the model; "
-                "their "
-                f"log-likelihood is given as {floor:g}",
+                f"their log-likelihood is given as {floor:g}",
                 ZeroProbabilityWarning,
             )
             logs = np.where(impossible, floor, logs)
@@ -192,9 +191,6 @@ class BornMachine(LearntLaw):
         filled = np.concatenate(found)
         decoded = self.decode(filled)
         return kept_where_known(X, levels, decoded, np.arange(len(levels)))
-
-    # -- circuit and explanation
-    # ------------------------------------------------------------------------------
 
     def compile(
         self,

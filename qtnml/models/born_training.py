@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
-from qtnml.data.table_encoder import TableEncoder, row_weights
+from qtnml.data.cells import row_weights
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import (
     IncompleteDataWarning,
     InvalidInputError,
@@ -162,8 +163,8 @@ class LearntLaw(DensityMixin, BaseEstimator):
             if self.state_.tree != tree:
                 raise InvalidInputError(
                     f"warm_start goes on with a state of {self.state_.tree.num_sites} sites on another "
-                    "tree than "
-                    f"these data and settings describe ({tree.num_sites} sites); set warm_start=False"
+                    f"tree than these data and settings describe ({tree.num_sites} sites); set "
+                    "warm_start=False"
                 )
             return self.state_
         bond = min(int(self.init_bond), int(self.max_bond))

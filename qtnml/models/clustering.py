@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
-from qtnml.data.table_encoder import TableEncoder, row_weights
+from qtnml.data.cells import row_weights
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError, warn_user
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
@@ -233,8 +234,7 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         if self.n_clusters > most:
             warn_user(
                 f"bond {bond} has {most} terms: fewer clusters than n_clusters={self.n_clusters}; take a "
-                "larger "
-                "max_bond, or another bond",
+                "larger max_bond, or another bond",
                 ConvergenceWarning,
             )
         self.model_, self.bond_, self.n_features_in_ = model, int(bond), model.n_features_in_

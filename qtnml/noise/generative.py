@@ -131,8 +131,7 @@ class _NodeMap:
         if 4 ** (size + width) > _LARGEST_MAP:
             raise InvalidInputError(
                 f"a node on {size} qubits has a noisy map of {4 ** (size + width):,} numbers, too many; "
-                "truncate the "
-                "model's bonds"
+                "truncate the model's bonds"
             )
         self._place = {qubit: k for k, qubit in enumerate(qubits)}
         self._width = width

@@ -1,0 +1,213 @@
+"""Cells of a table: names and columns of whatever a user gives, holes, and columns as levels."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError, invalid_input
+
+MISSING = -1
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column became levels.
+
+    Attributes:
+        name: Its name in a DataFrame, x0, x1, ... otherwise.
+        kind: "values": each level is one of `values`; "bins": level k is the interval from edges[k] to
+            edges[k + 1], the first and the last open outwards.
+        values: Categories or numbers, in order.
+        edges: Of bins.
+    """
+
+    name: str
+    kind: Literal["values", "bins"]
+    values: tuple[Any, ...] = ()
+    edges: tuple[float, ...] = ()
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels."""
+        return len(self.values) if self.kind == "values" else len(self.edges) - 1
+
+    @property
+    def widths(self) -> NDArray:
+        """Widths of the bins, in the column's units; 1 for values."""
+        return np.diff(self.edges) if self.kind == "bins" else np.ones(self.num_levels)
+
+    def label(self, level: int) -> str:
+        """For people: `0.5`, `red`, `[1.2, 3.4)`, `< 1.2`."""
+        if self.kind == "values":
+            value = self.values[level]
+            is_number = isinstance(value, float | int) and not isinstance(value, bool)
+            return f"{value:.12g}" if is_number else str(value)
+        low, high = (f"{edge:.4g}" for edge in self.edges[level : level + 2])
+        if self.num_levels == 1:
+            return f"about {low} to {high}"
+        if level == 0:
+            return f"< {high}"
+        return f">= {low}" if level == self.num_levels - 1 else f"[{low}, {high})"
+
+    def beyond(self, cells: NDArray, missing: NDArray) -> NDArray:
+        """Which numbers lie further outside the range seen in `fit` than the outermost bins are wide."""
+        found = np.zeros(len(cells), dtype=bool)
+        if self.kind == "bins":
+            numbers = as_numbers(cells[~missing], self.name)
+            widths = self.widths
+            low, high = self.edges[0] - widths[0], self.edges[-1] + widths[-1]
+            found[~missing] = (numbers < low) | (numbers > high)
+        return found
+
+    def levels(self, cells: NDArray, missing: NDArray) -> tuple[NDArray, NDArray]:
+        """Levels of cells, MISSING where missing, and which were never seen."""
+        found = np.full(len(cells), MISSING, dtype=np.int64)
+        present = ~missing
+        if self.kind == "bins":
+            numbers = as_numbers(cells[present], self.name)
+            found[present] = np.searchsorted(self.edges[1:-1], numbers, side="right")
+            return found, np.zeros(len(cells), dtype=bool)
+        place = {value: level for level, value in enumerate(self.values)}
+        found[present] = [place.get(plain_value(cell), MISSING) for cell in cells[present]]
+        return found, present & (found == MISSING)
+
+
+def table_columns(X: Any) -> tuple[list[str], list[NDArray]]:
+    """Names and cells of a DataFrame, an array or lists, one array of cells for each column."""
+    refuse_sparse(X)
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        names = [str(name) for name in X.columns]
+        columns = [_cells_of(X.iloc[:, k]) for k in range(len(names))]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise InvalidInputError(
+                f"several columns are called {repeated[0]!r}; give each a name of its own"
+            )
+    else:
+        table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+        if table.ndim != 2:
+            raise InvalidInputError(
+                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table has "
+                "the shape (samples, columns)"
+            )
+        if np.iscomplexobj(table):
+            raise InvalidInputError("Complex data not supported: a table has real numbers, text or booleans")
+        names = [f"x{k}" for k in range(table.shape[1])]
+        columns = [_cells_of(table[:, k]) for k in range(table.shape[1])]
+    rows = len(columns[0]) if columns else len(X)
+    if not columns or not rows:
+        what = "sample" if columns else "feature"
+        raise InvalidInputError(
+            f"Found array with 0 {what}(s) (shape=({rows}, {len(columns)})) while a minimum of 1 is required."
+        )
+    for name, cells in zip(names, columns, strict=True):
+        _check_cells(name, cells)
+    return names, columns
+
+
+def _cells_of(column: Any) -> NDArray:
+    """NumPy's own types as they are, everything else (nullable, categorical, ...) as objects."""
+    if isinstance(getattr(column, "dtype", None), np.dtype) and column.dtype.kind in "biuf":
+        return np.asarray(column)
+    cells = np.empty(len(column), dtype=object)
+    cells[:] = list(column)
+    return cells
+
+
+def _check_cells(name: str, cells: NDArray) -> None:
+    """Numbers, text, booleans and holes only."""
+    if cells.dtype.kind == "f":
+        strange = np.isinf(cells).any()
+    elif cells.dtype.kind in "biu":
+        return
+    else:
+        present = cells[~holes(cells)]
+        odd = [c for c in present if not isinstance(c, str | bool | int | float | np.generic)]
+        odd += [c for c in present if isinstance(c, np.datetime64 | np.timedelta64 | np.complexfloating)]
+        if odd:
+            raise InvalidInputError(
+                f"column {name!r} has a cell of type {type(odd[0]).__name__}: {odd[0]!r}; make it a number "
+                "(dates: "
+                "days since some day), text or a boolean"
+            )
+        numbers = [c for c in present if isinstance(c, int | float | np.number) and not isinstance(c, bool)]
+        strange = np.bool_(any(abs(float(c) if isinstance(c, np.number) else c) > _LARGEST for c in numbers))
+    if strange:
+        raise InvalidInputError(
+            f"column {name!r} has infinite values or numbers beyond double precision; NaN stands for a "
+            "missing one"
+        )
+
+
+def row_weights(sample_weight: Any, rows: int) -> NDArray:
+    """Weights of rows, (rows,), at least 0 and not all 0; ones by default."""
+    try:
+        weights = _check_sample_weight(
+            sample_weight, np.empty((rows, 1)), dtype=np.float64, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        raise invalid_input(error) from error
+    return np.asarray(weights / weights.max())
+
+
+def refuse_sparse(X: Any) -> None:
+    """Sparse matrices are refused in one way."""
+    if hasattr(X, "toarray"):
+        raise InvalidInputError(
+            "Sparse data was passed, but dense data is required; use X.toarray() to convert it"
+        )
+
+
+def holes(cells: NDArray) -> NDArray:
+    """Which cells are missing, (cells,)."""
+    if cells.dtype.kind == "f":
+        return np.isnan(cells)
+    if cells.dtype.kind in "biu":
+        return np.zeros(len(cells), dtype=bool)
+    return np.array([_is_hole(cell) for cell in cells], dtype=bool)
+
+
+def _is_hole(cell: Any) -> bool:
+    """None, empty text, NaN, and what pandas has for them."""
+    if cell is None or (isinstance(cell, str) and cell == ""):
+        return True
+    if type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+
+
+def plain_value(cell: Any) -> Any:
+    """A Python value; whole numbers of any type are alike."""
+    if isinstance(cell, np.generic):
+        cell = cell.item()
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return float(cell)
+    return cell if isinstance(cell, float | str | bool) else str(cell)
+
+
+def distinct_values(cells: NDArray) -> list[Any]:
+    """Different values, numbers before text, each sorted."""
+    found = {plain_value(cell) for cell in cells.tolist()}
+    return sorted(found, key=lambda value: (isinstance(value, str), value))
+
+
+def as_numbers(cells: NDArray, name: str) -> NDArray:
+    """Cells of a column of numbers as float64."""
+    try:
+        return cells.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"column {name!r} was numbers in fit, and has a cell that is none: {error}"
+        ) from error
+
+
+def is_sound(column: Column) -> bool:
+    """Whether a column from a file can be one that `fit` made."""
+    edges = np.array(column.edges)
+    if column.kind == "bins":
+        return len(edges) > 1 and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
+    plain = all(isinstance(value, str | float | int) for value in column.values)
+    return column.kind == "values" and plain and 0 < len(set(column.values)) == len(column.values)
