@@ -18,8 +18,8 @@ from qtnml.encoding import AngleEncoding
 from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
-SIZES = (16, 32, 64, 128, 256)
-SAMPLES = 20
+SIZES = {"einsum": (16, 32, 64, 128, 256), "mps": (16, 32)}
+SAMPLES = {"einsum": 10, "mps": 3}
 TOLERANCE = 1e-8
 
 
@@ -80,12 +80,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    device, samples = ("cpu", 2) if smoke else ("gpu", SAMPLES)
+    device = "cpu" if smoke else "gpu"
     rows = []
-    for size in SIZES[:1] if smoke else SIZES:
-        for kind, topology in (("tree", balanced_tree(size)), ("MPS", mps(size))):
-            for method in ("einsum",) if smoke else ("einsum", "mps"):
-                rows.append(row(kind, topology, method, device, samples))
+    for method, sizes in {"einsum": (16,)}.items() if smoke else SIZES.items():
+        for size in sizes:
+            for kind, topology in (("tree", balanced_tree(size)), ("MPS", mps(size))):
+                rows.append(row(kind, topology, method, device, 2 if smoke else SAMPLES[method]))
                 print(rows[-1], flush=True)
     text = markdown(rows, device_name(device))
     if not smoke:

@@ -23,7 +23,9 @@ class CuTensorNet:
     they cannot see, and one contraction path serves all circuits of a template.
 
     Args:
-        method: "einsum" (exact), or "mps": a matrix product state of at most `max_bond`, for deep circuits.
+        method: "einsum" (exact), or "mps": a matrix product state of at most `max_bond`, for deep circuits
+            (it cuts silently, and compiled chains, whose qubit 0 meets all others, exceed 64: compare two
+            values).
         max_bond: Of the "mps" method.
         device: "gpu", or "cpu" to evaluate the same einsum expression with opt_einsum, to check a conversion.
         dtype: "complex128" or "complex64".

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from qtnml.arrays import Array, NDArray, namespace
+from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
 from qtnml.errors import InvalidInputError
@@ -124,6 +124,7 @@ class AmplitudeModel:
         """The probabilities as they are."""
         return outcomes
 
+    @full_precision
     def amplitudes(self, parameters: Parameters, X: Array) -> Array:
         """Label amplitudes (classes, batch), each sample's up to a positive factor."""
         xp, label = namespace(X), self.label_site

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qtnml.arrays import Array, NDArray, namespace
+from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.contract.operations import Operations, operation_maps
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.contract.plan import Chain, MapGroup, Plan, contraction_plan
@@ -23,6 +23,7 @@ _UNROLL = 4  # nodes of a chain per pass of the compiled loop
 _TINY = 1e-30
 
 
+@full_precision
 def transfer_maps(
     network: TensorNetwork,
     leaf_paulis: str,
@@ -55,6 +56,7 @@ def _group_maps(group: MapGroup, stack: Array, leaf_paulis: str, postselection: 
     )
 
 
+@full_precision
 def noisy_transfer_maps(
     network: TensorNetwork,
     leaf_paulis: str,
@@ -93,6 +95,7 @@ def _maps_of_all_labels(
     return operation_maps(chosen, noise, kind.num_inputs + kind.fresh, kind.width, kind.fresh)
 
 
+@full_precision
 def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array:
     """Outcome probabilities at the root.
 
@@ -109,6 +112,7 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
     return _outcomes_from_z(root)
 
 
+@full_precision
 def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> tuple[Array, Array]:
     """Outcome probabilities given that every selected branch came out, and how likely that was.
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import Array, NDArray, common_namespace, namespace
+from qtnml.arrays import Array, NDArray, common_namespace, full_precision, namespace
 from qtnml.contract.bloch import contract, contract_postselected, noisy_transfer_maps, transfer_maps
 from qtnml.contract.operations import Operations
 from qtnml.contract.plan import chunk_size
@@ -160,6 +160,7 @@ class Model:
         )
         return Parameters(nodes, encoding, readout)
 
+    @full_precision
     def retract(self, parameters: Parameters) -> Parameters:
         """The nearest valid parameters, in the array library and precision given; works under `jax.jit`."""
         return parameters._replace(nodes=tuple(map(_nearest_unitaries, parameters.nodes)))
@@ -200,6 +201,7 @@ class Model:
         outcomes, log_success = self.outcomes(parameters, X, postselection=postselection, channels=channels)
         return self.read_out(parameters, outcomes), log_success
 
+    @full_precision
     def outcomes(
         self,
         parameters: Parameters,

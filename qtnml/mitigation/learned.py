@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import Array, NDArray, namespace
+from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.compile import compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
@@ -310,6 +310,7 @@ def _trained(
         return jnp.mean(jnp.sum(off * counted, axis=1) / jnp.sum(counted, axis=1))
 
     @jax.jit
+    @full_precision
     def step(weights: Any, state: Any, number: jax.Array) -> tuple[Any, Any]:
         gradients = jax.grad(loss)(weights, jax.random.fold_in(jax.random.key(seed), number))
         rate = learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * number / steps))

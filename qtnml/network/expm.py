@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import Array
+from qtnml.arrays import Array, full_precision
 
 
 def exp_i(hermitian: Array) -> Array:
@@ -27,12 +27,14 @@ def _dagger(matrices: jax.Array) -> jax.Array:
 
 
 @jax.custom_jvp
+@full_precision
 def _exp_i(hermitian: jax.Array) -> jax.Array:
     values, vectors = jnp.linalg.eigh(hermitian)
     return jnp.matmul(vectors * jnp.exp(1j * values)[..., None, :], _dagger(vectors))
 
 
 @_exp_i.defjvp
+@full_precision
 def _exp_i_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[Any, Any]:
     values, vectors = jnp.linalg.eigh(primals[0])
     unitary = jnp.matmul(vectors * jnp.exp(1j * values)[..., None, :], _dagger(vectors))

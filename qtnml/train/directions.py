@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import NDArray
+from qtnml.arrays import NDArray, full_precision
 from qtnml.network.expm import exp_i
 
 _PAULIS = {
@@ -29,6 +29,7 @@ def coordinates_like(parameters: Any) -> Any:
     return jax.tree.map(_zeros, parameters)
 
 
+@full_precision
 def move(parameters: Any, coordinates: Any) -> Any:
     """Parameters displaced by real coordinates."""
     return jax.tree.map(_moved, parameters, coordinates)

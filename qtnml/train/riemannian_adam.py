@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from qtnml.arrays import full_precision
 from qtnml.contract import Parameters
 from qtnml.train.optimizer import LossFunction
 
@@ -65,6 +66,7 @@ class RiemannianAdam:
         parameters, state = self.update(gradients, state, parameters, learning_rate)
         return parameters, state, sums
 
+    @full_precision
     def update(
         self, gradients: Any, state: AdamState, parameters: Any, learning_rate: jax.Array | float
     ) -> tuple[Any, AdamState]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import NDArray
+from qtnml.arrays import NDArray, full_precision
 from qtnml.contract import AmplitudeModel, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.train.losses import CrossEntropy, Loss
@@ -196,6 +196,7 @@ class _Environments:
 
 
 @jax.jit
+@full_precision
 def _extended(vectors: jax.Array, site: jax.Array, core: jax.Array) -> jax.Array:
     joint = (vectors[:, None] * site[None]).reshape(-1, vectors.shape[-1])
     out = core.reshape(-1, core.shape[-1]).T @ joint
@@ -279,6 +280,7 @@ def _along(
 
 
 @partial(jax.jit, static_argnames=("loss", "steps"))
+@full_precision
 def _improve(
     pair: jax.Array,
     around: tuple[jax.Array, jax.Array, jax.Array, jax.Array],
@@ -335,6 +337,7 @@ def _mean_loss(f: jax.Array, *, loss: Loss, y: jax.Array, weights: jax.Array) ->
 
 
 @partial(jax.jit, static_argnames=("loss",))
+@full_precision
 def _judged(
     centre: jax.Array,
     around: tuple[jax.Array, jax.Array, jax.Array],
