@@ -23,12 +23,14 @@ class Column:
             edges[k + 1], the first and the last open outwards.
         values: Categories or numbers, in order.
         edges: Of bins.
+        is_whole: Whether all its cells were integers, so that values drawn from it are.
     """
 
     name: str
     kind: Literal["values", "bins"]
     values: tuple[Any, ...] = ()
     edges: tuple[float, ...] = ()
+    is_whole: bool = False
 
     @property
     def num_levels(self) -> int:
@@ -39,6 +41,18 @@ class Column:
     def widths(self) -> NDArray:
         """Widths of the bins, in the column's units; 1 for values."""
         return np.diff(self.edges) if self.kind == "bins" else np.ones(self.num_levels)
+
+    def numbers(self, levels: NDArray, shares: NDArray | float) -> NDArray:
+        """A number for each level of a column of numbers; in bins at the given shares of their width."""
+        if self.kind == "values":
+            return np.array(self.values, dtype=np.float64)[levels]
+        edges = np.array(self.edges)
+        low, high = edges[levels], edges[levels + 1]
+        if not self.is_whole:
+            return np.asarray(low + shares * (high - low))
+        is_last = levels == self.num_levels - 1
+        first, last = np.ceil(low), np.where(is_last, np.floor(high), np.ceil(high) - 1)
+        return np.asarray(first + np.floor(shares * np.maximum(last - first + 1, 1)))
 
     def label(self, level: int) -> str:
         """For people: `0.5`, `red`, `[1.2, 3.4)`, `< 1.2`."""
@@ -186,6 +200,19 @@ def plain_value(cell: Any) -> Any:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return float(cell)
     return cell if isinstance(cell, float | str | bool) else str(cell)
+
+
+def are_whole(cells: NDArray) -> bool:
+    """Whether a column without holes is made of integers that a double and an int64 hold."""
+    if cells.dtype.kind in "iu":
+        numbers = cells
+    elif cells.dtype.kind == "O" and all(
+        isinstance(c, int | np.integer) and not isinstance(c, bool) for c in cells
+    ):
+        numbers = cells.astype(object)
+    else:
+        return False
+    return bool(numbers.min() >= -(2**53) and numbers.max() <= 2**53)
 
 
 def distinct_values(cells: NDArray) -> list[Any]:

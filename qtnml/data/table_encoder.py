@@ -13,6 +13,7 @@ from qtnml.arrays import NDArray
 from qtnml.data.cells import (
     MISSING,
     Column,
+    are_whole,
     as_numbers,
     distinct_values,
     holes,
@@ -160,6 +161,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
         """A table from levels: values, and of bins their middles, or with a `random_state` uniform draws.
 
+        Columns of integers or booleans give such again, unless a level is missing.
         Missing levels become NaN (None in columns of categories). A DataFrame where `fit` saw one.
         """
         check_is_fitted(self, "columns_")
@@ -219,7 +221,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         columns = []
         for entry in stored["columns"]:
             edges = tuple(float(edge) for edge in entry["edges"])
-            column = Column(str(entry["name"]), entry["kind"], tuple(entry["values"]), edges)
+            is_whole = bool(entry.get("is_whole", False))
+            column = Column(str(entry["name"]), entry["kind"], tuple(entry["values"]), edges, is_whole)
             if not is_sound(column):
                 raise InvalidInputError(
                     f"column {column.name!r} has no or repeated levels, or edges that do not rise"
@@ -254,6 +257,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if not len(present):
             raise InvalidInputError(f"column {name!r} has no values at all; leave it out")
         distinct = distinct_values(present)
+        is_whole = are_whole(present)
         is_number = all(isinstance(v, float | int) and not isinstance(v, bool) for v in distinct)
         most = int(self.bins if self.max_values is None else self.max_values)
         if is_categorical or not is_number or len(distinct) <= most:
@@ -262,7 +266,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                     f"column {name!r} has {len(distinct)} different values, more than {_MOST_LEVELS}; group "
                     "them, or leave the column out"
                 )
-            return Column(name, "values", tuple(distinct))
+            return Column(name, "values", tuple(distinct), is_whole=is_whole)
         numbers = as_numbers(present, name)
         if self.binning == "quantile":
             shares = np.linspace(0, 1, self.bins + 1)
@@ -275,17 +279,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"the range of column {name!r} is too wide for double precision; scale it"
             )
         edges = np.unique(edges)  # a value that is frequent swallows neighbouring quantiles
-        return Column(name, "bins", (), tuple(float(edge) for edge in edges))
+        return Column(name, "bins", (), tuple(float(edge) for edge in edges), is_whole)
 
     def _values(self, column: Column, levels: NDArray, rng: np.random.Generator | None) -> NDArray:
         missing = (levels < 0) | (levels >= column.num_levels)
         safe = np.where(missing, 0, levels)
-        if column.kind == "bins":
-            edges = np.array(column.edges)
-            share = 0.5 if rng is None else rng.random(len(levels))
-            return np.where(missing, np.nan, edges[safe] + share * (edges[safe + 1] - edges[safe]))
         if all(isinstance(v, float | int) and not isinstance(v, bool) for v in column.values):
-            return np.where(missing, np.nan, np.array(column.values, dtype=np.float64)[safe])
+            shares = 0.5 if rng is None or column.kind == "values" else rng.random(len(levels))
+            numbers = column.numbers(safe, shares)
+            if column.is_whole and not missing.any():
+                return numbers.astype(np.int64)
+            return np.where(missing, np.nan, numbers)
+        if all(isinstance(v, bool) for v in column.values) and not missing.any():
+            return np.array(column.values)[safe]
         values = np.empty(len(levels), dtype=object)
         values[:] = [None if m else column.values[level] for m, level in zip(missing, safe, strict=True)]
         return values

@@ -14,13 +14,14 @@ from qtnml.errors import InvalidInputError
 from qtnml.explain import RecordExplanation
 from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_machine import BornMachine
+from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 
 _LEAST_CALIBRATION = 20
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
     """Outlier detection by the exact likelihood of a Born machine (arXiv:2401.00867).
 
     Trained on normal records (or on mostly normal ones), with scikit-learn's outlier interface: `predict`
@@ -33,8 +34,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             order="mutual-information", complex_amplitudes=True, smoothing=0.05)`.
         contamination: Share of normal records below the threshold.
         calibration_fraction: Share of the records that the model does not learn from, and whose scores set
-            the
-            threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
+            the threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
             threshold is a quantile of the training records, as in scikit-learn's other detectors.
         density: Divide the probability of a bin by its width, so that scores are densities of numbers.
         unseen: Added to the log-likelihood for each value that was not seen in training, and for each
@@ -78,7 +78,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Learn what is normal, and the threshold."""
-        self._check_parameters()
+        self.check_settings()
         model = _default_model() if self.model is None else clone(self.model)
         if self.random_state is not None:
             model.set_params(random_state=self.random_state)
@@ -103,7 +103,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             del self.feature_names_in_
         return self
 
-    def _check_parameters(self) -> None:
+    def check_settings(self) -> None:
+        """Refuse settings that cannot be used."""
         for name, most in (("contamination", 0.5), ("calibration_fraction", 1.0)):
             share = getattr(self, name)
             if not (is_number(share, int, float, np.number) and 0 <= share < most):

@@ -33,7 +33,9 @@ class MPSBornMachine(BornMachine):
             is then as good as the best.
         epochs: Sweeps, or passes over the samples; None takes 30, or more where features (for a gradient:
             samples) are few.
-        batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250).
+        batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250). A sweep holds
+            4 bytes for each sample of its batch, feature and bond dimension: small batches are
+            remembered, large ones take memory (20,000 samples of 784 at bond 100: 6 GB).
         learning_rate: Largest angle of a step in radians; falls to a tenth along a half cosine.
         cutoff: Of sweeps: singular values below this share of the largest are dropped.
         steps: Of sweeps: conjugate-gradient steps on every pair. Many small steps end lower than few

@@ -1,6 +1,5 @@
 """What a trained Born machine answers: likelihoods, samples, completions, the circuit, explanations."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.born_data import kept_where_known
 from qtnml.models.born_training import LearntLaw
+from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
@@ -31,7 +31,7 @@ from qtnml.noise import NoisyGenerativeCircuit
 _LEAST_LOG = -708.0  # of the least positive double: for each site, below any likelihood there is
 
 
-class BornMachine(LearntLaw):
+class BornMachine(SavedToFile, LearntLaw):
     """What `MPSBornMachine` and `TreeBornMachine` share."""
 
     def log_likelihood(
@@ -288,12 +288,6 @@ class BornMachine(LearntLaw):
         if self.encoder_ is None:
             return [["0", "1"]] * self.n_features_in_
         return [[column.label(k) for k in range(column.num_levels)] for column in self.encoder_.columns_]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
-        from qtnml.models.born_persistence import save_born
-
-        save_born(self, path)
 
 
 def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:

@@ -1,11 +1,8 @@
 """Born machines as files: the state's cores, the encoder, the settings."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.data.table_encoder import TableEncoder
@@ -16,33 +13,31 @@ from qtnml.models.born_settings import check_born_settings
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
 from qtnml.network.sites import SiteTree
-from qtnml.storage import save_archive
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import stored_state
 
 BORN_MODELS = {"MPSBornMachine": MPSBornMachine, "TreeBornMachine": TreeBornMachine}
 
 
-def save_born(model: BornMachine, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model; see `BornMachine.save`."""
-    check_is_fitted(model, "state_")
-    header, arrays = born_entry(model)
-    save_archive(Path(path), header, arrays)
-
-
-def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
-    """A fitted model as JSON types and arrays."""
+def settings_entry(model: BornMachine) -> dict[str, Any]:
+    """Settings of a model as JSON types."""
     parameters = model.get_params(deep=False) | {"checkpoint": None, "resume": False}
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
     if isinstance(parameters.get("topology"), SiteTree):
         parameters["topology"] = parameters["topology"].to_dict()
     encoder = parameters.pop("encoder")
-    header = {
+    return {
         "model": type(model).__name__,
         "parameters": plain(parameters),
-        "tree": model.state_.tree.to_dict(),
         "encoder_settings": None if encoder is None else plain(encoder.get_params()),
+    }
+
+
+def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """A fitted model as JSON types and arrays."""
+    header = settings_entry(model) | {
+        "tree": model.state_.tree.to_dict(),
         "encoder": None if model.encoder_ is None else plain(model.encoder_.to_dict()),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
@@ -54,8 +49,8 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
     return header, {f"core_{k}": core for k, core in enumerate(model.state_.cores)}
 
 
-def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMachine:
-    """The inverse of `born_entry`; whatever does not fit raises."""
+def unfitted_born(header: dict[str, Any]) -> BornMachine:
+    """The inverse of `settings_entry`."""
     parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False}
     if isinstance(parameters.get("topology"), dict):
         parameters["topology"] = SiteTree.from_dict(parameters["topology"])
@@ -64,10 +59,16 @@ def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMac
         parameters["encoder"] = TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})
     if isinstance(parameters.get("order"), list):
         parameters["order"] = tuple(parameters["order"])
-    model = BORN_MODELS[header["model"]](**parameters)
+    model: BornMachine = BORN_MODELS[header["model"]](**parameters)
     check_born_settings(model)
     if model.encoder is not None:
         model.encoder.check_settings()
+    return model
+
+
+def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMachine:
+    """The inverse of `born_entry`; whatever does not fit raises."""
+    model = unfitted_born(header)
     tree = SiteTree.from_dict(header["tree"])
     model.state_ = stored_state(tree, arrays, "core")
     model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])

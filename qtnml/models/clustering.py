@@ -18,11 +18,12 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import encoded
 from qtnml.models.progress import progress_bar
+from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 
 
-class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
+class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
     """Mixture of Born machines, fitted by expectation maximisation: each component explains a cluster.
 
     Args:
@@ -70,15 +71,7 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Learn the mixture of samples X (weights count as copies)."""
-        if not isinstance(self.model, BornMachine):
-            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
-        check_born_settings(self.model)
-        for name in ("n_components", "max_iter", "n_init"):
-            value = getattr(self, name)
-            if not (is_number(value, int, np.integer) and value >= 1):
-                raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-        if not (is_number(self.tol, int, float, np.number) and self.tol >= 0):
-            raise InvalidInputError(f"tol must be a number of at least 0, got {self.tol!r}")
+        self.check_settings()
         rng = generator(self.random_state)
         # One encoder for all components: their likelihoods must mean the same.
         encoder, levels = encoded(self.model, X)
@@ -100,6 +93,18 @@ class BornMixture(ClusterMixin, DensityMixin, BaseEstimator):
             self.feature_names_in_ = best.models[0].feature_names_in_
         self.labels_ = self.predict(X)
         return self
+
+    def check_settings(self) -> None:
+        """Refuse settings that cannot be used."""
+        if not isinstance(self.model, BornMachine):
+            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
+        check_born_settings(self.model)
+        for name in ("n_components", "max_iter", "n_init"):
+            value = getattr(self, name)
+            if not (is_number(value, int, np.integer) and value >= 1):
+                raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+        if not (is_number(self.tol, int, float, np.number) and self.tol >= 0):
+            raise InvalidInputError(f"tol must be a number of at least 0, got {self.tol!r}")
 
     def _em(
         self, encoder: TableEncoder | None, levels: NDArray, own: NDArray, rng: np.random.Generator
@@ -184,7 +189,7 @@ def _joint(models: list[BornMachine], weights: NDArray, levels: NDArray) -> NDAr
     return np.stack([model.log_likelihood_of_levels(levels) for model in models], axis=1) + np.log(weights)
 
 
-class SchmidtClustering(ClusterMixin, BaseEstimator):
+class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
     """Clusters by the leading Schmidt vectors of one bond of a Born machine.
 
     Across a bond a state is a sum of products, sum_k s_k |left_k>|right_k>. A sample belongs to the term that
@@ -216,10 +221,7 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Train the model and find the bond."""
-        if not isinstance(self.model, BornMachine):
-            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
-        if not (is_number(self.n_clusters, int, np.integer) and self.n_clusters >= 1):
-            raise InvalidInputError(f"n_clusters must be an integer of at least 1, got {self.n_clusters!r}")
+        self.check_settings()
         model = clone(self.model).fit(X)
         _refuse_holes(model.levels(X))
         entropies = bond_entropies(model.state_)
@@ -241,6 +243,13 @@ class SchmidtClustering(ClusterMixin, BaseEstimator):
         self.schmidt_values_ = schmidt_values(model.state_)[self.bond_][: int(self.n_clusters)]
         self.labels_ = self.predict(X)
         return self
+
+    def check_settings(self) -> None:
+        """Refuse settings that cannot be used, whatever the model learns."""
+        if not isinstance(self.model, BornMachine):
+            raise InvalidInputError(f"model must be a Born machine, got {self.model!r}")
+        if not (is_number(self.n_clusters, int, np.integer) and self.n_clusters >= 1):
+            raise InvalidInputError(f"n_clusters must be an integer of at least 1, got {self.n_clusters!r}")
 
     def terms(self, X: Any) -> NDArray:
         """s_k left_k(x) right_k(x) of each term kept, (samples, clusters); all of them add up to psi(x)."""

@@ -1,5 +1,8 @@
 """Tables as levels: kinds of columns, missing and unseen cells, the way back."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,3 +164,27 @@ def test_numbers_far_outside_are_told(table: pd.DataFrame) -> None:
     assert encoder.get_feature_names_out().tolist() == list(table.columns)
     with pytest.raises(InvalidInputError, match=r"expected integer levels of shape \(samples, 5\)"):
         encoder.inverse_transform([[0, 1]])
+
+
+@pytest.mark.parametrize("binning", ["quantile", "uniform"])
+def test_integers_and_booleans_come_back_as_such(binning: Any) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "many": rng.integers(-5, 200, 300),
+            "few": rng.integers(0, 3, 300),
+            "real": rng.normal(size=300),
+            "flag": rng.random(300) < 0.5,
+        }
+    )
+    table["holes"] = table["many"].astype("Int64").where(table["few"] > 0)
+    encoder = TableEncoder(6, binning=binning).fit(table)
+    encoder = TableEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    levels = encoder.transform(table)
+    for seed in (None, 0):
+        back = encoder.inverse_transform(levels, seed)
+        np.testing.assert_array_equal(encoder.transform(back), levels)
+        assert [dtype.kind for dtype in back.dtypes] == ["i", "i", "f", "b", "f"]
+        numbers = back["holes"].dropna()
+        assert len(numbers) == (table["few"] > 0).sum()
+        np.testing.assert_array_equal(numbers, np.round(numbers))

@@ -1,14 +1,20 @@
 """Outliers and clusters by Born machines."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from qtnml import AnomalyDetector, BornMixture, MPSBornMachine, SchmidtClustering, TableEncoder
+from qtnml import AnomalyDetector, BornMixture, MPSBornMachine, SchmidtClustering, TableEncoder, load_model
 from qtnml.born import log_amplitudes
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, ModelFileError
+from qtnml.models.built_persistence import entry_of
+from qtnml.storage import save_archive
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +167,54 @@ def test_clusters_of_long_strings_do_not_underflow() -> None:
     with pytest.warns(ConvergenceWarning, match="has 2 terms: fewer clusters than n_clusters=50"):
         many = SchmidtClustering(MPSBornMachine(2, epochs=1, random_state=0), 50).fit(X)
     assert many.contributions(X).shape == (40, 2)
+
+
+def fitted_built(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray]) -> list[tuple[Any, Any]]:
+    X, _ = groups
+    small = MPSBornMachine(2, epochs=3, random_state=0)
+    table = small.set_params(encoder=TableEncoder(4))
+    return [
+        (AnomalyDetector(unseen=-3.0, random_state=0).fit(normal), normal),
+        (AnomalyDetector(clone(table), contamination=0.1).fit(normal), normal),
+        (BornMixture(clone(table), 2, max_iter=2, random_state=0).fit(normal), normal),
+        (SchmidtClustering(MPSBornMachine(2, epochs=3, random_state=0), 2).fit(X), X),
+    ]
+
+
+def test_files_hold_all_of_them(
+    normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    for estimator, X in fitted_built(normal, groups):
+        estimator.save(tmp_path / "model.qtnml")
+        loaded = load_model(tmp_path / "model.qtnml")
+        assert type(loaded) is type(estimator)
+        assert str(loaded.get_params()) == str(estimator.get_params())
+        np.testing.assert_array_equal(loaded.predict(X), estimator.predict(X))
+        for method in ("score_samples", "predict_proba", "decision_function", "contributions"):
+            if hasattr(estimator, method):
+                np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(estimator, method)(X))
+        for name in set(vars(estimator)) - {"model", "models_", "model_"}:
+            assert str(getattr(loaded, name)) == str(getattr(estimator, name)), name
+
+
+def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    path = tmp_path / "model.qtnml"
+    changes: list[dict[str, Any]] = [
+        {"parts": []},
+        {"learnt": {}},
+        {"parameters": {"surprise": 1}},
+        {"given": {"model": "Forest"}},
+        {"labels_": np.array([9])},
+        {"weights_": np.array([0.5, np.nan])},
+        {"learnt": {"offset_": "low", "bond_": 99, "lower_bound_": "low", "n_iter_": 1, "converged_": True}},
+    ]
+    for estimator, _ in fitted_built(normal, groups):
+        for change in changes:
+            header, arrays = entry_of(estimator)
+            target: dict[str, Any] = arrays if next(iter(change)).endswith("_") else header
+            if target is arrays and not change.keys() <= arrays.keys():
+                continue
+            target |= change
+            save_archive(path, header, arrays)
+            with pytest.raises(ModelFileError, match="is damaged"):
+                load_model(path)

@@ -1,0 +1,113 @@
+"""What is built on Born machines as files: detectors and clusterings, each with the machines it holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import ModelFileError
+from qtnml.models.anomaly import AnomalyDetector
+from qtnml.models.born_machine import BornMachine
+from qtnml.models.born_persistence import born_entry, restored_born, settings_entry, unfitted_born
+from qtnml.models.clustering import BornMixture, SchmidtClustering
+from qtnml.models.objects import plain
+from qtnml.models.settings import is_number
+
+BUILT: dict[str, Any] = {cls.__name__: cls for cls in (AnomalyDetector, BornMixture, SchmidtClustering)}
+_LEARNT = {
+    "AnomalyDetector": ("offset_",),
+    "BornMixture": ("weights_", "lower_bound_", "n_iter_", "converged_", "labels_"),
+    "SchmidtClustering": ("bond_", "schmidt_values_", "labels_"),
+}
+
+
+def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """A fitted Born machine, or what is built on some, as JSON types and arrays."""
+    if isinstance(estimator, BornMachine):
+        return born_entry(estimator)
+    name = type(estimator).__name__
+    parameters = estimator.get_params(deep=False)
+    given = parameters.pop("model")
+    if isinstance(parameters.get("random_state"), np.random.RandomState):
+        parameters["random_state"] = None
+    learnt = {key: getattr(estimator, key) for key in _LEARNT[name]}
+    arrays = {key: value for key, value in learnt.items() if isinstance(value, np.ndarray)}
+    parts = []
+    for k, machine in enumerate(_machines(estimator)):
+        header, cores = born_entry(machine)
+        parts.append(header)
+        arrays |= {f"part{k}_{key}": core for key, core in cores.items()}
+    return {
+        "model": name,
+        "parameters": plain(parameters),
+        "given": None if given is None else settings_entry(given),
+        "learnt": plain({key: value for key, value in learnt.items() if key not in arrays}),
+        "parts": parts,
+    }, arrays
+
+
+def restored_built(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """The inverse of `entry_of` for what is built on Born machines; whatever does not fit raises."""
+    given = None if header["given"] is None else unfitted_born(header["given"])
+    estimator = BUILT[header["model"]](model=given, **header["parameters"])
+    estimator.check_settings()
+    machines = []
+    for k, part in enumerate(header["parts"]):
+        start = f"part{k}_"
+        own = {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+        machines.append(restored_born(part, own))
+    learnt = header["learnt"] | {key: arrays[key] for key in _LEARNT[header["model"]] if key in arrays}
+    for key in _LEARNT[header["model"]]:
+        setattr(estimator, key, learnt[key])
+    if isinstance(estimator, BornMixture):
+        _check_mixture(estimator, machines)
+        estimator.models_ = machines
+    else:
+        (machine,) = machines
+        estimator.model_ = machine
+        if isinstance(estimator, SchmidtClustering):
+            _check_schmidt(estimator)
+        elif not is_number(estimator.offset_, int, float):
+            raise ModelFileError("its threshold is not a number")
+    estimator.n_features_in_ = machines[0].n_features_in_
+    if not isinstance(estimator, SchmidtClustering) and hasattr(machines[0], "feature_names_in_"):
+        estimator.feature_names_in_ = machines[0].feature_names_in_
+    return estimator
+
+
+def _machines(estimator: Any) -> Sequence[BornMachine]:
+    return estimator.models_ if isinstance(estimator, BornMixture) else (estimator.model_,)
+
+
+def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
+    shares = mixture.weights_
+    if len(machines) != mixture.n_components or shares.shape != (len(machines),):
+        raise ModelFileError("its shares do not fit its components")
+    if not (shares.dtype == np.float64 and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-6):
+        raise ModelFileError("its shares are not probabilities")
+    if len({(machine.state_.tree.site_dims, str(_columns(machine))) for machine in machines}) > 1:
+        raise ModelFileError("its components are not of the same table")
+    _check_labels(mixture.labels_, len(machines))
+    sound = is_number(mixture.lower_bound_, int, float) and isinstance(mixture.converged_, bool)
+    if not (sound and is_number(mixture.n_iter_, int)):
+        raise ModelFileError("its record of the fit is not made of numbers")
+
+
+def _check_schmidt(clustering: SchmidtClustering) -> None:
+    bonds = clustering.model_.bond_dims_
+    if not (is_number(clustering.bond_, int) and 0 <= clustering.bond_ < len(bonds)):
+        raise ModelFileError("its bond is none of its model's")
+    values = clustering.schmidt_values_
+    if not (values.ndim == 1 and values.dtype == np.float64 and np.isfinite(values).all()):
+        raise ModelFileError("its Schmidt values are not numbers")
+    _check_labels(clustering.labels_, len(values))
+
+
+def _check_labels(labels: NDArray, count: int) -> None:
+    if not (labels.ndim == 1 and labels.dtype == np.int64 and ((labels >= 0) & (labels < count)).all()):
+        raise ModelFileError("its labels are none of its clusters")
+
+
+def _columns(machine: BornMachine) -> Any:
+    return None if machine.encoder_ is None else machine.encoder_.columns_
