@@ -3,8 +3,10 @@
 import io
 import itertools
 import json
+import math
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,36 +30,59 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         WriteError: Nothing was written.
     """
-    path = path.resolve()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.part")
+    partial = None
     try:
+        path = path.resolve()
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
+        # Names have a longest length in bytes, and this one is longer than the file's own.
+        partial = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_numbers)}.part")
         with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(f"cannot write {path}: {reason}; choose another place") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def save_archive(
     path: Path, header: dict[str, Any], arrays: dict[str, NDArray], *, kind: str = MODEL
 ) -> None:
-    """Write JSON types and arrays (of any dtype but object) to one file."""
+    """Write JSON types and arrays (of any dtype but object) to one file.
+
+    Raises:
+        ModelFileError: The header holds what JSON does not: NaN, infinity, an object.
+        WriteError: Nothing was written.
+    """
+    try:
+        text = json.dumps({"format": kind, "version": VERSION, **header}, indent=1, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"settings or notes hold what a file cannot: {error}; change them first"
+        ) from error
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        text = json.dumps({"format": kind, "version": VERSION, **header}, indent=1, allow_nan=False)
         archive.writestr("model.json", text)
         for name, array in arrays.items():
             member = io.BytesIO()
             np.save(member, array, allow_pickle=False)
             archive.writestr(f"{name}.npy", member.getvalue())
     write_atomically(path, buffer.getvalue())
+
+
+def _finite_number(text: str) -> float:
+    """What JSON as we write it can hold: no NaN, no infinity, and nothing that becomes one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict[str, NDArray]]:
@@ -69,7 +94,9 @@ def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict
     what = kind.removeprefix("qtnml-")
     try:
         with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("model.json"))
+            header = json.loads(
+                archive.read("model.json"), parse_constant=_finite_number, parse_float=_finite_number
+            )
             arrays = {
                 name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in archive.namelist()

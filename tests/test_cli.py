@@ -606,13 +606,17 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
     born = tmp_path / "born.qtnml"
     assert run("born", "fit", records, "-b", 2, "--set", "epochs=2", "-o", born)[0] == 0
     for arguments, message in (
-        (("born", "sample", model), "holds a TreeClassifier; `qtnml born fit` makes Born machines"),
-        (("predict", born, records), "MPSBornMachine is a generative model; see `qtnml born --help`"),
+        (("born", "sample", model), "class TreeClassifier; this command takes Born machines"),
+        (
+            ("predict", born, records),
+            "MPSBornMachine is a generative model, or built on one; see `qtnml born --help`",
+        ),
         (("noise", born), "MPSBornMachine is a generative model"),
         (("compile", born, "--report"), "--draw, --report and --verify are for classifiers"),
         (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
         (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),
         (("born", "fit", "digits", "--threshold", "nan"), "threshold must be a finite number"),
+        (("born", "score", born, "digits"), "digits is no CSV file: the model is of a table"),
         (("born", "explain", born, records, "--row", 999), "has rows 0 to 59, got --row 999"),
         (("born", "explain", born, "--figure", tmp_path / "x.txt"), "end it in .png, .svg or .pdf"),
         (("compile", born, "-o", tmp_path / "c.txt"), "end it in .qasm or .qpy"),

@@ -28,9 +28,9 @@ from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 FOLDER = Path(__file__).parent
 PUBLISHED = {10: 95.2, 20: 77.1, 30: 67.0, 50: 55.1, 100: 39.9, 200: 26.8}  # authors of arXiv:1709.01662
 # Larger bonds want smaller steps from a wider start.
-SETTINGS = {10: {"learning_rate": 0.05, "init_bond": 4}}
+SETTINGS = {10: {"learning_rate": 0.05, "init_bond": 4}, 200: {"learning_rate": 0.02, "init_bond": 16}}
 USUAL = {"learning_rate": 0.02, "init_bond": 8}
-SWEEPS = 100
+SWEEPS = {10: 100, 20: 100, 30: 100, 50: 100, 100: 60, 200: 120}
 
 
 def bits(count: int, part: str = "train") -> np.ndarray:
@@ -63,7 +63,7 @@ def beside_reference(state: TreeState, X: np.ndarray, bond: int, repeats: int = 
     weights, batch = np.full(len(X), 1 / len(X)), Batch(state.tree, X)
     # The chain's nodes stand from the last site to the first, as (parent, site, child).
     cores = [core if core.ndim == 3 else core[:, :, None] for core in state.cores[::-1]]
-    angle = BornTraining(epochs=SWEEPS).rate(SWEEPS - 1)
+    angle = BornTraining(epochs=100).rate(99)
     ours, theirs = [], []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -194,7 +194,7 @@ def main() -> None:
     X, file = bits(1000), FOLDER / "results.json"
     known = {row["bond"]: row for row in json.loads(file.read_text())} if file.exists() else {}
     for bond in arguments.bonds:
-        known[bond] = capacity(X, bond, SWEEPS if bond < 100 else 60)
+        known[bond] = capacity(X, bond, SWEEPS.get(bond, 100))
         print(known[bond], flush=True)
         file.write_text(json.dumps([known[key] for key in sorted(known)], indent=1) + "\n")
     rows = [known[key] for key in sorted(known)]

@@ -101,9 +101,14 @@ def _options(
 
 
 def classifier(estimator: Any) -> Any:
-    """The estimator, or an error if it is a generative model."""
-    if not hasattr(estimator, "predict"):
-        raise InvalidInputError(f"{type(estimator).__name__} is a generative model; see `qtnml born --help`")
+    """The estimator, or an error if it is a Born machine or built on one."""
+    from qtnml.models.saved import SavedToFile
+
+    if isinstance(estimator, SavedToFile):
+        raise InvalidInputError(
+            f"{type(estimator).__name__} is a generative model, or built on one; see `qtnml born "
+            "--help`, or use its methods in Python"
+        )
     return estimator
 
 

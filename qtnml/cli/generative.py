@@ -104,14 +104,19 @@ def _loaded(path: Path) -> Any:
     model = load_model(path)
     if not isinstance(model, BornMachine):
         raise InvalidInputError(
-            f"{path} holds a {type(model).__name__}; `qtnml born fit` makes Born machines"
+            f"{path} holds a model of the class {type(model).__name__}; this command takes Born "
+            "machines, which `qtnml born fit` makes"
         )
     return model
 
 
 def _samples(model: Any, data: str) -> Any:
     """As the model's own training data were read."""
-    if model.encoder_ is None:
+    is_table = model.encoder_ is not None
+    if is_table != Path(data).is_file():
+        wanted = "CSV file: the model is of a table" if is_table else "data set: the model is of pictures"
+        raise InvalidInputError(f"{data} is no {wanted}")
+    if not is_table:
         return _pictures(data, model.notes_.get("size"), model.notes_.get("threshold", 0.5), "test")
     from qtnml.data.mixed import read_table
 
@@ -142,7 +147,13 @@ def sample(
     else:
         drawn = machine.to_backend(backend).sample(number, random_state=seed)
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
-    rows = [["" if _is_hole(cell) else cell for cell in row] for row in np.asarray(drawn).tolist()]
+    # An array of integers beside other numbers is one of floats.
+    columns = machine.encoder_.columns_ if machine.encoder_ is not None else ()
+    whole = {k for k, column in enumerate(columns) if column.is_whole}
+    rows = [
+        ["" if _is_hole(cell) else int(cell) if k in whole else cell for k, cell in enumerate(row)]
+        for row in np.asarray(drawn).tolist()
+    ]
     if output is not None:
         _write(output, names, rows)
     elif as_json:

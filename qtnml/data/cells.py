@@ -11,6 +11,7 @@ from qtnml.errors import InvalidInputError, invalid_input
 
 MISSING = -1
 _LARGEST = float(np.finfo(np.float64).max)
+_LARGEST_WHOLE = 2**53
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Column:
             edges[k + 1], the first and the last open outwards.
         values: Categories or numbers, in order.
         edges: Of bins.
-        is_whole: Whether all its cells were integers, so that values drawn from it are.
+        is_whole: Whether all its cells were integers, so that values drawn from it are; edges are then
+            integers as well.
     """
 
     name: str
@@ -51,8 +53,7 @@ class Column:
         if not self.is_whole:
             return np.asarray(low + shares * (high - low))
         is_last = levels == self.num_levels - 1
-        first, last = np.ceil(low), np.where(is_last, np.floor(high), np.ceil(high) - 1)
-        return np.asarray(first + np.floor(shares * np.maximum(last - first + 1, 1)))
+        return np.asarray(low + np.floor(shares * (high - low + is_last)))
 
     def label(self, level: int) -> str:
         """For people: `0.5`, `red`, `[1.2, 3.4)`, `< 1.2`."""
@@ -102,6 +103,11 @@ def table_columns(X: Any) -> tuple[list[str], list[NDArray]]:
             )
     else:
         table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+        if table.dtype.kind in "SV":
+            raise InvalidInputError(
+                f"a table has numbers, text or booleans, got an array of {table.dtype}; decode "
+                "bytes, and make a structured array a DataFrame"
+            )
         if table.ndim != 2:
             raise InvalidInputError(
                 f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data, as a table has "
@@ -133,10 +139,11 @@ def _cells_of(column: Any) -> NDArray:
 
 def _check_cells(name: str, cells: NDArray) -> None:
     """Numbers, text, booleans and holes only."""
+    whole: list[Any] = []
     if cells.dtype.kind == "f":
         strange = np.isinf(cells).any()
     elif cells.dtype.kind in "biu":
-        return
+        whole, strange = [cells.min(initial=0), cells.max(initial=0)], np.bool_(False)
     else:
         present = cells[~holes(cells)]
         odd = [c for c in present if not isinstance(c, str | bool | int | float | np.generic)]
@@ -149,10 +156,17 @@ def _check_cells(name: str, cells: NDArray) -> None:
             )
         numbers = [c for c in present if isinstance(c, int | float | np.number) and not isinstance(c, bool)]
         strange = np.bool_(any(abs(float(c) if isinstance(c, np.number) else c) > _LARGEST for c in numbers))
+        whole = [c for c in numbers if isinstance(c, int | np.integer)]
     if strange:
         raise InvalidInputError(
             f"column {name!r} has infinite values or numbers beyond double precision; NaN stands for a "
             "missing one"
+        )
+    large = [int(c) for c in whole if abs(int(c)) > _LARGEST_WHOLE]
+    if large:
+        raise InvalidInputError(
+            f"column {name!r} has the integer {large[0]}, beyond 2**53, where neighbours are one in double "
+            "precision; make it text"
         )
 
 
@@ -203,16 +217,30 @@ def plain_value(cell: Any) -> Any:
 
 
 def are_whole(cells: NDArray) -> bool:
-    """Whether a column without holes is made of integers that a double and an int64 hold."""
-    if cells.dtype.kind in "iu":
-        numbers = cells
-    elif cells.dtype.kind == "O" and all(
-        isinstance(c, int | np.integer) and not isinstance(c, bool) for c in cells
-    ):
-        numbers = cells.astype(object)
-    else:
-        return False
-    return bool(numbers.min() >= -(2**53) and numbers.max() <= 2**53)
+    """Whether a column without holes is made of integers."""
+    if cells.dtype.kind == "O":
+        return all(isinstance(c, int | np.integer) and not isinstance(c, bool) for c in cells)
+    return cells.dtype.kind in "iu"
+
+
+def filled_in(decoded: NDArray, given: NDArray, known: NDArray) -> NDArray:
+    """A column's decoded cells, but those that are known as they were given; all three (cells,)."""
+    cells = given[known]
+    if not len(cells):
+        return decoded
+    if cells.dtype.kind == "O":
+        kind: Any = object
+        if decoded.dtype.kind in "if":
+            kind = np.int64 if are_whole(cells) else np.float64
+        elif decoded.dtype.kind == "b" and all(isinstance(c, bool | np.bool_) for c in cells):
+            kind = np.bool_
+        cells = cells.astype(kind)
+    if decoded.dtype.kind == "i" and cells.dtype.kind == "f" and (cells == np.round(cells)).all():
+        cells = cells.astype(np.int64)  # integers became floats for the sake of a hole
+    alike = decoded.dtype.kind == cells.dtype.kind or {decoded.dtype.kind, cells.dtype.kind} <= set("iuf")
+    result = decoded.astype(np.result_type(decoded, cells) if alike else object)
+    result[known] = cells
+    return result
 
 
 def distinct_values(cells: NDArray) -> list[Any]:
@@ -235,6 +263,13 @@ def is_sound(column: Column) -> bool:
     """Whether a column from a file can be one that `fit` made."""
     edges = np.array(column.edges)
     if column.kind == "bins":
-        return len(edges) > 1 and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
+        whole = not column.is_whole or bool((edges == np.round(edges)).all())
+        rising = len(edges) > 1 and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
+        return not column.values and rising and whole
     plain = all(isinstance(value, str | float | int) for value in column.values)
-    return column.kind == "values" and plain and 0 < len(set(column.values)) == len(column.values)
+    return (
+        column.kind == "values"
+        and not column.edges
+        and plain
+        and 0 < len(set(column.values)) == len(column.values)
+    )

@@ -1,7 +1,10 @@
 """CSV tables of numbers, text and holes, as `TableEncoder` takes them."""
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +18,7 @@ _HOLES = ("", "na", "nan", "null", "none", "?")
 def read_table(
     path: Path, *, columns: Sequence[str] | None = None, ignore: Sequence[str] = ()
 ) -> tuple[list[str], NDArray]:
-    """Names and cells (rows, columns) of a CSV file: numbers as floats, text as it is, None where empty.
+    """Names and cells (rows, columns) of a CSV file: numbers as such, text as it is, None where empty.
 
     Args:
         path: A `.csv` or `.csv.gz` file; empty cells, NA, NaN, null, None and ? are holes.
@@ -41,16 +44,20 @@ def read_table(
         place = table.column(name)
         texts = [row[place].strip() for row in table.rows]
         cells[:, k] = _cells(texts)
+        if any(isinstance(cell, float) and math.isinf(cell) for cell in cells[:, k]):
+            raise DataError(
+                f"{path}: column {name!r} has an infinite value; leave the cell empty or scale it"
+            )
     return names, cells
 
 
-def _cells(texts: list[str]) -> list[float | str | None]:
-    """One column: numbers if every cell that is no hole is one."""
+def _cells(texts: list[str]) -> list[Any]:
+    """One column: numbers if every cell that is no hole is one, integers if all are."""
     kept = [None if text.lower() in _HOLES else text for text in texts]
-    try:
-        return [None if text is None else float(text) for text in kept]
-    except ValueError:
-        return list(kept)
+    for number in (int, float):
+        with suppress(ValueError):
+            return [None if text is None else number(text) for text in kept]
+    return list(kept)
 
 
 def thresholded(X: NDArray, threshold: float) -> NDArray:

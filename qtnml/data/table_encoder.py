@@ -16,6 +16,7 @@ from qtnml.data.cells import (
     are_whole,
     as_numbers,
     distinct_values,
+    filled_in,
     holes,
     is_sound,
     plain_value,
@@ -164,6 +165,26 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Columns of integers or booleans give such again, unless a level is missing.
         Missing levels become NaN (None in columns of categories). A DataFrame where `fit` saw one.
         """
+        return self._assembled(self._decoded(levels, random_state))
+
+    def complete(self, X: Any, known: NDArray, levels: NDArray, random_state: Any = None) -> Any:
+        """`inverse_transform` of levels, but cells of a table that are `known` as they were in it.
+
+        Args:
+            X: The table, a row for each row of `levels`.
+            known: (samples, columns).
+            levels: Filled in.
+            random_state: As for `inverse_transform`.
+        """
+        _, given = table_columns(X)
+        decoded = self._decoded(levels, random_state)
+        table = self._assembled([filled_in(*part) for part in zip(decoded, given, known.T, strict=True)])
+        if hasattr(table, "columns") and hasattr(X, "columns"):
+            table.index, table.columns = X.index, X.columns
+        return table
+
+    def _decoded(self, levels: Any, random_state: Any) -> list[NDArray]:
+        """Cells of each column."""
         check_is_fitted(self, "columns_")
         levels = np.asarray(levels)
         if levels.ndim != 2 or levels.shape[1] != len(self.columns_) or levels.dtype.kind not in "iub":
@@ -171,20 +192,25 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"expected integer levels of shape (samples, {len(self.columns_)}), got {levels.dtype} "
                 f"of shape {levels.shape}"
             )
-        rng = None
-        if random_state is not None:
-            is_rng = isinstance(random_state, np.random.Generator)
-            rng = (
-                random_state
-                if is_rng
-                else np.random.default_rng(check_random_state(random_state).randint(2**31))
-            )
-        columns = [self._values(column, levels[:, k], rng) for k, column in enumerate(self.columns_)]
+        rng = random_state
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            try:
+                rng = np.random.default_rng(check_random_state(rng).randint(2**31))
+            except ValueError as error:
+                raise InvalidInputError(f"random_state cannot be {random_state!r}: {error}") from error
+        return [self._values(column, levels[:, k], rng) for k, column in enumerate(self.columns_)]
+
+    def _assembled(self, columns: list[NDArray]) -> Any:
+        """A DataFrame where `fit` saw one, else an array."""
         if hasattr(self, "feature_names_in_"):
             import pandas as pd
 
             return pd.DataFrame(dict(zip(self.feature_names_in_, columns, strict=True)))
-        return np.stack(columns, axis=1) if columns else np.empty((len(levels), 0))
+        if 0 < sum(column.dtype.kind == "b" for column in columns) < len(columns):
+            columns = [
+                column.astype(object) for column in columns
+            ]  # beside numbers they would become 0 and 1
+        return np.stack(columns, axis=1)
 
     def rename(self, names: Sequence[str]) -> None:
         """Give columns of a fitted encoder other names."""
@@ -278,6 +304,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise InvalidInputError(
                 f"the range of column {name!r} is too wide for double precision; scale it"
             )
+        if is_whole:  # the same cells below each, and no bin without an integer
+            edges = np.ceil(edges)
         edges = np.unique(edges)  # a value that is frequent swallows neighbouring quantiles
         return Column(name, "bins", (), tuple(float(edge) for edge in edges), is_whole)
 

@@ -90,6 +90,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             raise InvalidInputError(
                 f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data"
             )
+        if not len(table):
+            raise InvalidInputError("Found array with 0 sample(s) while a minimum of 1 is required.")
         weights = row_weights(sample_weight, len(table))
         learnt, judged = self._split(len(table))
         rows = table.iloc if hasattr(table, "iloc") else table
@@ -109,10 +111,16 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             share = getattr(self, name)
             if not (is_number(share, int, float, np.number) and 0 <= share < most):
                 raise InvalidInputError(f"{name} must be at least 0 and below {most}, got {share!r}")
-        if not (is_number(self.unseen, int, float, np.number) and self.unseen <= 0):
-            raise InvalidInputError(f"unseen must be a number of at most 0, got {self.unseen!r}")
+        if not (is_number(self.unseen, int, float, np.number) and -np.inf < self.unseen <= 0):
+            raise InvalidInputError(f"unseen must be a finite number of at most 0, got {self.unseen!r}")
         if self.model is not None and not isinstance(self.model, BornMachine):
             raise InvalidInputError(f"model must be a Born machine or None, got {self.model!r}")
+        seed = self.random_state
+        if self.model is not None and self.model.resume and not is_number(seed, int, np.integer):
+            raise InvalidInputError(
+                f"a model with resume=True needs an integer random_state of the detector, got {seed!r}: the "
+                "split must be the same again"
+            )
 
     def _split(self, samples: int) -> tuple[NDArray, NDArray]:
         """Rows to learn from, and rows whose scores set the threshold."""

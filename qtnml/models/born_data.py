@@ -35,38 +35,3 @@ def bits(X: Any) -> NDArray:
             f"column {column}; for categories and numbers pass encoder=TableEncoder()"
         )
     return np.where(np.isnan(table), MISSING, table).astype(np.int64)
-
-
-def kept_where_known(X: Any, levels: NDArray, decoded: Any, rows: NDArray) -> Any:
-    """Cells that were there as they were; the others as decoded.
-
-    Args:
-        X: As a user gave it: (samples, features).
-        levels: Of it, -1 where missing.
-        decoded: For each of `rows` a filled-in sample.
-        rows: Places in X.
-    """
-    known = levels[rows] >= 0
-    if hasattr(decoded, "columns"):
-        result = decoded.copy()
-        if hasattr(X, "iloc"):
-            result.index = X.index[rows]
-        for k, name in enumerate(result.columns):
-            column = (
-                X.iloc[rows, k].to_numpy() if hasattr(X, "iloc") else np.asarray(X, dtype=object)[rows, k]
-            )
-            cells = result[name].to_numpy().copy()
-            if cells.dtype.kind == "f" and column.dtype.kind not in "fiu":
-                column = np.where(known[:, k], column, np.nan).astype(np.float64)
-            elif cells.dtype != column.dtype:
-                cells = cells.astype(object)
-            cells[known[:, k]] = column[known[:, k]]
-            result[name] = cells
-        return result
-    if decoded.dtype.kind in "iu":
-        return decoded
-    table = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
-    if decoded.dtype.kind == "f" and table.dtype.kind == "O":
-        table = np.where(levels >= 0, table, np.nan).astype(np.float64)
-    kind = np.result_type(table.dtype, decoded.dtype) if table.dtype.kind in "biuf" else object
-    return np.where(known, table[rows].astype(kind), decoded.astype(kind))

@@ -21,13 +21,13 @@ from qtnml.errors import (
 )
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
-from qtnml.models.born_data import kept_where_known
 from qtnml.models.born_training import LearntLaw
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
 
+_MOST_SAMPLES = 10**9
 _LEAST_LOG = -708.0  # of the least positive double: for each site, below any likelihood there is
 
 
@@ -141,6 +141,8 @@ class BornMachine(SavedToFile, LearntLaw):
         check_is_fitted(self, "state_")
         if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 0:
             raise InvalidInputError(f"n_samples must be an integer of at least 0, got {n_samples!r}")
+        if n_samples > _MOST_SAMPLES:
+            raise InvalidInputError(f"n_samples must be at most {_MOST_SAMPLES} at a time, got {n_samples}")
         rng = generator(random_state)
         if noise is None:
             _no_circuit_meant(reuse_qubits, num_qubits)
@@ -155,7 +157,7 @@ class BornMachine(SavedToFile, LearntLaw):
             drawn = sample(self.state_, rng, int(n_samples), observed(self.state_.tree, levels))
             drawn = drawn.reshape(-1, self.state_.tree.num_sites)
             rows = np.repeat(np.arange(len(levels)), int(n_samples))
-            return kept_where_known(given, levels, self.decode(drawn, rng), rows)
+            return self._completed(given, levels, drawn, rows, rng)
         return self.decode(drawn, rng)
 
     def impute(
@@ -188,9 +190,14 @@ class BornMachine(SavedToFile, LearntLaw):
             ]
             for k in range(0, len(levels), chunk)
         ]
-        filled = np.concatenate(found)
-        decoded = self.decode(filled)
-        return kept_where_known(X, levels, decoded, np.arange(len(levels)))
+        return self._completed(X, levels, np.concatenate(found), np.arange(len(levels)), None)
+
+    def _completed(self, X: Any, levels: NDArray, filled: NDArray, rows: NDArray, rng: Any) -> Any:
+        """Samples for filled-in strings of `rows` of X, known cells as they were."""
+        if self.encoder_ is None:
+            return filled
+        table = X.iloc[rows] if hasattr(X, "iloc") else _as_table(X)[rows]
+        return self.encoder_.complete(table, levels[rows] >= 0, filled, rng)
 
     def compile(
         self,
@@ -288,6 +295,10 @@ class BornMachine(SavedToFile, LearntLaw):
         if self.encoder_ is None:
             return [["0", "1"]] * self.n_features_in_
         return [[column.label(k) for k in range(column.num_levels)] for column in self.encoder_.columns_]
+
+
+def _as_table(X: Any) -> NDArray:
+    return X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
 
 
 def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:

@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.born.reduced import schmidt_values
 from qtnml.errors import ModelFileError
 from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.born_machine import BornMachine
-from qtnml.models.born_persistence import born_entry, restored_born, settings_entry, unfitted_born
+from qtnml.models.born_persistence import (
+    BORN_MODELS,
+    born_entry,
+    restored_born,
+    settings_entry,
+    unfitted_born,
+)
 from qtnml.models.clustering import BornMixture, SchmidtClustering
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
@@ -24,9 +31,11 @@ _LEARNT = {
 
 def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A fitted Born machine, or what is built on some, as JSON types and arrays."""
+    name = type(estimator).__name__
+    if (BORN_MODELS | BUILT).get(name) is not type(estimator):
+        raise ModelFileError("a file holds the package's own classes only, not one derived from them")
     if isinstance(estimator, BornMachine):
         return born_entry(estimator)
-    name = type(estimator).__name__
     parameters = estimator.get_params(deep=False)
     given = parameters.pop("model")
     if isinstance(parameters.get("random_state"), np.random.RandomState):
@@ -47,8 +56,10 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     }, arrays
 
 
-def restored_built(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
-    """The inverse of `entry_of` for what is built on Born machines; whatever does not fit raises."""
+def restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """The inverse of `entry_of`; whatever does not fit raises."""
+    if header["model"] in BORN_MODELS:
+        return restored_born(header, arrays)
     given = None if header["given"] is None else unfitted_born(header["given"])
     estimator = BUILT[header["model"]](model=given, **header["parameters"])
     estimator.check_settings()
@@ -68,7 +79,7 @@ def restored_built(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
         estimator.model_ = machine
         if isinstance(estimator, SchmidtClustering):
             _check_schmidt(estimator)
-        elif not is_number(estimator.offset_, int, float):
+        elif not isinstance(estimator.offset_, float):
             raise ModelFileError("its threshold is not a number")
     estimator.n_features_in_ = machines[0].n_features_in_
     if not isinstance(estimator, SchmidtClustering) and hasattr(machines[0], "feature_names_in_"):
@@ -89,7 +100,7 @@ def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
     if len({(machine.state_.tree.site_dims, str(_columns(machine))) for machine in machines}) > 1:
         raise ModelFileError("its components are not of the same table")
     _check_labels(mixture.labels_, len(machines))
-    sound = is_number(mixture.lower_bound_, int, float) and isinstance(mixture.converged_, bool)
+    sound = isinstance(mixture.lower_bound_, float) and isinstance(mixture.converged_, bool)
     if not (sound and is_number(mixture.n_iter_, int)):
         raise ModelFileError("its record of the fit is not made of numbers")
 
@@ -99,8 +110,11 @@ def _check_schmidt(clustering: SchmidtClustering) -> None:
     if not (is_number(clustering.bond_, int) and 0 <= clustering.bond_ < len(bonds)):
         raise ModelFileError("its bond is none of its model's")
     values = clustering.schmidt_values_
-    if not (values.ndim == 1 and values.dtype == np.float64 and np.isfinite(values).all()):
-        raise ModelFileError("its Schmidt values are not numbers")
+    own = schmidt_values(clustering.model_.state_)[clustering.bond_][: len(values)]
+    if not (values.dtype == np.float64 and values.shape == own.shape and np.allclose(values, own)):
+        raise ModelFileError("its Schmidt values are not those of its model")
+    if len(values) != min(clustering.n_clusters, bonds[clustering.bond_]):
+        raise ModelFileError("its Schmidt values do not fit n_clusters")
     _check_labels(clustering.labels_, len(values))
 
 

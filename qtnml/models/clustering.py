@@ -103,8 +103,13 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if not (is_number(value, int, np.integer) and value >= 1):
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-        if not (is_number(self.tol, int, float, np.number) and self.tol >= 0):
-            raise InvalidInputError(f"tol must be a number of at least 0, got {self.tol!r}")
+        if not (is_number(self.tol, int, float, np.number) and 0 <= self.tol < np.inf):
+            raise InvalidInputError(f"tol must be a finite number of at least 0, got {self.tol!r}")
+        if self.model.checkpoint is not None:
+            raise InvalidInputError(
+                f"components write no checkpoints, got a model with checkpoint={self.model.checkpoint!r}; "
+                "leave it out"
+            )
 
     def _em(
         self, encoder: TableEncoder | None, levels: NDArray, own: NDArray, rng: np.random.Generator
@@ -266,7 +271,9 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         parent = state.tree.parents[self.bond_]
         below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)
         # The reduced state of the bond is diagonal in the Schmidt basis.
-        vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1][:, : int(self.n_clusters)]
+        vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1][
+            :, : len(self.schmidt_values_)
+        ]
         return (below @ vectors) * (above @ vectors.conj()), edges.log_scales(parent, self.bond_)
 
     def contributions(self, X: Any) -> NDArray:

@@ -12,8 +12,8 @@ from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
-from qtnml.models.born_persistence import BORN_MODELS, restored_born
-from qtnml.models.built_persistence import BUILT, restored_built
+from qtnml.models.born_persistence import BORN_MODELS
+from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
@@ -62,10 +62,8 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     """
     header, arrays = load_archive(Path(path))
     try:
-        if header["model"] in BORN_MODELS:
-            return restored_born(header, arrays)
-        if header["model"] in BUILT:
-            return restored_built(header, arrays)
+        if header["model"] in BORN_MODELS | BUILT:
+            return restored(header, arrays)
         return _restored(header, arrays)
     except Exception as error:  # whatever a hostile file makes the parts below raise
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sklearn.utils.validation import check_is_fitted
 
+from qtnml.errors import ModelFileError
 from qtnml.storage import save_archive
 
 
@@ -12,9 +13,22 @@ class SavedToFile:
     """Adds `save`."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
-        from qtnml.models.built_persistence import entry_of
+        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it.
+
+        Raises:
+            ModelFileError: It could not be read again: parameters were changed after `fit`, or it is of a
+                class of the user's own.
+            WriteError: Nothing was written.
+        """
+        from qtnml.models.built_persistence import entry_of, restored
 
         check_is_fitted(self)
-        header, arrays = entry_of(self)
+        try:
+            header, arrays = entry_of(self)
+            restored(header, arrays)
+        except Exception as error:  # whatever settings or notes of any type make the parts above raise
+            raise ModelFileError(
+                f"this {type(self).__name__} cannot be saved: {error}; fit it again, or set its parameters "
+                "back to those of its fit"
+            ) from error
         save_archive(Path(path), header, arrays)

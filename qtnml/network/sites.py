@@ -39,6 +39,8 @@ class SiteTree:
         strange = [dim for dim in self.site_dims if not 1 <= dim <= MOST_LEVELS]
         if strange:
             raise InvalidInputError(f"a site has 1 to {MOST_LEVELS} levels, got {strange[0]}")
+        if any(isinstance(wire, bool) for wires in self.nodes for wire in wires):
+            raise InvalidInputError("wires are integers, got a boolean")
         used = sorted(wire for wires in self.nodes for wire in wires)
         if used != list(range(self.num_sites + len(self.nodes) - 1)) or not all(self.nodes):
             raise InvalidInputError("every wire but the root's must enter exactly one node")

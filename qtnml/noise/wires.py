@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from qtnml.arrays import Array, namespace
+from qtnml.arrays import Array, full_precision, namespace
 from qtnml.contract import WireChannels
 from qtnml.errors import InvalidInputError
 from qtnml.network import Topology
@@ -91,6 +91,7 @@ class WireNoise:
     layer: Array
     gates: tuple[tuple[GateRates, ...], ...] = ()
 
+    @full_precision
     def at(self, strength: Array | float = 1.0) -> WireChannels:
         """Channels at a strength: 0 is no noise, 1 all of it."""
         xp, excited = namespace(self.layer), self.excited

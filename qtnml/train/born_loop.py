@@ -179,7 +179,7 @@ def train_born(
     if checkpoint is not None:
         held_out = () if validation is None else (validation.X, validation.weights)
         identity = fingerprint("born", state.tree, state.cores, (data.X, data.weights), training, held_out)
-        progress = _restored(checkpoint, progress, identity)
+        progress = _restored(checkpoint, progress, identity, training.epochs)
         rng.bit_generator.state = progress.rng_state
     before = progress.history[-1].seconds if progress.history else 0.0
     began, stopped = time.perf_counter() - before, "finished"
@@ -274,7 +274,17 @@ def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
     save_archive(checkpoint.path, header, arrays, kind=CHECKPOINT)
 
 
-def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str) -> _Progress:
+def _check_history(history: tuple[EpochRecord, ...], header: dict[str, Any], epochs: int) -> None:
+    numbers = [value for record in history for value in record if value is not None]
+    numbers += [record.seconds for record in history] + [header["best_score"]]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
+        raise ModelFileError("its history is not made of numbers")
+    places = (header["best_epoch"], header["improved"])
+    if not 0 < len(history) <= epochs or not all(type(k) is int and 0 <= k < len(history) for k in places):
+        raise ModelFileError("its epochs are not those of this run")
+
+
+def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: int) -> _Progress:
     """The saved state; the fresh one if nothing is to be resumed."""
     if not checkpoint.path.exists():
         return fresh
@@ -293,12 +303,14 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str) -> _Progr
             first = tuple(arrays[f"first_{k}"] for k in range(len(tree.nodes)))
             moments = CoreMoments(first, arrays["second"], int(header["steps"]))
         np.random.default_rng().bit_generator.state = header["rng_state"]
+        history = tuple(EpochRecord(*record) for record in header["history"])
+        _check_history(history, header, epochs)
         return _Progress(
             stored_state(tree, arrays, "state"),
             stored_state(tree, arrays, "best"),
             moments,
             header["rng_state"],
-            tuple(EpochRecord(*record) for record in header["history"]),
+            history,
             int(header["best_epoch"]),
             float(header["best_score"]),
             int(header["improved"]),

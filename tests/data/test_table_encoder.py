@@ -188,3 +188,21 @@ def test_integers_and_booleans_come_back_as_such(binning: Any) -> None:
         numbers = back["holes"].dropna()
         assert len(numbers) == (table["few"] > 0).sum()
         np.testing.assert_array_equal(numbers, np.round(numbers))
+
+
+def test_no_bin_lacks_an_integer() -> None:
+    encoder = TableEncoder(40, binning="uniform", max_values=2).fit(pd.DataFrame({"a": range(12)}))
+    levels = np.arange(encoder.site_dims_[0])[:, None]
+    assert encoder.site_dims_ == (11,)
+    for seed in (None, 0, 1):
+        np.testing.assert_array_equal(encoder.transform(encoder.inverse_transform(levels, seed)), levels)
+
+
+def test_integers_beyond_double_precision_are_refused() -> None:
+    for cells in (np.array([2**60 + 1, 3]), pd.array([2**60 + 1, None], dtype="Int64")):
+        with pytest.raises(InvalidInputError, match=r"column 'id' has the integer .*beyond 2\*\*53.*text"):
+            TableEncoder().fit(pd.DataFrame({"id": cells}))
+    with pytest.raises(InvalidInputError, match="decode bytes"):
+        TableEncoder().fit(np.array([[b"a"], [b"b"]]))
+    with pytest.raises(InvalidInputError, match="random_state cannot be -1"):
+        TableEncoder().fit([[1], [2]]).inverse_transform([[0]], -1)

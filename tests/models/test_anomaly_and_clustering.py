@@ -52,7 +52,8 @@ def test_unseen_and_missing_values(normal: pd.DataFrame) -> None:
     ("settings", "message"),
     [
         ({"contamination": 0.5}, "contamination must be at least 0 and below 0.5"),
-        ({"unseen": 1}, "unseen must be a number of at most 0, got 1"),
+        ({"unseen": -np.inf}, "unseen must be a finite number of at most 0, got -inf"),
+        ({"unseen": 1}, "unseen must be a finite number of at most 0, got 1"),
         ({"model": "mps"}, "model must be a Born machine or None, got 'mps'"),
     ],
 )
@@ -171,8 +172,7 @@ def test_clusters_of_long_strings_do_not_underflow() -> None:
 
 def fitted_built(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray]) -> list[tuple[Any, Any]]:
     X, _ = groups
-    small = MPSBornMachine(2, epochs=3, random_state=0)
-    table = small.set_params(encoder=TableEncoder(4))
+    table = MPSBornMachine(2, epochs=3, random_state=0, encoder=TableEncoder(4))
     return [
         (AnomalyDetector(unseen=-3.0, random_state=0).fit(normal), normal),
         (AnomalyDetector(clone(table), contamination=0.1).fit(normal), normal),
@@ -194,7 +194,7 @@ def test_files_hold_all_of_them(
             if hasattr(estimator, method):
                 np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(estimator, method)(X))
         for name in set(vars(estimator)) - {"model", "models_", "model_"}:
-            assert str(getattr(loaded, name)) == str(getattr(estimator, name)), name
+            np.testing.assert_array_equal(getattr(loaded, name), getattr(estimator, name), name)
 
 
 def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
@@ -206,6 +206,7 @@ def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarra
         {"given": {"model": "Forest"}},
         {"labels_": np.array([9])},
         {"weights_": np.array([0.5, np.nan])},
+        {"schmidt_values_": np.array([-1.0, 5.0])},
         {"learnt": {"offset_": "low", "bond_": 99, "lower_bound_": "low", "n_iter_": 1, "converged_": True}},
     ]
     for estimator, _ in fitted_built(normal, groups):
@@ -218,3 +219,23 @@ def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarra
             save_archive(path, header, arrays)
             with pytest.raises(ModelFileError, match="is damaged"):
                 load_model(path)
+
+
+def test_checkpoints_that_would_be_of_no_use(groups: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    X, _ = groups
+    model = MPSBornMachine(2, epochs=2, random_state=0, checkpoint=tmp_path / "run.ckpt", resume=True)
+    with pytest.raises(InvalidInputError, match="needs an integer random_state of the detector, got None"):
+        AnomalyDetector(model).fit(X)
+    first = AnomalyDetector(model, random_state=0).fit(X)
+    assert AnomalyDetector(model, random_state=0).fit(X).offset_ == first.offset_
+    with pytest.raises(InvalidInputError, match="components write no checkpoints"):
+        BornMixture(model).fit(X)
+
+
+def test_a_clustering_keeps_what_it_learnt(groups: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    X, _ = groups
+    clusters = SchmidtClustering(MPSBornMachine(4, epochs=3, random_state=0), 2).fit(X)
+    clusters.set_params(n_clusters=1)
+    np.testing.assert_array_equal(clusters.predict(X), clusters.labels_)
+    with pytest.raises(ModelFileError, match="fit it again"):
+        clusters.save(tmp_path / "c.qtnml")

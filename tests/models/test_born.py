@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from qtnml.errors import (
 from qtnml.models import BornMachine
 from qtnml.network.sites import SiteTree, site_chain
 from qtnml.noise import DeviceNoise
-from qtnml.storage import load_archive, save_archive
+from qtnml.storage import CHECKPOINT, load_archive, save_archive
 from tests.born.trees import all_strings, p_value
 
 STRINGS = all_strings((2,) * 5)
@@ -375,3 +376,71 @@ def test_smoothing_leaves_nothing_impossible() -> None:
         assert sharp.score_samples(strange)[0] < -15
     assert smooth.score_samples(strange)[0] > -12
     assert smooth.score(X) == pytest.approx(sharp.score(X), abs=0.1)
+
+
+HOLE = float("nan")
+WHOLE = [[17, 63, 5], [85, 90, 1], [15, 3, 77]] * 10
+
+
+@pytest.mark.parametrize(("given", "kinds"), [
+    (np.array(WHOLE), "i"), (np.array(WHOLE, dtype=np.uint8), "i"), (np.array(WHOLE, dtype=float), "f"),
+    (WHOLE, "i"), (pd.DataFrame(WHOLE), "iii"), (pd.DataFrame(WHOLE).astype("int32"), "iii"),
+    (pd.DataFrame(WHOLE).astype("Int64"), "iii"), (pd.DataFrame(WHOLE).astype("float32"), "fff"),
+    ([[True, 17, "a"], [False, 85, "b"], [True, 15, "c"]] * 10, "O"),
+    (pd.DataFrame([[True, 17, 0.5], [False, 85, 1.5], [True, 15, 2.5]] * 10), "bif"),
+])  # fmt: skip
+def test_known_cells_keep_value_and_kind(given: Any, kinds: str) -> None:
+    """The first column's first cell is missing; tables of integers with a hole are of floats in pandas."""
+    model = MPSBornMachine(4, encoder=TableEncoder(2), epochs=2, random_state=0).fit(given)
+    if isinstance(given, pd.DataFrame):
+        holes = given.head(3).astype({given.columns[0]: object})
+        holes.iloc[0, 0] = None
+        if kinds[0] in "if":
+            holes = holes.astype({given.columns[0]: float})
+    else:
+        holes = [[None if (k, j) == (0, 0) else cell for j, cell in enumerate(row)] for k, row in
+                 enumerate(np.asarray(given, dtype=object)[:3].tolist())]  # fmt: skip
+    for X in (holes, given[:3]):
+        for filled in (model.impute(X), model.sample(1, given=X, random_state=0)):
+            if isinstance(given, pd.DataFrame):
+                assert "".join(dtype.kind for dtype in filled.dtypes) == kinds
+                assert filled.columns.equals(given.columns)
+            else:
+                assert filled.dtype.kind == kinds
+            same = np.asarray(filled, dtype=object) == np.asarray(given, dtype=object)[:3]
+            assert same.ravel()[1:].all()
+            assert same[0, 0] or X is holes
+
+
+def test_what_cannot_be_read_again_is_not_written(bits: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "m.qtnml"
+    model = MPSBornMachine(2, epochs=1, random_state=0).fit(bits)
+    model.save(path)
+    before = path.read_bytes()
+
+    class Mine(MPSBornMachine):
+        pass
+
+    model.max_bond = 0
+    with pytest.raises(ModelFileError, match="cannot be saved: max_bond .* got 0; fit it again"):
+        model.save(path)
+    model.max_bond, model.notes_ = 2, {"a": np.nan}
+    with pytest.raises(ModelFileError, match="hold what a file cannot"):
+        model.save(path)
+    with pytest.raises(ModelFileError, match="the package's own classes only"):
+        Mine(2, epochs=1, random_state=0).fit(bits).save(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", [
+    {"history": [["a"] * 6]}, {"history": [[1, None, None, None, None, None]]}, {"best_epoch": 99},
+    {"improved": 10**30}, {"best_score": "low"}, {"history": [[1, 2.0, None, None, None, 1.0]] * 9},
+])  # fmt: skip
+def test_crafted_checkpoints_are_refused(change: dict, bits: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    model = MPSBornMachine(2, epochs=3, random_state=0, checkpoint=path, resume=True).fit(bits)
+    header, arrays = load_archive(path, kind=CHECKPOINT)
+    header = {name: value for name, value in header.items() if name not in ("format", "version")}
+    save_archive(path, header | change, arrays, kind=CHECKPOINT)
+    with pytest.raises(ModelFileError, match="does not fit this run"):
+        model.fit(bits)

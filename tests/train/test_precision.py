@@ -10,8 +10,10 @@ import pytest
 
 from qtnml.contract import AmplitudeModel, Model
 from qtnml.network import BrickWall, HermitianExponential, balanced_tree, mps
+from qtnml.noise.wires import no_noise
 from qtnml.train import CrossEntropy, RiemannianAdam
 from qtnml.train.directions import coordinates_like, move
+from qtnml.train.sweeps import _extended
 
 ADAM, LOSS = RiemannianAdam(), CrossEntropy()
 MODELS = {
@@ -66,3 +68,14 @@ def test_a_precision_that_the_user_chose_is_kept() -> None:
         found = step_precisions(MODELS["tree"])
     assert (jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST) not in found
     assert jax.config.jax_default_matmul_precision is None
+
+
+def test_noise_and_sweeps_keep_it_as_well() -> None:
+    noise = jax.tree.map(jnp.asarray, no_noise(balanced_tree(4)))
+    core = jnp.ones((3, 2, 3))
+    found = [
+        *products(jax.make_jaxpr(lambda n, s: n.at(s))(noise, 0.5).jaxpr),
+        *products(jax.make_jaxpr(_extended)(jnp.ones((3, 5)), jnp.ones((2, 5)), core).jaxpr),
+    ]
+    assert len(found) >= 3
+    assert set(found) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}
