@@ -609,7 +609,7 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
         (("born", "sample", model), "class TreeClassifier; this command takes Born machines"),
         (
             ("predict", born, records),
-            "MPSBornMachine is a generative model, or built on one; see `qtnml born --help`",
+            "is a generative model, or built on one; see `qtnml born --help`",
         ),
         (("noise", born), "MPSBornMachine is a generative model"),
         (("compile", born, "--report"), "--draw, --report and --verify are for classifiers"),
