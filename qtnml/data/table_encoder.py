@@ -207,9 +207,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
             return pd.DataFrame(dict(zip(self.feature_names_in_, columns, strict=True)))
         if 0 < sum(column.dtype.kind == "b" for column in columns) < len(columns):
-            columns = [
-                column.astype(object) for column in columns
-            ]  # beside numbers they would become 0 and 1
+            # Beside numbers booleans would become 0 and 1.
+            columns = [column.astype(object) for column in columns]
         return np.stack(columns, axis=1)
 
     def rename(self, names: Sequence[str]) -> None:
