@@ -170,7 +170,8 @@ def test_clusters_of_long_strings_do_not_underflow() -> None:
     assert many.contributions(X).shape == (40, 2)
 
 
-def fitted_built(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray]) -> list[tuple[Any, Any]]:
+@pytest.fixture(scope="module")
+def fitted(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray]) -> list[tuple[Any, Any]]:
     X, _ = groups
     table = MPSBornMachine(2, epochs=3, random_state=0, encoder=TableEncoder(4))
     return [
@@ -181,10 +182,8 @@ def fitted_built(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray]) ->
     ]
 
 
-def test_files_hold_all_of_them(
-    normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
-    for estimator, X in fitted_built(normal, groups):
+def test_files_hold_all_of_them(fitted: list[tuple[Any, Any]], tmp_path: Path) -> None:
+    for estimator, X in fitted:
         estimator.save(tmp_path / "model.qtnml")
         loaded = load_model(tmp_path / "model.qtnml")
         assert type(loaded) is type(estimator)
@@ -197,7 +196,7 @@ def test_files_hold_all_of_them(
             np.testing.assert_array_equal(getattr(loaded, name), getattr(estimator, name), name)
 
 
-def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+def test_damaged_files(fitted: list[tuple[Any, Any]], tmp_path: Path) -> None:
     path = tmp_path / "model.qtnml"
     changes: list[dict[str, Any]] = [
         {"parts": []},
@@ -209,7 +208,7 @@ def test_damaged_files(normal: pd.DataFrame, groups: tuple[np.ndarray, np.ndarra
         {"schmidt_values_": np.array([-1.0, 5.0])},
         {"learnt": {"offset_": "low", "bond_": 99, "lower_bound_": "low", "n_iter_": 1, "converged_": True}},
     ]
-    for estimator, _ in fitted_built(normal, groups):
+    for estimator, _ in fitted:
         for change in changes:
             header, arrays = entry_of(estimator)
             target: dict[str, Any] = arrays if next(iter(change)).endswith("_") else header

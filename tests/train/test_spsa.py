@@ -101,7 +101,13 @@ def test_emulated_shots_are_multinomial() -> None:
 
 @pytest.mark.parametrize(
     ("ansatz", "shots"),
-    [("full", None), ("full", 100), ("orthogonal", 100), ("hermitian", 100), ("brick-wall", 100)],
+    [
+        ("full", None),
+        ("full", 100),
+        pytest.param("orthogonal", 100, marks=pytest.mark.slow),
+        pytest.param("hermitian", 100, marks=pytest.mark.slow),
+        ("brick-wall", 100),
+    ],
 )
 def test_default_learns_with_and_without_shots(ansatz: str, shots: int | None, small_digits: Dataset) -> None:
     clf = TreeClassifier(
