@@ -601,6 +601,18 @@ def test_born_machines_of_pictures(run, tmp_path: Path) -> None:
     assert json.loads(out)["records"] > 100
 
 
+def test_born_commands_take_pictures_of_ones_own(run, records: Path, tmp_path: Path) -> None:
+    pictures, born = tmp_path / "mine.npz", tmp_path / "born.qtnml"
+    np.savez(pictures, X=np.random.default_rng(0).random((40, 3, 3)), y=np.arange(40) % 2)
+    _, out, _ = run("born", "fit", pictures, "-b", 2, "--set", "epochs=2", "-o", born, "--json")
+    assert json.loads(out)["features"] == 9
+    _, out, _ = run("born", "score", born, pictures, "--json")
+    assert json.loads(out)["records"] > 0
+    status, _, err = run("born", "score", born, records)
+    assert status == 2
+    assert "is a table: the model is of pictures" in err
+
+
 @pytest.mark.filterwarnings("always::qtnml.errors.IncompleteDataWarning")
 def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path) -> None:
     born = tmp_path / "born.qtnml"

@@ -24,7 +24,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A .csv table (numbers, text, empty cells), or pictures as bits: digits, mnist, fashion-mnist.",
+        help="A .csv table (numbers, text, empty cells), or pictures as bits: digits, mnist, fashion-mnist, "
+        "or the path of .npz or IDX pictures.",
     ),
 ]
 Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="CSV file to write.")]  # noqa: UP045
@@ -58,7 +59,7 @@ def fit(
     if model not in _ESTIMATORS:
         raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
     estimator = getattr(qtnml, _ESTIMATORS[model])(max_bond, random_state=seed, verbose=1)
-    if Path(data).is_file():
+    if _is_table(data):
         from qtnml.data.mixed import read_table
 
         names, X = read_table(Path(data), ignore=ignore or ())
@@ -90,6 +91,11 @@ def fit(
         raise typer.Exit(130)
 
 
+def _is_table(data: str) -> bool:
+    """Whether it is a CSV file; all else is pictures."""
+    return Path(data).is_file() and data.endswith((".csv", ".csv.gz"))
+
+
 def _pictures(name: str, size: int | None, threshold: float, part: str = "train") -> Any:
     from qtnml.data import load_dataset
     from qtnml.data.mixed import thresholded
@@ -113,9 +119,9 @@ def _loaded(path: Path) -> Any:
 def _samples(model: Any, data: str) -> Any:
     """As the model's own training data were read."""
     is_table = model.encoder_ is not None
-    if is_table != Path(data).is_file():
-        wanted = "CSV file: the model is of a table" if is_table else "data set: the model is of pictures"
-        raise InvalidInputError(f"{data} is no {wanted}")
+    if is_table != _is_table(data):
+        wanted = "no CSV file: the model is of a table" if is_table else "a table: the model is of pictures"
+        raise InvalidInputError(f"{data} is {wanted}")
     if not is_table:
         return _pictures(data, model.notes_.get("size"), model.notes_.get("threshold", 0.5), "test")
     from qtnml.data.mixed import read_table

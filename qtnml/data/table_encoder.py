@@ -167,20 +167,28 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         return self._assembled(self._decoded(levels, random_state))
 
-    def complete(self, X: Any, known: NDArray, levels: NDArray, random_state: Any = None) -> Any:
+    def complete(
+        self, X: Any, known: NDArray, levels: NDArray, rows: NDArray, random_state: Any = None
+    ) -> Any:
         """`inverse_transform` of levels, but cells of a table that are `known` as they were in it.
 
         Args:
-            X: The table, a row for each row of `levels`.
-            known: (samples, columns).
-            levels: Filled in.
+            X: The table.
+            known: Which of its cells to keep, (samples, columns).
+            levels: Filled in, for each of `rows`.
+            rows: Places in X.
             random_state: As for `inverse_transform`.
         """
         _, given = table_columns(X)
         decoded = self._decoded(levels, random_state)
-        table = self._assembled([filled_in(*part) for part in zip(decoded, given, known.T, strict=True)])
+        table = self._assembled(
+            [
+                filled_in(cells, old[rows], kept[rows])
+                for cells, old, kept in zip(decoded, given, known.T, strict=True)
+            ]
+        )
         if hasattr(table, "columns") and hasattr(X, "columns"):
-            table.index, table.columns = X.index, X.columns
+            table.index, table.columns = X.index[rows], X.columns
         return table
 
     def _decoded(self, levels: Any, random_state: Any) -> list[NDArray]:

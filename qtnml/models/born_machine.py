@@ -196,8 +196,7 @@ class BornMachine(SavedToFile, LearntLaw):
         """Samples for filled-in strings of `rows` of X, known cells as they were."""
         if self.encoder_ is None:
             return filled
-        table = X.iloc[rows] if hasattr(X, "iloc") else _as_table(X)[rows]
-        return self.encoder_.complete(table, levels[rows] >= 0, filled, rng)
+        return self.encoder_.complete(X, levels >= 0, filled, rows, rng)
 
     def compile(
         self,
@@ -295,10 +294,6 @@ class BornMachine(SavedToFile, LearntLaw):
         if self.encoder_ is None:
             return [["0", "1"]] * self.n_features_in_
         return [[column.label(k) for k in range(column.num_levels)] for column in self.encoder_.columns_]
-
-
-def _as_table(X: Any) -> NDArray:
-    return X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
 
 
 def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:

@@ -410,6 +410,7 @@ def test_known_cells_keep_value_and_kind(given: Any, kinds: str) -> None:
             same = np.asarray(filled, dtype=object) == np.asarray(given, dtype=object)[:3]
             assert same.ravel()[1:].all()
             assert same[0, 0] or X is holes
+    assert len(model.sample(0, given=holes)) == 0
 
 
 def test_what_cannot_be_read_again_is_not_written(bits: np.ndarray, tmp_path: Path) -> None:
