@@ -117,9 +117,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         count = int(self.n_components)
         shares = rng.dirichlet(np.full(count, 0.3), size=len(levels))
         models = [
-            clone(self.model).set_params(
-                random_state=int(rng.integers(2**31)), validation_fraction=0.0, checkpoint=None, resume=False
-            )
+            clone(self.model).set_params(random_state=int(rng.integers(2**31)), validation_fraction=0.0)
             for _ in range(count)
         ]
         bound, converged, rounds = -np.inf, False, 0
@@ -271,9 +269,8 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         parent = state.tree.parents[self.bond_]
         below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)
         # The reduced state of the bond is diagonal in the Schmidt basis.
-        vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1][
-            :, : len(self.schmidt_values_)
-        ]
+        vectors = np.linalg.eigh(bond_states(state)[self.bond_][0])[1][:, ::-1]
+        vectors = vectors[:, : len(self.schmidt_values_)]
         return (below @ vectors) * (above @ vectors.conj()), edges.log_scales(parent, self.bond_)
 
     def contributions(self, X: Any) -> NDArray:
