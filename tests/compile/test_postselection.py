@@ -67,6 +67,7 @@ def test_a_tree_saves_a_third_of_its_gates() -> None:
     assert compiled.circuit.count_ops()["measure"] == 15 + 1
 
 
+@pytest.mark.slow
 def test_shots_that_count(small_digits: Dataset) -> None:
     """Frequencies on Aer, among the shots that count, are the model's probabilities."""
     X, y = small_digits.X_train[:, :4], small_digits.y_train

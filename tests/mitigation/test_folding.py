@@ -69,6 +69,7 @@ def test_free_weights_stay_free(rng):
     np.testing.assert_allclose(other.probabilities(X), expected, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_an_ansatz_with_gates_of_its_own(small_digits):
     from qtnml import TreeClassifier
 

@@ -10,6 +10,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.train import CrossEntropy
 
 
+@pytest.mark.slow
 def test_mps_runs_on_a_handful_of_qubits(small_digits: Dataset) -> None:
     """V + 1 qubits with reuse, and the same probabilities as the contraction."""
     for bond_qubits in (1, 2):
