@@ -80,6 +80,10 @@ class ClippedDataWarning(UserWarning):
     """New data lay outside the range the model learnt, and were clipped to it."""
 
 
+class MergedBinsWarning(UserWarning):
+    """A column has too few different numbers for as many bins as were asked for."""
+
+
 class UnseenCategoryWarning(UserWarning):
     """A value was not seen in training; it counts as missing."""
 

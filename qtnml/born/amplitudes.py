@@ -6,6 +6,9 @@ from qtnml.arrays import NDArray
 from qtnml.born.state import TreeState, site_index
 
 _CHUNK_FLOATS = 2**24
+_LEAST_LOG = (
+    -708.0
+)  # nats for each site, about ln of the least positive double: below any likelihood there is
 
 
 def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
@@ -21,6 +24,26 @@ def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
 def log_likelihood(state: TreeState, X: NDArray) -> NDArray:
     """ln |psi(x)|**2 in nats of strings (samples, sites), -inf where it is 0."""
     return 2 * log_amplitudes(state, X)[0]
+
+
+def finite_logs(log_likelihoods: NDArray, num_sites: int) -> NDArray:
+    """Log-likelihoods in nats with one finite value, below any possible one, where a string is impossible.
+
+    Training, validation and scoring all take this floor, so that their numbers can be compared.
+    """
+    return np.maximum(log_likelihoods, _LEAST_LOG * num_sites)
+
+
+def mean_nll(log_likelihoods: NDArray, weights: NDArray, num_sites: int) -> float:
+    """Weighted mean negative log-likelihood in nats; see `finite_logs` for impossible strings.
+
+    Args:
+        log_likelihoods: (samples,), nats.
+        weights: (samples,), at least 0 and not all 0.
+        num_sites: Of the strings.
+    """
+    logs = finite_logs(np.asarray(log_likelihoods, dtype=np.float64), num_sites)
+    return -float(np.average(logs, weights=weights))
 
 
 def _log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:

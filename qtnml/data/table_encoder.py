@@ -1,7 +1,7 @@
 """Tables of bits, categories and numbers as levels of sites, and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,34 +10,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.data.cells import (
-    MISSING,
-    Column,
-    are_whole,
-    as_numbers,
-    distinct_values,
-    filled_in,
-    holes,
-    is_sound,
-    plain_value,
-    row_weights,
-    table_columns,
-)
+from qtnml.data.columns import MISSING, MOST_LEVELS, Binning, Column, column_from, renamed
+from qtnml.data.frames import Table, filled_in, library_of, made_frame, plain_value, row_weights
 from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
-
-_MOST_LEVELS = 256
-_WIDEST = float(np.finfo(np.float64).max) / 2
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Columns of a table as sites of a Born machine: one site of k levels for each column.
 
     Columns of text, booleans or objects keep their distinct values as levels; so do numeric columns of at
-    most `max_values` distinct values. Other numbers are cut into `bins`. Missing cells (NaN, None, empty
-    text) become -1.
+    most `max_values` distinct values. Of other numbers, a value whose share is at least 1 / `bins` (zero, in
+    many tables) is a level of its own, and the rest is cut into intervals. Missing cells (NaN, None, empty
+    text, masked) become -1. Tables are arrays, lists or DataFrames of any library (pandas, polars, ...).
 
     Args:
-        bins: Intervals of a continuous column.
+        bins: Levels of a continuous column.
         binning: "quantile": about as many samples in each; "uniform": equal widths.
         max_values: The most distinct numbers that are kept as values; `bins` by default.
         categorical: Columns, by name or position, whose numbers are categories whatever their number.
@@ -79,26 +66,45 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Learn names, categories and edges from a table (samples, columns); weights count as copies."""
+        table = Table.of(X)
+        return self.fit_table(table, row_weights(sample_weight, len(table)))
+
+    def fit_table(self, table: Table, weights: NDArray, held_out: NDArray | None = None) -> Self:
+        """`fit` on a checked table.
+
+        Args:
+            table: The table.
+            weights: (rows,), at least 0 and not all 0; rows of weight 0 are not there.
+            held_out: Rows that show which values there are, but do not shape bins, as booleans (rows,).
+        """
         self.check_settings()
-        names, columns = table_columns(X)
-        weights = row_weights(sample_weight, len(columns[0]))
-        columns = [cells[weights > 0] for cells in columns]
-        weights = weights[weights > 0]
-        strange = [
-            entry for entry in self.categorical if entry not in names and entry not in range(len(names))
-        ]
-        if strange:
-            raise InvalidInputError(
-                f"categorical names {strange[0]!r}, which is no column; there are {names}"
-            )
+        names = {name: k for k, name in enumerate(table.names)}
+        chosen = set()
+        for entry in self.categorical:
+            place = names.get(entry) if isinstance(entry, str) else entry
+            if place is None or not 0 <= place < len(names):
+                raise InvalidInputError(
+                    f"categorical names {entry!r}, which is no column; there are {list(names)}"
+                )
+            chosen.add(int(place))
+        binning = Binning(
+            int(self.bins), self.binning, int(self.bins if self.max_values is None else self.max_values)
+        )
+        shaping = np.ones(len(table), dtype=bool) if held_out is None else ~held_out
         found = []
-        for k, (name, cells) in enumerate(zip(names, columns, strict=True)):
-            chosen = name in self.categorical or k in self.categorical
-            found.append(self._column(name, cells, weights, is_categorical=chosen))
+        for k, (name, cells, missing) in enumerate(
+            zip(table.names, table.columns, table.missing, strict=True)
+        ):
+            rows = (weights > 0) & ~missing
+            column = binning.column(
+                name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen
+            )
+            found.append(column)
         self.columns_: tuple[Column, ...] = tuple(found)
         self.n_features_in_ = len(names)
-        if hasattr(X, "columns"):
-            self.feature_names_in_ = np.array(names, dtype=object)
+        self.frame_library_ = library_of(table.frame)
+        if self.frame_library_ is not None:
+            self.feature_names_in_ = np.array(table.names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         return self
@@ -111,9 +117,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> NDArray:
         """Levels (samples, columns) as integers, -1 where a cell is missing."""
-        levels, strange = self.transform_quietly(X)
+        table = Table.of(X)
+        levels, strange = self.transform_quietly(table)
         if strange.any():
-            _, cells = table_columns(X)
+            cells = table.columns
             first = [(k, int(np.argmax(strange[:, k]))) for k in np.flatnonzero(strange.any(axis=0))]
             found = [
                 f"{plain_value(cells[k][row])!r} in column {self.columns_[k].name!r} (row {row})"
@@ -129,30 +136,33 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def transform_quietly(self, X: Any) -> tuple[NDArray, NDArray]:
         """Levels, -1 where missing or not seen in `fit`, and where that is so, both (samples, columns)."""
         check_is_fitted(self, "columns_")
-        names, cells = table_columns(X)
+        table = Table.of(X)
+        names = list(table.names)
         if len(names) != self.n_features_in_:
             raise InvalidInputError(
                 f"X has {len(names)} features, but TableEncoder is expecting {self.n_features_in_} "
                 "features as input"
             )
-        if hasattr(self, "feature_names_in_") and hasattr(X, "columns"):
+        if hasattr(self, "feature_names_in_") and table.frame is not None:
             known = self.feature_names_in_.tolist()
             if names != known:
                 raise InvalidInputError(
                     f"The feature names should match those that were passed during fit: {known}, got {names}"
                 )
-        levels = np.empty((len(cells[0]), len(names)), dtype=np.int64)
+        levels = np.empty((len(table), len(names)), dtype=np.int64)
         strange = np.empty(levels.shape, dtype=bool)
         for k, column in enumerate(self.columns_):
-            levels[:, k], strange[:, k] = column.levels(cells[k], holes(cells[k]))
+            levels[:, k], strange[:, k] = column.levels(table.columns[k], table.missing[k])
         return levels, strange
 
-    def beyond(self, X: Any) -> NDArray:
-        """Which numbers lie far outside the range seen in `fit` (see `Column.beyond`), (samples, columns)."""
+    def out_of_range(self, X: Any) -> NDArray:
+        """Which numbers lie far outside the range seen in `fit` (see `Column.out_of_range`), (samples,
+        columns).
+        """
         check_is_fitted(self, "columns_")
-        _, cells = table_columns(X)
-        rows = [c.beyond(part, holes(part)) for c, part in zip(self.columns_, cells, strict=True)]
-        return np.stack(rows, axis=1)
+        table = Table.of(X)
+        parts = zip(self.columns_, table.columns, table.missing, strict=True)
+        return np.stack([column.out_of_range(cells, missing) for column, cells, missing in parts], axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:  # noqa: ARG002
         """Names of the sites: those of the columns."""
@@ -161,6 +171,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
         """A table from levels: values, and of bins their middles, or with a `random_state` uniform draws.
+
+        `transform` gives the levels back.
 
         Columns of integers or booleans give such again, unless a level is missing.
         Missing levels become NaN (None in columns of categories). A DataFrame where `fit` saw one.
@@ -179,15 +191,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             rows: Places in X.
             random_state: As for `inverse_transform`.
         """
-        _, given = table_columns(X)
+        given = Table.of(X)
         decoded = self._decoded(levels, random_state)
         table = self._assembled(
             [
                 filled_in(cells, old[rows], kept[rows])
-                for cells, old, kept in zip(decoded, given, known.T, strict=True)
+                for cells, old, kept in zip(decoded, given.columns, known.T, strict=True)
             ]
         )
-        if hasattr(table, "columns") and hasattr(X, "columns"):
+        if hasattr(table, "iloc") and hasattr(X, "iloc"):  # pandas, whose rows have names as well
             table.index, table.columns = X.index[rows], X.columns
         return table
 
@@ -210,10 +222,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def _assembled(self, columns: list[NDArray]) -> Any:
         """A DataFrame where `fit` saw one, else an array."""
-        if hasattr(self, "feature_names_in_"):
-            import pandas as pd
-
-            return pd.DataFrame(dict(zip(self.feature_names_in_, columns, strict=True)))
+        if self.frame_library_ is not None:
+            named = dict(zip(self.feature_names_in_.tolist(), columns, strict=True))
+            return made_frame(named, self.frame_library_)
         if 0 < sum(column.dtype.kind == "b" for column in columns) < len(columns):
             # Beside numbers booleans would become 0 and 1.
             columns = [column.astype(object) for column in columns]
@@ -226,7 +237,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise InvalidInputError(
                 f"{len(self.columns_)} columns need as many different names, got {names!r}"
             )
-        self.columns_ = tuple(replace(c, name=str(n)) for c, n in zip(self.columns_, names, strict=True))
+        self.columns_ = tuple(renamed(c, n) for c, n in zip(self.columns_, names, strict=True))
 
     def log_widths(self, levels: NDArray) -> NDArray:
         """Sum of ln of bin widths of strings (samples, columns): subtracted from ln P it gives a density."""
@@ -244,6 +255,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             "settings": settings,
             "columns": [asdict(column) for column in self.columns_],
             "named": hasattr(self, "feature_names_in_"),
+            "library": self.frame_library_,
         }
 
     @classmethod
@@ -251,17 +263,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Rebuild a fitted encoder written by `to_dict`."""
         encoder = cls(**{**stored["settings"], "categorical": tuple(stored["settings"]["categorical"])})
         encoder.check_settings()
-        columns = []
-        for entry in stored["columns"]:
-            edges = tuple(float(edge) for edge in entry["edges"])
-            is_whole = bool(entry.get("is_whole", False))
-            column = Column(str(entry["name"]), entry["kind"], tuple(entry["values"]), edges, is_whole)
-            if not is_sound(column):
-                raise InvalidInputError(
-                    f"column {column.name!r} has no or repeated levels, or edges that do not rise"
-                )
-            columns.append(column)
+        columns = [column_from(entry) for entry in stored["columns"]]
         encoder.columns_, encoder.n_features_in_ = tuple(columns), len(columns)
+        # Files of version 0.1 do not say which library: it was pandas.
+        library = stored.get("library", "pandas" if stored["named"] else None)
+        encoder.frame_library_ = None if library is None else str(library)
         if stored["named"]:
             encoder.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
         return encoder
@@ -273,8 +279,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             if value is None and name == "max_values":
                 continue
             is_count = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not is_count or not 2 <= value <= _MOST_LEVELS:
-                raise InvalidInputError(f"{name} must be an integer from 2 to {_MOST_LEVELS}, got {value!r}")
+            if not is_count or not 2 <= value <= MOST_LEVELS:
+                raise InvalidInputError(f"{name} must be an integer from 2 to {MOST_LEVELS}, got {value!r}")
         for name, choices in (("binning", ("quantile", "uniform")), ("unseen", ("error", "missing"))):
             if getattr(self, name) not in choices:
                 raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
@@ -284,42 +290,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if not all(isinstance(c, str | int | np.integer) and not isinstance(c, bool) for c in chosen):
             raise InvalidInputError(f"categorical names columns by name or position, got {chosen!r}")
 
-    def _column(self, name: str, cells: NDArray, weights: NDArray, *, is_categorical: bool) -> Column:
-        missing = holes(cells)
-        present, weights = cells[~missing], weights[~missing]
-        if not len(present):
-            raise InvalidInputError(f"column {name!r} has no values at all; leave it out")
-        distinct = distinct_values(present)
-        is_whole = are_whole(present)
-        is_number = all(isinstance(v, float | int) and not isinstance(v, bool) for v in distinct)
-        most = int(self.bins if self.max_values is None else self.max_values)
-        if is_categorical or not is_number or len(distinct) <= most:
-            if len(distinct) > _MOST_LEVELS:
-                raise InvalidInputError(
-                    f"column {name!r} has {len(distinct)} different values, more than {_MOST_LEVELS}; group "
-                    "them, or leave the column out"
-                )
-            return Column(name, "values", tuple(distinct), is_whole=is_whole)
-        numbers = as_numbers(present, name)
-        if self.binning == "quantile":
-            shares = np.linspace(0, 1, self.bins + 1)
-            edges = np.quantile(numbers, shares, weights=weights, method="inverted_cdf")
-        else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                edges = np.linspace(numbers.min(), numbers.max(), self.bins + 1)
-        if not (np.isfinite(edges).all() and edges[-1] / 2 - edges[0] / 2 < _WIDEST):
-            raise InvalidInputError(
-                f"the range of column {name!r} is too wide for double precision; scale it"
-            )
-        if is_whole:  # the same cells below each, and no bin without an integer
-            edges = np.ceil(edges)
-        edges = np.unique(edges)  # a value that is frequent swallows neighbouring quantiles
-        return Column(name, "bins", (), tuple(float(edge) for edge in edges), is_whole)
-
     def _values(self, column: Column, levels: NDArray, rng: np.random.Generator | None) -> NDArray:
         missing = (levels < 0) | (levels >= column.num_levels)
         safe = np.where(missing, 0, levels)
-        if all(isinstance(v, float | int) and not isinstance(v, bool) for v in column.values):
+        if column.is_numeric:
             shares = 0.5 if rng is None or column.kind == "values" else rng.random(len(levels))
             numbers = column.numbers(safe, shares)
             if column.is_whole and not missing.any():

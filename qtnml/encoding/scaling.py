@@ -1,19 +1,27 @@
 """From a user's features to [0, 1]: a range per feature, clipping, and word of what was clipped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import ClippedDataWarning, InvalidInputError, warn_user
 
+_ROUNDING = 1e-6  # of the larger bound: what single precision makes of a value is no other value
+_FEW = 1e-3  # of all values: nearly every set of new data has so many just outside
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
-    """Maps `low` to 0 and `high` to 1 per feature (shapes (features,)); a constant feature to 0."""
+    """Maps `low` to 0 and `high` to 1 per feature (shapes (features,)); a constant feature to 0.
+
+    New values are clipped to the range. A `ClippedDataWarning` says so once, the first time that more than
+    one value in a thousand is moved by more than rounding.
+    """
 
     low: NDArray
     high: NDArray
+    _warned: list[bool] = field(default_factory=list, init=False, repr=False)
 
     @classmethod
     def learn(cls, X: NDArray) -> "FeatureScaler":
@@ -35,21 +43,31 @@ class FeatureScaler:
         return cls(np.full(num_features, low), np.full(num_features, high))
 
     def __call__(self, X: NDArray) -> NDArray:
-        """Scale to [0, 1] in float64; warn if values had to be clipped."""
+        """Scale to [0, 1] in float64; warn once if values had to be clipped."""
+        X = self._checked(X)
+        # Halves keep the difference of two huge values finite.
+        half = np.abs(X / 2 - np.clip(X, self.low, self.high) / 2)
+        moved = half > _ROUNDING / 2 * np.maximum(np.abs(self.low), np.abs(self.high))
+        if moved.sum() > _FEW * X.size and not self._warned:
+            self._warned.append(True)
+            warn_user(
+                f"{moved.sum()} of {X.size} values ({100 * moved.mean():.2g} %) lay outside the feature "
+                f"range, by up to {2 * float(half.max()):.3g}, and were clipped to it; fit on wider data or "
+                "set feature_range (this is said once)",
+                ClippedDataWarning,
+            )
+        return self.clipped(X)
+
+    def clipped(self, X: NDArray) -> NDArray:
+        """Scale to [0, 1] in float64, without a word on what was clipped."""
+        X = np.clip(self._checked(X), self.low, self.high)
+        span = self.high / 2 - self.low / 2
+        return np.asarray((X / 2 - self.low / 2) / np.where(span > 0, span, 1.0))
+
+    def _checked(self, X: NDArray) -> NDArray:
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != len(self.low):
             raise InvalidInputError(f"expected samples with {len(self.low)} features, got shape {X.shape}")
         if not np.isfinite(X).all():
             raise InvalidInputError("samples have NaN or infinite values; fill missing values first")
-        clipped = np.clip(X, self.low, self.high)
-        moved = clipped != X
-        if moved.any():
-            warn_user(
-                f"{moved.sum()} of {X.size} values ({100 * moved.mean():.2g} %) lay outside the feature "
-                f"range, by up to {2 * np.abs(X / 2 - clipped / 2).max():.3g}, and were clipped to it; "
-                "fit on wider data or set feature_range",
-                ClippedDataWarning,
-            )
-        # Halves keep the difference of two huge features finite.
-        span = self.high / 2 - self.low / 2
-        return np.asarray((clipped / 2 - self.low / 2) / np.where(span > 0, span, 1.0))
+        return X

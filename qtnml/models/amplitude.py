@@ -136,16 +136,20 @@ class AmplitudeMPSClassifier(ClassReadout):
         bond = int(self.max_bond) if self.method == "gradient" else min(_FIRST_BOND, int(self.max_bond))
         model = AmplitudeModel(X.shape[1], len(classes), bond, get_encoding(self.encoding))
         self.n_features_in_ = X.shape[1]
+        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
         if self.warm_start and self.__sklearn_is_fitted__():
             self._check_same_model(model)
             model, parameters, scaler = self.model_, self.params_, self.scaler_
         else:
-            parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
-        data = TrainingSet(scaler(X), labels.ravel(), weights)
+            parameters = model.start(rng, scale=float(self.init_scale))
+            scaler = self._new_scaler(training.X)
+        training = training._replace(X=scaler(training.X))
+        if validation is not None:
+            validation = validation._replace(X=scaler.clipped(validation.X))
         if self.method == "gradient":
-            result = self._train(model, parameters, data, rng)
+            result = self._train(model, parameters, training, validation, rng)
         else:
-            model, result = self._sweep(model, parameters, data, rng)
+            model, result = self._sweep(model, parameters, training, validation, rng)
         self._keep(model, scaler, result)
         self.classes_ = classes
         return self
@@ -163,6 +167,13 @@ class AmplitudeMPSClassifier(ClassReadout):
                 "the bonds with method='sweeps'"
             )
 
+    def _other_settings(self, model: AmplitudeModel) -> str:
+        own = {
+            "encoding": get_encoding(self.encoding) == model.encoding,
+            "max_bond": int(self.max_bond) == model.bond_dim,
+        }
+        return ", ".join(name for name, alike in own.items() if not alike)
+
     def _learning_rate(self) -> float:
         if self.learning_rate is not None:
             return float(self.learning_rate)
@@ -170,10 +181,14 @@ class AmplitudeMPSClassifier(ClassReadout):
         return 2.0 / (int(self.max_bond) * max(sites, 8))
 
     def _sweep(
-        self, model: AmplitudeModel, parameters: Parameters, data: TrainingSet, rng: np.random.Generator
+        self,
+        model: AmplitudeModel,
+        parameters: Parameters,
+        training: TrainingSet,
+        validation: TrainingSet | None,
+        rng: np.random.Generator,
     ) -> tuple[AmplitudeModel, TrainingResult]:
         """Sweeps in the place of epochs."""
-        training, validation = self._split(data, rng)
         options = SweepOptions(
             max_bond=int(self.max_bond),
             cutoff=float(self.cutoff),

@@ -5,14 +5,16 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.data.cells import refuse_sparse, row_weights
+from qtnml.data.frames import Table, is_frame, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
 from qtnml.explain import RecordExplanation
 from qtnml.models.born import MPSBornMachine
+from qtnml.models.born_data import bits
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -26,8 +28,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     Trained on normal records (or on mostly normal ones), with scikit-learn's outlier interface: `predict`
     gives 1 for inliers and -1 for outliers, `score_samples` the log-likelihood, `decision_function` that
-    minus the threshold. Missing values are summed over exactly; scores of records with different holes are
-    those of different numbers of features, so a record with many holes hardly ever is an outlier.
+    minus the threshold. Missing values are marginalised, exactly. Scores of records with different missing
+    columns are not comparable, and records with many missing values are rarely flagged.
 
     Args:
         model: A Born machine; None takes `MPSBornMachine(4, encoder=TableEncoder(bins=8, unseen="missing"),
@@ -82,21 +84,14 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         model = _default_model() if self.model is None else clone(self.model)
         if self.random_state is not None:
             model.set_params(random_state=self.random_state)
-        refuse_sparse(X)
-        table = (
-            X if hasattr(X, "iloc") else np.asarray(X, dtype=None if isinstance(X, np.ndarray) else object)
+        rows = len(Table.of(X)) if model.encoder is not None else len(bits(X))
+        weights = row_weights(sample_weight, rows)
+        learnt, judged = self._split(weights)
+        X = X if is_frame(X) or isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+        model.fit(
+            _safe_indexing(X, learnt), sample_weight=weights[learnt] if sample_weight is not None else None
         )
-        if table.ndim != 2:
-            raise InvalidInputError(
-                f"Expected 2D array, got array of {table.ndim} dimensions. Reshape your data"
-            )
-        if not len(table):
-            raise InvalidInputError("Found array with 0 sample(s) while a minimum of 1 is required.")
-        weights = row_weights(sample_weight, len(table))
-        learnt, judged = self._split(len(table))
-        rows = table.iloc if hasattr(table, "iloc") else table
-        model.fit(rows[learnt], sample_weight=weights[learnt] if sample_weight is not None else None)
-        logs = scores(model, rows[judged], density=self.density, unseen=float(self.unseen))
+        logs = scores(model, _safe_indexing(X, judged), density=self.density, unseen=float(self.unseen))
         offset = _threshold(logs, weights[judged], float(self.contamination))
         self.model_, self.offset_, self.n_features_in_ = model, offset, model.n_features_in_
         if hasattr(model, "feature_names_in_"):
@@ -122,13 +117,13 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
                 "split must be the same again"
             )
 
-    def _split(self, samples: int) -> tuple[NDArray, NDArray]:
-        """Rows to learn from, and rows whose scores set the threshold."""
-        number = int(samples * self.calibration_fraction)
-        everyone = np.arange(samples)
+    def _split(self, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Rows to learn from, and rows whose scores set the threshold: those of weight 0 are in neither."""
+        used = np.flatnonzero(weights > 0)
+        number = int(len(used) * self.calibration_fraction)
         if number < _LEAST_CALIBRATION:
-            return everyone, everyone
-        order = generator(self.random_state).permutation(samples)
+            return used, used
+        order = generator(self.random_state).permutation(used)
         return np.sort(order[number:]), np.sort(order[:number])
 
     def score_samples(self, X: Any) -> NDArray:
@@ -160,8 +155,10 @@ def scores(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArr
     if encoder is None or encoder.unseen == "error":
         logs, levels = model.score_samples(X), model.levels(X)
     else:
-        levels, strange = encoder.transform_quietly(X)
-        logs = model.log_likelihood_of_levels(levels) + unseen * (strange | encoder.beyond(X)).sum(axis=1)
+        table = Table.of(X)
+        levels, strange = encoder.transform_quietly(table)
+        odd = strange | encoder.out_of_range(table)
+        logs = model.log_likelihood_of_levels(levels) + unseen * odd.sum(axis=1)
     return np.asarray(logs if encoder is None or not density else logs - encoder.log_widths(levels))
 
 

@@ -45,8 +45,9 @@ class MPSBornMachine(BornMachine):
             never occur are learnt to be impossible; 0.01 to 0.1 leaves them unlikely.
         precision: "single" or "double", of training; the state itself is always in double precision.
         validation_fraction: Share of the samples held out to pick the best epoch; nothing is held out
-            where that would be fewer than 50.
-        patience: Stop after this many epochs without improvement of the held-out likelihood.
+            where that would be fewer than 50. Bins, too, are learnt without them.
+        patience: Stop after this many epochs without improvement of the held-out likelihood (of the training
+            likelihood where nothing is held out).
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
         random_state: Seed of the first state, split and batches.
@@ -57,6 +58,7 @@ class MPSBornMachine(BornMachine):
         encoder_: The fitted encoder, or None.
         bond_dims_: Dimension of the bond above each node but the root (from the end of the chain).
         history_: An `EpochRecord` for each epoch; its losses are mean negative log-likelihoods in nats.
+        growth_: With method="greedy", a `GrowthRecord` for each round; absent otherwise.
         best_epoch_, n_iter_, stopped_, n_features_in_, notes_: As for `TreeClassifier`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
@@ -83,10 +85,9 @@ class TreeBornMachine(BornMachine):
         max_bond: As for `MPSBornMachine`; an inner node holds up to its cube of numbers.
         topology: None for a balanced binary tree over the features in `order`; "chow-liu" joins first what
             knows most about each other; or a `qtnml.network.sites.SiteTree`.
-        encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps,
-        init_bond, precision, validation_fraction,
-            patience, warm_start, checkpoint, checkpoint_every, resume, random_state, verbose: As for
-                `MPSBornMachine`.
+        encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
+            init_bond, smoothing, precision, validation_fraction, patience, warm_start, checkpoint, \
+            checkpoint_every, resume, random_state, verbose: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = TreeBornMachine(max_bond=4, topology="chow-liu", random_state=0).fit(bits)

@@ -9,11 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
+from qtnml.born import finite_logs
 from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile.generative import GenerativeCircuit, compile_state
-from qtnml.data.cells import MISSING
+from qtnml.data.columns import MISSING
+from qtnml.data.frames import Table, is_frame
 from qtnml.errors import (
     InvalidInputError,
     ZeroProbabilityWarning,
@@ -28,7 +30,6 @@ from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
 
 _MOST_SAMPLES = 10**9
-_LEAST_LOG = -708.0  # of the least positive double: for each site, below any likelihood there is
 
 
 class BornMachine(SavedToFile, LearntLaw):
@@ -82,15 +83,15 @@ class BornMachine(SavedToFile, LearntLaw):
 
     def _finite(self, logs: NDArray) -> NDArray:
         impossible = ~np.isfinite(logs)
-        if impossible.any():
-            floor = _LEAST_LOG * self.state_.tree.num_sites
-            warn_user(
-                f"{int(impossible.sum())} of {len(logs)} samples have probability zero under the model; "
-                f"their log-likelihood is given as {floor:g}",
-                ZeroProbabilityWarning,
-            )
-            logs = np.where(impossible, floor, logs)
-        return logs
+        if not impossible.any():
+            return logs
+        finite = finite_logs(np.where(impossible, -np.inf, logs), self.state_.tree.num_sites)
+        warn_user(
+            f"{int(impossible.sum())} of {len(logs)} samples have probability zero under the model; "
+            f"their log-likelihood is given as {finite[impossible][0]:g}",
+            ZeroProbabilityWarning,
+        )
+        return finite
 
     def _column(self, entry: int | str) -> int:
         names = [str(name) for name in getattr(self, "feature_names_in_", [])]
@@ -257,7 +258,7 @@ class BornMachine(SavedToFile, LearntLaw):
             return explain_model(self.state_, self._names(), self._labels())
         if hasattr(x, "to_frame"):
             x = x.to_frame().T
-        elif not hasattr(x, "columns"):
+        elif not is_frame(x):
             x = np.asarray(x, dtype=None if isinstance(x, np.ndarray) else object)
             x = x[None] if x.ndim == 1 else x
         levels, remarks = self._levels_and_remarks(x)
@@ -271,8 +272,9 @@ class BornMachine(SavedToFile, LearntLaw):
         encoder = self.encoder_
         if encoder is None or encoder.unseen == "error":
             return self.levels(x), []
-        levels, strange = encoder.transform_quietly(x)
-        beyond = encoder.beyond(x)
+        table = Table.of(x)
+        levels, strange = encoder.transform_quietly(table)
+        beyond = encoder.out_of_range(table)
         names = [column.name for column in encoder.columns_]
         remarks = [
             f"{names[k]} has a value never seen in training." for k in np.flatnonzero(strange.any(axis=0))

@@ -15,6 +15,7 @@ from qtnml.models.settings import is_number
 from qtnml.network.sites import SiteTree
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import stored_state
+from qtnml.train.born_structure import GrowthRecord
 
 BORN_MODELS = {"MPSBornMachine": MPSBornMachine, "TreeBornMachine": TreeBornMachine}
 
@@ -44,6 +45,8 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
         "stopped": model.stopped_,
         "notes": model.notes_,
     }
+    if hasattr(model, "growth_"):
+        header["growth"] = [list(record) for record in model.growth_]
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
     return header, {f"core_{k}": core for k, core in enumerate(model.state_.cores)}
@@ -76,7 +79,11 @@ def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMac
     if tree.site_dims != dims:
         raise ModelFileError("its encoder does not fit its tree")
     model.history_ = [EpochRecord(*record) for record in header["history"]]
-    numbers = [value for record in model.history_ for value in record if value is not None]
+    records: list[tuple[Any, ...]] = list(model.history_)
+    if "growth" in header:
+        model.growth_ = [GrowthRecord(*record) for record in header["growth"]]
+        records += model.growth_
+    numbers = [value for record in records for value in record if value is not None]
     if not all(is_number(value, int, float) for value in numbers):
         raise ModelFileError("its history is not made of numbers")
     model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
-from qtnml.data.cells import row_weights
+from qtnml.data.frames import Table, frame_columns, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import (
     IncompleteDataWarning,
@@ -28,7 +28,7 @@ from qtnml.models.validation import generator, hold_out_any
 from qtnml.network.sites import SiteTree
 from qtnml.train import Checkpoint, EpochRecord
 from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
-from qtnml.train.born_structure import GreedyGrowth, grow_bonds
+from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
@@ -40,6 +40,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
     state_: TreeState
     encoder_: TableEncoder | None
     history_: list[EpochRecord]
+    growth_: list[GrowthRecord]
 
     def __init__(
         self,
@@ -112,8 +113,23 @@ class LearntLaw(DensityMixin, BaseEstimator):
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
         check_born_settings(self)
-        encoder, levels = encoded(self, X, sample_weight)
-        self.learn_levels(encoder, levels, row_weights(sample_weight, len(levels)))
+        rng = generator(self.random_state)
+        encoder = known_encoder(self)
+        if encoder is None and self.encoder is not None:
+            # Rows are held out before anything is learnt: the edges of bins are learnt as well.
+            table = Table.of(X)
+            weights = row_weights(sample_weight, len(table))
+            kept, held = self._split(table.complete, weights, rng)
+            held_out = np.isin(np.arange(len(table)), held)
+            encoder = clone(self.encoder).fit_table(table, weights, held_out)
+            levels = encoder.transform_quietly(table)[
+                0
+            ]  # values that only rows of no weight have are not there
+        else:
+            levels = bits(X) if encoder is None else encoder.transform(X)
+            weights = row_weights(sample_weight, len(levels))
+            kept, held = self._split(np.all(levels >= 0, axis=1), weights, rng)
+        self._learn(encoder, levels, weights, (kept, held), rng)
         self.remember_features(X, levels.shape[1])
         return self
 
@@ -125,26 +141,41 @@ class LearntLaw(DensityMixin, BaseEstimator):
             levels: (samples, sites), -1 where missing.
             weights: (samples,), at least 0 and not all 0.
         """
-        dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
-        levels, weights = self._complete_rows(levels, weights)
         rng = generator(self.random_state)
-        kept, held = hold_out_any(len(levels), self.validation_fraction, rng)
+        split = self._split(np.all(levels >= 0, axis=1), weights, rng)
+        self._learn(encoder, levels, weights, split, rng)
+
+    def _learn(
+        self,
+        encoder: TableEncoder | None,
+        levels: NDArray,
+        weights: NDArray,
+        split: tuple[NDArray, NDArray],
+        rng: np.random.Generator,
+    ) -> None:
+        kept, held = split
+        dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
         tree = self._tree(levels[kept], dims, weights[kept])
         training = training.smoothed(dims, float(self.smoothing), rng)
         start = self._start(tree, training, rng)
-        result = self._trained(start, training, validation, rng)
+        result, growth = self._trained(start, training, validation, rng)
+        if growth is not None:
+            self.growth_ = growth
+        elif hasattr(self, "growth_"):
+            del self.growth_  # of an earlier fit
         self.encoder_, self.state_ = encoder, result.state
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
         self.n_features_in_ = levels.shape[1]
         self.notes_: dict[str, Any] = {}
 
-    def _complete_rows(self, levels: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-        """Rows of positive weight without holes."""
+    def _split(
+        self, complete: NDArray, weights: NDArray, rng: np.random.Generator
+    ) -> tuple[NDArray, NDArray]:
+        """Rows to train on and held-out ones, of positive weight and without missing values."""
         used = weights > 0
-        complete = (levels >= 0).all(axis=1)
         dropped = int((used & ~complete).sum())
         if dropped and not (used & complete).any():
             raise InvalidInputError(
@@ -156,7 +187,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 "(scoring and sampling take them)",
                 IncompleteDataWarning,
             )
-        return levels[used & complete], weights[used & complete]
+        rows = np.flatnonzero(used & complete)
+        kept, held = hold_out_any(len(rows), self.validation_fraction, rng)
+        return rows[kept], rows[held]
 
     def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
         if self.warm_start and hasattr(self, "state_"):
@@ -204,11 +237,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
 
     def _trained(
         self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
-    ) -> BornResult:
-        training = self._training(len(start.tree.nodes) - 1, len(data.X))
+    ) -> tuple[BornResult, list[GrowthRecord] | None]:
+        """The result, and with method="greedy" how bonds grew."""
+        training, growth = self._training(len(start.tree.nodes) - 1, len(data.X)), None
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
-                start, growth, interrupted = grow_bonds(
+                start, records, interrupted = grow_bonds(
                     start,
                     data,
                     data if validation is None else validation,
@@ -220,13 +254,14 @@ class LearntLaw(DensityMixin, BaseEstimator):
                         f"NLL {r.nll:.3f}, held out {r.validation_nll:.3f}, bonds to {r.largest_bond}",
                     ),
                 )
-            self.growth_ = growth
+            growth = list(records)
             if interrupted:
                 history = tuple(
                     EpochRecord(r.round, r.nll, None, r.validation_nll, None, 0.0) for r in growth
                 )
                 best = int(np.argmin([record.score for record in history]))
-                return self._warned(BornResult(start, history, best, "interrupted"), GreedyGrowth().rounds)
+                ended = BornResult(start, history, best, "interrupted")
+                return self._warned(ended, GreedyGrowth().rounds), growth
             training = replace(training, max_bond=tuple(start.bond_dims), one_site_share=1.0)
         checkpoint = None
         if self.checkpoint is not None:
@@ -243,7 +278,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 ),
                 checkpoint=checkpoint,
             )
-        return self._warned(result, training.epochs)
+        return self._warned(result, training.epochs), growth
 
     def _warned(self, result: BornResult, epochs: int) -> BornResult:
         if result.stopped in ("interrupted", "diverged"):
@@ -257,8 +292,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
     def remember_features(self, X: Any, count: int) -> None:
         """Number and names of the features of training samples X."""
         self.n_features_in_ = count
-        if hasattr(X, "columns") and all(isinstance(name, str) for name in X.columns):
-            self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+        names = frame_columns(X)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
@@ -273,8 +309,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 f"X has {levels.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )
-        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
-            names = [str(name) for name in X.columns]
+        given = frame_columns(X)
+        if given is not None and hasattr(self, "feature_names_in_"):
+            names = [str(name) for name in given]
             if names != self.feature_names_in_.tolist():
                 raise InvalidInputError(
                     "The feature names should match those that were passed during fit: "
@@ -305,15 +342,23 @@ class LearntLaw(DensityMixin, BaseEstimator):
         return self.state_.bond_dims
 
 
-def encoded(model: LearntLaw, X: Any, sample_weight: Any = None) -> tuple[TableEncoder | None, NDArray]:
-    """A model's encoder, fitted (None for bits), and samples as levels."""
+def encoded(model: LearntLaw, X: Any) -> tuple[TableEncoder | None, NDArray]:
+    """A model's encoder, fitted to samples (None for bits), and the samples as levels."""
+    known = known_encoder(model)
+    if known is not None:
+        return known, known.transform(X)
     if model.encoder is None:
         return None, bits(X)
-    if not isinstance(model.encoder, TableEncoder):
+    table = Table.of(X)
+    encoder = clone(model.encoder).fit_table(table, np.ones(len(table)))
+    return encoder, encoder.transform_quietly(table)[0]
+
+
+def known_encoder(model: LearntLaw) -> TableEncoder | None:
+    """The encoder of the last fit where training goes on from it: what was learnt is about its levels."""
+    if model.encoder is not None and not isinstance(model.encoder, TableEncoder):
         raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {model.encoder!r}")
     known = getattr(model, "encoder_", None)
-    if model.warm_start and isinstance(known, TableEncoder):
-        return known, known.transform(X)  # what was learnt is about its levels
-    encoder = clone(model.encoder).fit(X, sample_weight=sample_weight)
-    # Values that only rows of no weight have are not there.
-    return encoder, encoder.transform_quietly(X)[0]
+    return (
+        known if model.warm_start and model.encoder is not None and isinstance(known, TableEncoder) else None
+    )

@@ -14,9 +14,10 @@ from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
-from qtnml.models.validation import checked_samples, checked_training_data, outcomes_of_labels
+from qtnml.models.validation import checked_samples, checked_training_data, generator, outcomes_of_labels
 from qtnml.network import Topology
 from qtnml.noise import Sensitivity, sensitivity
+from qtnml.train import TrainingSet
 
 
 class NetworkClassifier(ClassReadout, NetworkEstimator):
@@ -27,7 +28,10 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
         self._check_same_classes(classes)
-        self._learn(X, labels.ravel(), weights, self._topology_for(X, len(classes)), "outcomes", noisy)
+        rng = generator(self.random_state)
+        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
+        topology = self._topology_for(training.X, len(classes))
+        self._learn(training, validation, topology, "outcomes", rng, noisy)
         self.classes_ = classes
         return self
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
-from qtnml.data.cells import row_weights
+from qtnml.data.frames import is_frame, joined_frames, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError, warn_user
 from qtnml.models.born_machine import BornMachine
@@ -170,10 +170,8 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             for model, n, seed in zip(self.models_, counts, seeds, strict=True)
         ]
         labels = np.repeat(np.arange(len(counts)), counts)
-        if hasattr(parts[0], "columns"):
-            import pandas as pd
-
-            return pd.concat(parts, ignore_index=True), labels
+        if is_frame(parts[0]):
+            return joined_frames(parts), labels
         return np.concatenate(parts), labels
 
 

@@ -15,7 +15,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, noisy_circuit, wire_noise
 from qtnml.models.training import TrainedEstimator, TrainingNoise
-from qtnml.models.validation import checked_samples, generator
+from qtnml.models.validation import checked_samples
 from qtnml.network import (
     NodeAnsatz,
     TensorNetwork,
@@ -57,8 +57,9 @@ class NetworkEstimator(TrainedEstimator):
         optimizer: "adam" (Riemannian), "spsa", "spsa-as-printed", "spsa-later", an optimiser object, or
             any optax gradient transformation (for an ansatz of angles; it brings its learning rate).
         shots: Emulate so many measurements per sample and evaluation while training (SPSA only).
-        feature_range: "learn" takes each feature's range from the training samples; (low, high)
-            sets one for all. New data are clipped to it with a `ClippedDataWarning`.
+        feature_range: "learn" takes each feature's range from the training samples (not those held out);
+            (low, high) sets one for all. New data are clipped to it; the first time that this moves more
+            than one value in a thousand, a `ClippedDataWarning` says so.
         validation_fraction: Share of the samples held out to pick the best epoch; nothing is held
             out where that would be fewer than 50, and the training loss picks.
         patience: Stop after this many epochs without improvement; None trains to the end.
@@ -192,15 +193,14 @@ class NetworkEstimator(TrainedEstimator):
 
     def _learn(
         self,
-        X: NDArray,
-        targets: NDArray,
-        weights: NDArray,
+        training: TrainingSet,
+        validation: TrainingSet | None,
         topology: Topology,
         readout: Any,
+        rng: np.random.Generator,
         noisy: NoisyTraining | None,
     ) -> None:
-        """Train on checked data; set what every estimator has."""
-        rng = generator(self.random_state)
+        """Train on checked data in the user's units; set what every estimator has."""
         model = Model(
             topology, get_encoding(self.encoding), get_ansatz(self.ansatz), self.discard, readout=readout
         )
@@ -208,11 +208,15 @@ class NetworkEstimator(TrainedEstimator):
             self._check_same_model(model)
             parameters, scaler = self.params_, self.scaler_
         else:
-            parameters, scaler = model.start(rng, scale=float(self.init_scale)), self._new_scaler(X)
+            parameters = model.start(rng, scale=float(self.init_scale))
+            scaler = self._new_scaler(training.X)
         noise = None
         if noisy is not None:
             noise = TrainingNoise(noisy.on_wires(model, parameters), *noisy.ramp)
-        result = self._train(model, parameters, TrainingSet(scaler(X), targets, weights), rng, noise)
+        training = training._replace(X=scaler(training.X))
+        if validation is not None:
+            validation = validation._replace(X=scaler.clipped(validation.X))
+        result = self._train(model, parameters, training, validation, rng, noise)
         self._keep(model, scaler, result)
 
     def _topology(self, X: NDArray, root_qubits: int) -> Topology:
@@ -251,6 +255,22 @@ class NetworkEstimator(TrainedEstimator):
                 f"leaf={self.leaf!r}, encoding {model.encoding.name!r}, ansatz {model.ansatz.name!r}); set "
                 "warm_start=False"
             )
+
+    def _other_settings(self, model: Model) -> str:
+        own = {
+            "encoding": get_encoding(self.encoding) == model.encoding,
+            "ansatz": get_ansatz(self.ansatz) == model.ansatz,
+            "discard": self.discard == model.discard,
+            "bond_qubits, leaf, topology or reuploads": self._may_describe(model.topology),
+        }
+        return ", ".join(name for name, alike in own.items() if not alike)
+
+    def _may_describe(self, topology: Topology) -> bool:
+        """Whether the settings lead to this topology; one learnt from data is known by its widths only."""
+        if isinstance(self.topology, str):
+            return max((node.width for node in topology.nodes[:-1]), default=1) <= int(self.bond_qubits)
+        features = topology.num_data_qubits // get_encoding(self.encoding).qubits_per_feature
+        return self._topology(np.empty((0, features)), topology.root_qubits) == topology
 
     def success_probability(self, X: Any) -> NDArray:
         """Probability that all qubits let go are found in |0>, per sample; 1 where they are traced out.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Model, Parameters
@@ -14,12 +13,13 @@ from qtnml.errors import ModelFileError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
 from qtnml.models.born_persistence import BORN_MODELS
 from qtnml.models.built_persistence import BUILT, restored
+from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
 from qtnml.network import Topology, get_ansatz, unitarity_error
-from qtnml.storage import load_archive, save_archive
+from qtnml.storage import load_archive
 from qtnml.train import EpochRecord
 
 MODELS: dict[str, type[TrainedEstimator]] = {
@@ -28,9 +28,23 @@ MODELS: dict[str, type[TrainedEstimator]] = {
 }
 
 
-def save_model(model: TrainedEstimator, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model; see `TrainedEstimator.save`."""
-    check_is_fitted(model)
+def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """A fitted estimator as JSON types and arrays.
+
+    Raises:
+        ModelFileError: Its class or one of its settings is the user's own, and could not be read again.
+    """
+    kind = type(estimator)
+    if (MODELS | BORN_MODELS | BUILT).get(kind.__name__) is not kind:
+        raise ModelFileError(
+            f"{kind.__name__} cannot be saved: a file holds the package's own classes only; save params_ or "
+            "state_ yourself, or copy what was learnt into an object of the class it derives from"
+        )
+    return _trained_entry(estimator) if isinstance(estimator, TrainedEstimator) else built_entry(estimator)
+
+
+def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    model.check_settings()
     arrays = {"feature_low": model.scaler_.low, "feature_high": model.scaler_.high}
     for part, stacks in model.params_._asdict().items():
         arrays |= {f"{part}_{k}": np.asarray(stack) for k, stack in enumerate(stacks)}
@@ -51,7 +65,7 @@ def save_model(model: TrainedEstimator, path: str | os.PathLike[str]) -> None:
         arrays["classes"] = model.classes_
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
-    save_archive(Path(path), header, arrays)
+    return header, arrays
 
 
 def load_model(path: str | os.PathLike[str]) -> Any:
@@ -62,11 +76,16 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     """
     header, arrays = load_archive(Path(path))
     try:
-        if header["model"] in BORN_MODELS | BUILT:
-            return restored(header, arrays)
-        return _restored(header, arrays)
+        return restored_model(header, arrays)
     except Exception as error:  # whatever a hostile file makes the parts below raise
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def restored_model(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """The inverse of `entry_of`; whatever does not fit raises."""
+    if header["model"] in BORN_MODELS | BUILT:
+        return restored(header, arrays)
+    return _restored(header, arrays)
 
 
 def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TrainedEstimator:

@@ -10,8 +10,8 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining
-from qtnml.models.validation import checked_regression_data, hold_out_any
-from qtnml.train import CrossEntropy, HingePower
+from qtnml.models.validation import checked_regression_data, generator, hold_out_any
+from qtnml.train import CrossEntropy, HingePower, TrainingSet
 
 
 class NetworkRegressor(RegressorMixin, NetworkEstimator):
@@ -27,6 +27,9 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         if self.loss in by_class or isinstance(self.loss, CrossEntropy | HingePower):
             raise InvalidInputError(f"a regressor's loss is 'squared-error', got {self.loss!r}")
         X, y, weights = checked_regression_data(self, X, y, sample_weight)
+        rng = generator(self.random_state)
+        training, validation = self._split(TrainingSet(X, y, weights), rng)
+        y, weights = training.y, training.weights
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         mean = self.target_mean_ if going_on else float(np.average(y, weights=weights))
         size = float(np.abs(y - mean).max()) or 1.0
@@ -34,7 +37,10 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         if not np.isfinite([mean, spread]).all():
             raise InvalidInputError(f"targets up to {np.abs(y).max():.3g} overflow; scale them first")
         scale = self.target_scale_ if going_on else (spread if spread > 0 else 1.0)
-        self._learn(X, (y - mean) / scale, weights, self._topology(X, 1), "expectation", noisy)
+        training = training._replace(y=(training.y - mean) / scale)
+        if validation is not None:
+            validation = validation._replace(y=(validation.y - mean) / scale)
+        self._learn(training, validation, self._topology(training.X, 1), "expectation", rng, noisy)
         self.target_mean_, self.target_scale_ = mean, scale
         return self
 

@@ -1,4 +1,4 @@
-"""`save` of Born machines and of the estimators built on them."""
+"""`save` of all estimators."""
 
 import os
 from pathlib import Path
@@ -20,15 +20,23 @@ class SavedToFile:
                 class of the user's own.
             WriteError: Nothing was written.
         """
-        from qtnml.models.built_persistence import entry_of, restored
+        from qtnml.models.persistence import entry_of, restored_model
 
         check_is_fitted(self)
         try:
             header, arrays = entry_of(self)
-            restored(header, arrays)
+        except ModelFileError:
+            raise  # which says its own cure
+        except Exception as error:
+            raise self._unsaved(error) from error
+        try:
+            restored_model(header, arrays)
         except Exception as error:  # whatever settings or notes of any type make the parts above raise
-            raise ModelFileError(
-                f"this {type(self).__name__} cannot be saved: {error}; fit it again, or set its parameters "
-                "back to those of its fit"
-            ) from error
+            raise self._unsaved(error) from error
         save_archive(Path(path), header, arrays)
+
+    def _unsaved(self, error: Exception) -> ModelFileError:
+        return ModelFileError(
+            f"this {type(self).__name__} cannot be saved: {error}; fit it again, or set its parameters "
+            "back to those of its fit"
+        )

@@ -16,6 +16,7 @@ from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.models.progress import progress_bar
+from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import check_settings
 from qtnml.models.validation import checked_samples
 from qtnml.train import (
@@ -44,7 +45,7 @@ class TrainingNoise(NamedTuple):
     ramp: int = 0
 
 
-class TrainedEstimator(BaseEstimator, ABC):
+class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     """Trains a model by the loop of `qtnml.train`; the settings named here are its subclasses' arguments."""
 
     _default_loss: ClassVar[str]
@@ -97,6 +98,7 @@ class TrainedEstimator(BaseEstimator, ABC):
         return "params_" in vars(self)
 
     def _new_scaler(self, X: NDArray) -> FeatureScaler:
+        """Of training samples X."""
         if isinstance(self.feature_range, str) and self.feature_range == "learn":
             return FeatureScaler.learn(X)
         return FeatureScaler.fixed(self.feature_range, X.shape[1])
@@ -105,11 +107,11 @@ class TrainedEstimator(BaseEstimator, ABC):
         self,
         model: Model | AmplitudeModel,
         parameters: Parameters,
-        data: TrainingSet,
+        training: TrainingSet,
+        validation: TrainingSet | None,
         rng: np.random.Generator,
         noise: TrainingNoise | None = None,
     ) -> TrainingResult:
-        training, validation = self._split(data, rng)
         if len(training.y) <= self.batch_size:
             training = merge_repeats(training)
         options = self._options(len(training.y))
@@ -135,6 +137,7 @@ class TrainedEstimator(BaseEstimator, ABC):
         return result
 
     def _split(self, data: TrainingSet, rng: np.random.Generator) -> tuple[TrainingSet, TrainingSet | None]:
+        """Training samples and held-out ones, before anything is learnt from either."""
         kept, held_out = self._hold_out(data.y, rng)
         validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
         return TrainingSet(*(array[kept] for array in data)), validation
@@ -191,13 +194,17 @@ class TrainedEstimator(BaseEstimator, ABC):
     def _check_parameters(self) -> None:
         check_settings(self)
 
+    def check_settings(self) -> None:
+        """Refuse settings of a fitted estimator that cannot be used, or do not describe what was learnt."""
+        self._check_parameters()
+        if changed := self._other_settings(self.model_):
+            raise InvalidInputError(f"{changed} changed after fit")
+
+    @abstractmethod
+    def _other_settings(self, model: Any) -> str:
+        """Names of settings that do not describe a model; empty if all do."""
+
     def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
         """Outcomes or values of samples, and log success probabilities."""
         check_is_fitted(self)
         return self.model_.predict(self.params_, self.scaler_(checked_samples(self, X)))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, atomically; `qtnml.load_model` reads it."""
-        from qtnml.models.persistence import save_model
-
-        save_model(self, path)

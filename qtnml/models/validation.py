@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from qtnml.arrays import NDArray
+from qtnml.data.frames import refuse_masked
 from qtnml.errors import InvalidInputError, invalid_input
 
 _SMALLEST_HOLD_OUT = 50
@@ -20,6 +21,7 @@ def checked_training_data(
 
     scikit-learn's own messages, raised as this package's error.
     """
+    refuse_masked(X=X, y=y, sample_weight=sample_weight)
     try:
         X, y = validate_data(estimator, X, y, dtype=np.float64)
         check_classification_targets(y)
@@ -42,6 +44,7 @@ def checked_regression_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Return X, y (float64) and weights of the samples whose weight is not zero."""
+    refuse_masked(X=X, y=y, sample_weight=sample_weight)
     try:
         X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
@@ -55,6 +58,7 @@ def checked_regression_data(
 
 def checked_samples(estimator: Any, X: Any) -> NDArray:
     """Return X as float64 of the width the estimator was fitted on."""
+    refuse_masked(X=X)
     try:
         return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64))
     except (TypeError, ValueError) as error:

@@ -3,7 +3,7 @@
 A canonical state has norm 1 whatever the data, so the NLL needs no normalisation. The Euclidean gradient of
 every core comes from one pass up and one down the tree; it is projected onto the tangent space of matrices
 with orthonormal rows (a Stiefel manifold; the root's single row: a sphere), kept in Adam's moments there, and
-each step is pulled back by a polar decomposition (Newton-Schulz).
+each step is pulled back by a polar decomposition (Newton-Schulz; by singular values after long steps).
 """
 
 from typing import NamedTuple
@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born import TreeState
+from qtnml.born import TreeState, mean_nll
 from qtnml.born.edges import Batch, EdgeVectors, neighbours
 from qtnml.train.born_sweeps import PairProblem, working_dtype
 
 _BETAS = (0.9, 0.99)
 _TINY = 1e-12
 _POLAR_STEPS = 4
+_POLAR_ERROR = 1e-6  # before the last step, which squares it
 
 
 class CoreMoments(NamedTuple):
@@ -38,6 +39,13 @@ def nll_gradient(
 ) -> tuple[float, list[NDArray]]:
     """Mean NLL (nats) of strings, and its gradient by the conjugate of each core.
 
+    Args:
+        state: Canonical.
+        batch: Strings.
+        weights: (samples,), at least 0: each multiplies its string's part of the gradient; the NLL is the
+            weighted mean.
+        precision: "single" or "double", of the contraction.
+
     For real cores the gradient as usual; for complex ones twice the Wirtinger derivative, the direction of
     steepest ascent.
     """
@@ -55,8 +63,7 @@ def nll_gradient(
         pair = side.core[:, :, None, :].astype(inner.dtype)
         found = problem.gradient(pair, problem.amplitudes(pair))
         gradients.append(-2 * side.restored(found[:, :, 0].astype(side.core.dtype)))
-    nll = -2 * float(weights @ np.maximum(edges.log_amplitudes(), -1e6))
-    return nll, gradients
+    return mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_sites), gradients
 
 
 def gradient_step(
@@ -89,7 +96,12 @@ def _projected(gradient: NDArray, rows: NDArray) -> NDArray:
 
 
 def _polar(rows: NDArray) -> NDArray:
-    """The nearest matrix of orthonormal rows to one near by."""
+    """The nearest matrix of orthonormal rows."""
+    moved = rows
     for _ in range(_POLAR_STEPS):
-        rows = 1.5 * rows - 0.5 * (rows @ rows.conj().T) @ rows
+        gram = rows @ rows.conj().T
+        rows = 1.5 * rows - 0.5 * gram @ rows
+    if np.abs(gram - np.eye(len(gram))).max() > _POLAR_ERROR:
+        left, _, right = np.linalg.svd(moved, full_matrices=False)
+        return np.asarray(left @ right)
     return rows

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born import TreeState, log_likelihood
+from qtnml.born import TreeState, log_likelihood, mean_nll
 from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
 from qtnml.network.sites import SiteTree
@@ -17,12 +17,11 @@ from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
 from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.fingerprint import fingerprint
-from qtnml.train.records import EpochRecord
+from qtnml.train.records import EpochRecord, drawn_by_weight
 
 _LAST_ANGLE = 0.1  # of the first
 _PROGRESS = 1e-6  # nats: a smaller fall of the NLL is none
 _COPIES = 1000  # of strings, at least, to smooth their law
-_WORST = 1e6  # nats: stands for an infinite NLL, so that means stay finite
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class BornTraining:
 
 @dataclass(frozen=True)
 class Strings:
-    """Samples: levels (samples, sites) as integers, and weights (samples,) of sum 1."""
+    """Samples: levels (samples, sites) as integers, and weights (samples,), of sum 1 but in `batches`."""
 
     X: NDArray
     weights: NDArray
@@ -98,28 +97,21 @@ class Strings:
         return Strings.of(np.concatenate([self.X, copies]), weights)
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
-        """A batch that stands for all of them: drawn without repetition, or in proportion to the weights."""
-        if self.are_alike:
-            chosen = rng.choice(len(self.X), min(size, len(self.X)), replace=False)
-            return Strings(self.X[chosen], np.full(len(chosen), 1 / len(chosen)))
-        drawn = rng.choice(len(self.X), size, p=self.weights)
-        chosen, counts = np.unique(drawn, return_counts=True)
-        return Strings(self.X[chosen], counts / size)
+        """A batch that stands for all of them, drawn in proportion to the weights: see `drawn_by_weight`."""
+        counts = drawn_by_weight(self.weights, size, rng)
+        return Strings(self.X[counts > 0], counts[counts > 0] / counts.sum())
 
     def batches(self, size: int, rng: np.random.Generator) -> list["Strings"]:
-        """Batches of one epoch: all strings once where they weigh the same, else draws by weight."""
+        """Batches of one epoch: each string once.
+
+        A batch keeps the strings' weights, times strings / batch size, so that the mean of the batches'
+        gradients is that of all strings: a heavy batch counts more than a light one.
+        """
         number = -(-len(self.X) // size)
         if number == 1:
             return [self]
-        if not self.are_alike:
-            return [self.drawn(size, rng) for _ in range(number)]
         parts = np.array_split(rng.permutation(len(self.X)), number)
-        return [Strings(self.X[part], np.full(len(part), 1 / len(part))) for part in parts]
-
-    @property
-    def are_alike(self) -> bool:
-        """Whether all strings weigh the same."""
-        return bool(np.ptp(self.weights) <= 1e-9 * self.weights.max())
+        return [Strings(self.X[part], self.weights[part] * len(self.X) / len(part)) for part in parts]
 
     def batch(self, tree: SiteTree) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
@@ -128,8 +120,8 @@ class Strings:
         return self._batches[tree]
 
     def nll(self, state: TreeState) -> float:
-        """Mean negative log-likelihood in nats; a string of probability zero counts as 10**6."""
-        return -float(self.weights @ np.maximum(log_likelihood(state, self.X), -_WORST))
+        """Weighted mean negative log-likelihood in nats; see `qtnml.born.mean_nll`."""
+        return mean_nll(log_likelihood(state, self.X), self.weights, state.tree.num_sites)
 
 
 @dataclass(frozen=True)
@@ -251,7 +243,7 @@ def _epoch(
     for part in parts:
         nll, gradients = nll_gradient(state, part.batch(state.tree), part.weights, training.precision)
         state, moments = gradient_step(state, moments, gradients, training.rate(number))
-        total += nll / len(parts)
+        total += nll * float(part.weights.sum()) * len(part.X) / samples
     return state, moments, total
 
 

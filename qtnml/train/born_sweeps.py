@@ -3,8 +3,8 @@
 As in arXiv:1709.01662 for chains and arXiv:1901.02217 for trees. The centre of orthonormality travels with
 the joined pair, so that the norm of the state is that of the pair, and the negative log-likelihood (NLL)
 and its gradient are exact: psi is linear in the pair, and a step along a direction needs it twice, not once
-for every length tried. Steps turn the pair by small angles: greedy ones end in states of too few and too
-large singular values, from which later sweeps do not find out.
+for every length tried. The angle of a step is bounded: large greedy steps collapse the singular values of a
+bond, and later sweeps cannot recover.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born import TreeState
+from qtnml.born import TreeState, mean_nll
 from qtnml.born.edges import Batch, EdgeVectors, Run, Side
 
 _TRIED = 16  # lengths of a step
-_SMALLEST = 1e-6  # of an amplitude between vectors of norm 1: what is below counts as this in a gradient
+_SMALLEST = 1e-6  # amplitude between unit vectors below which 1 / psi in a gradient falls to 0 again
 _TINY = 1e-30
 
 
@@ -32,7 +32,7 @@ class BornSweepOptions:
         max_angle: The most a step turns the pair, radians.
         sites: 2 joins pairs and lets bonds adapt; 1 improves single cores with the bonds they have, which
             loses nothing to truncation.
-        precision: Of the vectors that reach an edge and of the search; splits are in double precision.
+        precision: "single" or "double", of environments and line search; splits are in double precision.
     """
 
     max_bond: int | tuple[int, ...] = 32
@@ -44,8 +44,11 @@ class BornSweepOptions:
 
 
 class BornSweep(NamedTuple):
-    """What one sweep showed: mean NLL of its samples (nats) after it, and the largest singular value dropped
-    as a share of the largest of its edge.
+    """Result of one sweep.
+
+    Attributes:
+        nll: Mean NLL of its samples after it, nats.
+        dropped: Largest singular value dropped, as a share of the largest one of its edge.
     """
 
     nll: float
@@ -69,7 +72,7 @@ def sweep_state(
     for here, there in state.tree.tour:
         sweeper.step(here, there)
     edges = sweeper.edges
-    nll = -2 * float(weights @ np.maximum(edges.log_amplitudes(), np.log(_TINY)))
+    nll = mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_sites)
     return TreeState(state.tree, tuple(edges.cores)), BornSweep(nll, sweeper.dropped)
 
 
@@ -182,8 +185,7 @@ class _Sweeper:
     def _split(self, matrix: NDArray, limit: int) -> tuple[NDArray, NDArray]:
         """Orthonormal columns and the rest, cut to `limit` and by `cutoff`; the rest has norm 1.
 
-        By the smaller Gram matrix: twice as fast as singular values, and as exact down to 1e-8 of the
-            largest.
+        By the smaller Gram matrix: twice as fast as an SVD, and as exact down to 1e-8 of the largest value.
         """
         is_wide = matrix.shape[0] <= matrix.shape[1]
         gram = matrix @ matrix.conj().T if is_wide else matrix.conj().T @ matrix

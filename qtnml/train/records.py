@@ -28,7 +28,10 @@ class Trainable(Protocol):
 
 
 class TrainingSet(NamedTuple):
-    """Encodable samples: X (samples, features), y class indices or values, positive weights."""
+    """Encodable samples: X (samples, features), y class indices or values, positive weights of any scale.
+
+    A weight multiplies its sample's loss, in mini-batches as well.
+    """
 
     X: NDArray
     y: NDArray
@@ -113,6 +116,23 @@ class TrainingResult:
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: str
+
+
+def drawn_by_weight(weights: NDArray, size: int, rng: np.random.Generator) -> NDArray:
+    """How often each sample is drawn for a batch of `size`, in proportion to the weights, (samples,).
+
+    Systematic sampling in a random order: a count differs by less than 1 from its expected value, so samples
+    of equal weight are drawn without repetition. A step that searches for the least loss of its batch makes
+    no use of the batch's total weight: there the weights decide who is drawn.
+    """
+    order = rng.permutation(len(weights))
+    shares = np.cumsum(weights[order], dtype=np.float64)
+    size = min(size, len(weights))
+    marks = np.floor(shares * (size / shares[-1]) + rng.random())
+    marks[-1] = size  # whatever rounding made of it
+    counts = np.empty(len(weights), dtype=np.int64)
+    counts[order] = np.diff(marks, prepend=0.0)
+    return counts
 
 
 def merge_repeats(data: TrainingSet) -> TrainingSet:

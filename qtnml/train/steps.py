@@ -69,11 +69,12 @@ class Run:
     def _on_device(self, data: TrainingSet, size: int) -> Samples:
         extra = size - len(data.y)
         is_regression = self._problem.num_classes == 0
+        weights = data.weights / data.weights.mean()  # the mean of losses then is the weighted mean
         y_dtype = self._real_dtype if is_regression else jnp.int32
         return (
             self._placed(jnp.asarray(np.pad(data.X, ((0, extra), (0, 0))), dtype=self._real_dtype)),
             self._placed(jnp.asarray(np.pad(data.y, (0, extra)), dtype=y_dtype)),
-            self._placed(jnp.asarray(np.pad(data.weights, (0, extra)), dtype=self._real_dtype)),
+            self._placed(jnp.asarray(np.pad(weights, (0, extra)), dtype=self._real_dtype)),
         )
 
     def _placed(self, array: jax.Array) -> jax.Array:
@@ -312,7 +313,8 @@ def run_steps(
 
         def mean_loss(parameters: Parameters, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             sums = _weighted_sums(problem, parameters, batch, key, weight, channels)
-            return sums[0] / jnp.maximum(sums[2], 1e-30), sums  # all weights of a batch may underflow
+            # Per sample, not per weight: a weight multiplies a sample's loss in whatever batch it is.
+            return sums[0] / jnp.sum(chosen < len(y)), sums
 
         rate = learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * number / span[3]))
         step_key = jax.random.fold_in(base_key, number)

@@ -40,7 +40,8 @@ def train_by_sweeps(
         options: How to sweep.
         rng: Chooses the batches.
         sweeps: How often.
-        patience: Stop after this many sweeps without a better validation loss.
+        patience: Stop after this many sweeps without a better validation loss (of training where nothing
+            is held out).
         validation: Held-out samples.
         on_sweep: Called after each.
         checkpoint: Where the state is kept.
@@ -89,10 +90,12 @@ def _following(
     progress: Progress, cores: Parameters, record: EpochRecord, rng_state: dict[str, object]
 ) -> Progress:
     progress = replace(progress, parameters=cores, rng_state=rng_state, history=(*progress.history, record))
-    # Without held-out samples losses of different batches are not comparable.
-    if record.validation_loss is None or record.score < progress.best_score:
-        number = record.epoch - 1
-        progress = replace(progress, best=cores, best_epoch=number, best_score=record.score, improved=number)
+    number, is_better = record.epoch - 1, record.score < progress.best_score
+    # Without held-out samples losses of different batches are not comparable: the last cores are kept.
+    if record.validation_loss is None or is_better:
+        progress = replace(progress, best=cores, best_epoch=number)
+    if is_better:
+        progress = replace(progress, best_score=record.score, improved=number)
     return progress
 
 

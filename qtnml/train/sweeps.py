@@ -19,7 +19,7 @@ from qtnml.arrays import NDArray, full_precision
 from qtnml.contract import AmplitudeModel, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.train.losses import CrossEntropy, Loss
-from qtnml.train.records import TrainingSet
+from qtnml.train.records import TrainingSet, drawn_by_weight
 
 _STEP_LENGTHS = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 24)])
 _RIDGE = 1e-6  # of the mean of a covariance, so that directions without data can be inverted
@@ -142,11 +142,12 @@ def sweep(
     if model.num_sites < 2:
         raise InvalidInputError("sweeps join two sites, got n_features = 1; train by gradient instead")
     chain = _Chain.from_parameters(model, parameters, options.max_bond)
-    chosen = np.arange(len(data.y))
-    if len(chosen) > options.batch_size:
-        chosen = rng.permutation(chosen)[: options.batch_size]
-    environments = _Environments(model, parameters, chain, data.X[chosen])
-    targets = (jnp.asarray(data.y[chosen], dtype=jnp.int32), jnp.asarray(data.weights[chosen], jnp.float32))
+    if len(data.y) > options.batch_size:
+        counts = drawn_by_weight(data.weights, options.batch_size, rng)
+        drawn = np.repeat(np.arange(len(counts)), counts)  # one shape, so that nothing is compiled again
+        data = TrainingSet(data.X[drawn], data.y[drawn], np.ones(len(drawn)))
+    environments = _Environments(model, parameters, chain, data.X)
+    targets = (jnp.asarray(data.y, dtype=jnp.int32), jnp.asarray(data.weights, jnp.float32))
     last = model.num_sites - 1
     steps = [True] * (last - chain.site) + [False] * last + [True] * model.label_site
     for to_right in steps:

@@ -1,5 +1,6 @@
 """Training of Born machines: gradients, sweeps, growth, and runs that are killed."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qtnml.born import TreeState, log_likelihood
+from qtnml.born import TreeState, finite_logs, log_likelihood, mean_nll
 from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
 from qtnml.network.sites import balanced_site_tree, site_chain
@@ -16,6 +17,7 @@ from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
 from qtnml.train.born_loop import BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, grow_bonds
 from qtnml.train.born_sweeps import BornSweepOptions, growth_gains, sweep_state
+from qtnml.train.records import drawn_by_weight
 from tests.born.trees import TREES
 
 
@@ -218,16 +220,66 @@ def test_batches_stand_for_weights(method: str) -> None:
     rng = np.random.default_rng(0)
     X = np.vstack([np.zeros((1500, 12), int), rng.integers(0, 2, (1500, 12))])
     strings = Strings.of(X, np.ones(len(X)))
-    assert not strings.are_alike
     assert len(strings.batches(250, rng)) > 1
     tree = site_chain([2] * 12)
     training = BornTraining(method=method, epochs=30, max_bond=4, batch_size=400, learning_rate=0.2)  # type: ignore[arg-type]
     start = TreeState.random(tree, 4, rng, is_complex=True)
     state = train_born(start, strings, training, rng).state
     assert np.exp(log_likelihood(state, np.zeros((1, 12))))[0] == pytest.approx(0.5, abs=0.08)
-    alike = Strings.of(np.unique(X, axis=0), np.ones(len(np.unique(X, axis=0))))
-    parts = alike.batches(250, rng)
-    assert sum(len(part.X) for part in parts) == len(alike.X)
+    parts = strings.batches(250, rng)
+    assert sum(len(part.X) for part in parts) == len(strings.X)  # each of them once
+    means = [part.weights.sum() * len(part.X) / len(strings.X) for part in parts]
+    assert sum(means) == pytest.approx(1)
+
+
+def test_one_repeated_row_changes_an_epoch_by_one_row(rng: np.random.Generator) -> None:
+    X = np.unique(rng.integers(0, 2, (3000, 14)), axis=0)
+    for rows in (X, np.vstack([X, X[:1]])):
+        strings = Strings.of(rows, np.ones(len(rows)))
+        seen = np.unique(np.vstack([part.X for part in strings.batches(250, rng)]), axis=0)
+        assert len(seen) == len(X)
+        drawn = strings.drawn(1000, rng)
+        assert 998 <= len(drawn.X) <= 1000  # without repetition but for the row that is there twice
+    counts = sum(drawn_by_weight(np.array([1.0, 2.0, 5.0, 0.5]), 2, rng) for _ in range(4000))
+    np.testing.assert_allclose(counts / 4000, np.array([1, 2, 5, 0.5]) * 2 / 8.5, atol=0.03)
+
+
+@pytest.mark.parametrize("method", ["sweeps", "gradient"])
+def test_nll_of_long_strings_is_told_as_it_is(method: str, rng: np.random.Generator) -> None:
+    """800 fair bits have 555 nats: nothing on the way may cap that."""
+    strings = Strings.of(rng.integers(0, 2, (20, 800)), np.ones(20))
+    training = BornTraining(method=method, epochs=2, max_bond=2, precision="double")  # type: ignore[arg-type]
+    start = TreeState.random(site_chain([2] * 800), 2, rng)
+    result = train_born(start, strings, training, rng, validation=strings)
+    for record in result.history:
+        assert record.validation_loss is not None
+        if method == "sweeps":  # measured after the sweep, as validation is
+            assert record.loss == pytest.approx(record.validation_loss, rel=1e-9)
+        assert record.loss > 300
+    _, gradients = nll_gradient(result.state, strings.batch(result.state.tree), strings.weights)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_impossible_strings_have_one_floor() -> None:
+    logs = np.array([-np.inf, -700.0, -800.0 * 708 - 1])
+    np.testing.assert_array_equal(finite_logs(logs, 800), [-708.0 * 800, -700.0, -708.0 * 800])
+    assert mean_nll(logs[:2], np.array([1.0, 3.0]), 2) == pytest.approx((2 * 708 + 3 * 700) / 4)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 0.8, 1.2, 1.57])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_gradient_step_of_any_length_stays_normalised(
+    rate: float, is_complex: bool, rng: np.random.Generator
+) -> None:
+    tree = TREES["balanced"]
+    state = TreeState.random(tree, 4, rng, is_complex=is_complex)
+    X, weights = data_on(tree, rng)
+    moments = CoreMoments.start(state)
+    for _ in range(3):
+        _, gradients = nll_gradient(state, Batch(tree, X), weights)
+        state, moments = gradient_step(state, moments, gradients, rate)
+        everything = np.array(list(itertools.product(*map(range, tree.site_dims))))
+        assert np.exp(log_likelihood(state, everything)).sum() == pytest.approx(1, abs=1e-11)
 
 
 def test_growth_can_be_interrupted(

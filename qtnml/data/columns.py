@@ -1,0 +1,265 @@
+"""One column of a table as the levels of one site: distinct values, or bins of a continuous number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.data.frames import are_whole, as_numbers, plain_value
+from qtnml.errors import InvalidInputError, MergedBinsWarning, warn_user
+
+MISSING = -1
+MOST_LEVELS = 256
+_WIDEST = float(np.finfo(np.float64).max) / 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column became levels.
+
+    Attributes:
+        name: Its name in a DataFrame, x0, x1, ... otherwise.
+        kind: "values": each level is one of `values`; "bins": numbers so frequent that they are levels of
+            their own (`values`), and for all others the intervals from edges[k] to edges[k + 1], the first
+            and the last open outwards.
+        values: Categories or numbers, in order; the first levels.
+        edges: Of the bins, which are the levels after those of `values`.
+        is_whole: Whether all its cells were integers, so that values drawn from it are; edges are then
+            integers as well.
+    """
+
+    name: str
+    kind: Literal["values", "bins"]
+    values: tuple[Any, ...] = ()
+    edges: tuple[float, ...] = ()
+    is_whole: bool = False
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels."""
+        return len(self.values) + max(len(self.edges) - 1, 0)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every level stands for numbers."""
+        return all(isinstance(v, float | int) and not isinstance(v, bool) for v in self.values)
+
+    @property
+    def widths(self) -> NDArray:
+        """Widths of the bins, in the column's units; 1 for values, whose probability is no density."""
+        return np.concatenate([np.ones(len(self.values)), np.diff(self.edges)])
+
+    def numbers(self, levels: NDArray, shares: NDArray | float) -> NDArray:
+        """A number for each level of a column of numbers; in bins at given shares (below 1) of their width.
+
+        The number belongs to its level: `levels` of it gives the level back.
+        """
+        values = np.array(self.values, dtype=np.float64)
+        if self.kind == "values":
+            return values[levels]
+        place, edges = np.maximum(levels - len(values), 0), np.array(self.edges)
+        low, high = edges[place], edges[place + 1]
+        is_last = place == len(edges) - 2
+        within = self._whole_within if self.is_whole else self._within
+        found = within(low, high, is_last, shares, values)
+        if len(values):
+            is_value = levels < len(values)
+            found = np.where(is_value, values[np.where(is_value, levels, 0)], found)
+        return found
+
+    @staticmethod
+    def _within(
+        low: NDArray, high: NDArray, is_last: NDArray, shares: NDArray | float, values: NDArray
+    ) -> NDArray:
+        found = low + shares * (high - low)
+        found = np.minimum(found, np.where(is_last, high, np.nextafter(high, low)))  # narrow bins round up
+        # A value with a level of its own is none of a bin.
+        beside = np.where(np.isin(low, values), np.nextafter(found, high), low)
+        return np.asarray(np.where(np.isin(found, values), beside, found))
+
+    @staticmethod
+    def _whole_within(
+        low: NDArray, high: NDArray, is_last: NDArray, shares: NDArray | float, values: NDArray
+    ) -> NDArray:
+        high = high + is_last
+        taken = np.searchsorted(values, high) - np.searchsorted(values, low)
+        found = low + np.floor(shares * np.maximum(high - low - taken, 1))
+        for value in values:  # skip those that have a level of their own
+            found = found + ((low <= value) & (value <= found))
+        return np.asarray(found)
+
+    def label(self, level: int) -> str:
+        """For people: `0.5`, `red`, `[1.2, 3.4)`, `< 1.2`."""
+        if level < len(self.values):
+            value = self.values[level]
+            is_number = isinstance(value, float | int) and not isinstance(value, bool)
+            return f"{value:.12g}" if is_number else str(value)
+        place, bins = level - len(self.values), len(self.edges) - 1
+        low, high = (f"{edge:.4g}" for edge in self.edges[place : place + 2])
+        if bins == 1:
+            return f"about {low} to {high}"
+        if place == 0:
+            return f"< {high}"
+        return f">= {low}" if place == bins - 1 else f"[{low}, {high})"
+
+    def out_of_range(self, cells: NDArray, missing: NDArray) -> NDArray:
+        """Which numbers lie further outside the range seen in `fit` than the outermost bins are wide."""
+        found = np.zeros(len(cells), dtype=bool)
+        if self.kind == "bins":
+            numbers, widths = self._as_numbers(cells[~missing]), np.diff(self.edges)
+            low = min((self.edges[0], *self.values)) - widths[0]
+            high = max((self.edges[-1], *self.values)) + widths[-1]
+            found[~missing] = (numbers < low) | (numbers > high)
+        return found
+
+    def levels(self, cells: NDArray, missing: NDArray) -> tuple[NDArray, NDArray]:
+        """Levels of cells, MISSING where missing, and which were never seen."""
+        found = np.full(len(cells), MISSING, dtype=np.int64)
+        present = ~missing
+        if self.kind == "bins":
+            numbers = self._as_numbers(cells[present])
+            binned = np.searchsorted(self.edges[1:-1], numbers, side="right") + len(self.values)
+            own = _places(self.values, numbers)
+            found[present] = np.where(own == MISSING, binned, own)
+            return found, np.zeros(len(cells), dtype=bool)
+        if cells.dtype.kind in "biuf":
+            numeric = [value for value in self.values if not isinstance(value, str)]  # they come first
+            found[present] = _places(numeric, cells[present].astype(np.float64))
+        else:
+            place = {value: level for level, value in enumerate(self.values)}
+            found[present] = [place.get(plain_value(cell), MISSING) for cell in cells[present]]
+        return found, present & (found == MISSING)
+
+    def _as_numbers(self, cells: NDArray) -> NDArray:
+        try:
+            return as_numbers(cells, self.name)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"column {self.name!r} was numbers in fit: {error}") from error
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How columns of numbers become levels; see `TableEncoder`."""
+
+    bins: int
+    method: Literal["quantile", "uniform"]
+    max_values: int
+
+    def column(
+        self, name: str, cells: NDArray, weights: NDArray, shaping: NDArray, *, is_categorical: bool
+    ) -> Column:
+        """Learn a column from its cells, none of them missing.
+
+        Args:
+            name: Of the column.
+            cells: (rows,).
+            weights: (rows,), positive.
+            shaping: Which rows shape the bins, (rows,); all rows tell which values there are.
+            is_categorical: Keep the distinct values, whatever their number.
+        """
+        if not len(cells):
+            raise InvalidInputError(f"column {name!r} has no values at all; leave it out")
+        distinct, is_whole = _distinct_values(cells), are_whole(cells)
+        is_number = all(isinstance(v, float) for v in distinct)
+        if is_categorical or not is_number or len(distinct) <= self.max_values:
+            if len(distinct) > MOST_LEVELS:
+                raise InvalidInputError(
+                    f"column {name!r} has {len(distinct)} different values, more than {MOST_LEVELS}; group "
+                    "them, or leave the column out"
+                )
+            return Column(name, "values", tuple(distinct), is_whole=is_whole)
+        numbers = as_numbers(cells, name)
+        chosen = shaping if len(np.unique(numbers[shaping])) > 2 else np.ones(len(numbers), dtype=bool)
+        points, edges = self._points_and_edges(numbers[chosen], weights[chosen], name, is_whole=is_whole)
+        column = Column(name, "bins", points, edges, is_whole)
+        if column.num_levels < self.bins:
+            warn_user(
+                f"column {name!r}: its {len(distinct)} values make {column.num_levels} levels, not "
+                f"{self.bins}; set bins={column.num_levels}, or max_values={len(distinct)} to keep them",
+                MergedBinsWarning,
+            )
+        return column
+
+    def _points_and_edges(
+        self, numbers: NDArray, weights: NDArray, name: str, *, is_whole: bool
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Values that fill a bin on their own, and edges of the bins of all others."""
+        values, place = np.unique(numbers, return_inverse=True)
+        shares = np.bincount(place.ravel(), weights=weights)
+        points: list[float] = []
+        while True:
+            bins = max(1, min(self.bins - len(points), len(values) - 1))
+            # A value of this share would swallow a bin between two quantiles.
+            is_frequent = shares >= (1 - 1e-9) * shares.sum() / bins
+            if bins == 1 or not is_frequent.any():
+                break
+            number = min(int(is_frequent.sum()), len(values) - 2)  # two at least make a bin
+            own = np.sort(np.argsort(-shares, kind="stable")[:number])
+            points += values[own].tolist()
+            values, shares = np.delete(values, own), np.delete(shares, own)
+        if self.method == "quantile":
+            edges = np.quantile(values, np.linspace(0, 1, bins + 1), weights=shares, method="inverted_cdf")
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                edges = np.linspace(values[0], values[-1], bins + 1)
+        if not (np.isfinite(edges).all() and edges[-1] / 2 - edges[0] / 2 < _WIDEST):
+            raise InvalidInputError(
+                f"the range of column {name!r} is too wide for double precision; scale it"
+            )
+        if is_whole:  # the same cells below each, and no bin without an integer
+            edges = np.ceil(edges)
+        return tuple(sorted(points)), tuple(np.unique(edges).tolist())
+
+
+def column_from(stored: dict[str, Any]) -> Column:
+    """A column from JSON types, as `dataclasses.asdict` makes them; checked."""
+    column = Column(
+        str(stored["name"]),
+        stored["kind"],
+        tuple(stored["values"]),
+        tuple(float(edge) for edge in stored["edges"]),
+        bool(stored.get("is_whole", False)),
+    )
+    if not _is_sound(column):
+        raise InvalidInputError(
+            f"column {column.name!r} has no or repeated levels, or edges that do not rise"
+        )
+    return column
+
+
+def renamed(column: Column, name: str) -> Column:
+    """The same column under another name."""
+    return replace(column, name=str(name))
+
+
+def _distinct_values(cells: NDArray) -> list[Any]:
+    """Different values, numbers before text, each sorted."""
+    if cells.dtype.kind in "iuf":
+        return [float(value) for value in np.unique(cells)]
+    key: Callable[[Any], Any] = lambda value: (isinstance(value, str), value)  # noqa: E731
+    return sorted({plain_value(cell) for cell in cells.tolist()}, key=key)
+
+
+def _places(values: Any, numbers: NDArray) -> NDArray:
+    """Index of each number among sorted values, MISSING where it is none of them."""
+    if not len(values):
+        return np.full(len(numbers), MISSING, dtype=np.int64)
+    known = np.array(values, dtype=np.float64)
+    place = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+    return np.where(known[place] == numbers, place, MISSING)
+
+
+def _is_sound(column: Column) -> bool:
+    """Whether a column from a file can be one that `fit` made."""
+    edges, values = np.array(column.edges), column.values
+    plain = all(isinstance(value, str | float | int) for value in values)
+    if not (plain and len(set(values)) == len(values) and column.num_levels <= 2 * MOST_LEVELS):
+        return False
+    if column.kind == "values":
+        return not column.edges and bool(values)
+    numbers = all(isinstance(value, float) and np.isfinite(value) for value in values)
+    rising = len(edges) > 1 and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
+    whole = not column.is_whole or bool((edges == np.round(edges)).all())
+    return column.kind == "bins" and numbers and list(values) == sorted(values) and rising and whole
