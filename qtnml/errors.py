@@ -88,6 +88,10 @@ class UnseenCategoryWarning(UserWarning):
     """A value was not seen in training; it counts as missing."""
 
 
+class SamplerWarning(UserWarning):
+    """A circuit is handed out that some samplers simulate wrongly without a word."""
+
+
 class ZeroProbabilityWarning(UserWarning):
     """Records are impossible under a model; their log-likelihood is a finite stand-in."""
 

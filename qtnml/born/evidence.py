@@ -13,8 +13,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import log_likelihood
-from qtnml.born.state import TreeState
-from qtnml.errors import InvalidInputError
+from qtnml.born.state import TreeState, levels_or_missing
 from qtnml.network.sites import SiteTree
 
 _CHUNK_FLOATS = 2**25
@@ -27,14 +26,8 @@ def observed(tree: SiteTree, X: Any) -> tuple[NDArray, ...]:
     Returns:
         For each site its weights, (samples, levels) of 0 and 1.
     """
-    X = np.asarray(X, dtype=np.float64)
-    _check_shape(tree, X)
-    missing = np.isnan(X) | (X == -1)
-    levels = np.where(missing, 0, X)
-    if (levels != np.floor(levels)).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
-        raise InvalidInputError(
-            "levels are integers from 0 to each site's number of levels less 1; NaN or -1 where missing"
-        )
+    levels = levels_or_missing(tree, X)
+    missing = levels < 0
     return tuple(
         np.where(missing[:, [site]], 1.0, levels[:, [site]] == np.arange(dim))
         for site, dim in enumerate(tree.site_dims)
@@ -121,9 +114,8 @@ def site_marginals(
 
 def log_marginal(state: TreeState, X: Any) -> NDArray:
     """ln P of the observed values of strings with missing ones (NaN or -1), nats, (samples,)."""
-    X = np.asarray(X, dtype=np.float64)
-    _check_shape(state.tree, X)
-    partial = (np.isnan(X) | (X == -1)).any(axis=1)
+    X = levels_or_missing(state.tree, X)
+    partial = (X < 0).any(axis=1)
     logs = np.empty(len(X))
     logs[~partial] = log_likelihood(state, X[~partial])
     chunk, rows = chunk_of(state), np.flatnonzero(partial)
@@ -131,11 +123,6 @@ def log_marginal(state: TreeState, X: Any) -> NDArray:
         some = rows[start : start + chunk]
         logs[some] = messages_up(state, observed(state.tree, X[some])).log_evidence
     return logs
-
-
-def _check_shape(tree: SiteTree, X: NDArray) -> None:
-    if X.ndim != 2 or X.shape[1] != tree.num_sites:
-        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
 
 
 def chunk_of(state: TreeState) -> int:

@@ -1,8 +1,7 @@
-"""A law on a tree that is linear in its cores: what a noisy quantum circuit's read-out follows.
+"""Tree tensor network that contracts to a probability itself: the output distribution of a noisy circuit.
 
-Where a state's amplitudes contract to psi, here cores of real numbers contract to P itself. A wire need
-not be
-orthonormal: what it carries if nothing is asked below it is a vector of its own, the trace.
+Where the cores of a state contract to an amplitude, real cores contract to P here. They are not isometric, so
+summing over a subtree needs its trace vector.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import normalised, outer
 from qtnml.born.sampling import draw
-from qtnml.errors import InvalidInputError
+from qtnml.born.state import levels_or_missing
 from qtnml.network.sites import SiteTree
 
 _CHUNK_FLOATS = 2**23
@@ -46,12 +45,7 @@ class TreeLaw:
 
     def log_probability(self, X: Any) -> NDArray:
         """ln P of strings (samples, sites) of levels, nats; NaN or -1, a missing value, is summed over."""
-        X = np.asarray(X, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != self.tree.num_sites:
-            raise InvalidInputError(f"expected strings of {self.tree.num_sites} sites, got shape {X.shape}")
-        levels = np.where(np.isnan(X), -1, X).astype(np.int64)
-        if (levels < -1).any() or (levels >= np.array(self.tree.site_dims)).any():
-            raise InvalidInputError("levels are integers from 0 to each site's number of levels less 1")
+        levels = levels_or_missing(self.tree, X)
         chunk = max(1, _CHUNK_FLOATS // max(core.size for core in self.cores))
         parts = [self._log_probability(levels[k : k + chunk]) for k in range(0, max(len(levels), 1), chunk)]
         return np.concatenate(parts)

@@ -127,6 +127,26 @@ def orthonormal_rows(core: NDArray) -> tuple[NDArray, NDArray]:
     return q.T.reshape(-1, *core.shape[1:]), r.T
 
 
+def levels_or_missing(tree: SiteTree, X: Any) -> NDArray:
+    """Levels as integers (samples, sites), checked; -1 where a value is missing (NaN or -1)."""
+    try:
+        X = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"expected strings of levels: {error}") from error
+    if X.ndim != 2 or X.shape[1] != tree.num_sites:
+        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    levels = np.where(np.isnan(X), -1, X)
+    if (
+        (levels != np.floor(levels)).any()
+        or (levels < -1).any()
+        or (levels >= np.array(tree.site_dims)).any()
+    ):
+        raise InvalidInputError(
+            "levels are integers from 0 to each site's number of levels less 1; NaN or -1 where missing"
+        )
+    return levels.astype(np.int64)
+
+
 def site_index(tree: SiteTree, X: Any) -> NDArray:
     """Levels as integers (samples, sites), checked."""
     X = np.asarray(X)

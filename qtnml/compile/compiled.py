@@ -18,7 +18,7 @@ from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
 from qtnml.compile.timing import GateTimes
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
 from qtnml.network import TensorNetwork, Topology
 
@@ -139,18 +139,31 @@ class CompiledCircuit:
     def pub(self, X: NDArray, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
         """Samples as one unit of work for a Qiskit primitive: `sampler.run([compiled.pub(X)])`.
 
+        The sampler must be right about resets: Aer's and IBM's are; Qiskit's `StatevectorSampler` draws all
+        shots of a circuit with resets from one random state, without a word. `get_backend(sampler)` checks.
+
         Args:
             X: Shape (samples, features).
             free_weights: Leave the weights as parameters of the circuit, bound to their trained values in
                 the array.
         """
         angles = self.angles(X)
-        values = {tuple(parameter.name for parameter in self.x): angles}
-        if not free_weights:
-            return self.trained_circuit.copy(), BindingsArray(values)
-        names = tuple(parameter.name for parameter in self.w)
-        values[names] = np.broadcast_to(self.weights, (len(angles), len(names)))
-        return self.circuit.copy(), BindingsArray(values)
+        circuit = (self.circuit if free_weights else self.trained_circuit).copy()
+        values = dict(zip(self.x, angles.T, strict=True))
+        if free_weights:
+            weights = np.broadcast_to(self.weights[:, None], (len(self.w), len(angles)))
+            values |= zip(self.w, weights, strict=True)
+        # Translation into a device's gates may have found that some angles have no effect.
+        used = [parameter for parameter in values if parameter in circuit.parameters]
+        if self.num_resets:
+            warn_user(
+                "this circuit resets qubits in the middle, which Qiskit's StatevectorSampler simulates "
+                "wrongly and silently: get_backend(sampler) checks a sampler, reuse_qubits=False needs no "
+                "resets",
+                SamplerWarning,
+            )
+        names = tuple(parameter.name for parameter in used)
+        return circuit, BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
 
     def to_pennylane(self) -> "PennyLaneCircuit":
         """The circuit as a quantum function for PennyLane, resets and trainable weights included.

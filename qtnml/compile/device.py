@@ -38,6 +38,11 @@ class Device:
         """Physical qubits."""
         return int(self.target.num_qubits)
 
+    @property
+    def dt(self) -> float | None:
+        """Seconds of a clock cycle, where the target tells."""
+        return None if self.target.dt is None else float(self.target.dt)
+
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
         """Of each qubit, those that a working two-qubit gate joins it to, in either direction."""

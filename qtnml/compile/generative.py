@@ -23,8 +23,10 @@ from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood
+from qtnml.born.state import site_index
 from qtnml.compile.assemble import append_node, node_angles
 from qtnml.compile.schedule import Apply, Schedule, all_qubits, schedule_network
+from qtnml.compile.strings import log_probabilities
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
@@ -184,13 +186,26 @@ class GenerativeCircuit:
         write_atomically(path, content)
 
     def verify(self, state: TreeState, X: NDArray) -> float:
-        """Largest deviation of ln P of strings (samples, sites) between the gates and a state, nats.
+        """Largest deviation of ln P of strings (samples, sites) between the circuit and a state, nats.
 
-        The gates' own matrices are contracted; strings impossible under both count as equal.
+        The circuit itself is simulated, gate by gate, with its resets and read-outs (see
+        `qtnml.compile.strings`); strings impossible under both count as equal.
+
+        Raises:
+            InvalidInputError: The circuit resets what it still needs, or does not read each bit once.
         """
-        own, wanted = log_likelihood(self.state(), X), log_likelihood(state, X)
+        wanted = log_likelihood(state, X)
+        own = log_probabilities(self.trained_circuit, self._bits(site_index(state.tree, X)))
         both = np.isneginf(own) & np.isneginf(wanted)
         return float(np.abs(np.where(both, 0.0, own - wanted)).max(initial=0.0))
+
+    def _bits(self, levels: NDArray) -> NDArray:
+        """Classical bits (strings, bits) that stand for levels: the inverse of `levels`."""
+        bits = np.empty((len(levels), sum(self.topology.leaf_widths)), dtype=np.int64)
+        for site, places in enumerate(self.site_bits):
+            for shift, place in enumerate(reversed(places)):
+                bits[:, place] = levels[:, site] >> shift & 1
+        return bits
 
     def __repr__(self) -> str:
         return (

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import Delay, ParameterExpression
+
+from qtnml.errors import InvalidInputError
+
+_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
 
 class GateTimes(Protocol):
-    """What takes how long, and how it errs."""
+    """What takes how long. An attribute `dt`, seconds, gives the unit of delays that are written in it."""
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
         """Seconds."""
@@ -47,7 +52,7 @@ class Timeline:
         duration: Of the whole circuit, seconds.
         idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
             between its last gate and a reset.
-        waits: For each instruction the seconds that each of its qubits waits after it.
+        waits: For each instruction the seconds that each of its qubits waits after it, delays included.
     """
 
     duration: float
@@ -66,14 +71,35 @@ def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
         qubits = tuple(index[bit] for bit in instruction.qubits)
         name = instruction.operation.name
         end = max(free[q] for q in qubits)
-        start = end + times.duration(name, qubits)
-        waits.append(tuple(0.0 if resets_next[q] else end - free[q] for q in qubits))
+        delay = delay_seconds(instruction.operation, times) if name == "delay" else 0.0
+        start = end + (delay if name == "delay" else times.duration(name, qubits))
+        waits.append(tuple(0.0 if resets_next[q] else end - free[q] + delay for q in qubits))
         for qubit, wait in zip(qubits, waits[-1], strict=True):
             idle[qubit] += wait
             free[qubit] = start
             if name != "barrier":
                 resets_next[qubit] = name == "reset"
     return Timeline(max(free, default=0.0), tuple(idle), tuple(reversed(waits)))
+
+
+def delay_seconds(delay: Delay, times: GateTimes) -> float:
+    """Seconds of a delay that is written into a circuit.
+
+    Raises:
+        InvalidInputError: Its length is a free parameter, or is given in cycles of an unknown clock.
+    """
+    dt: float | None = getattr(times, "dt", None)
+    if delay.unit not in (*_UNITS, "dt") or isinstance(delay.duration, ParameterExpression):
+        raise InvalidInputError(
+            f"a delay of {delay.duration!r} {delay.unit} has no length yet; bind it, or give it in seconds"
+        )
+    if delay.unit == "dt" and dt is None:
+        raise InvalidInputError(
+            f"a delay of {delay.duration} dt takes a device's clock to be known; give it in seconds, or give "
+            "the noise its dt"
+        )
+    unit = dt if delay.unit == "dt" and dt is not None else _UNITS[delay.unit]
+    return float(delay.duration) * unit
 
 
 def two_qubit_depth(circuit: QuantumCircuit) -> int:

@@ -33,6 +33,7 @@ from qtnml.gates.synthesis import SynthesizedNode, append_rotation, merge_rotati
 GATE_SETS = ("cx", "cz", "ecr", "rzz")
 # A fit of more unknowns, or on larger matrices (unknowns times their size), takes longer than seconds a node.
 _FITTED_ANGLES, _FITTED_SIZE = 700, 3e7
+_EXACT = 1e-6  # infidelity: rounding makes some 1e-12 of it
 _FEW = 4  # two-qubit gates, up to which every number is tried
 
 
@@ -133,7 +134,23 @@ def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) ->
             f"no fit of a node on {shape.num_qubits} qubits with {most} two-qubit gates in seconds; take "
             "method='fitted', which may take minutes, or leave max_two_qubit_gates out"
         )
-    return replace(found, circuit=found.circuit.copy())
+    return replace(_exact(found, shape, synthesis), circuit=found.circuit.copy())
+
+
+def _exact(node: NodeGates, shape: NodeShape, synthesis: Synthesis | None) -> NodeGates:
+    """A node whose gates are its unitary, unless they may differ.
+
+    Raises:
+        InvalidInputError: They differ.
+    """
+    may_differ = synthesis is not None and synthesis.approximate
+    if may_differ or node.infidelity <= _EXACT:
+        return node
+    raise InvalidInputError(
+        f"the gates of a node on {shape.num_qubits} qubits are not its unitary: infidelity "
+        f"{node.infidelity:.2g}; an ansatz must prescribe the gates of its own unitary (see check_ansatz), "
+        "a fit take method='auto'"
+    )
 
 
 def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
@@ -148,7 +165,8 @@ def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthes
     if synthesis.two_qubit_gate != "cx":
         circuit = _translated(circuit, synthesis.two_qubit_gate)
     # Nothing is owed to the node above, whose gates are its own as well.
-    return NodeGates(circuit, np.eye(2**shape.width), channel_infidelity(unitary, _matrix(circuit), shape))
+    infidelity = channel_infidelity(unitary, _matrix(circuit), shape)
+    return _exact(NodeGates(circuit, np.eye(2**shape.width), infidelity), shape, None)
 
 
 @lru_cache(maxsize=2048)

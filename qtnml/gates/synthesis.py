@@ -48,7 +48,10 @@ def append_rotation(circuit: QuantumCircuit, matrix: NDArray, qubit: int) -> Non
     phase = matrix[0, 0] / abs(matrix[0, 0]) if abs(matrix[0, 0]) > 0.5 else 1.0
     if np.abs(matrix - phase * np.eye(2)).max() <= _IDENTITY_TOLERANCE:
         return
-    if np.abs(matrix.imag).max() == 0 and abs(matrix[0, 0] - matrix[1, 1]) <= _IDENTITY_TOLERANCE:
+    is_rotation = (
+        max(abs(matrix[0, 0] - matrix[1, 1]), abs(matrix[0, 1] + matrix[1, 0])) <= _IDENTITY_TOLERANCE
+    )
+    if np.abs(matrix.imag).max() == 0 and is_rotation:  # not X, say: its determinant is -1
         circuit.ry(2 * float(np.arctan2(matrix[1, 0].real, matrix[0, 0].real)), qubit)
     else:
         circuit.u(*_EULER.angles(matrix), qubit)

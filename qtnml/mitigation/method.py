@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,24 @@ from qtnml.mitigation.readout import Confusion, ReadoutMitigation
 from qtnml.noise import DeviceNoise, NoisyCircuit
 
 _APART = 0.25  # factors that differ by less extrapolate shot noise
-Measure = Callable[[Any, int], tuple[NDArray, NDArray]]
-"""(circuits, shots) -> outcome frequencies (circuits, outcomes) among the shots that count, and their share
-(circuits,): 1 without post-selection."""
+
+
+class Measured(NamedTuple):
+    """What circuits showed.
+
+    Attributes:
+        frequencies: Of the outcomes among the shots that count, (circuits, outcomes).
+        counted: Shots that count, (circuits,): all of them without post-selection.
+        shots: All shots, (circuits,): more than were asked for where more are stored.
+    """
+
+    frequencies: NDArray
+    counted: NDArray
+    shots: NDArray
+
+
+Measure = Callable[[Any, int], Measured]
+"""(circuits, shots) -> what they showed with at least so many shots."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +161,8 @@ class MitigatedOutcomes:
         errors: Their standard errors, by the number of shots; infinite where no shot counted.
         raw: Frequencies of the plain circuits.
         factors: Folding factors as they were achieved.
-        shots: Per sample, over all its circuits.
-        extra_shots: The part of them that mitigation added.
+        shots: Of each sample, over all its circuits, (samples,), stored ones included.
+        extra_shots: The part of them that mitigation added, (samples,).
         calibration_shots: For the read-out, once for all samples.
         accepted: Share (samples,) of the plain circuits' shots that counted; 1 without post-selection.
         bias: Largest deviation (samples,) of what infinitely many shots would give from the noise-free
@@ -160,8 +175,8 @@ class MitigatedOutcomes:
     errors: NDArray
     raw: NDArray
     factors: tuple[float, ...]
-    shots: int
-    extra_shots: int
+    shots: NDArray
+    extra_shots: NDArray
     calibration_shots: int
     accepted: NDArray
     bias: NDArray | None
@@ -175,7 +190,7 @@ class MitigatedOutcomes:
     def __str__(self) -> str:
         lines = [
             f"folding factors {', '.join(f'{f:g}' for f in self.factors)}",
-            f"{self.shots:,} shots a sample, {self.extra_shots:,} of them for mitigation"
+            f"{self.shots.mean():,.0f} shots a sample, {self.extra_shots.mean():,.0f} of them for mitigation"
             + (f", and {self.calibration_shots:,} once for the read-out" if self.calibration_shots else ""),
             f"standard error of a probability {self.errors.mean():.4f} on average",
         ]
@@ -218,13 +233,13 @@ def mitigated_outcomes(
     if mitigation.readout is not None:
         each = mitigation.readout.shots or 4 * shots
         circuits = mitigation.readout.construct_circuits(compiled)
-        confusion = mitigation.readout.combine_results(measure(circuits, each)[0])
-        calibration_shots = each * len(circuits)
+        calibration = measure(circuits, each)
+        confusion = mitigation.readout.combine_results(calibration.frequencies)
+        calibration_shots = int(calibration.shots.sum())
     measured = [measure(bind(variant.compiled), shots) for variant in variants]
-    frequencies, accepted = np.array([f for f, _ in measured]), np.array([a for _, a in measured])
+    frequencies, counted, taken = (np.array(part) for part in zip(*measured, strict=True))
     factors = np.array([variant.factor for variant in variants])
     levels = None if noise is None else _levels(compiled, noise)
-    counted = shots * accepted
     quasi, errors = mitigation.combine(factors, frequencies, counted, confusion, levels)
     bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise, levels)
     return MitigatedOutcomes(
@@ -232,10 +247,10 @@ def mitigated_outcomes(
         errors=errors,
         raw=frequencies[0],
         factors=tuple(factors.tolist()),
-        shots=shots * len(variants),
-        extra_shots=shots * (len(variants) - 1),
+        shots=taken.sum(axis=0),
+        extra_shots=taken[1:].sum(axis=0),
         calibration_shots=calibration_shots,
-        accepted=accepted[0],
+        accepted=counted[0] / np.maximum(taken[0], 1),
         bias=bias,
         raw_bias=raw_bias,
     )

@@ -20,12 +20,14 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
 
+_REPEATS = 10**6  # numbers of `repeat` between two calls of `sample`
+
 
 class BackendBornMachine(DensityMixin, BaseEstimator):
     """Made by `MPSBornMachine.to_backend`; its samples are counted shots.
 
-    Every run goes through a ledger of jobs (see `qtnml.JobStore`): samples that were drawn once are not
-    bought again; another `repeat` draws anew.
+    Every run goes through a ledger of jobs (see `qtnml.JobStore`). Each call of `sample` draws anew; a script
+    that is started again gets what its calls drew before, and nothing is bought twice.
 
     Args:
         model: The fitted Born machine it came from.
@@ -33,7 +35,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
         backend: A backend, its name, or a Qiskit backend or sampler.
         shots: Of a circuit in training.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
-        repeat: Another number measures anew, independently of what is stored.
+        repeat: Another number (below 10**6) measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         training: How `fit` trains: `HybridTraining(loss="mmd" or "clipped-nll", ...)`.
         verbose: 1 shows a progress bar on standard error.
@@ -80,7 +82,14 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
 
     def plan(self, n_samples: int) -> Plan:
         """What drawing so many samples would buy."""
-        return self._store().plan(self._circuits(), self._backend(), shots=n_samples, repeat=self.repeat)
+        return self._store().plan(
+            self._circuits(), self._backend(), shots=n_samples, repeat=self._next_repeat
+        )
+
+    @property
+    def _next_repeat(self) -> int:
+        """Of the next call of `sample`: the first one has the number that was given."""
+        return self.repeat + _REPEATS * getattr(self, "_draws", 0)
 
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None, confirm: Callable[[Plan], bool] | None = None
@@ -101,10 +110,11 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
             self._circuits(),
             backend,
             shots=int(n_samples),
-            repeat=self.repeat,
+            repeat=self._next_repeat,
             label=self.label,
             confirm=confirm,
         )[0]
+        self._draws = getattr(self, "_draws", 0) + 1
         outcomes = sorted(counts)
         levels = np.repeat(self.trained.levels(outcomes), [counts[k] for k in outcomes], axis=0)
         rng = generator(random_state)

@@ -17,6 +17,7 @@ from qtnml.hybrid.training import Classification, plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.jobs.plan import joined
 from qtnml.mitigation import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
+from qtnml.mitigation.method import Measured
 from qtnml.models.noise import known_noise
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
@@ -172,12 +173,10 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
             X: Samples.
             confirm: Called with the plan before anything is bought; False stops.
         """
-        return self._measured(self.circuits(X), self.shots, confirm)[0]
+        return self._measured(self.circuits(X), self.shots, confirm).frequencies
 
-    def _measured(
-        self, circuits: Any, shots: int, confirm: Callable[[Plan], bool] | None = None
-    ) -> tuple[NDArray, NDArray]:
-        """Outcome frequencies of circuits among the shots that count, and their share, through the ledger."""
+    def _measured(self, circuits: Any, shots: int, confirm: Callable[[Plan], bool] | None = None) -> Measured:
+        """What circuits show, through the ledger."""
         backend = self._backend()
         with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
             counts = self._store().run(
@@ -192,8 +191,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         outcomes = self.compiled.num_outcomes
         counted = [sum(n for k, n in each.items() if k < outcomes) for each in counts]
         total = [sum(each.values()) for each in counts]
-        share = np.array(counted) / np.maximum(total, 1)
-        return counts_to_outcomes(counts, outcomes), share
+        return Measured(counts_to_outcomes(counts, outcomes), np.array(counted), np.array(total))
 
     def mitigated_outcomes(
         self, X: Any, *, confirm: Callable[[Plan], bool] | None = None

@@ -29,6 +29,7 @@ _ONE = (
     "sx",
     "sxdg",
     "r",
+    "id",
 )
 _TWO = ("cx", "cz", "ecr", "rzz", "swap")
 

@@ -20,11 +20,12 @@ def calibrated(backend: Any) -> DeviceNoise:
     that is broken (an error of NaN, or 1) always. Gates that the device lacks count as the ones that they
     are translated into: a rotation as two pulses, a gate on two qubits as the native one; between qubits
     that are not coupled as a typical one. A reset takes its time and is perfect, a read-out errs alike in
-    both states: that is all a target says.
+    both states: that is all a target says. A read-out that is broken (an error of 1) tells nothing: 1/2.
     """
     device = device_of(backend)
     times = [device.relaxation_times(qubit) for qubit in range(device.num_qubits)]
     readout = [device.error("measure", (qubit,)) for qubit in range(device.num_qubits)]
+    readout = [0.5 if error >= 1 else error for error in readout]
     typical = device.typical_times()
     native = _instructions(device)
     return DeviceNoise(
@@ -39,6 +40,7 @@ def calibrated(backend: Any) -> DeviceNoise:
         readout_error=tuple((error, error) for error in readout),
         instructions=(*native, *_translations(native, device.two_qubit_gate)),
         name=device.name,
+        dt=device.dt,
     )
 
 

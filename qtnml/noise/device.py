@@ -4,7 +4,7 @@ import hashlib
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ _TIMES = ("one_qubit_time", "two_qubit_time", "reset_time", "readout_time")
 _ERRORS = ("one_qubit_error", "two_qubit_error", "reset_error", "excited_population")
 #: Fields that one number can stand for.
 NUMBERS = ("t1", "t2", *_TIMES, *_ERRORS, "readout_error")
-_VIRTUAL = ("rz", "p", "z", "s", "sdg", "t", "tdg", "barrier", "delay", "id")
+_VIRTUAL = ("rz", "p", "z", "s", "sdg", "t", "tdg", "barrier", "delay")
+_LONGEST = 1e6  # seconds: times of a circuit add up to a finite number
+_STRONGEST = 1e9
 PerQubit = float | tuple[float, ...]
 
 
@@ -53,10 +55,9 @@ class DeviceNoise:
     """Markovian noise of a device: relaxation while gates run and while qubits wait, gate errors, read-out.
 
     After every gate its qubits relax for the time it takes, and depolarise as far as relaxation alone does
-    not explain the gate's error; waiting qubits relax. A reset leaves |1> with probability `reset_error`,
-    whatever was there before. What is not given is perfect, or takes no time. Gates that are changes of
-    phase alone (rz, ...)
-    are virtual: no time, no error.
+    not explain the gate's error; waiting qubits relax, also in delays that a circuit writes out. A reset
+    leaves |1> with probability `reset_error`, whatever was there before. What is not given is perfect, or
+    takes no time. Gates that are changes of phase alone (rz, ...) are virtual: no time, no error.
 
     Attributes:
         t1, t2: Seconds, one number or one for each qubit of the circuit; T2 is 2 T1 where it is not given.
@@ -72,6 +73,7 @@ class DeviceNoise:
         instructions: Gates known better, for which the numbers above do not count.
         name: For people.
         strength: All rates times it; see `scaled`.
+        dt: Seconds of one cycle of the device's clock, the unit of delays that are written in it.
 
     >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
     >>> noise.gate_channel("cx", (0, 1))
@@ -94,8 +96,10 @@ class DeviceNoise:
     instructions: tuple[Instruction, ...] = ()
     name: str = "device"
     strength: float = 1.0
+    dt: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        _checked_strength(self.strength)
         object.__setattr__(self, "t1", _numbers("t1", self.t1))
         longest = tuple(2 * t for t in self.t1) if isinstance(self.t1, tuple) else 2 * self.t1
         object.__setattr__(self, "t2", longest if self.t2 is None else _numbers("t2", self.t2))
@@ -103,12 +107,16 @@ class DeviceNoise:
             raise InvalidInputError(f"{len(self.t1)} values of t1 but {len(self.t2)} of t2")
         for qubit in range(self._given_qubits or 1):
             check_relaxation_times(*self.relaxation_times(qubit))
-        for field in _TIMES:
-            value = getattr(self, field)
-            if not (is_number(value) and 0 <= value < math.inf):
-                raise InvalidInputError(f"{field} must be a number of seconds of at least 0, got {value!r}")
-        for field in _ERRORS:
-            probability(field, getattr(self, field))
+        for name in _TIMES:
+            value = getattr(self, name)
+            if not (is_number(value) and 0 <= value <= _LONGEST):
+                raise InvalidInputError(
+                    f"{name} must be a number of seconds from 0 to {_LONGEST:g}, got {value!r}"
+                )
+        if self.dt is not None and not (is_number(self.dt) and 0 < self.dt <= _LONGEST):
+            raise InvalidInputError(f"dt must be a positive number of seconds or None, got {self.dt!r}")
+        for name in _ERRORS:
+            probability(name, getattr(self, name))
         object.__setattr__(self, "readout_error", _checked_readout(self.readout_error))
         object.__setattr__(self, "instructions", _checked_instructions(self.instructions))
         self._check_channels()
@@ -117,16 +125,16 @@ class DeviceNoise:
         self._check_strength()
 
     def _check_channels(self) -> None:
-        for field, most in (("one_qubit_channel", 1), ("two_qubit_channel", 2)):
-            channel = getattr(self, field)
+        for name, most in (("one_qubit_channel", 1), ("two_qubit_channel", 2)):
+            channel = getattr(self, name)
             if channel is None:
                 continue
             if not isinstance(channel, Channel) or channel.num_qubits > most:
                 raise InvalidInputError(
-                    f"{field} must be a Channel on at most {most} qubit(s), got {channel!r}"
+                    f"{name} must be a Channel on at most {most} qubit(s), got {channel!r}"
                 )
             if most == 2 and channel.num_qubits == 1:
-                object.__setattr__(self, field, channel.tensor(channel))
+                object.__setattr__(self, name, channel.tensor(channel))
 
     @property
     def _given_qubits(self) -> int | None:
@@ -244,32 +252,30 @@ class DeviceNoise:
         Raises:
             InvalidInputError: A probability would be more than 1.
         """
-        if not (is_number(strength) and 0 <= strength < math.inf):
-            raise InvalidInputError(f"strength must be a number of at least 0, got {strength!r}")
-        return replace(self, strength=self.strength * float(strength))
+        return replace(self, strength=self.strength * _checked_strength(strength))
 
     def _check_strength(self) -> None:
-        strength = self.strength
-        if not (is_number(strength) and 0 <= strength < math.inf):
-            raise InvalidInputError(f"strength must be a number of at least 0, got {strength!r}")
+        strength = _checked_strength(self.strength)
         if strength <= 1:
             return
         readings = self.readout_error if isinstance(self.readout_error, tuple) else (self.readout_error,)
         largest = float(np.max([np.max(error) for error in readings]))
-        for field, value in (("reset_error", self.reset_error), ("readout_error", largest)):
+        for name, value in (("reset_error", self.reset_error), ("readout_error", largest)):
             if strength * value > 1:
                 raise InvalidInputError(
-                    f"{field}={value:g} cannot be {strength:g} times as large: it is above 1"
+                    f"{name}={value:g} cannot be {strength:g} times as large: it is above 1"
                 )
-        for field in ("one_qubit_channel", "two_qubit_channel"):
-            if getattr(self, field) is not None:
-                raise InvalidInputError(f"a {field} of your own cannot be made stronger; give a stronger one")
+        for name in ("one_qubit_channel", "two_qubit_channel"):
+            if getattr(self, name) is not None:
+                raise InvalidInputError(f"a {name} of your own cannot be made stronger; give a stronger one")
 
     @property
     def digest(self) -> str:
         """Tells noise apart, channels of your own by their maps: a hash, the same in every process."""
         known = replace(self, one_qubit_channel=None, two_qubit_channel=None)
         content = hashlib.sha256(repr(known).encode())
+        if self.dt is not None:
+            content.update(repr(self.dt).encode())
         for channel in (self.one_qubit_channel, self.two_qubit_channel):
             content.update(b"-" if channel is None else channel.transfer_map.tobytes())
         return content.hexdigest()[:16]
@@ -329,6 +335,12 @@ class DeviceNoise:
         return noise if layout is None else noise.on(layout)
 
 
+def _checked_strength(strength: Any) -> float:
+    if not (is_number(strength) and 0 <= strength <= _STRONGEST):
+        raise InvalidInputError(f"strength must be a number from 0 to {_STRONGEST:g}, got {strength!r}")
+    return float(strength)
+
+
 def _of(values: PerQubit, qubit: int) -> float:
     return values[qubit] if isinstance(values, tuple) else values
 
@@ -376,9 +388,9 @@ def _checked_instructions(instructions: Any) -> tuple[Instruction, ...]:
         if not isinstance(instruction, Instruction):
             raise InvalidInputError(f"instructions are qtnml.noise.Instruction objects, got {instruction!r}")
         what = f"of {instruction.name} on {instruction.qubits}"
-        if not (is_number(instruction.time) and 0 <= instruction.time < math.inf):
+        if not (is_number(instruction.time) and 0 <= instruction.time <= _LONGEST):
             raise InvalidInputError(
-                f"the time {what} must be seconds of at least 0, got {instruction.time!r}"
+                f"the time {what} must be seconds from 0 to {_LONGEST:g}, got {instruction.time!r}"
             )
         probability(f"the error {what}", instruction.error)
     return found

@@ -212,12 +212,8 @@ def _gate_maps(
     singles, pairs = np.tile(np.eye(4), (len(names), 1, 1)), {}
     rows, matrices = [], []
     for row, name in enumerate(names):
-        if gates[row] is not None or name in ("reset", "measure"):
-            continue
-        if name in ("barrier", "delay"):
-            raise InvalidInputError(
-                f"a compiled circuit has no {name!r} of its own; leave it to the schedule"
-            )
+        if gates[row] is not None or name in ("reset", "measure", "delay"):
+            continue  # a delay is waiting, and nothing else
         operation = operations[row]
         if len(qubits[row]) == 1:
             rows.append(row)

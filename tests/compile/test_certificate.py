@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.random import random_circuit
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
+from qiskit_aer.primitives import SamplerV2 as AerSampler
 
 from qtnml import get_backend
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.compile.factorised import Operation, circuit_operations, outcome_probabilities, projection
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import AngleEncoding
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, SamplerWarning
 from qtnml.gates import Synthesis
 from qtnml.network import FullUnitary, TensorNetwork, Topology, balanced_tree, mps
 from tests.network.strategies import small_trees
@@ -173,3 +175,28 @@ def test_a_unit_of_work_for_a_primitive(free_weights: bool) -> None:
     ones = [counts[0].data.c[k].get_counts().get("1", 0) / 4000 for k in range(3)]
     expected = get_backend("aer").probabilities(compiled.bind(X))[:, 1]
     np.testing.assert_allclose(ones, expected, atol=5 * 0.5 / np.sqrt(4000))
+
+
+def test_a_unit_of_work_says_what_some_samplers_get_wrong() -> None:
+    compiled = compiled_network(balanced_tree(4))
+    X = samples(compiled, 3)
+    with pytest.warns(SamplerWarning, match="resets qubits in the middle, which Qiskit's StatevectorSampler"):
+        pub = compiled.pub(X)
+    counts = AerSampler(seed=0).run([pub], shots=4000).result()
+    ones = [counts[0].data.c[k].get_counts().get("1", 0) / 4000 for k in range(3)]
+    np.testing.assert_allclose(ones, compiled.probabilities(X)[:, 1], atol=5 * 0.5 / np.sqrt(4000))
+
+
+@pytest.mark.parametrize("free_weights", [True, False])
+@pytest.mark.filterwarnings("ignore::qtnml.errors.SamplerWarning")
+def test_a_unit_of_work_on_a_device(free_weights: bool) -> None:
+    """Translation into a device's gates drops angles without effect; the unit of work names the others."""
+    network = TensorNetwork.random(balanced_tree(4), np.random.default_rng(0), scale=2.0)
+    target = GenericBackendV2(5, basis_gates=["rz", "sx", "x", "cz", "reset"], seed=0)
+    compiled = compile_network(network, ENCODING, target=target)
+    X = np.random.default_rng(1).random((3, 4))
+    assert set(compiled.circuit.parameters) != {*compiled.x, *compiled.w}  # some are gone
+    circuit, values = compiled.pub(X, free_weights=free_weights)
+    counts = AerSampler(seed=0).run([(circuit, values)], shots=4000).result()
+    ones = [counts[0].data.c[k].get_counts().get("1", 0) / 4000 for k in range(3)]
+    np.testing.assert_allclose(ones, compiled.probabilities(X)[:, 1], atol=5 * 0.5 / np.sqrt(4000))

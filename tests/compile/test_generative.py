@@ -1,7 +1,11 @@
 """Generative circuits: gates = state = what Qiskit's own simulators draw."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 from qtnml import Synthesis, get_backend
@@ -9,6 +13,7 @@ from qtnml.backends import run_circuits
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.sampling import sample
 from qtnml.compile import compile_state
+from qtnml.compile.strings import log_probabilities
 from qtnml.errors import InvalidInputError
 from qtnml.network.sites import balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
@@ -118,3 +123,51 @@ def test_errors(rng: np.random.Generator) -> None:
     wide = TreeState.random(site_chain([2] * 22), 600, rng)
     with pytest.raises(InvalidInputError, match="truncate its bonds first"):
         compile_state(wide)
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("reuse_qubits", [True, False])
+def test_the_certificate_simulates_the_circuit_itself(
+    name: str, reuse_qubits: bool, rng: np.random.Generator
+) -> None:
+    state = TreeState.random(TREES[name], 3, rng, is_complex=True)
+    compiled = compile_state(state, reuse_qubits=reuse_qubits)
+    strings = all_strings(state.tree.site_dims)
+    assert compiled.verify(state, strings) < 1e-9
+    circuit = compiled.trained_circuit
+    bits = np.array(list(itertools.product([0, 1], repeat=circuit.num_clbits)))
+    assert np.exp(log_probabilities(circuit, bits)).sum() == pytest.approx(1, abs=1e-10)
+
+
+def _without(circuit: QuantumCircuit, name: str, only: int | None = None) -> QuantumCircuit:
+    found, seen = circuit.copy_empty_like(), 0
+    for instruction in circuit.data:
+        if instruction.operation.name == name:
+            seen += 1
+            if only is None or seen == only:
+                continue
+        found.append(instruction)
+    return found
+
+
+def test_the_certificate_sees_what_is_missing(rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 12), 4, rng)
+    compiled = compile_state(state)
+    X = sample(state, rng, 50)
+    assert compiled.verify(state, X) < 1e-9
+    for broken in (
+        _without(compiled.circuit, "reset"),
+        _without(compiled.circuit, "reset", 3),
+        _without(compiled.circuit, "cx", 5),
+    ):
+        assert replace(compiled, circuit=broken).verify(state, X) > 0.01
+    unread = replace(compiled, circuit=_without(compiled.circuit, "measure", 2))
+    with pytest.raises(
+        InvalidInputError, match="resets qubit . while its state still matters|reads the bits"
+    ):
+        unread.verify(state, X)
+
+
+def test_the_certificate_goes_to_many_qubits(rng: np.random.Generator) -> None:
+    state = TreeState.random(site_chain([2] * 60), 2, rng)
+    assert compile_state(state, reuse_qubits=False).verify(state, sample(state, rng, 5)) < 1e-9

@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 from qiskit.circuit.library import SwapGate
 from qiskit.quantum_info import Operator, random_unitary
 
-from qtnml.gates import synthesize
+from qtnml.errors import InvalidInputError
+from qtnml.gates import NodeShape, Synthesis, append_rotation, own_gates, synthesize
+from qtnml.gates.synthesis import SynthesizedNode, merge_rotations
 from tests.references import random_unitaries
 
 
@@ -68,3 +71,32 @@ def test_no_rotation_follows_the_last_cx() -> None:
     """They are handed back apart, for the node above."""
     circuit = synthesize(random_unitary(4, seed=5).data).circuit
     assert circuit.data[-1].operation.name == "cx"
+
+
+def test_gates_that_are_no_rotations_keep_their_sign() -> None:
+    """X has a real matrix of equal diagonal, as RY has, and is none."""
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.h(1)
+    circuit.cx(0, 1)
+    circuit.ry(0.3, 0)
+    circuit.z(1)
+    circuit.x(1)
+    circuit.cx(1, 0)
+    merged = merge_rotations(circuit)
+    whole = merged.circuit.copy()
+    for qubit, matrix in enumerate(merged.last):
+        append_rotation(whole, matrix, qubit)
+    assert Operator(whole).equiv(Operator(circuit))
+    for matrix in (np.array([[0, 1], [1, 0]]), np.array([[0, -1], [1, 0]]), np.eye(2), np.diag([1, -1])):
+        single = QuantumCircuit(1)
+        append_rotation(single, matrix.astype(complex), 0)
+        assert Operator(single).equiv(Operator(matrix))
+
+
+def test_an_ansatz_whose_gates_are_not_its_unitary_is_refused() -> None:
+    node = SynthesizedNode(QuantumCircuit(2), (np.eye(2), np.eye(2)))
+    swap = np.eye(4)[[0, 2, 1, 3]]
+    with pytest.raises(InvalidInputError, match="are not its unitary: infidelity .*see check_ansatz"):
+        own_gates(node, swap, NodeShape(2, 1), Synthesis())
+    assert own_gates(node, np.eye(4), NodeShape(2, 1), Synthesis()).infidelity < 1e-12

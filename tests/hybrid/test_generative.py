@@ -135,8 +135,13 @@ def test_a_born_machine_on_a_backend(rng: np.random.Generator) -> None:
     assert drawn.shape == (1000, 5)
     assert (drawn == drawn[:, :1]).all()  # five equal bits
     assert 0.3 < drawn[:, 0].mean() < 0.7
-    assert machine.plan(1000).shots == 0  # stored: asked for again, it costs nothing
-    assert np.array_equal(machine.sample(1000, random_state=0), drawn)
+    again = machine.sample(1000, random_state=0)
+    assert not np.array_equal(again, drawn)  # every call draws anew
+    same = born.to_backend("aer", shots=300, jobs=store, training=how)  # the script, started again
+    assert same.plan(1000).shots == 0  # stored: it costs nothing
+    assert np.array_equal(same.sample(1000, random_state=0), drawn)
+    assert np.array_equal(same.sample(1000, random_state=0), again)
+    assert store.bought_shots == 2000
     assert machine.score(X) == pytest.approx(born.score(X), abs=1e-6)
     assert machine.plan_fit(X).shots == 2 * 2 * 300
     machine.fit(X)

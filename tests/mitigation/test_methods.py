@@ -207,8 +207,8 @@ def test_a_classifier_with_mitigation(mitigation, share, measured, trained, smal
     # What is left over is what the exact contraction says is left over, within the error bars.
     assert np.abs(proba - ideal).mean() < found.bias.mean() + 2 * found.errors.mean()
     assert found.bias.mean() < share * found.raw_bias.mean()
-    assert found.shots == 4096 * len(found.factors)
-    assert found.extra_shots == found.shots - 4096
+    assert (found.shots == 4096 * len(found.factors)).all()
+    assert (found.extra_shots == found.shots - 4096).all()
     assert found.calibration_shots == (2 * 4 * 4096 if "readout" in mitigation else 0)
     assert "left behind" in str(found)
     plan = qclf.plan(X)  # all of it is stored now
@@ -323,3 +323,15 @@ def test_the_learnt_network_on_single_samples(trained, small_digits, measured):
     assert get_mitigation(ReadoutMitigation(100)) == Mitigation(ReadoutMitigation(100))
     assert get_mitigation(ZeroNoiseExtrapolation((1, 3))).factors == (1, 3)
     assert get_mitigation(None) is None
+
+
+def test_error_bars_are_those_of_the_shots_that_were_counted(trained, small_digits):
+    """Shots that are stored already are used, and make the error smaller."""
+    X, jobs = small_digits.X_test[:5], JobStore("sqlite://")
+    backend = get_backend("aer", noise=NOISE)
+    many = trained.to_backend(backend, shots=20_000, mitigation="readout", jobs=jobs).mitigated_outcomes(X)
+    few = trained.to_backend(backend, shots=100, mitigation="readout", jobs=jobs).mitigated_outcomes(X)
+    np.testing.assert_allclose(few.errors, many.errors)
+    assert few.shots.tolist() == [20_000] * 5
+    assert few.calibration_shots == many.calibration_shots == 2 * 4 * 20_000
+    assert "20,000 shots a sample" in str(few)

@@ -6,15 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SuperOp
+from qiskit.transpiler import InstructionProperties
 from qiskit_aer.noise import NoiseModel
 
+from qtnml import get_backend
+from qtnml.backends import exact_probabilities
 from qtnml.backends.ibm import fake_device
+from qtnml.compile import timeline
 from qtnml.errors import InvalidInputError
 from qtnml.noise import (
     Channel,
     DeviceNoise,
     Instruction,
+    NoisyCircuit,
     bit_flip,
     depolarizing,
     noise_from_settings,
@@ -174,8 +182,8 @@ BAD = {
     "t1 must be a positive number of seconds, got -1.0": {"t1": -1},
     "t1 must be seconds, one number or one for each qubit, got 'x'": {"t1": "x"},
     "2 values of t1 but 3 of t2": {"t1": (1e-4, 1e-4), "t2": (1e-4, 1e-4, 1e-4)},
-    "two_qubit_time must be a number of seconds of at least 0, got -1e-09": {"two_qubit_time": -1e-9},
-    "one_qubit_time must be a number of seconds of at least 0, got inf": {"one_qubit_time": math.inf},
+    "two_qubit_time must be a number of seconds from 0 to 1e+06, got -1e-09": {"two_qubit_time": -1e-9},
+    "one_qubit_time must be a number of seconds from 0 to 1e+06, got inf": {"one_qubit_time": math.inf},
     "two_qubit_error must be a probability from 0 to 1, got 1.5": {"two_qubit_error": 1.5},
     "readout_error must be a probability from 0 to 1, got 2": {"readout_error": (0.1, 2)},
     "readout_error must be a probability, a pair": {"readout_error": "x"},
@@ -193,3 +201,65 @@ BAD = {
 def test_impossible_physics_is_refused(message):
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         DeviceNoise(**BAD[message])
+
+
+def test_delays_are_waiting_and_id_is_a_gate():
+    """Delays that a circuit writes out relax its qubits, on Aer and in the exact contraction alike."""
+    noise = DeviceNoise(t1=1e-6, one_qubit_time=10e-9, dt=0.5e-9)
+    for delay in ((5, "us"), (5e-6, "s"), (10_000, "dt")):
+        circuit = QuantumCircuit(1, 1)
+        circuit.x(0)
+        circuit.delay(delay[0], 0, delay[1])
+        circuit.measure(0, 0)
+        found = exact_probabilities(get_backend("aer", noise=noise), [circuit])[0]
+        assert found[1] == pytest.approx(np.exp(-5 - 10e-9 / 1e-6), abs=1e-9)
+        assert timeline(circuit, noise).duration == pytest.approx(5.01e-6)
+    for free in (QuantumCircuit(1), QuantumCircuit(1)):
+        free.delay(10, 0, "dt")
+        with pytest.raises(InvalidInputError, match="a delay of 10 dt takes a device's clock to be known"):
+            timeline(free, DeviceNoise())
+    unbound = QuantumCircuit(1)
+    unbound.delay(Parameter("t"), 0, "s")
+    with pytest.raises(InvalidInputError, match="has no length yet"):
+        timeline(unbound, DeviceNoise())
+    assert noise.duration("id", (0,)) == 10e-9
+    assert DeviceNoise(one_qubit_error=0.1).error("id", (0,)) == 0.1
+    assert noise.digest != replace(noise, dt=None).digest
+    assert DeviceNoise.from_backend(fake_device("fake:torino")).dt == fake_device("fake:torino").dt
+
+
+def test_delays_in_a_compiled_circuit(trained, small_digits):
+    compiled, X = trained.compile(), small_digits.X_test[:3]
+    delayed = compiled.circuit.copy_empty_like()
+    for instruction in compiled.circuit.data:
+        delayed.append(instruction)
+        if len(instruction.qubits) == 2:
+            delayed.delay(2, instruction.qubits[0], "us")
+            delayed.id(instruction.qubits[1])
+    delayed = replace(compiled, circuit=delayed)
+    noise = DeviceNoise(t1=40e-6, t2=30e-6, one_qubit_time=30e-9, two_qubit_time=70e-9, one_qubit_error=1e-3)
+    found = NoisyCircuit(delayed, noise).probabilities(X)
+    exact = exact_probabilities(get_backend("aer", noise=noise), list(delayed.bind(X)))
+    np.testing.assert_allclose(found, np.array(exact)[:, :2], atol=1e-10)
+    assert np.abs(found - NoisyCircuit(compiled, noise).probabilities(X)).max() > 0.01
+
+
+def test_a_broken_read_out_tells_nothing():
+    backend = GenericBackendV2(3, seed=0)
+    backend.target["measure"][(1,)] = InstructionProperties(1e-6, 1.0)
+    backend.target["measure"][(2,)] = InstructionProperties(1e-6, float("nan"))
+    noise = DeviceNoise.from_backend(backend)
+    assert noise.readout(1) == noise.readout(2) == (0.5, 0.5)
+    assert max(noise.readout(0)) < 0.1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"two_qubit_time": 1e308}, {"t1": 1e-300, "t2": 1e-300}, {"strength": 1e300}, {"reset_time": 1e307}],
+)
+def test_extreme_noise_is_refused_or_finite(settings, trained, small_digits):
+    try:
+        noise = DeviceNoise(**settings)
+    except InvalidInputError:
+        return
+    assert np.isfinite(NoisyCircuit(trained.compile(), noise).probabilities(small_digits.X_test[:2])).all()
