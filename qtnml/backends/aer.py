@@ -13,14 +13,13 @@ from qiskit_aer.noise import NoiseModel
 
 from qtnml.arrays import NDArray
 from qtnml.backends.aer_noise import misread, noise_on_active_qubits
-from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts
 from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
 from qtnml.noise import DeviceNoise
 from qtnml.noise.aer import with_waiting
 
 # Largest registers that each method is used for (16 bytes per amplitude; a density matrix has 4**n).
-_DENSITY_MATRIX_SAMPLED = 10  # beyond, one trajectory per shot is cheaper than 4**n amplitudes
 _DENSITY_MATRIX_EXACT = 13
 _STATEVECTOR = 24
 _WAITING = ("delay", "quantum_channel", "kraus")  # the last two: relaxation after a delay
@@ -62,7 +61,12 @@ class Aer:
         #: A `DeviceNoise` whose circuits are left as they are; None for another noise, or none.
         self.device_noise = noise if isinstance(noise, DeviceNoise) else None
         self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
-        self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
+        self.capabilities = Capabilities(
+            resets=True,
+            exact=True,
+            seeds=True,
+            simulated_qubits=None if self._device is None else DENSITY_MATRIX_QUBITS,
+        )
         scheduling = None if self._device is None else "alap"
         self._translator = Translator(self._device, translation, scheduling=scheduling)
         given = {"method": method, "noise": _noise_setting(noise), **options, **translation.settings()}
@@ -216,7 +220,7 @@ def _sampling_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:
     width = len(active_qubits(circuit))
     if width > _STATEVECTOR:
         return "matrix_product_state"
-    if (noisy or _has_reset(circuit)) and width <= _DENSITY_MATRIX_SAMPLED:
+    if (noisy or _has_reset(circuit)) and width <= DENSITY_MATRIX_QUBITS:
         return "density_matrix"
     return "statevector"
 

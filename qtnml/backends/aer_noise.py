@@ -1,6 +1,7 @@
 """A device's noise on the qubits that a circuit uses, for Aer."""
 
 import math
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,11 @@ def noise_on_active_qubits(circuit: QuantumCircuit, device: Any) -> tuple[Quantu
         [t1 for t1, _ in times], [t2 for _, t2 in times], dt=getattr(device, "dt", None), op_types=Delay
     )
     return PassManager([idle]).run(small), _errors_on(device, places)
+
+
+def errors_on_qubits(device: Any, qubits: Collection[int]) -> NoiseModel:
+    """Errors of gates and read-out on some of a device's qubits."""
+    return _errors_on(device, {qubit: qubit for qubit in qubits})
 
 
 def _relaxation_times(device: Any, qubit: int) -> tuple[float, float]:

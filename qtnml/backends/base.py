@@ -17,6 +17,9 @@ Counts: TypeAlias = dict[int, int]
 
 
 _IDLE = ("delay", "barrier")
+#: Widest circuit whose noise is simulated as a density matrix, in one pass for all shots; beyond, every shot
+#: is a state vector of its own.
+DENSITY_MATRIX_QUBITS = 10
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Capabilities:
         searchable: `find` knows every job that was ever accepted under a tag.
         paid: Shots cost time or money on a quantum computer.
         num_qubits: The most qubits of a circuit; None where only memory decides.
+        simulated_qubits: Of a simulator of a device: up to so many qubits it is quick, and circuits that the
+            compiler may choose the width of are made no wider; None where there is no such choice.
         max_circuits: The most circuits of one job; None where there is no limit.
         max_shots: The most shots of one job; None where there is no limit.
     """
@@ -44,6 +49,7 @@ class Capabilities:
     searchable: bool = False
     paid: bool = False
     num_qubits: int | None = None
+    simulated_qubits: int | None = None
     max_circuits: int | None = None
     max_shots: int | None = None
 

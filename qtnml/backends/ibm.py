@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from qiskit import QuantumCircuit
 
-from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts
 from qtnml.backends.extras import require
 from qtnml.backends.qiskit_jobs import (
     QiskitBackend,
@@ -15,7 +15,7 @@ from qtnml.backends.qiskit_jobs import (
     sampler_counts,
     sampler_pub,
 )
-from qtnml.backends.translation import Group, Translation, Translator
+from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
 
 _MODES = ("job", "batch", "session")
@@ -37,15 +37,41 @@ class RuntimeJobs:
         self._device, self._service, self._mode_name = device, service, mode
         self._options = options
         self._mode: Any = None
+        self._simulators: dict[frozenset[int], Any] = {}  # the last one
 
     def launch(self, groups: Iterable[Group], shots: int, seed: int | None, tag: str | None) -> Any:
         """Submit one unit of work per template."""
         options = _merged(self._options, {"environment": {"job_tags": [tag]}} if tag else {})
-        if self._service is None and seed is not None:
-            options = _merged(options, {"simulator": {"seed_simulator": seed % 2**31}})
-        return _sampler(self._execution_mode(), options).run(
-            [sampler_pub(group) for group in groups], shots=shots
+        groups = list(groups)
+        mode = self._execution_mode()
+        if self._service is None:
+            if seed is not None:
+                options = _merged(options, {"simulator": {"seed_simulator": seed % 2**31}})
+            mode = self._simulator(groups)
+        return _sampler(mode, options).run([sampler_pub(group) for group in groups], shots=shots)
+
+    def _simulator(self, groups: Iterable[Group]) -> Any:
+        """Aer with the snapshot's noise on the qubits that circuits use.
+
+        IBM's client makes the noise of all the device's qubits anew for each job, and Aer reads it for each
+        job: 5 s for 133 qubits, and milliseconds for the few that circuits use.
+        """
+        from qiskit_aer import AerSimulator
+
+        from qtnml.backends.aer_noise import errors_on_qubits
+
+        used = frozenset(
+            group.template.find_bit(qubit).index
+            for group in groups
+            for qubit in active_qubits(group.template)
         )
+        if used not in self._simulators:
+            method = "density_matrix" if len(used) <= DENSITY_MATRIX_QUBITS else "automatic"
+            noise = errors_on_qubits(self._device, used)
+            made = AerSimulator(method=method, noise_model=noise, fusion_threshold=1)
+            made.set_max_qubits(self._device.num_qubits)
+            self._simulators = {used: made}
+        return self._simulators[used]
 
     def counts(self, job: Any) -> list[Counts]:
         """Wait for a job's counts, in order."""
@@ -169,7 +195,12 @@ def fake(
     return QiskitBackend(
         RuntimeJobs(found, None, mode, options or {}),
         f"fake:{device}",
-        Capabilities(resets="reset" in found.target.operation_names, seeds=True, num_qubits=found.num_qubits),
+        Capabilities(
+            resets="reset" in found.target.operation_names,
+            seeds=True,
+            num_qubits=found.num_qubits,
+            simulated_qubits=DENSITY_MATRIX_QUBITS,
+        ),
         _settings(options, mode, translation),
         Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
         target=translation.target(found),

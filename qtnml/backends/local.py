@@ -59,6 +59,10 @@ class LocalBackend:
     def __deepcopy__(self, _: Any) -> "LocalBackend":
         return self  # jobs run once, whoever holds a copy (scikit-learn's clone, say)
 
+    def __reduce__(self) -> Any:
+        """Another process gets the same simulator, without the jobs of this one."""
+        return LocalBackend, (self.simulator,)
+
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
         return f"get_backend({self.name!r}{settings})"

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from pickle import PicklingError
 from typing import Any, Protocol
 
 from qiskit import QuantumCircuit
@@ -101,6 +103,21 @@ class QiskitBackend:
 
     def __deepcopy__(self, _: Any) -> "QiskitBackend":
         return self  # jobs run once, whoever holds a copy (scikit-learn's clone, say)
+
+    def __reduce__(self) -> Any:
+        """Another process makes the backend again by its name: no account and no connection is written.
+
+        Raises:
+            PicklingError: It is not known by a name.
+        """
+        from qtnml.backends.registry import BACKENDS, get_backend
+
+        if self.name.partition(":")[0] not in BACKENDS:
+            raise PicklingError(
+                f"{self.name!r} is a Qiskit object that has no name to make it again by; pickle with "
+                "set_params(backend=None), and give the backend anew"
+            )
+        return partial(get_backend, self.name, **self.settings), ()
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())

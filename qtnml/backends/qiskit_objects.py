@@ -8,7 +8,7 @@ from typing import Any
 
 from qiskit.primitives import BaseSamplerV2
 
-from qtnml.backends.base import Capabilities
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities
 from qtnml.backends.qiskit_jobs import DeviceJobs, QiskitBackend, SamplerJobs, takes_seeds
 from qtnml.backends.translation import Translation, Translator
 
@@ -37,6 +37,7 @@ def device_capabilities(device: Any, **known: Any) -> Capabilities:
         "durable": hasattr(device, "retrieve_job"),
         "paid": not takes_seeds(device),
         "num_qubits": getattr(device, "num_qubits", None),
+        "simulated_qubits": DENSITY_MATRIX_QUBITS if takes_seeds(device) else None,
         "max_circuits": getattr(device, "max_circuits", None),
     }
     return Capabilities(**{**found, **known})

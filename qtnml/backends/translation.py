@@ -98,6 +98,10 @@ class Translator:
         self._scheduling, self._finish = scheduling, finish
         self._translated: dict[int, tuple[QuantumCircuit, QuantumCircuit]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the translations, which are known by ids of this process."""
+        return {**vars(self), "_translated": {}}
+
     def groups(self, circuits: Sequence[QuantumCircuit]) -> Iterator[Group]:
         """Circuits in order, translated, those of one template together."""
         if isinstance(circuits, BoundCircuits):

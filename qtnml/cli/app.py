@@ -102,12 +102,12 @@ def _options(
 
 def classifier(estimator: Any) -> Any:
     """The estimator, or an error if it is a Born machine or built on one."""
-    from qtnml.models.saved import SavedToFile
+    from qtnml.models.training import TrainedEstimator
 
-    if isinstance(estimator, SavedToFile):
+    if not isinstance(estimator, TrainedEstimator):
         raise InvalidInputError(
-            f"{type(estimator).__name__} is a generative model, or built on one; see `qtnml born "
-            "--help`, or use its methods in Python"
+            f"{type(estimator).__name__} is no trained classifier or regressor; for generative models see "
+            "`qtnml born --help`, for others use their methods in Python"
         )
     return estimator
 

@@ -34,7 +34,7 @@ def export_circuit(
     """
     path = Path(path)
     circuit = (compiled.circuit if free_weights else compiled.trained_circuit).copy()
-    facts = _facts(compiled, free_weights=free_weights)
+    facts = circuit_facts(compiled, free_weights=free_weights)
     if path.suffix == ".qasm":
         text = qasm3.dumps(circuit)
         facts["sha256"] = _sha256(text)
@@ -90,7 +90,7 @@ def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = 
     if encoding is None and facts.get("encoding") is None:
         raise InvalidInputError("this circuit's encoding is your own; pass it as encoding=")
     try:
-        return _rebuilt(circuit, facts, encoding)
+        return rebuilt_circuit(circuit, facts, encoding)
     except Exception as error:  # a header may hold anything
         raise CircuitFileError(f"{path} is damaged ({_first_line(error)}); export it again") from error
 
@@ -115,15 +115,9 @@ def _listing(circuit: QuantumCircuit) -> str:
     return "\n".join(lines)
 
 
-def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
+def circuit_facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
     """What a circuit alone does not tell."""
     scaler = compiled.scaler
-    operations = [
-        ["node", op.node, op.qubits, op.resets]
-        if isinstance(op, Apply)
-        else ["leaf", op.leaf, op.qubits, op.resets]
-        for op in compiled.schedule.operations
-    ]
     return {
         "format": _FORMAT,
         "encoding": encoding_name(compiled.encoding),
@@ -134,8 +128,19 @@ def _facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
         "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
         "topology": compiled.topology.to_dict(),
         "postselected": compiled.postselected,
-        "schedule": [compiled.schedule.num_qubits, operations, list(compiled.schedule.measured)],
+        "schedule": stored_schedule(compiled.schedule),
     }
+
+
+def stored_schedule(schedule: Schedule) -> list[Any]:
+    """A schedule as JSON types."""
+    operations = [
+        ["node", op.node, op.qubits, op.resets]
+        if isinstance(op, Apply)
+        else ["leaf", op.leaf, op.qubits, op.resets]
+        for op in schedule.operations
+    ]
+    return [schedule.num_qubits, operations, list(schedule.measured)]
 
 
 def _unpacked(content: bytes) -> tuple[QuantumCircuit, Any, str]:
@@ -158,7 +163,10 @@ def _parsed(content: bytes) -> tuple[QuantumCircuit, Any, str]:
     return circuit, json.loads(lines[place][len(_COMMENT) :]), "".join(lines[place + 1 :])
 
 
-def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None) -> CompiledCircuit:
+def rebuilt_circuit(
+    circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None
+) -> CompiledCircuit:
+    """A compiled circuit from its gates and what `circuit_facts` says; what does not fit is a ValueError."""
     topology = Topology.from_dict(facts["topology"])
     encoding = get_encoding(facts["encoding"]) if encoding is None else encoding
     if facts["data_qubits"] != topology.num_data_qubits:
@@ -180,7 +188,7 @@ def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding 
         x=vectors["x"],
         w=vectors["w"],
         weights=weights,
-        schedule=_read_schedule(facts["schedule"], topology),
+        schedule=read_schedule(facts["schedule"], topology),
         infidelity=float("nan") if facts["infidelity"] is None else float(facts["infidelity"]),
         encoding=encoding,
         encoding_parameters=_read_encoding_parameters(facts, encoding, topology),
@@ -192,7 +200,8 @@ def _rebuilt(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding 
     )
 
 
-def _read_schedule(stored: Any, topology: Topology) -> Schedule:
+def read_schedule(stored: Any, topology: Topology) -> Schedule:
+    """The inverse of `stored_schedule`; what does not fit the topology is a ValueError."""
     num_qubits, operations, measured = stored
     kinds: dict[str, type[Prepare | Apply]] = {"node": Apply, "leaf": Prepare}
     steps = [kinds[kind](int(k), tuple(qubits), tuple(resets)) for kind, k, qubits, resets in operations]

@@ -106,6 +106,14 @@ class HybridResult:
     history: tuple[HybridRecord, ...]
     stopped: str
 
+    def pass_on_interruption(self) -> None:
+        """Raise KeyboardInterrupt if that is what ended training: a script must not go on and buy more."""
+        if self.stopped == "interrupted":
+            raise KeyboardInterrupt(
+                f"training was interrupted after {len(self.history)} steps and {self.shots:,} shots; the "
+                "weights so far are kept"
+            )
+
     @property
     def circuits(self) -> int:
         """Run in all."""

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend, get_backend
+from qtnml.backends import Backend
 from qtnml.born import log_likelihood
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.errors import BackendError, InvalidInputError
@@ -17,17 +17,19 @@ from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
 from qtnml.models.born_machine import BornMachine
+from qtnml.models.on_backend import OnBackend
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
 
 _REPEATS = 10**6  # numbers of `repeat` between two calls of `sample`
 
 
-class BackendBornMachine(DensityMixin, BaseEstimator):
+class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
     """Made by `MPSBornMachine.to_backend`; its samples are counted shots.
 
     Every run goes through a ledger of jobs (see `qtnml.JobStore`). Each call of `sample` draws anew; a script
-    that is started again gets what its calls drew before, and nothing is bought twice.
+    that is started again gets what its calls drew before, and nothing is bought twice. `save` writes the
+    machine with its tuned weights, its circuit and the name of its backend, `qtnml.load_model` reads it.
 
     Args:
         model: The fitted Born machine it came from.
@@ -45,7 +47,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
         self,
         model: BornMachine,
         compiled: GenerativeCircuit,
-        backend: Backend | str = "aer",
+        backend: Backend | str | None = "aer",
         *,
         shots: int = 1024,
         jobs: JobStore | str | os.PathLike[str] | None = None,
@@ -124,6 +126,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
         """Go on training on the backend, from the weights it came with.
 
         Sets `compiled_`, which draws from now on, `history_` (a `HybridRecord` for each step) and `stopped_`.
+        Ctrl-C keeps the weights so far, and is passed on, so that a script does not go on buying.
         """
         how, backend = self.training or HybridTraining(), self._backend()
         self._check_shots()
@@ -138,6 +141,7 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
                 ),
             )
         self.compiled_, self.history_, self.stopped_ = result.compiled, list(result.history), result.stopped
+        result.pass_on_interruption()
         return self
 
     def plan_fit(self, X: Any) -> TrainingPlan:
@@ -170,11 +174,8 @@ class BackendBornMachine(DensityMixin, BaseEstimator):
             return bound_weights(self.trained, self.trained.weights[None])
         return [self.compiled.trained_circuit]
 
-    def _store(self) -> JobStore:
-        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
-
     def _backend(self) -> Backend:
-        backend = get_backend(self.backend)
+        backend = self._found_backend()
         if self.compiled.num_resets and not (
             backend.capabilities.resets and backend.capabilities.mid_circuit_measurement
         ):

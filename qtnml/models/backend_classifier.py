@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import column_or_1d
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend, get_backend
+from qtnml.backends import Backend
 from qtnml.compile import BoundCircuits, CompiledCircuit
 from qtnml.errors import BackendError, InvalidInputError, JobError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
@@ -19,16 +19,18 @@ from qtnml.jobs.plan import joined
 from qtnml.mitigation import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
 from qtnml.mitigation.method import Measured
 from qtnml.models.noise import known_noise
+from qtnml.models.on_backend import OnBackend
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
 from qtnml.models.validation import checked_samples, outcomes_of_labels
 
 
-class BackendClassifier(ClassifierMixin, BaseEstimator):
+class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
     """Made, ready to predict, by `TreeClassifier.to_backend`; predicts from counted outcomes.
 
     Every run goes through a ledger of jobs (see `qtnml.JobStore`): what was measured once is not bought
-    again, and nothing is lost when the process ends.
+    again, and nothing is lost when the process ends. `save` writes the classifier with its tuned weights, its
+    circuit and the name of its backend, `qtnml.load_model` reads it; it can be pickled as well.
 
     Args:
         compiled: The circuit with its trained weights.
@@ -50,7 +52,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
         self,
         compiled: CompiledCircuit,
         classes: NDArray,
-        backend: Backend | str = "aer",
+        backend: Backend | str | None = "aer",
         *,
         feature_names: NDArray | None = None,
         shots: int = 1024,
@@ -93,7 +95,8 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
 
         Sets `compiled_` (the circuit with its new weights, which predicts from now on), `history_` (a
         `HybridRecord` for each step) and `stopped_` (why it ended). A killed training goes on where it was if
-        `training` has a checkpoint; without one, its evaluations are still in the ledger.
+        `training` has a checkpoint; without one, its evaluations are still in the ledger. Ctrl-C keeps the
+        weights so far, and is passed on as KeyboardInterrupt, so that a script does not go on buying.
 
         Args:
             X: Samples (samples, features).
@@ -114,6 +117,7 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
                 ),
             )
         self.compiled_, self.history_, self.stopped_ = result.compiled, list(result.history), result.stopped
+        result.pass_on_interruption()
         return self
 
     def plan_fit(self, X: Any) -> TrainingPlan:
@@ -240,11 +244,8 @@ class BackendClassifier(ClassifierMixin, BaseEstimator):
             return self.outcome_frequencies(X)
         return self.mitigated_outcomes(X).probabilities
 
-    def _store(self) -> JobStore:
-        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
-
     def _backend(self) -> Backend:
-        backend = get_backend(self.backend)
+        backend = self._found_backend()
         if self.compiled.num_resets and not backend.capabilities.resets:
             raise BackendError(
                 f"the circuit has {self.compiled.num_resets} mid-circuit resets, which backend "

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
-from qtnml.compile import CompiledCircuit, can_compile_for
+from qtnml.compile import CompiledCircuit, can_compile_for, minimal_order
 from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
@@ -89,7 +89,8 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Measurements per sample.
-            reuse_qubits, num_qubits, synthesis: As for `compile`.
+            reuse_qubits, num_qubits, synthesis: As for `compile`. Where num_qubits is left open, circuits
+                for a simulated device are no wider than it simulates quickly (10 qubits), if they can be.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
             settings: Other arguments of `BackendClassifier` (jobs, repeat, label, verbose, and those of
@@ -111,10 +112,12 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         )
 
     def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
-        target = getattr(backend, "target", None)
-        if not can_compile_for(target):
+        if backend is None or not can_compile_for(getattr(backend, "target", None)):
             return self.compile(**how)
-        return self.compile(target=target, **how)
+        simulated = backend.capabilities.simulated_qubits
+        if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:
+            how["num_qubits"] = max(simulated, minimal_order(self.model_.topology)[0])
+        return self.compile(target=backend, **how)
 
 
 class TreeClassifier(NetworkClassifier):

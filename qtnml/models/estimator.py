@@ -13,7 +13,7 @@ from qtnml.contract import Model
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.models.noise import NoisyTraining, noisy_circuit, wire_noise
+from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
 from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.models.validation import checked_samples
 from qtnml.network import (
@@ -320,10 +320,13 @@ class NetworkEstimator(TrainedEstimator):
                 V=1, V + 1 in a chain.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
                 takes the fewest there can be, or on a target the number that is likeliest to succeed.
-            target: A Qiskit backend or `Target` to compile for: its gates, couplings, times and errors.
+            target: A backend to compile for: its gates, couplings, times and errors. A Qiskit backend or
+                `Target`, one of `get_backend`, or a name such as "fake:torino".
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
         """
         check_is_fitted(self)
+        if isinstance(target, str):
+            target = device_called(target)
         return compile_model(
             self.model_,
             self.params_,

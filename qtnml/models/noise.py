@@ -5,8 +5,9 @@ from typing import Any
 
 from qiskit.transpiler import Target
 
+from qtnml.backends import get_backend
 from qtnml.backends.ibm import fake_device
-from qtnml.compile import CompiledCircuit
+from qtnml.compile import CompiledCircuit, can_compile_for, minimal_order
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.noise import Channel, DeviceNoise, NoiseSchedule, NoisyCircuit, WireNoise, layer_noise
@@ -65,13 +66,24 @@ def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: in
         estimator: Has `compile`.
         noise: A `DeviceNoise` for the circuit's own qubits, or a Qiskit backend or the name of one: the
             circuit is then compiled for it, and its calibration is the noise.
-        reuse_qubits, num_qubits: As for `compile`.
+        reuse_qubits, num_qubits: As for `compile`; where the width is left open on a device and its choice is
+            too entangled to be exact, the fewest qubits are taken.
     """
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
     if isinstance(noise, DeviceNoise):
         return NoisyCircuit(estimator.compile(**circuit), noise)
     device = _qiskit_device(noise)
-    return NoisyCircuit(estimator.compile(target=device, **circuit), DeviceNoise.from_backend(device))
+    calibration = DeviceNoise.from_backend(device)
+    found = NoisyCircuit(estimator.compile(target=device, **circuit), calibration)
+    try:
+        found.tree  # noqa: B018 - made when it is first asked for
+        return found
+    except InvalidInputError:
+        if num_qubits is not None or not reuse_qubits:
+            raise
+    # The likeliest circuit is too entangled to be exact; the narrowest one lies in a line, without SWAPs.
+    fewest = minimal_order(estimator.model_.topology)[0]
+    return NoisyCircuit(estimator.compile(target=device, num_qubits=fewest), calibration)
 
 
 def known_noise(backend: Any, compiled: CompiledCircuit) -> DeviceNoise | None:
@@ -83,6 +95,19 @@ def known_noise(backend: Any, compiled: CompiledCircuit) -> DeviceNoise | None:
     if compiled.device is not None and target is compiled.device.target:
         return DeviceNoise.from_backend(target)
     return None
+
+
+def device_called(name: str) -> Any:
+    """What `compile(target=name)` compiles for: a device's snapshot, or what a backend called so runs on."""
+    if name.startswith("fake:"):
+        return fake_device(name)
+    backend = get_backend(name)
+    if not can_compile_for(getattr(backend, "target", None)):
+        raise InvalidInputError(
+            f"backend {name!r} has no map of its qubits to compile for; leave target out, or choose a device "
+            "such as 'fake:torino'"
+        )
+    return backend
 
 
 def _qiskit_device(device: Any) -> Any:

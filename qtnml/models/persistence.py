@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
 from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
 from qtnml.models.amplitude import AmplitudeMPSClassifier
-from qtnml.models.born_persistence import BORN_MODELS
+from qtnml.models.backend_born import BackendBornMachine
+from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.born_persistence import BORN_MODELS, born_entry, restored_born
 from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
+from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
 from qtnml.network import Topology, get_ansatz, unitarity_error
@@ -26,6 +30,7 @@ MODELS: dict[str, type[TrainedEstimator]] = {
     cls.__name__: cls
     for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor, AmplitudeMPSClassifier)
 }
+MEASURED: dict[str, type[OnBackend]] = {cls.__name__: cls for cls in (BackendClassifier, BackendBornMachine)}
 
 
 def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
@@ -35,12 +40,16 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         ModelFileError: Its class or one of its settings is the user's own, and could not be read again.
     """
     kind = type(estimator)
-    if (MODELS | BORN_MODELS | BUILT).get(kind.__name__) is not kind:
+    if (MODELS | BORN_MODELS | BUILT | MEASURED).get(kind.__name__) is not kind:
         raise ModelFileError(
             f"{kind.__name__} cannot be saved: a file holds the package's own classes only; save params_ or "
             "state_ yourself, or copy what was learnt into an object of the class it derives from"
         )
-    return _trained_entry(estimator) if isinstance(estimator, TrainedEstimator) else built_entry(estimator)
+    if isinstance(estimator, TrainedEstimator):
+        return _trained_entry(estimator)
+    if isinstance(estimator, BackendClassifier | BackendBornMachine):
+        return _measured_entry(estimator)
+    return built_entry(estimator)
 
 
 def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, NDArray]]:
@@ -85,7 +94,49 @@ def restored_model(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
     """The inverse of `entry_of`; whatever does not fit raises."""
     if header["model"] in BORN_MODELS | BUILT:
         return restored(header, arrays)
-    return _restored(header, arrays)
+    return (_restored_measured if header["model"] in MEASURED else _restored)(header, arrays)
+
+
+def _measured_entry(
+    model: BackendClassifier | BackendBornMachine,
+) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """A model on a backend: its circuit and tuned weights, where it was measured, and what it came from."""
+    header = {"model": type(model).__name__, **backend_entry(model)}
+    if isinstance(model, BackendBornMachine):
+        header["born"], cores = born_entry(model.model)
+        header["circuit"], arrays = generative_entry(model.compiled)
+        arrays |= {f"born_{name}": core for name, core in cores.items()}
+    else:
+        header["circuit"], arrays = circuit_entry(model.compiled)
+        names = model.feature_names
+        header["feature_names"] = None if names is None else [str(name) for name in names]
+        if model.classes.dtype == object:
+            header["object_classes"] = [str(label) for label in model.classes]
+        else:
+            arrays["classes"] = model.classes
+    return header, arrays | tuned_weights(model)
+
+
+def _restored_measured(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+    """The inverse of `_measured_entry`."""
+    model: BackendClassifier | BackendBornMachine
+    if header["model"] == "BackendBornMachine":
+        cores = {
+            name.removeprefix("born_"): core for name, core in arrays.items() if name.startswith("born_")
+        }
+        compiled = restored_generative(header["circuit"], arrays)
+        model = BackendBornMachine(restored_born(header["born"], cores), compiled, None)
+    else:
+        circuit = restored_circuit(header["circuit"], arrays)
+        classes = _checked_classes(header, arrays)
+        if not 2 <= len(classes) <= circuit.num_outcomes:
+            raise ModelFileError(f"{len(classes)} classes do not fit {circuit.num_outcomes} outcomes")
+        names = header["feature_names"]
+        model = BackendClassifier(
+            circuit, classes, None, feature_names=None if names is None else np.array(names, dtype=object)
+        )
+    restore_backend(model, header, arrays.get("tuned"))
+    return model
 
 
 def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TrainedEstimator:
@@ -181,16 +232,21 @@ def _restored_scaler(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) 
 def _restored_classes(
     model: Model | AmplitudeModel, header: dict[str, Any], arrays: dict[str, NDArray]
 ) -> NDArray:
-    classes = arrays.get("classes")
-    if classes is None:
-        classes = np.array(header["object_classes"], dtype=object)
-    if classes.ndim != 1 or len(set(classes.tolist())) != len(classes):
-        raise ModelFileError("its classes are not a list of different labels")
+    classes = _checked_classes(header, arrays)
     if isinstance(model, AmplitudeModel):
         if len(classes) != model.num_classes:
             raise ModelFileError(f"{len(classes)} classes do not fit a label of {model.num_classes} values")
     elif not 2 <= len(classes) <= 2**model.topology.root_qubits:
         raise ModelFileError(f"{len(classes)} classes do not fit {model.topology.root_qubits} root qubits")
+    return classes
+
+
+def _checked_classes(header: dict[str, Any], arrays: dict[str, NDArray]) -> NDArray:
+    classes = arrays.get("classes")
+    if classes is None:
+        classes = np.array(header["object_classes"], dtype=object)
+    if classes.ndim != 1 or len(set(classes.tolist())) != len(classes):
+        raise ModelFileError("its classes are not a list of different labels")
     return classes
 
 

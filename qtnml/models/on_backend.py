@@ -1,0 +1,104 @@
+"""What a model on a backend has on top of its circuit: the backend, the ledger, training, files."""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Backend, get_backend
+from qtnml.errors import BackendError, ModelFileError, QtnmlError
+from qtnml.hybrid import HybridRecord, HybridTraining
+from qtnml.jobs import JobStore
+from qtnml.models.objects import plain
+from qtnml.models.saved import SavedToFile
+
+Stored = tuple[dict[str, Any], dict[str, NDArray]]
+_KEPT = ("shots", "repeat", "label", "verbose", "mitigation")
+_WHERE = ("checkpoint", "resume")  # of a training: a file must not choose where another is written
+_NOT_MADE_AGAIN = ("DeviceNoise ", "NoiseModel ", "device ")
+
+
+class OnBackend(SavedToFile):
+    """`backend`, `jobs` and `training` as arguments, and `compiled_`, `history_`, `stopped_` after `fit`."""
+
+    backend: Backend | str | None
+    jobs: Any
+    training: HybridTraining | None
+
+    def _store(self) -> JobStore:
+        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
+
+    def _found_backend(self) -> Backend:
+        if self.backend is None:
+            measured = getattr(self, "measured_on_", "a backend that a file cannot hold")
+            raise BackendError(
+                f"this model was measured on {measured}; say where to go on: set_params(backend=...)"
+            )
+        return get_backend(self.backend)
+
+
+def backend_entry(model: Any) -> dict[str, Any]:
+    """Where and how a model is measured, as JSON types."""
+    backend = get_backend(model.backend) if model.backend is not None else None
+    mitigation = getattr(model, "mitigation", None)
+    if not isinstance(mitigation, str | None):
+        raise ModelFileError(
+            f"the mitigation {mitigation!r} is an object; name it ('readout+zne'), or set "
+            "set_params(mitigation=None)"
+        )
+    return {
+        "settings": plain({name: getattr(model, name) for name in _KEPT if hasattr(model, name)}),
+        "backend": None if backend is None else [backend.name, dict(backend.settings)],
+        "training": None if model.training is None else _training_entry(model.training),
+        "history": [list(record) for record in getattr(model, "history_", [])],
+        "stopped": getattr(model, "stopped_", None),
+    }
+
+
+def restore_backend(model: Any, header: dict[str, Any], tuned: NDArray | None) -> None:
+    """Set on a model what `backend_entry` says, and the weights of its last `fit`."""
+    training = header["training"]
+    model.set_params(**header["settings"], training=None if training is None else HybridTraining(**training))
+    model.backend = None
+    if header["backend"] is not None:
+        name, settings = header["backend"]
+        model.backend = _made_again(str(name), dict(settings))
+        model.measured_on_ = f"{name} {settings}" if settings else str(name)
+    if tuned is not None:
+        model.compiled_ = model.compiled.with_weights(tuned)
+        model.history_ = [HybridRecord(*record) for record in header["history"]]
+        model.stopped_ = str(header["stopped"])
+
+
+def tuned_weights(model: Any) -> dict[str, NDArray]:
+    """The weights of the last `fit`, if there was one."""
+    return {"tuned": np.asarray(model.compiled_.weights)} if hasattr(model, "compiled_") else {}
+
+
+def _training_entry(training: HybridTraining) -> dict[str, Any]:
+    usual = HybridTraining()
+    given = {f.name: getattr(training, f.name) for f in fields(training) if f.name not in _WHERE}
+    changed = {name: value for name, value in given.items() if value != getattr(usual, name)}
+    if odd := [name for name, value in changed.items() if not isinstance(value, str | int | float | None)]:
+        raise ModelFileError(
+            f"training has the object {odd[0]}={changed[odd[0]]!r}; name it, or set_params(training=None)"
+        )
+    return plain(changed)  # type: ignore[no-any-return]
+
+
+def _made_again(name: str, settings: dict[str, Any]) -> Backend | str | None:
+    """The backend that a file names: None if it needs what no file holds.
+
+    A vendor's is a name until it is used: a file is read without an account.
+    """
+    if any(str(value).startswith(_NOT_MADE_AGAIN) for value in settings.values()):
+        return None
+    if not settings:
+        return name
+    if name.partition(":")[0] not in ("aer", "fake", "pennylane"):
+        return None
+    try:
+        return get_backend(name, **settings)
+    except QtnmlError:
+        return None
