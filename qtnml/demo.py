@@ -15,6 +15,7 @@ from qtnml.data import Dataset, load_dataset
 from qtnml.jobs import JobStore
 from qtnml.models import TreeClassifier
 from qtnml.plots import plot_circuit, plot_confusion, plot_samples, plot_training
+from qtnml.storage import save_figure
 
 PAIR = (3, 5)
 
@@ -127,4 +128,4 @@ def _draw(
         ),
     }
     for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=120)
+        save_figure(figure, folder / name)

@@ -88,6 +88,14 @@ class UnseenCategoryWarning(UserWarning):
     """A value was not seen in training; it counts as missing."""
 
 
+class LargeCircuitWarning(UserWarning):
+    """A circuit has far more gates than today's devices carry."""
+
+
+class NoShotsWarning(UserWarning):
+    """No shot of a sample counts, so nothing is known of it."""
+
+
 class SamplerWarning(UserWarning):
     """A circuit is handed out that some samplers simulate wrongly without a word."""
 
@@ -98,6 +106,10 @@ class ZeroProbabilityWarning(UserWarning):
 
 class IncompleteDataWarning(UserWarning):
     """Training samples with missing values were left out."""
+
+
+class TrainingSamplesWarning(UserWarning):
+    """Samples that a model is tested on are among those it was trained on."""
 
 
 class TrainingInterruptedWarning(UserWarning):

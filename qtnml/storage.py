@@ -6,6 +6,7 @@ import json
 import math
 import os
 import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ MODEL = "qtnml-model"
 CHECKPOINT = "qtnml-checkpoint"
 MITIGATION = "qtnml-mitigation"
 VERSION = 2
+_LARGEST_FILE = 2**31  # bytes
 _numbers = itertools.count()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, nothing between.
 
-    A link is followed; something that is not a regular file (a pipe, a device) is written as it is.
+    The permissions of a file that was there are kept. A link is followed; something that is not a regular
+    file (a pipe, a device) is written as it is.
 
     Raises:
         WriteError: Nothing was written.
@@ -39,6 +42,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         # Names have a longest length in bytes, and this one is longer than the file's own.
         partial = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_numbers)}.part")
         with partial.open("xb") as file:
+            if path.exists():  # what nobody else may read stays so
+                partial.chmod(path.stat().st_mode & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -50,6 +55,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         if partial is not None:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def save_figure(figure: Any, path: Path, *, dpi: int = 120) -> None:
+    """Write a matplotlib figure in the format of the path's ending (.png, .svg, .pdf), atomically.
+
+    Raises:
+        WriteError: Nothing was written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.removeprefix(".").lower(), dpi=dpi)
+    write_atomically(path, buffer.getvalue())
 
 
 def save_archive(
@@ -85,23 +101,83 @@ def _finite_number(text: str) -> float:
     return number
 
 
-def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], dict[str, NDArray]]:
-    """Read what `save_archive` wrote.
+class Arrays(Mapping[str, NDArray]):
+    """The arrays of an archive by name, each unpacked when it is first asked for.
+
+    What nobody asks for is never unpacked, and nothing is larger than its own bytes.
+
+    Args:
+        archive: A ZIP file, open.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members = {
+            name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")
+        }
+        self._unpacked: dict[str, NDArray] = {}
+
+    def __getitem__(self, name: str) -> NDArray:
+        if name not in self._unpacked:
+            self._unpacked[name] = _array_in(_content(self._archive, self._members[name]))
+        return self._unpacked[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
+def arrays_under(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    """The arrays whose names begin so, without the beginning."""
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    size, most = archive.getinfo(name).file_size, largest_file()
+    if size > most:
+        raise ModelFileError(
+            f"{name} unpacks to {size:,} bytes; if that is right, set the environment variable "
+            f"QTNML_LARGEST_FILE to more (it allows {most:,})"
+        )
+    return archive.read(name)
+
+
+def _array_in(content: bytes) -> NDArray:
+    """The array of the bytes of an `.npy` file, which must be as many as its header says."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, is_fortran, dtype = readers[version](stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"an array of shape {shape} and type {dtype} does not fit its {len(content)} bytes")
+    flat = np.frombuffer(content, dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if is_fortran else "C").copy()
+
+
+def largest_file() -> int:
+    """Bytes that one file, or one array of an archive, may unpack to: $QTNML_LARGEST_FILE, or 2 GiB."""
+    text = os.environ.get("QTNML_LARGEST_FILE", "")
+    return int(text) if text.isdecimal() else _LARGEST_FILE
+
+
+def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], Mapping[str, NDArray]]:
+    """Read what `save_archive` wrote; arrays are unpacked when they are asked for.
 
     Raises:
         ModelFileError: Missing, damaged or foreign file, or one of a newer format.
     """
     what = kind.removeprefix("qtnml-")
     try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(
-                archive.read("model.json"), parse_constant=_finite_number, parse_float=_finite_number
-            )
-            arrays = {
-                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
+        archive = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        header = json.loads(
+            _content(archive, "model.json"), parse_constant=_finite_number, parse_float=_finite_number
+        )
+        arrays = Arrays(archive)
     except FileNotFoundError:
         raise ModelFileError(f"no {what} file {path}") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from qiskit import qasm3, qpy
 
-from qtnml import cli, load_model
+from qtnml import TreeRegressor, cli, load_model
 from qtnml.errors import QtnmlError
 
 # A few test values lie beyond the learnt ranges.
@@ -96,6 +97,7 @@ def test_qasm_is_the_same_circuit(run, model: Path, tmp_path: Path) -> None:
     assert circuit.count_ops()["cx"] == 44
 
 
+@pytest.mark.filterwarnings("always::qtnml.errors.TrainingSamplesWarning")
 def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(50, 20, (120, 3))
@@ -110,7 +112,10 @@ def test_own_table_in_its_own_units(run, tmp_path: Path) -> None:
     status, out, _ = run("train", table, "-b", 2, "--epochs", 150, "-o", model, "--json")
     assert status == 0
     assert json.loads(out)["test_accuracy"] > 0.8
-    _, out, _ = run("predict", model, table, "--json")
+    facts = json.loads(out)
+    assert (facts["train_samples"], facts["test_samples"], facts["label_column"]) == (90, 30, "way")
+    _, out, err = run("predict", model, table, "--json")
+    assert "is the file that the model was trained on: 90 of its 120 rows are training samples" in err
     labelled = json.loads(out)
     assert labelled["samples"] == 120
     assert labelled["accuracy"] > 0.85
@@ -351,8 +356,13 @@ def test_measuring_on_a_backend_is_planned_labelled_and_bought_once(run, model: 
     ]
     plan = json.loads(run(*measure, "--plan")[1])
     assert (plan["new_circuits"], plan["shots"], plan["paid"]) == (3, 150, False)
-    first = json.loads(run(*measure, "--label", "mine")[1])
-    assert json.loads(run(*measure)[1]) == first
+    _, out, err = run(*measure, "--label", "mine")
+    first = json.loads(out)
+    assert (first["bought_circuits"], first["bought_shots"]) == (3, 150)
+    assert f"0 of 3 circuits were stored, 3 bought (150 shots); ledger: sqlite:///{ledger}" in err
+    _, out, err = run(*measure)
+    assert json.loads(out) == first | {"bought_circuits": 0, "bought_shots": 0}
+    assert "3 of 3 circuits were stored, 0 bought (0 shots)" in err
     assert json.loads(run(*measure, "--plan")[1])["shots"] == 0
     status, _, err = run(*measure, "--repeat", 1, "--max-shots", 100)
     assert status == 2
@@ -621,10 +631,10 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
         (("born", "sample", model), "class TreeClassifier; this command takes Born machines"),
         (
             ("predict", born, records),
-            "is a generative model, or built on one; see `qtnml born --help`",
+            "is no trained classifier or regressor; for generative models see `qtnml born --help`",
         ),
-        (("noise", born), "MPSBornMachine is a generative model"),
-        (("compile", born, "--report"), "--draw, --report and --verify are for classifiers"),
+        (("noise", born), "MPSBornMachine is no trained classifier or regressor"),
+        (("compile", born, "--report"), "--report, --verify and --target are for classifiers"),
         (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
         (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),
         (("born", "fit", "digits", "--threshold", "nan"), "threshold must be a finite number"),
@@ -636,3 +646,136 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
         status, _, err = run(*arguments)
         assert status == 2
         assert message in err
+
+
+def test_a_device_may_be_named_wherever_a_circuit_is_made(run, model: Path, tmp_path: Path) -> None:
+    _, out, _ = run("compile", model, "--target", "fake:torino", "--num-qubits", 5, "--json")
+    facts = json.loads(out)
+    assert (facts["num_qubits"], facts["device"], len(facts["layout"])) == (5, "fake_torino", 5)
+    assert 0 < facts["estimated_success"] < 1
+    plan = ("predict", model, "digits", "--backend", "fake:torino", "--limit", 1, "--plan", "--json")
+    assert json.loads(run(*plan)[1])["new_circuits"] == 1
+    ledger = tmp_path / "j.sqlite"
+    for width in ((), ("--num-qubits", 5)):
+        measure = ("predict", model, "digits", "--backend", "fake:torino", "--limit", 1, "--shots", 20)
+        status, out, _ = run(*measure, *width, "--jobs", ledger, "--json")
+        assert status == 0
+        assert json.loads(out)["samples"] == 1
+    status, _, err = run("predict", model, "digits", "--num-qubits", 5)
+    assert (status, "--num-qubits 5 is of a circuit: give --backend" in err) == (2, True)
+    status, _, err = run("compile", model, "--target", "aer")
+    assert (status, "backend 'aer' has no map of its qubits" in err) == (2, True)
+
+
+def test_circuits_of_born_machines_are_drawn_and_options_checked_first(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tmp_path / "r.csv"
+    records.write_text("kind,size\n" + "".join(f"{'ab'[k % 2]},{k % 7 / 10}\n" for k in range(60)))
+    born, drawing = tmp_path / "b.qtnml", tmp_path / "b.png"
+    assert run("born", "fit", records, "-b", 2, "-o", born)[0] == 0
+    assert run("compile", born, "--draw", drawing)[0] == 0
+    assert drawing.read_bytes()[:4] == b"\x89PNG"
+    status, out, err = run(
+        "born", "sample", born, "-n", 5, "--backend", "aer", "--num-qubits", 4, "--seed", 0
+    )
+    assert (status, len(out.splitlines())) == (0, 6)
+    assert "shots were stored" in err
+    from qtnml.models import BornMachine
+
+    monkeypatch.setattr(BornMachine, "compile", None)  # nothing is compiled before options are checked
+    for option in (("--report",), ("--verify", "digits"), ("--target", "fake:torino")):
+        status, _, err = run("compile", born, *option)
+        assert (status, "--report, --verify and --target are for classifiers" in err) == (2, True)
+
+
+def test_a_terminal_that_is_not_utf8_shows_what_it_can(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    rows = "".join(f"{k * 0.37 % 1:.2f},{k % 3},{'äö'[k % 2]}\n" for k in range(40))
+    table.write_text(f"größe,f,y\n{rows}", encoding="utf-8")
+    code = "from qtnml.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", str(table), "--epochs", "1", "-o", str(tmp_path / "m")]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "\\xe4" in done.stdout  # ä
+
+
+def test_without_a_home_folder_everything_but_the_ledger_works(tmp_path: Path) -> None:
+    """As in a container whose user has no entry in the table of users."""
+    code = (
+        "import platformdirs\n"
+        "def homeless(*_, **__): raise RuntimeError('could not determine the home directory')\n"
+        "platformdirs.user_cache_dir = platformdirs.user_data_dir = homeless\n"
+        "from qtnml.cli import main; main()"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "QTNML_JOBS"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    model = str(tmp_path / "m")
+    done = run("train", "digits", "--classes", "3,5", "--size", "4", "--epochs", "1", "-o", model)
+    assert done.returncode == 0, done.stderr
+    done = run("jobs", "list")
+    assert done.returncode == 2
+    assert "set QTNML_JOBS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("study", "iris", "--set", "random_state=1"), "has an option of its own here: --seeds"),
+        (("study", "iris", "--set", "bond_qubits=1"), "has an option of its own here: --bonds"),
+        (("jobs", "show", "s²"), "a job's id is at least its first 6 hexadecimal digits"),
+        (("jobs", "resume", "s²"), "a submission is called s1, s2"),
+        (("jobs", "show", "s99999999999999999999"), "a job's id is at least"),
+        (("train", "iris", "--noise", '{"channel": ["a"]}'), "unknown channel ['a']"),
+        (("train", "iris", "--noise", '{"instructions": [{"name": "cx"}]}'), "instructions"),
+        (("train", "iris", "--noise", '{"t1": 1' + "0" * 400 + "}"), "t1 must be"),
+        (("train", "iris", "--noise", '{"channel": "depolarizing", "p": 0.1, "num_qubits": 9}'), "1 to 6"),
+    ],
+)  # fmt: skip
+def test_every_mistake_is_one_line(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    extra = ("--jobs", tmp_path / "j.sqlite") if arguments[0] == "jobs" else ("-o", tmp_path / "out.jsonl")
+    status, _, err = run(*arguments, *extra)
+    assert status == 2
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_a_regressor_and_a_target_that_is_no_number(run, tmp_path: Path) -> None:
+    model, table = tmp_path / "reg.qtnml", tmp_path / "reg.csv"
+    rng = np.random.default_rng(0)
+    TreeRegressor(epochs=1, random_state=0).fit(rng.random((40, 3)), rng.random(40)).save(model)
+    table.write_text("a,b,c,price\n0.1,0.2,0.3,1.5\n0.2,0.1,0.4,n/a\n")
+    status, _, err = run("predict", model, table)
+    assert (status, "has a target that is no number" in err) == (2, True)
+
+
+def test_a_header_can_be_said_to_be_one(run, tmp_path: Path) -> None:
+    table, model = tmp_path / "t.csv", tmp_path / "m.qtnml"
+    table.write_text("1,2,3\n" + "".join(f"{k % 5},{k % 3},{k % 2}\n" for k in range(40)))
+    for option, samples in (("--header", 40), ("--no-header", 41)):
+        _, out, _ = run("born", "fit", table, option, "-b", 2, "-o", model, "--json")
+        assert json.loads(out)["samples"] == samples
+    _, out, _ = run("born", "score", model, table, "--json")
+    assert json.loads(out)["records"] == 41  # the model remembers
+
+
+def test_what_nobody_foresaw_is_one_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qtnml.data.load_dataset", lambda *_, **__: 1 / 0)
+    status, _, err = run("train", "digits")
+    assert status == 70
+    assert "ZeroDivisionError: division by zero (a defect of qtnml; please report it" in err
+    monkeypatch.setattr(sys, "argv", ["qtnml", "--debug", "train", "digits"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_help_has_a_short_name_and_shells_complete(run) -> None:
+    assert "Usage: qtnml train" in run("train", "-h")[1]
+    assert "--install-completion" in run("--help")[1]
+    assert run("--version")[1].startswith("qtnml ")

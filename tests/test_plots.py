@@ -43,9 +43,33 @@ def test_confusion_counts() -> None:
 
 
 def test_circuit_is_drawn_on_its_own_axes(trained: TreeClassifier) -> None:
-    (axes,) = plot_circuit(trained.compile()).axes
-    assert "16 features on 5 qubits" in axes.get_title()
-    assert len(axes.texts) > 30
+    figure = plot_circuit(trained.compile(), feature_names=[f"pixel {k}" for k in range(16)])
+    first = figure.axes[0]
+    assert "16 features on 5 qubits" in first.get_title(loc="left")
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert {"U0", "U14", "|0>", "c0", "pixel 3", "pix… 15"} <= set(texts)
+    assert [label.get_text() for label in first.get_yticklabels()] == [f"q{k}" for k in range(5)]
+
+
+def test_drawings_are_as_large_as_their_content(trained: TreeClassifier, digits: Dataset) -> None:
+    small, wide = (plot_circuit(trained.compile(num_qubits=n)) for n in (5, 16))
+    assert small.get_size_inches()[1] != wide.get_size_inches()[1]
+    on_device = trained.compile(target="fake:torino", num_qubits=5)
+    labels = [label.get_text() for label in plot_circuit(on_device).axes[0].get_yticklabels()]
+    assert labels == [f"q{place}" for place in on_device.layout]
+    tree = TreeClassifier(epochs=1, random_state=0).fit(digits.X_train, digits.y_train)
+    summary = plot_circuit(tree.compile(reuse_qubits=False))  # 64 rows: who acts when, without names
+    assert not list(summary.axes[0].texts)
+    assert len(summary.axes[0].patches) == 64 + 2 * 63 + 1
+    assert max(summary.get_size_inches()) < 12
+
+
+def test_circuits_that_draw_are_drawn(rng: np.random.Generator) -> None:
+    born = MPSBornMachine(2, epochs=1, random_state=0).fit(rng.integers(0, 2, (60, 6)))
+    figure = plot_circuit(born.compile(), feature_names=list("abcdef"))
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert set("abcdef") < set(texts)
+    assert "6 sites drawn on 2 qubits" in figure.axes[0].get_title(loc="left")
 
 
 def test_generative_figures(rng: np.random.Generator) -> None:

@@ -1,7 +1,8 @@
 """What a backend is."""
 
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -77,6 +78,41 @@ class Result:
     counts: list[Counts]
     calibration: str | None = None
     seconds: float | None = None
+
+
+def checked_result(result: Any, num_circuits: int, name: str) -> Result:
+    """A backend's result with plain integers.
+
+    Raises:
+        BackendError: It is no `Result`, has more entries than circuits, or counts that are no numbers.
+    """
+    if not isinstance(result, Result) or not isinstance(result.counts, Sequence):
+        raise BackendError(f"backend {name!r} returned {result!r:.80}, no Result with a list of counts")
+    if len(result.counts) > num_circuits:
+        raise BackendError(
+            f"backend {name!r} returned {len(result.counts)} results for {num_circuits} circuits"
+        )
+    return replace(result, counts=[_checked_counts(counts, name) for counts in result.counts])
+
+
+def _checked_counts(counts: Any, name: str) -> Counts:
+    try:
+        found = {_whole(outcome): _whole(shots) for outcome, shots in counts.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BackendError(
+            f"backend {name!r} returned the counts {counts!r:.80}; counts are a dictionary of outcomes and "
+            "shots, both integers of at least 0"
+        ) from error
+    return found
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number of shots")
+    number = operator.index(value)
+    if not number >= 0:
+        raise ValueError("negative")
+    return number
 
 
 @runtime_checkable

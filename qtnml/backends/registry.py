@@ -97,11 +97,12 @@ def get_backend(backend: Any, **options: Any) -> Backend:
         except TypeError as error:
             raise BackendError(f"a Qiskit backend does not take these options: {error}") from error
     if not isinstance(backend, str):
-        if isinstance(backend, Backend):
+        if isinstance(backend, Backend) and isinstance(backend.name, str) and backend.name:
             return backend
         raise BackendError(
             "a backend must be a name such as 'aer', a Qiskit BackendV2 or SamplerV2, or have the members of "
-            f"qtnml.backends.Backend, got {type(backend).__name__}; use get_backend('aer')"
+            "qtnml.backends.Backend (a name that is a text among them), got "
+            f"{type(backend).__name__}; use get_backend('aer')"
         )
     name, _, detail = backend.partition(":")
     if name not in BACKENDS:

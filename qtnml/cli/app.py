@@ -5,7 +5,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,18 +19,22 @@ app = typer.Typer(
     help="Tensor networks as quantum models: train classically, compile to a circuit, run it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Classes = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads Optional
+    str | None,
     typer.Option(help="Keep only these labels, separated by commas, e.g. 3,5."),
 ]
-Size = Annotated[Optional[int], typer.Option(help="Average pictures down to SIZE x SIZE pixels.")]  # noqa: UP045
+Size = Annotated[int | None, typer.Option(help="Average pictures down to SIZE x SIZE pixels.")]
 Order = Annotated[str, typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).")]
-Target = Annotated[
-    Optional[str], typer.Option(help="Label column of a CSV file (the last by default).")  # noqa: UP045
+Target = Annotated[str | None, typer.Option(help="Label column of a CSV file (the last by default).")]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="The first row of a CSV file names its columns (default: by its cells)."
+    ),
 ]
 DataArgument = Annotated[
     str,
@@ -40,7 +44,7 @@ DataArgument = Annotated[
     ),
 ]
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
@@ -52,31 +56,52 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A file tha
 
 
 def main() -> None:
-    """Run the command; errors are one line on stderr and exit status 2."""
+    """Run the command; errors are one line on stderr and exit status 2, those of the program itself 70."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding shows what it can, and the work is not lost over a name.
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(args=[argument for argument in arguments if argument != "--debug"], prog_name="qtnml")
     except (QtnmlError, OSError) as error:
         if debug:
             raise
-        Console(stderr=True).print(f"[red]error:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
+        _say(f"[red]error:[/red] {_plain(error)}")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except MemoryError:
+        if debug:
+            raise
+        _say("[red]error:[/red] out of memory; take fewer samples, smaller bonds or a smaller batch")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as error:
+        if str(error):
+            _say(_plain(error))
         raise SystemExit(130) from None
+    except Exception as error:
+        if debug:
+            raise
+        _say(
+            f"[red]error:[/red] {type(error).__name__}: {_plain(error)} (a defect of qtnml; please report it "
+            "with what --debug shows)"
+        )
+        raise SystemExit(70) from None
 
 
-def _plain(error: Exception) -> str:
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+def _plain(error: BaseException) -> str:
     return escape(" ".join(str(error).split()))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning) and str(message) not in _shown_warnings:
         _shown_warnings.add(str(message))
-        Console(stderr=True).print(
-            f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True
-        )
+        _say(f"[yellow]warning:[/yellow] {escape(str(message))}")
 
 
 _shown_warnings: set[str] = set()
@@ -144,8 +169,17 @@ def cache_compilations() -> None:
     """Start faster next time; without a writable cache just start."""
     from qtnml.train import enable_compilation_cache
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         enable_compilation_cache()
+
+
+def check_figure(path: Path | None, *inputs: Path | str | None) -> None:
+    """Refuse a picture that cannot be written, before the work is done."""
+    if path is None:
+        return
+    check_parent(path, *inputs)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InvalidInputError(f"cannot draw {path}; end it in .png, .svg or .pdf")
 
 
 def check_parent(path: Path, *inputs: Path | str | None) -> None:

@@ -1,7 +1,7 @@
 """`qtnml circuits`: the zoo of trained circuits, listed, shown and checked."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ circuits = typer.Typer(no_args_is_help=True, help="Trained circuits, ready to ru
 app.add_typer(circuits, name="circuits")
 
 Folder = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(help="Where the circuits are (default: the repository's `circuits/`)."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A circuit, as `qtnml circuits list` names it.")]
@@ -39,7 +39,7 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
 @circuits.command()
 def check(
     names: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(metavar="[NAME]...", help="Which ones (default: all)."),
     ] = None,
     folder: Folder = None,

@@ -1,7 +1,7 @@
 """`qtnml demo` and `qtnml compile`: to circuits."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from qtnml.cli.app import (
     ModelArgument,
     app,
     cache_compilations,
+    check_figure,
     check_parent,
     report,
     shown,
@@ -58,11 +59,15 @@ def compile_(
         bool, typer.Option("--reuse/--no-reuse", help="Reset and reuse qubits that were let go.")
     ] = True,
     num_qubits: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Use up to so many qubits, for less depth (default: the fewest)."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Compile for a device's own qubits and gates, e.g. fake:torino or ibm:NAME."),
+    ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Write the circuit: .qasm (OpenQASM 3) or .qpy."),
     ] = None,
     synthesis: Annotated[
@@ -70,7 +75,7 @@ def compile_(
     ] = "auto",
     two_qubit_gate: Annotated[str, typer.Option(help="cx, cz, ecr or rzz.")] = "cx",
     max_gates: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=0, help="The most two-qubit gates in a node, fitted as well as they can be."),
     ] = None,
     target_infidelity: Annotated[
@@ -80,15 +85,13 @@ def compile_(
         bool, typer.Option("--report", help="Time, idling and every level as well.")
     ] = False,
     verify: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Compare circuit and network on test samples of this data set (a name or path)."),
     ] = None,
     free_weights: Annotated[
         bool, typer.Option("--free-weights", help="Leave the weights w as parameters, too.")
     ] = False,
-    draw: Annotated[
-        Optional[Path], typer.Option(help="Write a drawing (.png, .svg, .pdf).")  # noqa: UP045
-    ] = None,
+    draw: Annotated[Path | None, typer.Option(help="Write a drawing (.png, .svg, .pdf).")] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a trained model into a quantum circuit and say what it costs.
@@ -100,16 +103,23 @@ def compile_(
     from qtnml.gates import Synthesis
     from qtnml.models import load_model
 
-    for path in (output, draw):
-        if path is not None:
-            check_parent(path, model)
-    if draw is not None and draw.suffix not in (".png", ".svg", ".pdf"):
-        raise InvalidInputError(f"cannot draw {draw}; end it in .png, .svg or .pdf")
+    check_figure(draw, model)
+    if output is not None:
+        check_parent(output, model)
     if output is not None and output.suffix not in (".qasm", ".qpy"):
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
-    estimator = with_circuit(load_model(model))
+    estimator = with_circuit(load_model(model)).set_params(verbose=1)
+    is_generative = not hasattr(estimator, "predict")
+    how: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
+    if is_generative and (full_report or verify is not None or target is not None):
+        raise InvalidInputError(
+            f"{model} is a generative model: --report, --verify and --target are for classifiers and "
+            "regressors; leave them out"
+        )
+    if target is not None:
+        how["target"] = target
     samples = None
-    if verify is not None and hasattr(estimator, "predict"):
+    if verify is not None:
         from qtnml.models import samples_for
 
         samples = samples_for(estimator, verify)[0][:_VERIFIED]
@@ -119,20 +129,19 @@ def compile_(
         target_infidelity=target_infidelity,
         two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
     )
-    compiled = estimator.compile(reuse_qubits=reuse, num_qubits=num_qubits, synthesis=chosen)
-    if not hasattr(estimator, "predict"):
-        if draw is not None or full_report or verify is not None:
-            raise InvalidInputError("--draw, --report and --verify are for classifiers; leave them out")
+    compiled = estimator.compile(synthesis=chosen, **how)
+    if draw is not None:
+        from qtnml.plots import plot_circuit
+        from qtnml.storage import save_figure
+
+        save_figure(plot_circuit(compiled, feature_names=_feature_names(estimator)), draw)
+    if is_generative:
         _generative(compiled, model, output, free_weights=free_weights, as_json=as_json)
         return
     if output is not None:
         from qtnml.compile import export_circuit
 
         export_circuit(compiled, output, free_weights=free_weights)
-    if draw is not None:
-        from qtnml.plots import plot_circuit
-
-        plot_circuit(compiled).savefig(draw, dpi=120)
     facts: dict[str, Any] = {
         "num_qubits": compiled.num_qubits,
         "depth": compiled.depth,
@@ -142,6 +151,12 @@ def compile_(
         "weight_parameters": len(compiled.w),
         "infidelity": compiled.infidelity,
     }
+    if compiled.device is not None:
+        facts |= {
+            "device": compiled.device.name,
+            "layout": list(compiled.layout),
+            "estimated_success": compiled.estimated_success,
+        }
     rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
     if full_report:
         costs = compiled.report()
@@ -150,6 +165,13 @@ def compile_(
         facts["largest_deviation"] = compiled.verify(samples)
         rows[f"largest deviation on {len(samples)} samples"] = f"{facts['largest_deviation']:.1e}"
     report(f"Circuit of {model}", rows, facts, as_json)
+
+
+def _feature_names(estimator: Any) -> list[str] | None:
+    """Of the table that the model was trained on."""
+    notes = getattr(estimator, "notes_", {})
+    names = notes.get("feature_names") or notes.get("columns")
+    return list(names) if names and len(names) == estimator.n_features_in_ else None
 
 
 def _generative(

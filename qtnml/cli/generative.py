@@ -3,12 +3,13 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.console import Console
 
-from qtnml.cli.app import Json, Set, app, check_parent, named_values, report, shown
+from qtnml.cli.app import Header, Json, Set, app, check_figure, check_parent, named_values, report, shown
 from qtnml.errors import InvalidInputError
 
 born = typer.Typer(
@@ -28,7 +29,7 @@ Data = Annotated[
         "or the path of .npz or IDX pictures.",
     ),
 ]
-Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="CSV file to write.")]  # noqa: UP045
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="CSV file to write.")]
 
 
 @born.command()
@@ -39,10 +40,11 @@ def fit(
     max_bond: Annotated[int, typer.Option("--max-bond", "-b", min=1, help="Largest bond dimension.")] = 16,
     bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
     ignore: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(metavar="COLUMN", help="Leave a column out, e.g. a label; may be repeated."),
     ] = None,
-    size: Annotated[Optional[int], typer.Option(help="Average pictures down to SIZE x SIZE.")] = None,  # noqa: UP045
+    header: Header = None,
+    size: Annotated[int | None, typer.Option(help="Average pictures down to SIZE x SIZE.")] = None,
     threshold: Annotated[float, typer.Option(help="Pixels at least as bright are 1.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: Set = None,
@@ -62,9 +64,9 @@ def fit(
     if _is_table(data):
         from qtnml.data.mixed import read_table
 
-        names, X = read_table(Path(data), ignore=ignore or ())
+        names, X = read_table(Path(data), ignore=ignore or (), header=header)
         estimator.set_params(encoder=qtnml.TableEncoder(bins=bins, unseen="missing"))
-        notes: dict[str, Any] = {"columns": names}
+        notes: dict[str, Any] = {"columns": names, "header": header}
     else:
         X, notes = _pictures(data, size, threshold), {"size": size, "threshold": threshold}
     estimator = with_arguments(estimator, named_values(settings)).fit(X)
@@ -126,7 +128,7 @@ def _samples(model: Any, data: str) -> Any:
         return _pictures(data, model.notes_.get("size"), model.notes_.get("threshold", 0.5), "test")
     from qtnml.data.mixed import read_table
 
-    return read_table(Path(data), columns=model.notes_.get("columns"))[1]
+    return read_table(Path(data), columns=model.notes_.get("columns"), header=model.notes_.get("header"))[1]
 
 
 @born.command()
@@ -135,23 +137,39 @@ def sample(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Samples.")] = 10,
     output: Output = None,
     backend: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Draw on a backend, through the ledger of jobs, e.g. aer, fake:torino."),
     ] = None,
-    seed: Annotated[Optional[int], typer.Option(min=0)] = None,  # noqa: UP045
+    num_qubits: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --backend, use up to so many qubits (default: the fewest)."),
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option(min=0, help="With --backend: another number draws anew instead of what is stored.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
     as_json: Json = False,
 ) -> None:
     """Draw records: exactly, or shot by shot on a backend.
 
     Example: qtnml born sample born.qtnml -n 1000 -o drawn.csv
     """
+    from qtnml.jobs import JobStore
+
     if output is not None:
         check_parent(output, model)
-    machine = _loaded(model)
+    machine = _loaded(model).set_params(verbose=1)
     if backend is None:
+        if num_qubits is not None or repeat:
+            raise InvalidInputError("--num-qubits and --repeat are of a circuit: give --backend, e.g. aer")
         drawn = machine.sample(number, random_state=seed)
     else:
-        drawn = machine.to_backend(backend).sample(number, random_state=seed)
+        measured = machine.to_backend(backend, num_qubits=num_qubits, repeat=repeat, jobs=JobStore())
+        drawn = measured.sample(number, random_state=seed)
+        bought = measured.jobs.bought_shots
+        Console(stderr=True).print(
+            f"{max(number - bought, 0):,} of {number:,} shots were stored, {bought:,} bought", highlight=False
+        )
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
     # An array of integers beside other numbers is one of floats.
     columns = machine.encoder_.columns_ if machine.encoder_ is not None else ()
@@ -206,9 +224,9 @@ def score(
 @born.command()
 def explain(
     model: Model,
-    data: Annotated[Optional[str], typer.Argument(metavar="[DATA]", help="A table or pictures.")] = None,  # noqa: UP045
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="A table or pictures.")] = None,
     row: Annotated[int, typer.Option(min=0, help="Record of DATA to explain, from 0.")] = 0,
-    figure: Annotated[Optional[Path], typer.Option(help="Write a figure (.png, .svg, .pdf).")] = None,  # noqa: UP045
+    figure: Annotated[Path | None, typer.Option(help="Write a figure (.png, .svg, .pdf).")] = None,
     as_json: Json = False,
 ) -> None:
     """What a model learnt; or, with DATA, why one of its records has its likelihood.
@@ -217,10 +235,7 @@ def explain(
     """
     from qtnml.plots import plot_explanation, plot_record
 
-    if figure is not None:
-        check_parent(figure, model, data)
-        if figure.suffix not in (".png", ".svg", ".pdf"):
-            raise InvalidInputError(f"cannot draw {figure}; end it in .png, .svg or .pdf")
+    check_figure(figure, model, data)
     machine = _loaded(model)
     if data is None:
         found: Any = machine.explain()
@@ -231,7 +246,9 @@ def explain(
             raise InvalidInputError(f"{data} has rows 0 to {len(X) - 1}, got --row {row}")
         found, plot = machine.explain(X[row]), plot_record
     if figure is not None:
-        plot(found).savefig(figure, dpi=120)
+        from qtnml.storage import save_figure
+
+        save_figure(plot(found), figure)
     if as_json:
         import json
 

@@ -1,9 +1,10 @@
 """`qtnml jobs`: what was sent to backends, what came back, and what is left to do."""
 
 import json
+import re
 import time
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,13 +21,13 @@ jobs = typer.Typer(
 app.add_typer(jobs, name="jobs")
 
 Ledger = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads Optional
+    str | None,
     typer.Option(
         "--jobs", metavar="LEDGER", help="A file or SQLAlchemy URL (default: $QTNML_JOBS, or your own)."
     ),
 ]
 Numbers = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Argument(metavar="[SUBMISSION]...", help="As listed: s1 s2 ...; all that are open by default."),
 ]
 
@@ -35,11 +36,11 @@ Numbers = Annotated[
 def list_(
     ledger: Ledger = None,
     state: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Only this state (prepared, submitted, running, done, failed, cancelled, lost)."),
     ] = None,
-    label: Annotated[Optional[str], typer.Option(help="Only runs with this label.")] = None,  # noqa: UP045
-    limit: Annotated[int, typer.Option(min=1, help="The newest LIMIT.")] = 30,
+    label: Annotated[str | None, typer.Option(help="Only runs with this label.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10**9, help="The newest LIMIT.")] = 30,
     as_json: Json = False,
 ) -> None:
     """List submissions, the newest first."""
@@ -78,8 +79,8 @@ def show(
 ) -> None:
     """Show a submission with its jobs, or a job with its counts."""
     store = _store(ledger)
-    if what[:1] == "s" and what[1:].isdigit():
-        found = store.submission(int(what[1:]))
+    if (number := _number(what)) is not None:
+        found = store.submission(number)
         facts = _facts(found) | {"job_ids": store.ledger.job_ids(found.id)}
         rows = {name: str(value) for name, value in _facts(found).items() if value not in (None, "")}
         rows["jobs' ids"] = _shortened([job[:12] for job in facts["job_ids"]])
@@ -113,7 +114,7 @@ def fetch(
     numbers: Numbers = None,
     ledger: Ledger = None,
     vendor_id: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="The vendor's id of one lost submission that you found at the vendor's."),
     ] = None,
     as_json: Json = False,
@@ -165,11 +166,11 @@ def cancel(
 @jobs.command()
 def export(
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Write here instead of standard output."),
     ] = None,
     ledger: Ledger = None,
-    label: Annotated[Optional[str], typer.Option(help="Only runs with this label.")] = None,  # noqa: UP045
+    label: Annotated[str | None, typer.Option(help="Only runs with this label.")] = None,
 ) -> None:
     """Write every stored result, one JSON object a line: job, backend, shots, counts, calibration."""
     lines = (json.dumps(result) + "\n" for result in _store(ledger).export(label=label))
@@ -191,12 +192,20 @@ def _store(ledger: str | None) -> Any:
 def _numbers(given: list[str] | None) -> list[int] | None:
     if not given:
         return None
+    found = []
     for text in given:
-        if not (text[:1] == "s" and text[1:].isdigit()):
+        number = _number(text)
+        if number is None:
             raise InvalidInputError(
                 f"a submission is called s1, s2, ... as `qtnml jobs list` shows, got {text!r}"
             )
-    return [int(text[1:]) for text in given]
+        found.append(number)
+    return found
+
+
+def _number(text: str) -> int | None:
+    """The number of a submission called s1, s2, ...; None for any other text."""
+    return int(text[1:]) if re.fullmatch(r"s[0-9]{1,18}", text) else None
 
 
 def _states(given: list[str] | None) -> list[str] | None:

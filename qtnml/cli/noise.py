@@ -1,12 +1,23 @@
 """`qtnml noise`: accuracy against a device's numbers."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from qtnml.cli.app import Classes, Json, Size, app, check_parent, classifier, labels, report, with_circuit
+from qtnml.cli.app import (
+    Classes,
+    Json,
+    Size,
+    app,
+    check_figure,
+    check_parent,
+    classifier,
+    labels,
+    report,
+    with_circuit,
+)
 from qtnml.errors import InvalidInputError
 
 
@@ -20,7 +31,7 @@ def noise(
         ),
     ],
     grid: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             metavar="AXIS=V,V,...",
             help="Values to take, e.g. t1=1e-6,1e-5,1e-4; may be repeated: all combinations. Axes: t1, t2, "
@@ -28,7 +39,7 @@ def noise(
         ),
     ] = None,
     t1: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
-    t2: Annotated[Optional[float], typer.Option(help="Seconds (default: 2 T1).")] = None,  # noqa: UP045
+    t2: Annotated[float | None, typer.Option(help="Seconds (default: 2 T1).")] = None,
     one_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on one qubit.")] = 0.0,
     two_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on two.")] = 0.0,
     reset_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,
@@ -39,36 +50,36 @@ def noise(
     readout_error: Annotated[float, typer.Option(help="Probability of a wrong bit.")] = 0.0,
     excited_population: Annotated[float, typer.Option(help="Of |1> in equilibrium.")] = 0.0,
     device: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="A device's own noise, on qubits the compiler chooses, e.g. fake:torino."),
     ] = None,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Test samples: a data set or a file (default: what the model was trained on)."),
     ] = None,
     classes: Classes = None,
     size: Size = None,
     reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse.")] = True,
     num_qubits: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Width of the schedule (default: the fewest)."),
     ] = None,
-    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first LIMIT samples.")] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Write the table: .csv or .json."),
     ] = None,
-    figure: Annotated[Optional[Path], typer.Option(help="Draw accuracy over the grid.")] = None,  # noqa: UP045
+    figure: Annotated[Path | None, typer.Option(help="Draw accuracy over the grid.")] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Which qubit hurts most, by source, instead of a grid.")
     ] = False,
     results: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="JSON lines, written as they come; a study started again does what is left."),
     ] = None,
     engine: Annotated[str, typer.Option(help="serial, loky (local processes) or dask.")] = "serial",
     workers: Annotated[int | None, typer.Option(min=1, help="Points at once.")] = None,
-    scheduler: Annotated[Optional[str], typer.Option(help="Address of a Dask scheduler.")] = None,  # noqa: UP045
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     as_json: Json = False,
 ) -> None:
     """Exact accuracy of trained models under a device's noise, at one point or over a grid.
@@ -78,7 +89,8 @@ def noise(
     from qtnml.models import load_model, noise_study
     from qtnml.noise import DeviceNoise
 
-    for path in (output, figure, results):
+    check_figure(figure, *models)
+    for path in (output, results):
         if path is not None:
             check_parent(path, *models)
     if output is not None and output.suffix not in (".csv", ".json"):
@@ -129,8 +141,9 @@ def noise(
         (found.to_csv if output.suffix == ".csv" else found.to_json)(output)
     if figure is not None:
         from qtnml.plots import plot_noise_study
+        from qtnml.storage import save_figure
 
-        plot_noise_study(found).savefig(figure, dpi=120)
+        save_figure(plot_noise_study(found), figure)
     rows = {
         f"{name}, {_point(axes, point)}": _band(*values)
         for name, points in found.bands().items()
@@ -221,8 +234,9 @@ def _print_sensitivity(
     found = model.noise_sensitivity(X, y, noise=noise, **circuit)
     if figure is not None:
         from qtnml.plots import plot_sensitivity
+        from qtnml.storage import save_figure
 
-        plot_sensitivity(found).savefig(figure, dpi=120)
+        save_figure(plot_sensitivity(found), figure)
     facts = {
         "probability": found.probability,
         "sources": list(found.sources),

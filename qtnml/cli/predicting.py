@@ -6,14 +6,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from qtnml.cli.app import (
     Classes,
     DataArgument,
+    Header,
     Json,
     ModelArgument,
     Size,
@@ -27,7 +29,7 @@ from qtnml.cli.app import (
     shown,
     with_circuit,
 )
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, TrainingSamplesWarning, warn_user
 
 if TYPE_CHECKING:
     from qtnml.jobs import Plan
@@ -40,36 +42,43 @@ def predict(
     classes: Classes = None,
     size: Size = None,
     order: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Pixel order: raster, snake or z."),
     ] = None,
     target: Target = None,
+    header: Header = None,
     backend: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             help="Measure there instead of computing exactly: aer, fake:torino, ibm:NAME, pennylane:DEVICE."
         ),
     ] = None,
     shots: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Measurements per sample, with --backend (default: 1024)."),
     ] = None,
     reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
+    num_qubits: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --backend, use up to so many qubits (default: the fewest, or chosen by device)."
+        ),
+    ] = None,
     backend_set: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             metavar="NAME=VALUE", help="An option of the backend, e.g. mode=batch; may be repeated."
         ),
     ] = None,
     mitigation: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="With --backend: readout, zne, zne-exponential, learned, or readout+zne, ..."),
     ] = None,
     repeat: Annotated[
         int, typer.Option(min=0, help="Another number measures anew, independently of what is stored.")
     ] = 0,
     jobs: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="LEDGER",
             help="Ledger of jobs: a file or SQLAlchemy URL (default: $QTNML_JOBS, or your own).",
@@ -79,16 +88,16 @@ def predict(
     plan: Annotated[bool, typer.Option("--plan", help="Say what measuring would buy, and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy without asking.")] = False,
     max_shots: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=0, help="Buy nothing if it takes more shots than these."),
     ] = None,
     max_jobs: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=0, help="Buy nothing if it takes more circuits than these."),
     ] = None,
-    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first LIMIT samples.")] = None,  # noqa: UP045
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first LIMIT samples.")] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Write a CSV of predicted labels and probabilities."),
     ] = None,
     as_json: Json = False,
@@ -106,12 +115,16 @@ def predict(
     if output is not None:
         check_parent(output, data, model)
     clf = classifier(load_model(model))
-    X, y = samples_for(clf, data, classes=labels(classes), size=size, order=order, target=target)
+    X, y = samples_for(
+        clf, data, classes=labels(classes), size=size, order=order, target=target, header=header
+    )
     X, y = X[:limit], y if y is None else y[:limit]
     if backend is not None:
         with_circuit(clf)
     elif mitigation is not None:
         raise InvalidInputError(f"--mitigation {mitigation} needs a backend, e.g. --backend fake:torino")
+    elif num_qubits is not None:
+        raise InvalidInputError(f"--num-qubits {num_qubits} is of a circuit: give --backend, e.g. aer")
     elif shots is not None:
         raise InvalidInputError(f"--shots {shots} needs a backend to measure on, e.g. --backend aer")
     if not hasattr(clf, "classes_"):
@@ -131,6 +144,7 @@ def predict(
             get_backend(backend, **named_values(backend_set, "--backend-set")),
             shots=shots or 1024,
             reuse_qubits=reuse,
+            num_qubits=num_qubits,
             repeat=repeat,
             mitigation=mitigation,
             jobs=JobStore(jobs, max_shots=max_shots, max_jobs=max_jobs),
@@ -155,6 +169,7 @@ def predict(
             )
             raise
         proba = class_probabilities(outcomes, len(clf.classes_))[0]
+        facts_of_run = _bought(measured, len(X))
     predicted = clf.classes_[proba.argmax(axis=1)]
     success = None
     if backend is None and getattr(clf, "discard", "trace") == "postselect":
@@ -163,11 +178,44 @@ def predict(
         _write_predictions(output, clf.classes_, predicted, proba, success)
     counts = {str(label): int((predicted == label).sum()) for label in clf.classes_}
     facts: dict[str, Any] = {"samples": len(X), "backend": backend or "exact", "predicted": counts}
+    if backend is not None:
+        facts |= facts_of_run
     if success is not None:
         facts["mean_log_success"] = float(success.mean())
     if y is not None:
         facts["accuracy"] = float((predicted == y).mean())
+        _remark_on_training_samples(clf, data, len(X))
     report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+def _bought(measured: Any, samples: int) -> dict[str, Any]:
+    """What came from the ledger, and what was bought now; a person is told in words."""
+    store = measured.jobs
+    facts = {
+        "bought_circuits": store.bought_jobs,
+        "bought_shots": store.bought_shots,
+        "ledger": str(store.ledger),
+    }
+    stored = max(samples - store.bought_jobs, 0)
+    Console(stderr=True).print(
+        f"{stored:,} of {samples:,} circuits were stored, {store.bought_jobs:,} bought "
+        f"({store.bought_shots:,} shots); ledger: {escape(str(store.ledger))}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return facts
+
+
+def _remark_on_training_samples(clf: Any, data: str, samples: int) -> None:
+    """A file that the model was trained on is read whole: most of it are training samples."""
+    notes = getattr(clf, "notes_", {})
+    trained, tested = notes.get("train_samples"), notes.get("test_samples", 0)
+    if Path(data).is_file() and notes.get("data") == Path(data).name and trained and samples > tested:
+        warn_user(
+            f"{data} is the file that the model was trained on: {trained:,} of its {trained + tested:,} rows "
+            "are training samples, so the accuracy is no test (that of `qtnml train` was)",
+            TrainingSamplesWarning,
+        )
 
 
 def _confirmed(plan: "Plan") -> bool:

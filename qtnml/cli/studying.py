@@ -2,7 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,6 +24,18 @@ from qtnml.cli.app import (
 )
 from qtnml.errors import InvalidInputError
 
+_OWN = {
+    "data": "the argument DATA",
+    "model": "--models",
+    "classes": "--classes or --pairs",
+    "size": "--size",
+    "order": "--order",
+    "epochs": "--epochs",
+    "random_state": "--seeds",
+    "bond_qubits": "--bonds",
+    "max_bond": "--bonds",
+}
+
 
 @app.command()
 def study(
@@ -38,14 +50,14 @@ def study(
         str, typer.Option(help="bond_qubits (max_bond for amplitude-mps); several by commas.")
     ] = "1",
     seeds: Annotated[str, typer.Option(help="Seeds; several by commas.")] = "0",
-    epochs: Annotated[Optional[int], typer.Option(min=1, help="Passes over the data.")] = None,  # noqa: UP045
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     others: Set = None,
     size: Size = None,
     order: Order = "z",
     engine: Annotated[str, typer.Option(help="loky (local processes), dask or serial.")] = "loky",
     workers: Annotated[int | None, typer.Option(min=1, help="Tasks at once (default: one per core).")] = None,
     scheduler: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, for --engine dask."),
     ] = None,
     as_json: Json = False,
@@ -60,7 +72,10 @@ def study(
     from qtnml.study import run_study
 
     check_parent(output, data)
-    shared = {"size": size, "order": order, "epochs": epochs, **named_values(others)}
+    given = named_values(others)
+    if own := sorted(given.keys() & _OWN):
+        raise InvalidInputError(f"--set {own[0]} has an option of its own here: {_OWN[own[0]]}")
+    shared = {"size": size, "order": order, "epochs": epochs, **given}
     groups = _groups(data, labels(classes), pairs=pairs)
     tasks = [
         _task(data, model, bond, seed, group, shared)

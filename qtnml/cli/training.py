@@ -2,13 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from qtnml.cli.app import (
     Classes,
     DataArgument,
+    Header,
     Json,
     Order,
     Set,
@@ -43,8 +44,9 @@ def train(
     size: Size = None,
     order: Order = "z",
     target: Target = None,
+    header: Header = None,
     train_size: Annotated[
-        Optional[int], typer.Option(min=1, help="Use only this many training samples.")  # noqa: UP045
+        int | None, typer.Option(min=1, help="Use only this many training samples.")
     ] = None,
     bond_qubits: Annotated[
         int, typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3; 1 for up to 4 classes.")
@@ -62,34 +64,34 @@ def train(
     discard: Annotated[str, typer.Option(help="Qubits let go: trace or postselect.")] = "trace",
     optimizer: Annotated[str, typer.Option(help="adam, spsa, spsa-as-printed or spsa-later.")] = "adam",
     shots: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Emulate so many measurements per sample while training (spsa)."),
     ] = None,
     epochs: Annotated[
-        Optional[int], typer.Option(min=1, help="Passes over the data (default: chosen by its size).")  # noqa: UP045
+        int | None, typer.Option(min=1, help="Passes over the data (default: chosen by its size).")
     ] = None,
     loss: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="cross-entropy (classifiers), hinge (the paper's) or squared-error (regressors)."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 250,
     patience: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Stop after this many epochs without improvement."),
     ] = None,
     learning_rate: Annotated[
-        Optional[float], typer.Option(help="First step, in radians (default: 0.03).")  # noqa: UP045
+        float | None, typer.Option(help="First step, in radians (default: 0.03).")
     ] = None,
     checkpoint: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Keep the state of training here; a killed run goes on from it."),
     ] = None,
     warm_start: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Go on with the weights of this model, e.g. after --discard postselect."),
     ] = None,
     noise: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             help="Train under noise: a device (fake:torino), a channel between layers (dephasing=0.2), or a "
             'JSON object of device numbers (\'{"t1": 1e-4, "t2": 8e-5, "two_qubit_time": 7e-8}\').'
@@ -117,7 +119,13 @@ def train(
         check_parent(checkpoint, data, output)
     cache_compilations()
     loaded = load_dataset(
-        data, size=size, classes=labels(classes), order=order, target=target, train_size=train_size
+        data,
+        size=size,
+        classes=labels(classes),
+        order=order,
+        target=target,
+        header=header,
+        train_size=train_size,
     )
     settings: dict[str, Any] = {
         "bond_qubits": bond_qubits,
@@ -151,18 +159,28 @@ def train(
         "order": order,
         "classes": labels(classes) if classes is None else getattr(clf, "classes_", loaded.classes).tolist(),
         "target": target,
+        "header": header,
+        "train_samples": len(loaded.y_train),
+        "test_samples": len(loaded.y_test),
         "feature_names": list(loaded.feature_names),
     }
     if noise is not None:
         clf.notes_["noise"] = noise
     clf.save(output)
     facts = {"model": str(output), **_facts(clf, loaded), "seconds": round(seconds, 3)}
-    rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
+    rows = {_ROWS.get(name, name.replace("_", " ")): shown(value) for name, value in facts.items()}
+    if noise is not None:
+        facts["scores_without_noise"] = True
+        rows["accuracies"] = "without noise (under it: qtnml noise)"
     report(f"Trained on {loaded.name}", rows, facts, as_json)
     if clf.stopped_ == "interrupted":
         raise typer.Exit(130)
 
 
+_ROWS = {
+    "lost_mass": "probability of outcomes without a class",
+    "log_success": "mean log probability of passing post-selection",
+}
 _DEFAULTS = {
     "bond_qubits": 1,
     "max_bond": 16,
@@ -224,6 +242,8 @@ def _facts(clf: Any, data: Any) -> dict[str, Any]:
     return {
         "kind": type(clf).__name__,
         "train_samples": len(data.y_train),
+        "test_samples": len(data.y_test),
+        **({"label_column": data.target_name} if data.target_name is not None else {}),
         "num_features": data.num_features,
         **_network_facts(clf.model_),
         "epochs": clf.n_iter_,

@@ -7,7 +7,7 @@ from qtnml.compile.device import can_compile_for
 from qtnml.compile.export import export_circuit, import_circuit
 from qtnml.compile.generative import GenerativeCircuit, compile_state
 from qtnml.compile.order import minimal_order
-from qtnml.compile.overview import overview_circuit
+from qtnml.compile.overview import Step, overview
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
 from qtnml.compile.timing import Timeline, timeline
 
@@ -16,6 +16,7 @@ __all__ = [
     "CompiledCircuit",
     "GenerativeCircuit",
     "Schedule",
+    "Step",
     "Timeline",
     "all_qubits",
     "can_compile_for",
@@ -26,7 +27,7 @@ __all__ = [
     "export_circuit",
     "import_circuit",
     "minimal_order",
-    "overview_circuit",
+    "overview",
     "schedule_network",
     "timeline",
 ]

@@ -8,7 +8,7 @@ from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import device_of
 from qtnml.compile.network_circuit import NetworkCircuit
-from qtnml.compile.nodes import prescribed_gates
+from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
 from qtnml.compile.on_device import best_on_device
 from qtnml.compile.schedule import Schedule, all_qubits
 from qtnml.contract import Model, Parameters
@@ -30,6 +30,7 @@ def compile_model(
     synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
     schedule: Schedule | None = None,
+    on_node: OnNode | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
 
@@ -44,6 +45,7 @@ def compile_model(
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
         scaler: Kept for `bind`, which then takes features as the model does.
         schedule: Which qubits each node acts on, instead of one of the compiler's.
+        on_node: Called with the nodes synthesised so far and their number; a device has many candidates.
     """
     if num_qubits is not None and not reuse_qubits:
         raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
@@ -60,16 +62,21 @@ def compile_model(
         tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
         scaler,
         model.discard == "postselect",
+        on_node,
     )
     if isinstance(synthesis, str) or (synthesis is not None and not isinstance(synthesis, Synthesis)):
         raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()
     if schedule is not None:
-        return source.compiled(schedule, [synthesis] * len(network.topology.nodes))
-    if target is not None:
-        device = device_of(target)
-        return best_on_device(source, device, synthesis, reuse_qubits=reuse_qubits, num_qubits=num_qubits)
-    return source.scheduled(num_qubits if reuse_qubits else all_qubits(network.topology), synthesis)
+        compiled = source.compiled(schedule, [synthesis] * len(network.topology.nodes))
+    elif target is not None:
+        compiled = best_on_device(
+            source, device_of(target), synthesis, reuse_qubits=reuse_qubits, num_qubits=num_qubits
+        )
+    else:
+        compiled = source.scheduled(num_qubits if reuse_qubits else all_qubits(network.topology), synthesis)
+    remark_on_size(compiled.two_qubit_gates)
+    return compiled
 
 
 def compile_network(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit, qasm3, qpy
 from qiskit.circuit import ParameterVector
+from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
@@ -149,18 +150,34 @@ def _unpacked(content: bytes) -> tuple[QuantumCircuit, Any, str]:
 
 
 def _parsed(content: bytes) -> tuple[QuantumCircuit, Any, str]:
+    """Given to the parser only if it is what was written: a line more can make it run for ever."""
     text = content.decode()
+    lines = text.splitlines(keepends=True)
+    place = next((k for k, line in enumerate(lines) if line.startswith(_COMMENT)), None)
+    if place is None:
+        return QuantumCircuit(), None, ""
+    facts, program = json.loads(lines[place][len(_COMMENT) :]), "".join(lines[place + 1 :])
+    if not isinstance(facts, dict) or facts.get("sha256") != _sha256(program):
+        return QuantumCircuit(), facts, program
     try:
-        circuit = qasm3.loads(text)
+        circuit = qasm3.loads(program)
     except ImportError as error:
         raise MissingExtraError(
             "reading OpenQASM 3 needs qiskit-qasm3-import; pip install qiskit-qasm3-import, or export as .qpy"
         ) from error
-    lines = text.splitlines(keepends=True)
-    place = next((k for k, line in enumerate(lines) if line.startswith(_COMMENT)), None)
-    if place is None:
-        return circuit, None, ""
-    return circuit, json.loads(lines[place][len(_COMMENT) :]), "".join(lines[place + 1 :])
+    return _with_standard_gates(circuit), facts, program
+
+
+def _with_standard_gates(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Gates that OpenQASM's own library lacks (ecr, rzz) as Qiskit's, which have a matrix."""
+    known = get_standard_gate_name_mapping()
+    found = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if operation.name in ("ecr", "rzz") and not isinstance(operation, known[operation.name].base_class):
+            operation = known[operation.name].base_class(*operation.params)
+        found.append(operation, instruction.qubits, instruction.clbits)
+    return found
 
 
 def rebuilt_circuit(

@@ -9,7 +9,7 @@ gates are those of a post-selected classifier run backwards, with as few two-qub
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -25,6 +25,7 @@ from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.state import site_index
 from qtnml.compile.assemble import append_node, node_angles
+from qtnml.compile.nodes import OnNode, counted, remark_on_size
 from qtnml.compile.schedule import Apply, Schedule, all_qubits, schedule_network
 from qtnml.compile.strings import log_probabilities
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
@@ -221,6 +222,7 @@ def compile_state(
     reuse_qubits: bool = True,
     num_qubits: int | None = None,
     synthesis: Synthesis | None = None,
+    on_node: OnNode | None = None,
 ) -> GenerativeCircuit:
     """Compile a state into a circuit that draws its strings.
 
@@ -229,6 +231,7 @@ def compile_state(
         reuse_qubits: Measure a site as soon as it can be, then reset its qubits and use them again.
         num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest.
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
+        on_node: Called with the nodes synthesised so far and their number.
 
     >>> from qtnml.network.sites import site_chain
     >>> state = TreeState.random(site_chain([2] * 20), 2, np.random.default_rng(0))
@@ -242,7 +245,8 @@ def compile_state(
         raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()
     topology, unitaries = circuit_tree(state)
-    nodes = _synthesized(topology, unitaries, synthesis)
+    found = _synthesized(topology, unitaries, synthesis)
+    nodes = list(counted(found, len(unitaries), on_node))
     durations = [max(1, node.circuit.depth()) for node in nodes]
     schedule = schedule_network(
         topology, num_qubits if reuse_qubits else all_qubits(topology), durations, 1.0
@@ -250,7 +254,7 @@ def compile_state(
     gates = [node.circuit for node in nodes]
     weights = np.array([angle for node in gates for angle in node_angles(node)])
     w = ParameterVector("w", len(weights))
-    return GenerativeCircuit(
+    compiled = GenerativeCircuit(
         circuit=_assembled(topology, schedule, gates, w),
         w=w,
         weights=weights,
@@ -260,6 +264,8 @@ def compile_state(
         site_dims=state.tree.site_dims,
         nodes=tuple(gates),
     )
+    remark_on_size(compiled.two_qubit_gates)
+    return compiled
 
 
 def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
@@ -342,25 +348,25 @@ def _completed(rows: NDArray, size: int, stride: int) -> NDArray:
     return unitary
 
 
-def _synthesized(topology: Topology, unitaries: Sequence[NDArray], synthesis: Synthesis) -> list[NodeGates]:
+def _synthesized(
+    topology: Topology, unitaries: Sequence[NDArray], synthesis: Synthesis
+) -> Iterator[NodeGates]:
     """Gates of every node in the direction of the circuit.
 
     What comes first on a wire moves to the end of the node above.
     """
     owed: list[NDArray] = [np.eye(2**width) for width in topology.leaf_widths]
-    found = []
     for k, (node, unitary) in enumerate(zip(topology.nodes, unitaries, strict=True)):
         below: NDArray = np.eye(1)
         for wire in node.children:
             below = np.kron(below, owed[wire])
         wanted, size = unitary @ below, topology.num_qubits[k]
         if k == len(unitaries) - 1:
-            found.append(synthesize_node(wanted.conj().T, NodeShape(size, size, size, "fixed"), synthesis))
-            break
+            yield synthesize_node(wanted.conj().T, NodeShape(size, size, size, "fixed"), synthesis)
+            return
         gates = synthesize_node(wanted, NodeShape(size, node.width, 0, "wire", postselected=True), synthesis)
         owed.append(gates.owed)
-        found.append(replace(gates, circuit=gates.circuit.inverse()))
-    return found
+        yield replace(gates, circuit=gates.circuit.inverse())
 
 
 def _assembled(

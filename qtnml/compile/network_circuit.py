@@ -9,7 +9,7 @@ from qiskit.circuit import ParameterVector
 from qtnml.arrays import NDArray
 from qtnml.compile.assemble import assemble, node_angles
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.nodes import synthesized_nodes
+from qtnml.compile.nodes import OnNode, counted, synthesized_nodes
 from qtnml.compile.schedule import Schedule, schedule_network
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.gates import NodeGates, Synthesis, SynthesizedNode
@@ -27,6 +27,7 @@ class NetworkCircuit:
         encoding_parameters: Their trained values.
         scaler: Features to [0, 1].
         postselected: Whether qubits let go count only in |0>.
+        on_node: Called with the nodes synthesised so far and their number, for a progress bar.
     """
 
     network: TensorNetwork
@@ -35,6 +36,7 @@ class NetworkCircuit:
     encoding_parameters: tuple[NDArray, ...]
     scaler: FeatureScaler | None
     postselected: bool = False
+    on_node: OnNode | None = None
 
     @property
     def topology(self) -> Topology:
@@ -61,7 +63,8 @@ class NetworkCircuit:
         return self._circuit(schedule, self._nodes(synthesis))
 
     def _nodes(self, synthesis: Sequence[Synthesis]) -> list[NodeGates]:
-        return list(synthesized_nodes(self.network, self.own, synthesis, postselected=self.postselected))
+        found = synthesized_nodes(self.network, self.own, synthesis, postselected=self.postselected)
+        return list(counted(found, len(self.own), self.on_node))
 
     def _circuit(self, schedule: Schedule, nodes: Sequence[NodeGates]) -> CompiledCircuit:
         gates = [node.circuit for node in nodes]

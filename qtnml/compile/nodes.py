@@ -1,15 +1,39 @@
 """Every node of a network as gates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.contract import Model, Parameters
+from qtnml.errors import LargeCircuitWarning, warn_user
 from qtnml.gates import NodeGates, Synthesis, SynthesizedNode, own_gates, synthesize_node
 from qtnml.network import TensorNetwork
 from qtnml.network.tensor_network import stacking
+
+OnNode = Callable[[int, int], None]
+"""(nodes synthesised so far, all nodes) -> None."""
+_LARGE = 5000  # two-qubit gates: at an error of 1e-3 each, hardly a run is free of errors
+
+
+def counted(nodes: Iterable[NodeGates], total: int, on_node: OnNode | None) -> Iterator[NodeGates]:
+    """The nodes, and word of each to whoever wants to know."""
+    for done, node in enumerate(nodes, 1):
+        if on_node is not None:
+            on_node(done, total)
+        yield node
+
+
+def remark_on_size(two_qubit_gates: int) -> None:
+    """Warn of a circuit that no device of today carries."""
+    if two_qubit_gates > _LARGE:
+        warn_user(
+            f"this circuit has {two_qubit_gates:,} two-qubit gates; with an error of 1e-3 each, one run in "
+            f"{np.exp(min(two_qubit_gates / 1000, 50)):,.0f} is free of errors: a smaller bond has far fewer "
+            "gates, and Synthesis(max_two_qubit_gates=...) fits approximate ones",
+            LargeCircuitWarning,
+        )
 
 
 def prescribed_gates(model: Model, parameters: Parameters) -> list[SynthesizedNode | None]:

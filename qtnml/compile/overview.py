@@ -1,35 +1,78 @@
 """A compiled circuit at the level of nodes, to look at."""
 
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Gate
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.schedule import Prepare
+from qtnml.compile.generative import GenerativeCircuit
+from qtnml.compile.schedule import Apply, Schedule
 
 
-def overview_circuit(compiled: CompiledCircuit) -> QuantumCircuit:
-    """The same schedule with one box per leaf (`x3` or `x3-4`) and one per node (`U7`)."""
-    bits = ClassicalRegister(len(compiled.schedule.measured), "c")
-    circuit = QuantumCircuit(QuantumRegister(compiled.num_qubits, "q"), bits)
-    next_feature = _first_features(compiled)
-    for operation in compiled.schedule.operations:
+@dataclass(frozen=True)
+class Step:
+    """Something that happens to qubits at once.
+
+    Attributes:
+        kind: "leaf" prepares features, "node" is a node's gates, "reset", "read" a measurement.
+        qubits: Rows of the drawing, in the order of the node's qubits.
+        label: Of a node its number (`U7`), of a leaf and a read-out the name of a feature or outcome bit.
+    """
+
+    kind: Literal["leaf", "node", "reset", "read"]
+    qubits: tuple[int, ...]
+    label: str
+
+
+def overview(
+    compiled: CompiledCircuit | GenerativeCircuit, feature_names: Sequence[str] | None = None
+) -> list[Step]:
+    """The steps of a circuit, in order.
+
+    Args:
+        compiled: Of a network, or one that draws strings.
+        feature_names: One for each feature (or site); x0, x1, ... by default.
+    """
+    if isinstance(compiled, GenerativeCircuit):
+        names = _names(compiled.num_sites, feature_names)
+        return list(
+            _outward(compiled.schedule, [names[site] for site in range(compiled.num_sites)], compiled)
+        )
+    per_feature = compiled.encoding.qubits_per_feature
+    names = _names(compiled.num_features, feature_names)
+    places = [names[place // per_feature] for place in range(len(compiled.x))]
+    return list(_inward(compiled, places))
+
+
+def _names(count: int, given: Sequence[str] | None) -> list[str]:
+    return [f"x{k}" for k in range(count)] if given is None else [str(name) for name in given]
+
+
+def _inward(compiled: CompiledCircuit, names: Sequence[str]) -> Iterator[Step]:
+    schedule = compiled.schedule
+    for operation in schedule.operations:
         for qubit in operation.resets:
-            circuit.reset(qubit)
-        if isinstance(operation, Prepare):
-            for offset, qubit in enumerate(operation.qubits):
-                label = f"x{next_feature[operation.leaf] + offset}"
-                circuit.append(Gate(label, 1, [], label=label), [qubit])
-        else:
-            label = f"U{operation.node}"
-            circuit.append(Gate(label, len(operation.qubits), [], label=label), operation.qubits)
-    circuit.measure(compiled.schedule.measured, list(reversed(bits)))
-    return circuit
+            yield Step("reset", (qubit,), "|0>")
+        if isinstance(operation, Apply):
+            yield Step("node", operation.qubits, f"U{operation.node}")
+            continue
+        for place, qubit in zip(compiled.topology.leaf_qubits[operation.leaf], operation.qubits, strict=True):
+            yield Step("leaf", (qubit,), names[place])
+    for bit, qubit in enumerate(reversed(schedule.measured)):
+        yield Step("read", (qubit,), f"c{bit}")
 
 
-def _first_features(compiled: CompiledCircuit) -> dict[int, int]:
-    widths = {op.leaf: len(op.qubits) for op in compiled.schedule.operations if isinstance(op, Prepare)}
-    starts, total = {}, 0
-    for leaf in sorted(widths):
-        starts[leaf] = total
-        total += widths[leaf]
-    return starts
+def _outward(schedule: Schedule, names: Sequence[str], compiled: GenerativeCircuit) -> Iterator[Step]:
+    """As `compile_state` lays it out: time runs from the root to the leaves."""
+    nodes, used = compiled.topology.nodes, set[int]()
+    for operation in reversed(schedule.operations):
+        if isinstance(operation, Apply):
+            width = nodes[operation.node].width if operation.node < len(nodes) - 1 else 0
+            for qubit in operation.qubits[width:]:
+                if qubit in used:
+                    yield Step("reset", (qubit,), "|0>")
+            used.update(operation.qubits)
+            yield Step("node", operation.qubits, f"U{operation.node}")
+            continue
+        for qubit in operation.qubits:
+            yield Step("read", (qubit,), names[operation.leaf])

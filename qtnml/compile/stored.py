@@ -1,6 +1,7 @@
 """Compiled circuits as JSON types and arrays: everything but a device's description, and back."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +41,7 @@ def circuit_entry(compiled: CompiledCircuit) -> Stored:
     return facts, arrays
 
 
-def restored_circuit(facts: dict[str, Any], arrays: dict[str, NDArray]) -> CompiledCircuit:
+def restored_circuit(facts: dict[str, Any], arrays: Mapping[str, NDArray]) -> CompiledCircuit:
     """The inverse of `circuit_entry`; whatever does not fit raises."""
     circuit, *gates = _unpacked(arrays["circuits"])
     compiled = rebuilt_circuit(circuit, facts, None)
@@ -83,7 +84,7 @@ def generative_entry(compiled: GenerativeCircuit) -> Stored:
     return facts, {"circuits": _packed([compiled.circuit, *compiled.nodes])}
 
 
-def restored_generative(facts: dict[str, Any], arrays: dict[str, NDArray]) -> GenerativeCircuit:
+def restored_generative(facts: dict[str, Any], arrays: Mapping[str, NDArray]) -> GenerativeCircuit:
     """The inverse of `generative_entry`; whatever does not fit raises."""
     circuit, *nodes = _unpacked(arrays["circuits"])
     topology = Topology.from_dict(facts["topology"])
@@ -104,7 +105,7 @@ def restored_generative(facts: dict[str, Any], arrays: dict[str, NDArray]) -> Ge
     )
 
 
-def _numbered(arrays: dict[str, NDArray], name: str) -> list[NDArray]:
+def _numbered(arrays: Mapping[str, NDArray], name: str) -> list[NDArray]:
     count = sum(key.startswith(f"{name}_") for key in arrays)
     return [arrays[f"{name}_{k}"] for k in range(count)]
 

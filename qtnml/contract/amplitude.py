@@ -82,6 +82,13 @@ class AmplitudeModel:
         """
         return self._start(lambda shape: rng.normal(size=shape), scale)
 
+    def parameter_shapes(self) -> Parameters:
+        """Shapes and kinds of the parameters, of which none is made (`jax.ShapeDtypeStruct`)."""
+        d, label = self.bond_dim, self.label_site
+        shapes = [(n, d, 2, d) for n in (label, self.num_sites - label - 1)] + [(d, 2, self.num_classes, d)]
+        nodes = tuple(jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes)  # type: ignore[no-untyped-call]
+        return Parameters(nodes, self.encoding.parameters(self.num_features))  # type: ignore[arg-type]
+
     def _start(self, normal: Normal, scale: float) -> Parameters:
         d, label = self.bond_dim, self.label_site
         spread = 0.1 * scale / d

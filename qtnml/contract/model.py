@@ -136,6 +136,11 @@ class Model:
         """First parameters from a NumPy generator, in double precision."""
         return self._start(lambda shape: rng.normal(size=shape), scale)
 
+    def parameter_shapes(self) -> Parameters:
+        """Shapes and kinds of the parameters, of which none is made (`jax.ShapeDtypeStruct`)."""
+        found: Parameters = jax.eval_shape(self.init, jax.random.key(0))
+        return found
+
     def _start(self, normal: Normal, scale: float) -> Parameters:
         return Parameters(
             tuple(

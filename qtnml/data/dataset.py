@@ -20,6 +20,7 @@ class Dataset:
         order: `order[k]` is the raster position (or table column) that feature `k` shows.
         low, high: Raw values that became 0 and 1, shape (features,).
         feature_names: One name per feature in feature order; empty for pictures.
+        target_name: Column of a CSV table that the labels came from.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Dataset:
     low: NDArray
     high: NDArray
     feature_names: tuple[str, ...] = ()
+    target_name: str | None = None
 
     def __post_init__(self) -> None:
         for array in (self.X_train, self.y_train, self.X_test, self.y_test, self.order, self.low, self.high):

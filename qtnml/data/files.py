@@ -1,19 +1,22 @@
 """A user's own files: NPZ, CSV (gzipped or not), IDX."""
 
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.data.idx import is_idx, read_idx
+from qtnml.data.limits import read_npz
 from qtnml.data.named import FILES
 from qtnml.data.raw import RawData, as_float_images, check_pairs, stratified_split
 from qtnml.data.tables import CsvTable
 from qtnml.errors import DataError
 
 
-def load_file(path: Path, *, target: str | None, test_fraction: float, seed: int) -> RawData:
+def load_file(
+    path: Path, *, target: str | None, header: bool | None, test_fraction: float, seed: int
+) -> RawData:
     """Load a folder of four IDX files, one IDX picture file, an `.npz` or a `.csv`(`.gz`).
 
     Files without a test part of their own are split by `seed`, stratified.
@@ -24,7 +27,7 @@ def load_file(path: Path, *, target: str | None, test_fraction: float, seed: int
     if suffixes.endswith(".npz"):
         return _load_npz(path, test_fraction, seed)
     if suffixes.endswith((".csv", ".csv.gz")):
-        return _load_csv(path, target, test_fraction, seed)
+        return _load_csv(path, target, header, test_fraction, seed)
     if is_idx(path):
         images, labels = read_idx(path), read_idx(_labels_of(path))
         check_pairs(images, labels, path)
@@ -56,11 +59,7 @@ def _labels_of(images: Path) -> Path:
 
 def _load_npz(path: Path, test_fraction: float, seed: int) -> RawData:
     """Keys `X_train, y_train, X_test, y_test` (any case), or `X, y` to be split."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key.lower(): archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        raise DataError(f"cannot read {path}: {error}; save it with numpy.savez and no objects") from error
+    arrays = {key.lower(): array for key, array in read_npz(path).items()}
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         parts = [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     elif {"x", "y"} <= arrays.keys():
@@ -79,9 +78,11 @@ def _samples(X: NDArray) -> NDArray:
     return as_float_images(X) if X.ndim == 3 else X.astype(np.float64)
 
 
-def _load_csv(path: Path, target: str | None, test_fraction: float, seed: int) -> RawData:
+def _load_csv(
+    path: Path, target: str | None, header: bool | None, test_fraction: float, seed: int
+) -> RawData:
     """A table with an optional header; the label stands in column `target`, by default the last."""
-    table = CsvTable.read(path)
+    table = CsvTable.read(path, header=header)
     if len(table.names) < 2:
         hint = "; it seems to be separated by semicolons" if ";" in table.names[0] else ""
         raise DataError(f"{path} needs at least two comma-separated columns (features and a label){hint}")
@@ -92,10 +93,11 @@ def _load_csv(path: Path, target: str | None, test_fraction: float, seed: int) -
             f"{path} has a column without a name, which looks like row numbers; save it without an index "
             "(pandas: to_csv(..., index=False)) or name the column"
         )
-    return stratified_split(
+    found = stratified_split(
         table.numbers(features),
         table.labels(label),
         test_fraction=test_fraction,
         seed=seed,
         feature_names=tuple(table.names[column] for column in features) if table.has_header else (),
     )
+    return replace(found, target_name=table.names[label])

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.data.limits import unpacked_gzip
 from qtnml.errors import DataError
 
+_GZIP = b"\x1f\x8b"
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -17,8 +19,8 @@ def read_bytes(path: Path) -> bytes:
     """Read a file whole, unpacking gzip by its magic number (not by its name)."""
     try:
         content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        return unpacked_gzip(content, path) if content[:2] == _GZIP else content
+    except (OSError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}; check the file or fetch it again") from error
 
 
@@ -47,5 +49,11 @@ def is_idx(path: Path) -> bool:
     """Whether a file begins like an IDX array, whatever its name."""
     if path.name.lower().endswith(("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")):
         return True
-    start = read_bytes(path)[:4]
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+        with gzip.open(path) if packed else path.open("rb") as content:
+            start = content.read(4)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}; check the file or fetch it again") from error
     return len(start) == 4 and start[:2] == b"\0\0" and start[2] in _DTYPES and 1 <= start[3] <= 4

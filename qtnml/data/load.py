@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def load_dataset(
     classes: Sequence[object] | None = None,
     order: str = "raster",
     target: str | None = None,
+    header: bool | None = None,
     train_size: int | None = None,
     test_fraction: float = 0.25,
     seed: int = 0,
@@ -39,6 +41,7 @@ def load_dataset(
         classes: Keep only these labels.
         order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).
         target: The label's column in a CSV file with a header; the last by default.
+        header: Whether the first row of a CSV file names the columns; None decides by its cells.
         train_size: Keep this many training samples, drawn by `seed`.
         test_fraction: Share of test samples where the source has no split of its own.
         seed: Seed of that split and of the draw of `train_size`.
@@ -54,7 +57,7 @@ def load_dataset(
     Dataset('digits', 273 training and 92 test samples, 64 features, classes [3, 5])
     """
     _check_options(size, classes, order, train_size, test_fraction)
-    name, raw = _load_raw(name_or_path, target, test_fraction, seed)
+    name, raw = _load_raw(name_or_path, target, header, test_fraction, seed)
     raw = _draw(_keep_classes(raw, classes, name), train_size, seed)
     _check_samples(raw, name)
     X_train, X_test, shape = _flat_features(raw, size, name)
@@ -71,6 +74,7 @@ def load_dataset(
         low=low[positions],
         high=high[positions],
         feature_names=raw.feature_names,
+        target_name=raw.target_name,
     )
 
 
@@ -94,16 +98,26 @@ def _is_count(value: Any) -> bool:
 
 
 def _load_raw(
-    name_or_path: str | os.PathLike[str], target: str | None, test_fraction: float, seed: int
+    name_or_path: str | os.PathLike[str],
+    target: str | None,
+    header: bool | None,
+    test_fraction: float,
+    seed: int,
 ) -> tuple[str, RawData]:
     if isinstance(name_or_path, str) and name_or_path in DATASET_NAMES:
         return name_or_path, load_named(name_or_path, test_fraction=test_fraction, seed=seed)
-    path = Path(name_or_path).expanduser()
-    if not path.exists():
+    try:
+        path = Path(name_or_path).expanduser()
+        exists = path.exists()
+    except TypeError as error:
+        raise InvalidInputError(f"a data set is a name or a path, got {name_or_path!r}") from error
+    except (OSError, RuntimeError, ValueError):  # longer than a name can be; no home folder; a null byte
+        exists = False
+    if not exists:
         raise DataError(
             f"unknown data set {str(name_or_path)!r}: neither a file nor one of {', '.join(DATASET_NAMES)}"
         )
-    return path.name, load_file(path, target=target, test_fraction=test_fraction, seed=seed)
+    return path.name, load_file(path, target=target, header=header, test_fraction=test_fraction, seed=seed)
 
 
 def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> RawData:
@@ -117,8 +131,12 @@ def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> 
             f"classes must name at least two labels of {name!r}, got {tuple(classes)}; it has {present}"
         )
     train, test = (np.isin(y, np.array(wanted)) for y in (raw.y_train, raw.y_test))
-    return RawData(
-        raw.X_train[train], raw.y_train[train], raw.X_test[test], raw.y_test[test], raw.feature_names
+    return replace(
+        raw,
+        X_train=raw.X_train[train],
+        y_train=raw.y_train[train],
+        X_test=raw.X_test[test],
+        y_test=raw.y_test[test],
     )
 
 
@@ -138,7 +156,7 @@ def _draw(raw: RawData, train_size: int | None, seed: int) -> RawData:
     if train_size > len(raw.y_train):
         raise InvalidInputError(f"train_size must be 1 to {len(raw.y_train)}, got {train_size}")
     chosen = np.sort(np.random.default_rng(seed).choice(len(raw.y_train), train_size, replace=False))
-    return RawData(raw.X_train[chosen], raw.y_train[chosen], raw.X_test, raw.y_test, raw.feature_names)
+    return replace(raw, X_train=raw.X_train[chosen], y_train=raw.y_train[chosen])
 
 
 def _check_samples(raw: RawData, name: str) -> None:

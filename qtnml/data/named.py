@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,9 +98,11 @@ def _mirrored_array(name: str, part: str) -> NDArray:
 
 def _find(name: str, file: str) -> Path | None:
     """Look in `$QTNML_DATA/<name>`, then in the user cache."""
-    folders = [cache_folder(name)]
+    folders = []
     if root := os.environ.get("QTNML_DATA"):
-        folders.insert(0, Path(root).expanduser() / name)
+        folders.append(Path(root).expanduser() / name)
+    with suppress(DataError):  # there is no cache
+        folders.append(cache_folder(name))
     for folder in folders:
         for candidate in (folder / file, folder / f"{file}.gz"):
             if candidate.is_file():
@@ -108,8 +111,17 @@ def _find(name: str, file: str) -> Path | None:
 
 
 def cache_folder(name: str) -> Path:
-    """Where a downloaded set is kept."""
-    return Path(platformdirs.user_cache_dir("qtnml")) / name
+    """Where a downloaded set is kept.
+
+    Raises:
+        DataError: The user has no home folder.
+    """
+    try:
+        return Path(platformdirs.user_cache_dir("qtnml")) / name
+    except RuntimeError as error:
+        raise DataError(
+            f"there is no folder to keep {name!r} in ({error}); point QTNML_DATA at a folder that holds it"
+        ) from error
 
 
 def _download(name: str, part: str) -> Path:

@@ -10,13 +10,17 @@ from qtnml.errors import DataError
 
 @dataclass(frozen=True)
 class RawData:
-    """Samples as pictures (samples, rows, columns) or as a table (samples, features), split in two."""
+    """Samples as pictures (samples, rows, columns) or as a table (samples, features), split in two.
+
+    `target_name` is the column of a table that the labels came from.
+    """
 
     X_train: NDArray
     y_train: NDArray
     X_test: NDArray
     y_test: NDArray
     feature_names: tuple[str, ...] = ()
+    target_name: str | None = None
 
 
 def stratified_split(

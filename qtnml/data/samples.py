@@ -6,12 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.data.limits import read_npy
 from qtnml.data.tables import CsvTable
 from qtnml.errors import DataError
 
 
 def read_samples(
-    path: Path, num_features: int, *, feature_names: Sequence[str] = (), target: str | None = None
+    path: Path,
+    num_features: int,
+    *,
+    feature_names: Sequence[str] = (),
+    target: str | None = None,
+    header: bool | None = None,
 ) -> tuple[NDArray, NDArray | None]:
     """Read every row of an `.npy` or `.csv`(`.gz`) file, in the file's own units.
 
@@ -20,14 +26,15 @@ def read_samples(
         num_features: Features the model takes.
         feature_names: Names it was trained on; a table with a header is read by them.
         target: Column of the labels, which may be missing.
+        header: Whether the first row of a table names its columns; None decides by its cells.
 
     Returns:
         X (samples, num_features), and the labels or None. Without names and target, a table of one
         column more than the features has its labels in the last.
     """
     if path.suffix.lower() == ".npy":
-        return _checked(_load_npy(path), num_features, path), None
-    table = CsvTable.read(path)
+        return _checked(read_npy(path), num_features, path), None
+    table = CsvTable.read(path, header=header)
     label = _label_column(table, num_features, feature_names, target)
     if table.has_header and feature_names:
         columns = [table.column(name) for name in feature_names]
@@ -46,16 +53,10 @@ def _label_column(
 ) -> int | None:
     if target is not None and (target in table.names or not feature_names):
         return table.column(target)
-    spare = [k for k, name in enumerate(table.names) if not table.has_header or name not in feature_names]
+    known = set(feature_names)
+    spare = [k for k, name in enumerate(table.names) if not table.has_header or name not in known]
     has_spare = len(table.names) == num_features + 1
     return spare[-1] if has_spare else None
-
-
-def _load_npy(path: Path) -> NDArray:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read {path}: {error}; save it with numpy.save and no objects") from error
 
 
 def _checked(X: NDArray, num_features: int, path: Path) -> NDArray:

@@ -109,7 +109,13 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
             raise JobError(
                 "the address of the ledger is no SQLAlchemy URL, such as postgresql+psycopg://host/db"
             ) from error
-    path = Path(found) if found else Path(platformdirs.user_data_dir("qtnml")) / "jobs.sqlite"
+    try:
+        path = Path(found) if found else Path(platformdirs.user_data_dir("qtnml")) / "jobs.sqlite"
+    except RuntimeError as error:  # a user without a home folder, as in some containers
+        raise JobError(
+            f"there is no place for the ledger of jobs ({error}); set QTNML_JOBS to a file, or give JobStore "
+            "one"
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

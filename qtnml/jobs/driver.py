@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qiskit import QuantumCircuit
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from qtnml.backends import Backend, JobStatus
+from qtnml.backends.base import checked_result
 from qtnml.backends.secrets import cause_of, without_secrets
 from qtnml.errors import BackendBusyError, BackendError, JobError, UnknownSubmissionError
 from qtnml.jobs.ledger import Ledger, Submission
@@ -178,11 +179,10 @@ class Driver:
             raise JobError(
                 without_secrets(f"submission s{found.id} ({vendor_id}) has no result: {error}")
             ) from cause_of(error)
-        if len(result.counts) > found.jobs:
-            raise JobError(
-                f"backend {backend.name!r} returned {len(result.counts)} results for the {found.jobs} "
-                f"circuits of submission s{found.id}"
-            )
+        try:
+            result = checked_result(result, found.jobs, backend.name)
+        except BackendError as error:  # nothing is stored: once the backend is mended it can be fetched
+            raise JobError(f"submission s{found.id} ({vendor_id}) cannot be read: {error}") from error
         self._ledger.done(found, result)
 
     def _awaited(
@@ -193,7 +193,7 @@ class Driver:
             return JobStatus.DONE
         wait, noted = _FIRST_POLL, found.state
         while True:
-            status = self._patience.ask(lambda: backend.status(vendor_id))
+            status = _known_status(self._patience.ask(lambda: backend.status(vendor_id)), backend)
             if status in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED):
                 return status
             tell(f"s{found.id} ({vendor_id}) {status}")
@@ -343,3 +343,13 @@ def _driving(ledger: Ledger, found: Submission) -> Iterator[None]:
 def _is_driven(ledger: Ledger, found: Submission) -> bool:
     with _lock:
         return (str(ledger), found.id) in _driven
+
+
+def _known_status(status: Any, backend: Backend) -> JobStatus:
+    try:
+        return JobStatus(status)
+    except ValueError:
+        raise JobError(
+            f"backend {backend.name!r} calls the status of a job {status!r}, which is none of "
+            f"{[str(each) for each in JobStatus]}"
+        ) from None

@@ -185,16 +185,17 @@ class JobStore:
     def _fill(
         self, wanted: _Wanted, confirm: Callable[[Plan], bool] | None, on_progress: Callable[[int, str], None]
     ) -> None:
-        fruitless = 0
+        fruitless, asked = 0, False
         while missing := self._missing(wanted):
             done = len(wanted.places) - len(missing)
             on_progress(done, "")
             free = self._free(missing)
             if free:
                 self._check_budget(free)
+                # A plan is a bound: what a backend returned too little of is asked for again.
                 if confirm is not None and not confirm(self._plan(wanted, free)):
-                    raise JobError("not confirmed; nothing was bought")
-                confirm = None
+                    raise JobError(f"not confirmed; nothing{' more' if asked else ''} was bought")
+                asked = True
             begun, refusal = self._begin_all(wanted, free)
             self._finish_all(begun, refusal, wanted, missing, done, on_progress)
             left = self._missing(wanted)
@@ -252,14 +253,14 @@ class JobStore:
             try:
                 begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
             except QtnmlError as error:
-                if self.submission(prepared.id).sent is None or isinstance(error, JobError):
-                    self._refund(prepared, shots, jobs)
+                self._refund(prepared, shots, jobs)
                 return begun, error
         return begun, None
 
     def _refund(self, prepared: Submission, shots: int, jobs: list[str]) -> None:
-        """What was certainly not bought does not count."""
-        if self.submission(prepared.id).state in (State.PREPARED, State.FAILED):
+        """What was certainly not bought does not count: refused, or never sent."""
+        now = self.submission(prepared.id)
+        if now.state is State.FAILED or (now.state is State.PREPARED and now.sent is None):
             self.bought_shots -= shots * len(jobs)
             self.bought_jobs -= len(jobs)
             self._bought -= set(jobs)
@@ -492,8 +493,8 @@ def _wanted(
         raise InvalidInputError(f"repeat must be an integer of at least 0, got {repeat!r}")
     if shots >= 2**31:
         raise InvalidInputError(f"shots must be below 2**31, got {shots}")
-    if not isinstance(label, str):
-        raise InvalidInputError(f"label must be a text, got {label!r}")
+    if not isinstance(label, str) or not label.isprintable():
+        raise InvalidInputError(f"label must be a printable text, got {label!r}")
     places: dict[str, int] = {}
     for place, job in enumerate(job_ids(circuits, backend, repeat)):
         places.setdefault(job, place)

@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import BoundCircuits, CompiledCircuit
-from qtnml.errors import BackendError, InvalidInputError, JobError
+from qtnml.errors import BackendError, InvalidInputError, JobError, NoShotsWarning, warn_user
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
 from qtnml.hybrid.training import Classification, plan_training
 from qtnml.jobs import JobStore, Plan
@@ -193,6 +193,12 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
                 on_progress=lambda done, text: advance(done, text or "circuits"),
             )
         outcomes = self.compiled.num_outcomes
+        most = max((outcome for each in counts for outcome in each), default=0)
+        if most >= 2**self.compiled.circuit.num_clbits:
+            raise JobError(
+                f"backend {backend.name!r} counted outcome {most} of circuits with "
+                f"{self.compiled.circuit.num_clbits} bits"
+            )
         counted = [sum(n for k, n in each.items() if k < outcomes) for each in counts]
         total = [sum(each.values()) for each in counts]
         return Measured(counts_to_outcomes(counts, outcomes), np.array(counted), np.array(total))
@@ -240,9 +246,16 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
 
     def _outcomes(self, X: Any) -> NDArray:
         """Outcome probabilities as measured, mitigated where that is wanted."""
-        if get_mitigation(self.mitigation) is None:
-            return self.outcome_frequencies(X)
-        return self.mitigated_outcomes(X).probabilities
+        if get_mitigation(self.mitigation) is not None:
+            return self.mitigated_outcomes(X).probabilities
+        found = self.outcome_frequencies(X)
+        if empty := int((found.sum(axis=1) == 0).sum()):
+            warn_user(
+                f"{empty} of {len(found)} samples have no shot that counts, so all classes are alike and the "
+                f"first is predicted; take more than shots={self.shots}",
+                NoShotsWarning,
+            )
+        return found
 
     def _backend(self) -> Backend:
         backend = self._found_backend()

@@ -24,6 +24,7 @@ from qtnml.errors import (
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.born_training import LearntLaw
+from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
@@ -217,9 +218,15 @@ class BornMachine(SavedToFile, LearntLaw):
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
         """
         check_is_fitted(self, "state_")
-        return compile_state(
-            self.state_, reuse_qubits=reuse_qubits, num_qubits=num_qubits, synthesis=synthesis
-        )
+        nodes = len(self.state_.tree.nodes)
+        with progress_bar("compiling", nodes, show=bool(self.verbose)) as advance:
+            return compile_state(
+                self.state_,
+                reuse_qubits=reuse_qubits,
+                num_qubits=num_qubits,
+                synthesis=synthesis,
+                on_node=lambda done, _: advance(done, "nodes"),
+            )
 
     def to_backend(
         self,

@@ -1,5 +1,6 @@
 """Born machines as files: the state's cores, the encoder, the settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def unfitted_born(header: dict[str, Any]) -> BornMachine:
     return model
 
 
-def restored_born(header: dict[str, Any], arrays: dict[str, NDArray]) -> BornMachine:
+def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> BornMachine:
     """The inverse of `born_entry`; whatever does not fit raises."""
     model = unfitted_born(header)
     tree = SiteTree.from_dict(header["tree"])

@@ -1,6 +1,6 @@
 """What is built on Born machines as files: detectors and clusterings, each with the machines it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from qtnml.models.born_persistence import (
 from qtnml.models.clustering import BornMixture, SchmidtClustering
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
+from qtnml.storage import arrays_under
 
 BUILT: dict[str, Any] = {cls.__name__: cls for cls in (AnomalyDetector, BornMixture, SchmidtClustering)}
 _LEARNT = {
@@ -54,7 +55,7 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     }, arrays
 
 
-def restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+def restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `entry_of`; whatever does not fit raises."""
     if header["model"] in BORN_MODELS:
         return restored_born(header, arrays)
@@ -63,9 +64,7 @@ def restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
     estimator.check_settings()
     machines = []
     for k, part in enumerate(header["parts"]):
-        start = f"part{k}_"
-        own = {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
-        machines.append(restored_born(part, own))
+        machines.append(restored_born(part, arrays_under(arrays, f"part{k}_")))
     learnt = header["learnt"] | {key: arrays[key] for key in _LEARNT[header["model"]] if key in arrays}
     for key in _LEARNT[header["model"]]:
         setattr(estimator, key, learnt[key])

@@ -14,6 +14,7 @@ from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
+from qtnml.models.progress import progress_bar
 from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.models.validation import checked_samples
 from qtnml.network import (
@@ -327,12 +328,15 @@ class NetworkEstimator(TrainedEstimator):
         check_is_fitted(self)
         if isinstance(target, str):
             target = device_called(target)
-        return compile_model(
-            self.model_,
-            self.params_,
-            reuse_qubits=reuse_qubits,
-            num_qubits=num_qubits,
-            target=target,
-            synthesis=synthesis,
-            scaler=self.scaler_,
-        )
+        nodes = len(self.model_.topology.nodes)
+        with progress_bar("compiling", nodes, show=bool(self.verbose)) as advance:
+            return compile_model(
+                self.model_,
+                self.params_,
+                reuse_qubits=reuse_qubits,
+                num_qubits=num_qubits,
+                target=target,
+                synthesis=synthesis,
+                scaler=self.scaler_,
+                on_node=lambda done, _: advance(done, "nodes"),
+            )

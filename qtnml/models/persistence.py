@@ -1,6 +1,7 @@
 """Models on disk: every parameter and every learnt value, as JSON and arrays."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, t
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
 from qtnml.network import Topology, get_ansatz, unitarity_error
-from qtnml.storage import load_archive
+from qtnml.storage import arrays_under, load_archive
 from qtnml.train import EpochRecord
 
 MODELS: dict[str, type[TrainedEstimator]] = {
@@ -90,7 +91,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def restored_model(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `entry_of`; whatever does not fit raises."""
     if header["model"] in BORN_MODELS | BUILT:
         return restored(header, arrays)
@@ -117,13 +118,11 @@ def _measured_entry(
     return header, arrays | tuned_weights(model)
 
 
-def _restored_measured(header: dict[str, Any], arrays: dict[str, NDArray]) -> Any:
+def _restored_measured(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `_measured_entry`."""
     model: BackendClassifier | BackendBornMachine
     if header["model"] == "BackendBornMachine":
-        cores = {
-            name.removeprefix("born_"): core for name, core in arrays.items() if name.startswith("born_")
-        }
+        cores = arrays_under(arrays, "born_")
         compiled = restored_generative(header["circuit"], arrays)
         model = BackendBornMachine(restored_born(header["born"], cores), compiled, None)
     else:
@@ -139,7 +138,7 @@ def _restored_measured(header: dict[str, Any], arrays: dict[str, NDArray]) -> An
     return model
 
 
-def _restored(header: dict[str, Any], arrays: dict[str, NDArray]) -> TrainedEstimator:
+def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedEstimator:
     parameters = dict(header["parameters"])
     for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
@@ -195,9 +194,9 @@ def _restored_network(stored: dict[str, Any], readout: Any) -> Model | Amplitude
     return Model(topology, encoding, ansatz, stored["discard"], readout=readout)
 
 
-def _restored_parameters(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) -> Parameters:
+def _restored_parameters(model: Model | AmplitudeModel, arrays: Mapping[str, NDArray]) -> Parameters:
     """Arrays of the shapes and types the model needs, matrices unitary."""
-    expected = model.start(np.random.default_rng(0))
+    expected = model.parameter_shapes()
     found = Parameters(
         *(
             tuple(arrays[f"{part}_{k}"] for k in range(len(stacks)))
@@ -206,7 +205,8 @@ def _restored_parameters(model: Model | AmplitudeModel, arrays: dict[str, NDArra
     )
     for part, wanted, given in zip(Parameters._fields, expected, found, strict=True):
         for stack, array in zip(wanted, given, strict=True):
-            if array.shape != stack.shape or array.dtype != stack.dtype:
+            wanted_dtype = np.complex128 if stack.dtype.kind == "c" else np.float64
+            if array.shape != stack.shape or array.dtype != wanted_dtype:
                 raise ModelFileError(f"its {part} do not fit its topology and ansatz")
             if not np.isfinite(array).all():
                 raise ModelFileError(f"its {part} are not finite")
@@ -219,7 +219,7 @@ def _unitarity_error(stack: Any) -> float:
     return unitarity_error(np.asarray(stack))
 
 
-def _restored_scaler(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) -> FeatureScaler:
+def _restored_scaler(model: Model | AmplitudeModel, arrays: Mapping[str, NDArray]) -> FeatureScaler:
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
     for bound in (scaler.low, scaler.high):
         if bound.dtype != np.float64 or bound.shape != (model.num_features,):
@@ -230,7 +230,7 @@ def _restored_scaler(model: Model | AmplitudeModel, arrays: dict[str, NDArray]) 
 
 
 def _restored_classes(
-    model: Model | AmplitudeModel, header: dict[str, Any], arrays: dict[str, NDArray]
+    model: Model | AmplitudeModel, header: dict[str, Any], arrays: Mapping[str, NDArray]
 ) -> NDArray:
     classes = _checked_classes(header, arrays)
     if isinstance(model, AmplitudeModel):
@@ -241,7 +241,7 @@ def _restored_classes(
     return classes
 
 
-def _checked_classes(header: dict[str, Any], arrays: dict[str, NDArray]) -> NDArray:
+def _checked_classes(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> NDArray:
     classes = arrays.get("classes")
     if classes is None:
         classes = np.array(header["object_classes"], dtype=object)

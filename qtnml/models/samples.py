@@ -16,7 +16,7 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     """Read samples in the source's own units, and their labels if there are any.
 
     Args:
-        model: Its `notes_` (classes, size, order, target, feature_names) say how to read.
+        model: Its `notes_` (classes, size, order, target, header, feature_names) say how to read.
         source: A `.csv` or `.npy` file, read whole, or a data set whose test part is read.
         given: Entries to use instead of the notes; None leaves a note as it is.
 
@@ -28,7 +28,8 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     y: NDArray | None
     if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
         names = how.get("feature_names", ())
-        X, y = read_samples(path, model.n_features_in_, feature_names=names, target=target)
+        header = how.get("header")
+        X, y = read_samples(path, model.n_features_in_, feature_names=names, target=target, header=header)
     else:
         data = load_dataset(source, size=how.get("size"), order=how.get("order", "z"), target=target)
         X, y = data.raw(data.X_test), data.y_test
@@ -42,7 +43,13 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     if not hasattr(model, "classes_"):
         wanted = how.get("classes")
         chosen = slice(None) if wanted is None else np.isin(y.astype(str), [str(label) for label in wanted])
-        return X[chosen], np.asarray(y[chosen], dtype=np.float64)
+        try:
+            return X[chosen], np.asarray(y[chosen], dtype=np.float64)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"{source} has a target that is no number ({error}); the model predicts numbers: take the "
+                "target column out, or mend the cell"
+            ) from error
     return _of_classes(X, y, how.get("classes"), model.classes_, source)
 
 

@@ -9,6 +9,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape
 
 MAX_BOND_QUBITS = 3
+MAX_NODE_QUBITS = 12  # a unitary on so many has 16 million numbers
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Topology:
             if not 0 <= wire < self.num_leaves + k or wire in used or node.children.count(wire) > 1:
                 raise InvalidInputError(f"node {k} cannot take wire {wire}: it is used or does not exist yet")
         inputs = sum(self.wire_width(wire) for wire in node.children) + node.fresh
+        if inputs > MAX_NODE_QUBITS:
+            raise InvalidInputError(
+                f"node {k} acts on {inputs} qubits, more than {MAX_NODE_QUBITS}: give it fewer children or "
+                "fresh qubits, or narrower wires"
+            )
         if not 1 <= node.width <= inputs:
             raise InvalidInputError(f"node {k} has {inputs} qubits and cannot keep {node.width}")
         if node.uploads:
@@ -137,11 +143,17 @@ class Topology:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Topology":
         """Rebuild (and validate) a topology written by `to_dict`."""
-        nodes = tuple(
-            Node(tuple(children), fresh, width, *map(tuple, uploads))
-            for children, fresh, width, *uploads in data["nodes"]
-        )
+        try:
+            leaves = tuple(data["leaf_widths"])
+            nodes = tuple(
+                Node(tuple(children), fresh, width, *map(tuple, uploads))
+                for children, fresh, width, *uploads in data["nodes"]
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"a topology has leaf_widths and nodes [children, fresh, width]: {error!r}"
+            ) from error
         numbers = [n for node in nodes for n in (*node.children, node.fresh, node.width, *node.uploads)]
-        if not all(isinstance(number, int) for number in [*data["leaf_widths"], *numbers]):
+        if not all(isinstance(number, int) for number in [*leaves, *numbers]):
             raise InvalidInputError("a topology is made of integers")
-        return cls(tuple(data["leaf_widths"]), nodes)
+        return cls(leaves, nodes)

@@ -129,9 +129,20 @@ class Channel:
         return f"Channel({self.name!r}, {self.num_qubits} qubit(s), fidelity {self.average_fidelity:.6g})"
 
 
+_SHORTEST = 1e-15  # seconds: below, rates leave the range of numbers
+_MOST_QUBITS = 6  # a transfer map has 16**n numbers: 134 MB
+
+
+def _checked_qubits(num_qubits: Any) -> int:
+    is_count = isinstance(num_qubits, int | np.integer) and not isinstance(num_qubits, bool)
+    if not is_count or not 1 <= num_qubits <= _MOST_QUBITS:
+        raise InvalidInputError(f"num_qubits must be an integer from 1 to {_MOST_QUBITS}, got {num_qubits!r}")
+    return int(num_qubits)
+
+
 def identity(num_qubits: int = 1) -> Channel:
     """Nothing happens."""
-    return Channel(np.eye(4**num_qubits), "identity")
+    return Channel(np.eye(4 ** _checked_qubits(num_qubits)), "identity")
 
 
 def amplitude_damping(gamma: float, excited_population: float = 0.0) -> Channel:
@@ -158,8 +169,7 @@ def dephasing(p: float) -> Channel:
 
 def depolarizing(p: float, num_qubits: int = 1) -> Channel:
     """rho -> (1 - p) rho + p 1 / 2**n, for p from 0 to 4**n / (4**n - 1), as Qiskit counts it."""
-    if isinstance(num_qubits, bool) or not isinstance(num_qubits, int | np.integer) or num_qubits < 1:
-        raise InvalidInputError(f"num_qubits must be an integer of at least 1, got {num_qubits!r}")
+    num_qubits = _checked_qubits(num_qubits)
     most = 4**num_qubits / (4**num_qubits - 1)
     if not (is_number(p) and 0 <= p <= most):
         raise InvalidInputError(f"p must be from 0 to {most:.6g} on {num_qubits} qubit(s), got {p!r}")
@@ -216,7 +226,12 @@ def from_kraus(operators: Sequence[NDArray], name: str = "Kraus") -> Channel:
 
 def from_superoperator(matrix: NDArray, name: str = "superoperator") -> Channel:
     """The channel of a matrix on row-stacked density matrices, vec(E(rho)) = S vec(rho)."""
-    matrix = np.asarray(matrix, dtype=np.complex128)
+    try:
+        matrix = np.asarray(matrix, dtype=np.complex128)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"a superoperator is a matrix of numbers: {error}") from error
+    if not np.isfinite(matrix).all():
+        raise InvalidInputError("a superoperator must be finite, got NaN or infinity")
     dim = math.isqrt(matrix.shape[0]) if matrix.ndim == 2 else 0
     if matrix.shape != (dim**2, dim**2):
         raise InvalidInputError(f"a superoperator has shape (4**n, 4**n), got {matrix.shape}")
@@ -284,8 +299,10 @@ def is_number(value: Any) -> bool:
 def check_relaxation_times(t1: Any, t2: Any) -> None:
     """Refuse times that no qubit can have."""
     for name, value in (("t1", t1), ("t2", t2)):
-        if not (is_number(value) and value > 0):
-            raise InvalidInputError(f"{name} must be a positive number of seconds, got {value!r}")
+        if not (is_number(value) and value >= _SHORTEST):
+            raise InvalidInputError(
+                f"{name} must be a number of seconds of at least {_SHORTEST:g}, got {value!r}"
+            )
     if t2 > 2 * t1 * (1 + 1e-12):
         raise InvalidInputError(
             f"t2={t2:g} s is longer than 2 t1={2 * t1:g} s, which no qubit can have; lower t2, or give "

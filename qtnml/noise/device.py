@@ -347,15 +347,25 @@ def _of(values: PerQubit, qubit: int) -> float:
 
 def _numbers(name: str, values: Any) -> PerQubit:
     """One number as it is, several as a tuple."""
-    if is_number(values):
-        return float(values)
     try:
+        if is_number(values):
+            return float(values)
         found = () if isinstance(values, str) else tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = ()
     if not found:
-        raise InvalidInputError(f"{name} must be seconds, one number or one for each qubit, got {values!r}")
+        raise InvalidInputError(
+            f"{name} must be seconds, one number or one for each qubit, got {_shown(values)}"
+        )
     return found
+
+
+def _shown(value: Any, most: int = 80) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number beyond all bounds"
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _checked_readout(error: Any) -> Any:

@@ -45,7 +45,7 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
     name = arguments.pop("channel", None)
     made: Callable[..., Any] = DeviceNoise
     if name is not None:
-        if name not in CHANNELS:
+        if not isinstance(name, str) or name not in CHANNELS:
             raise InvalidInputError(f"unknown channel {name!r}; choose one of {sorted(CHANNELS)}")
         made = CHANNELS[name]
     try:
@@ -54,8 +54,9 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
                 Instruction(**{**each, "qubits": tuple(each["qubits"])}) for each in arguments["instructions"]
             )
         return made(**arguments)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise InvalidInputError(f"noise {settings!r} has arguments that do not fit: {error}") from error
+    except (TypeError, KeyError, OverflowError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise InvalidInputError(f"noise {settings!r} has arguments that do not fit: {what}") from error
 
 
 def noise_from_text(text: str) -> Channel | DeviceNoise | str:

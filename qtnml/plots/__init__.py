@@ -1,8 +1,8 @@
 """Figures, as matplotlib `Figure` objects; no window is opened and no global state is touched."""
 
+from qtnml.plots.circuits import plot_circuit
 from qtnml.plots.generative import plot_explanation, plot_record, plot_strings
 from qtnml.plots.trained import (
-    plot_circuit,
     plot_confusion,
     plot_noise_study,
     plot_samples,

@@ -1,4 +1,4 @@
-"""Figures of trained classifiers: training, circuits, predictions, noise."""
+"""Figures of trained classifiers: training, predictions, noise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit, overview_circuit
 from qtnml.data import Dataset
 from qtnml.models.noise_study import NoiseStudy
 from qtnml.noise import Sensitivity
@@ -37,30 +36,6 @@ def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
     errors.set_ylim(bottom=0)
     losses.legend(frameon=False)
     return figure
-
-
-def plot_circuit(compiled: CompiledCircuit, *, columns: int = 28) -> Figure:
-    """The schedule at the level of nodes: leaves `x`, nodes `U`, resets |0>, the measurement."""
-    figure = Figure(figsize=(18, 13), layout="constrained")
-    axes = figure.subplots()
-    style = {"displaycolor": _colours(compiled), "fontsize": 13, "subfontsize": 8}
-    overview_circuit(compiled).draw("mpl", ax=axes, fold=columns, style=style, idle_wires=False)
-    axes.set_title(
-        f"{len(compiled.x)} features on {compiled.num_qubits} qubits, {compiled.two_qubit_gates} two-qubit "
-        "gates: x prepares a feature, U is a node, |0> resets a qubit for its next use\n"
-        "(digits in a box mark the qubits it acts on; the others pass by)",
-        fontsize=15,
-    )
-    return figure
-
-
-def _colours(compiled: CompiledCircuit) -> dict[str, tuple[str, str]]:
-    gates = {instruction.operation.name for instruction in overview_circuit(compiled).data}
-    return {
-        name: ("#cfe3d4", "#1b1b1b") if name.startswith("x") else ("#c9dbf2", "#1b1b1b")
-        for name in gates
-        if name[0] in "xU"
-    }
 
 
 def plot_samples(

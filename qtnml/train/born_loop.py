@@ -1,7 +1,7 @@
 """The loop that trains a Born machine: sweeps or gradient epochs, validation, the best state, checkpoints."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -313,7 +313,7 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: i
         ) from error
 
 
-def stored_state(tree: SiteTree, arrays: dict[str, NDArray], name: str) -> TreeState:
+def stored_state(tree: SiteTree, arrays: Mapping[str, NDArray], name: str) -> TreeState:
     """A state of arrays `name`_0, `name`_1, ..., checked.
 
     Raises:

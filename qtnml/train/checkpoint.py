@@ -1,5 +1,6 @@
 """Training state on disk: everything a killed run needs to go on as if it had not been killed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ class Checkpoint:
             ) from error
 
 
-def _like(tree: Any, arrays: dict[str, NDArray], name: str) -> Any:
+def _like(tree: Any, arrays: Mapping[str, NDArray], name: str) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     saved = [arrays[f"{name}_{k}"] for k in range(len(leaves))]
     for leaf, array in zip(leaves, saved, strict=True):

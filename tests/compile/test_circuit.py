@@ -1,10 +1,12 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtnml import TreeClassifier, get_backend
-from qtnml.compile import compile_network, overview_circuit
+from qtnml.compile import compile_network, overview
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.gates import Synthesis
@@ -106,10 +108,12 @@ def test_non_unitary_networks_are_refused() -> None:
 
 def test_overview_has_a_box_per_leaf_and_node(trained: TreeClassifier) -> None:
     compiled = trained.compile()
-    names = list(overview_circuit(compiled).count_ops())
-    assert sum(name.startswith("U") for name in names) == 15
-    assert sum(name.startswith("x") for name in names) == 16
-    assert overview_circuit(compiled).num_qubits == 5
+    steps = overview(compiled)
+    assert [step.label for step in steps if step.kind == "leaf"].count("x3") == 1
+    assert Counter(step.kind for step in steps) == {"leaf": 16, "node": 15, "reset": 11, "read": 1}
+    assert {qubit for step in steps for qubit in step.qubits} == set(range(5))
+    named = overview(compiled, [f"pixel {k}" for k in range(16)])
+    assert {step.label for step in named if step.kind == "leaf"} == {f"pixel {k}" for k in range(16)}
 
 
 def test_weights_of_each_sample(trained: TreeClassifier, small_digits) -> None:

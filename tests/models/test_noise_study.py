@@ -98,7 +98,7 @@ def test_bad_grids(trained, small_digits):
         ({"num_qubits": [float("nan")]}, "num_qubits must be integers"),
         ({"t3": [1]}, "unknown axis 't3'; choose of t1, t2"),
         ({"t1": []}, "axis 't1' has no values"),
-        ({"t1": [-1.0]}, "t1 must be a positive number"),
+        ({"t1": [-1.0]}, "t1 must be a number of seconds"),
         ({"readout_error": [2.0]}, "readout_error must be a probability"),
         ({"num_qubits": [7.5]}, "num_qubits must be integers"),
         ({"num_qubits": [2]}, "needs 5 to 16 qubits, got num_qubits=2"),

@@ -124,7 +124,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(saved: Path, trained: TreeCla
             {"network": NETWORK | {"topology": {"leaf_widths": [1, 1], "nodes": [[[0, 1], 0, 1]]}}},
             "nodes do not fit its topology",
         ),
-        ({"network": NETWORK | {"topology": 3}}, "is damaged: TypeError"),
+        ({"network": NETWORK | {"topology": 3}}, "is damaged: .*a topology has leaf_widths and nodes"),
         ({"network": {"amplitude_mps": [16, 2, 3], "encoding": "angle"}}, "not of the model's kind"),
         ({"network": NETWORK | {"ansatz": {"name": "Diagonal"}}}, "is damaged: KeyError"),
         ({"network": NETWORK | {"discard": "keep"}}, "discard must be 'trace' or"),
@@ -150,7 +150,7 @@ def test_arrays_that_do_not_fit(saved: Path, tmp_path: Path) -> None:
         "feature ranges are not finite and in order": {"feature_low__npy": npy(np.full(16, 2.0))},
         "not a list of different labels": {"classes__npy": npy(np.array([3, 3]))},
         "5 classes do not fit 1 root qubits": {"classes__npy": npy(np.arange(5))},
-        "Object arrays cannot be loaded": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
+        "of type object does not fit": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
     }
     for message, members in cases.items():
         saved.write_bytes(good)

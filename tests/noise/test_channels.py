@@ -118,7 +118,7 @@ BAD = {
     "p must be a probability from 0 to 1, got True": lambda: bit_flip(True),
     "p must be from 0 to 1.33333": lambda: depolarizing(1.5),
     "t2=0.0003 s is longer than 2 t1=0.0002 s": lambda: thermal_relaxation(1e-4, 3e-4, 1e-6),
-    "t1 must be a positive number of seconds, got 0": lambda: thermal_relaxation(0, 1e-4, 1e-6),
+    "t1 must be a number of seconds of at least 1e-15, got 0": lambda: thermal_relaxation(0, 1e-4, 1e-6),
     "time must be a number of seconds of at least 0, got -1": lambda: thermal_relaxation(1e-4, 1e-4, -1),
     "axis must be 'X', 'Y' or 'Z'": lambda: over_rotation("W", 0.1),
     "does not preserve the trace": lambda: from_kraus([0.5 * np.eye(2)]),

@@ -179,7 +179,7 @@ def test_the_layout_decides_whose_calibration_counts():
 
 BAD = {
     "t2=0.0003 s is longer than 2 t1=0.0002 s": {"t1": 1e-4, "t2": 3e-4},
-    "t1 must be a positive number of seconds, got -1.0": {"t1": -1},
+    "t1 must be a number of seconds of at least 1e-15, got -1.0": {"t1": -1},
     "t1 must be seconds, one number or one for each qubit, got 'x'": {"t1": "x"},
     "2 values of t1 but 3 of t2": {"t1": (1e-4, 1e-4), "t2": (1e-4, 1e-4, 1e-4)},
     "two_qubit_time must be a number of seconds from 0 to 1e+06, got -1e-09": {"two_qubit_time": -1e-9},
