@@ -54,6 +54,10 @@ class Aer:
         **options: Any,
     ) -> None:
         self._method, self._options = method, options
+        try:
+            AerSimulator(**options, **({} if method is None else {"method": method}))
+        except Exception as error:  # unknown names and values fail in Qiskit's and Aer's own ways
+            raise BackendError(f"Aer does not take these options: {error}") from error
         self._device = _device(noise)
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(self._device)

@@ -1,5 +1,6 @@
 """What a backend is."""
 
+import itertools
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,6 +99,8 @@ def checked_result(result: Any, num_circuits: int, name: str) -> Result:
 def _checked_counts(counts: Any, name: str) -> Counts:
     try:
         found = {_whole(outcome): _whole(shots) for outcome, shots in counts.items()}
+        if max(found.values(), default=0) >= 2**63:  # more than a ledger holds
+            raise ValueError("out of range")
     except (AttributeError, TypeError, ValueError) as error:
         raise BackendError(
             f"backend {name!r} returned the counts {counts!r:.80}; counts are a dictionary of outcomes and "
@@ -175,6 +178,26 @@ class ExactBackend(Protocol):
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
         """Exact outcome probabilities, shape (circuits, outcomes)."""
+
+
+class Seeds:
+    """Seeds of a backend's submissions: those that are given, else a sequence that one seed decides.
+
+    Args:
+        seed: None leaves submissions without one unseeded.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        check_shots(1, seed)
+        self.seed = None if seed is None else int(seed)
+        self._submissions = itertools.count()
+
+    def next(self, given: int | None) -> int | None:
+        """The seed of the next submission."""
+        number = next(self._submissions)
+        if given is not None or self.seed is None:
+            return given
+        return int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
 
 
 def run_circuits(

@@ -157,6 +157,7 @@ def ibm(
             found = service.least_busy(operational=True, simulator=False)
         else:
             found = service.backend(device)
+    _check_options(found, options)
     capabilities = Capabilities(
         resets="reset" in found.target.operation_names,
         durable=True,
@@ -183,15 +184,17 @@ def fake(
     *,
     mode: Literal["job", "batch", "session"] = "job",
     options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
     **how: Any,
 ) -> QiskitBackend:
     """A snapshot of an IBM device with its calibration, `get_backend("fake:torino")`, run on this machine.
 
     The same code as for a real device, in the client's local testing mode; arguments as for `ibm`. Options
-    for error suppression have no effect here.
+    for error suppression have no effect here; `seed` decides submissions that have none of their own.
     """
     _check_mode(mode)
     found, translation = fake_device(f"fake:{device}"), Translation(**how)
+    _check_options(found, options)
     return QiskitBackend(
         RuntimeJobs(found, None, mode, options or {}),
         f"fake:{device}",
@@ -204,6 +207,7 @@ def fake(
         _settings(options, mode, translation),
         Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
         target=translation.target(found),
+        seed=seed,
     )
 
 
@@ -228,6 +232,16 @@ def fake_device(name: str) -> Any:
 def _check_mode(mode: str) -> None:
     if mode not in _MODES:
         raise BackendError(f"mode must be one of {_MODES}, got {mode!r}")
+
+
+def _check_options(device: Any, options: Mapping[str, Any] | None) -> None:
+    """Refuse options of the sampler that it does not know, when the backend is made."""
+    if not options:
+        return
+    try:
+        _sampler(device, options)
+    except Exception as error:  # whatever the client's checks raise
+        raise BackendError(f"IBM's sampler does not take options={dict(options)!r}: {error}") from error
 
 
 def _settings(options: Mapping[str, Any] | None, mode: str, translation: Translation) -> dict[str, Any]:

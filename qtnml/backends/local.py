@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from qtnml.backends.base import (
     Counts,
     JobStatus,
     Result,
+    Seeds,
     check_circuits,
     check_shots,
     run_circuits,
@@ -41,14 +43,19 @@ class LocalBackend:
 
     Args:
         simulator: What computes.
+        seed: Of submissions that have none of their own.
     """
 
     run = run_circuits
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, *, seed: int | None = None) -> None:
         self.simulator = simulator
         self.name, self.capabilities = simulator.name, simulator.capabilities
-        self.settings = simulator.settings
+        self._seeds = Seeds(seed)
+        self.settings: Mapping[str, Any] = {
+            **simulator.settings,
+            **({} if seed is None else {"seed": self._seeds.seed}),
+        }
         #: Qiskit's description of the device whose noise is simulated, for `compile(target=...)`.
         self.target = getattr(simulator, "target", None)
         self._jobs: dict[str, Future[list[Counts]]] = {}
@@ -61,7 +68,7 @@ class LocalBackend:
 
     def __reduce__(self) -> Any:
         """Another process gets the same simulator, without the jobs of this one."""
-        return LocalBackend, (self.simulator,)
+        return partial(LocalBackend, self.simulator, seed=self._seeds.seed), ()
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
@@ -78,6 +85,7 @@ class LocalBackend:
         """Start a job over all circuits and return its id at once; see `Backend.submit`."""
         check_circuits(circuits, self)
         check_shots(shots, seed)
+        seed = self._seeds.next(seed)
         job_id = f"{self.name}-{next(self._numbers)}"
         future: Future[list[Counts]] = Future()
         self._jobs[job_id] = future

@@ -15,6 +15,7 @@ from qtnml.backends.base import (
     Counts,
     JobStatus,
     Result,
+    Seeds,
     check_circuits,
     check_shots,
     run_circuits,
@@ -71,6 +72,7 @@ class QiskitBackend:
         settings: What tells it apart from others of its name.
         translator: Into the gates of the device.
         target: Qiskit's description of the device, for `compile(target=...)`.
+        seed: Of submissions that have none of their own, where the device takes seeds.
     """
 
     run = run_circuits
@@ -84,8 +86,16 @@ class QiskitBackend:
         translator: Translator,
         *,
         target: Any = None,
+        seed: int | None = None,
     ) -> None:
-        self.name, self.capabilities, self.settings = name, capabilities, settings
+        if seed is not None and not capabilities.seeds:
+            raise BackendError(f"backend {name!r} takes no seed: leave seed={seed!r} out")
+        self._seeds = Seeds(seed)
+        self.name, self.capabilities = name, capabilities
+        self.settings: Mapping[str, Any] = {
+            **settings,
+            **({} if seed is None else {"seed": self._seeds.seed}),
+        }
         self.target = target
         self._launcher, self._translator = launcher, translator
         self._jobs: dict[str, Any] = {}
@@ -136,7 +146,7 @@ class QiskitBackend:
         check_shots(shots, seed)
         if not len(circuits):
             raise BackendError("a job needs at least one circuit")
-        groups = list(self._translator.groups(circuits))
+        groups, seed = list(self._translator.groups(circuits)), self._seeds.next(seed)
         with submission_faults(self.name):
             job = self._launcher.launch(groups, int(shots), seed, tag)
             job_id = str(job.job_id())

@@ -48,6 +48,7 @@ def from_device(
     *,
     name: str | None = None,
     run_options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
     known: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> QiskitBackend:
@@ -57,6 +58,7 @@ def from_device(
         device: The Qiskit backend.
         name: Its name here.
         run_options: More options of its `run`.
+        seed: Of submissions that have none of their own, where it takes seeds.
         known: Capabilities that it does not tell by itself.
         how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
     """
@@ -71,6 +73,7 @@ def from_device(
         translation.settings() | options,
         Translator(device, translation),
         target=translation.target(device),
+        seed=seed,
     )
 
 

@@ -10,29 +10,29 @@ from qtnml.backends.base import Backend
 from qtnml.errors import BackendError, MissingExtraError
 
 
-def _aer(detail: str, **options: Any) -> Backend:
+def _aer(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
     from qtnml.backends.aer import Aer
     from qtnml.backends.local import LocalBackend
 
     if detail:
         options = {"method": detail, **options}
-    return LocalBackend(Aer(**options))
+    return LocalBackend(Aer(**options), seed=seed)
 
 
-def _pennylane(detail: str, **options: Any) -> Backend:
+def _pennylane(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
     from qtnml.backends.local import LocalBackend
     from qtnml.backends.pennylane import PennyLane
 
-    return LocalBackend(PennyLane(detail or "default.qubit", **options))
+    return LocalBackend(PennyLane(detail or "default.qubit", **options), seed=seed)
 
 
-def _cutensornet(detail: str, **options: Any) -> Backend:
+def _cutensornet(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
     from qtnml.backends.cutensornet import CuTensorNet
     from qtnml.backends.local import LocalBackend
 
     if detail:
         options = {"method": detail, **options}
-    return LocalBackend(CuTensorNet(**options))
+    return LocalBackend(CuTensorNet(**options), seed=seed)
 
 
 def _ibm(detail: str, **options: Any) -> Backend:
@@ -78,7 +78,8 @@ def get_backend(backend: Any, **options: Any) -> Backend:
         backend: "aer", "aer:METHOD", "fake:torino", "ibm:NAME", "pennylane:DEVICE", "cutensornet",
             "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator"; or any Qiskit `BackendV2` or
             `SamplerV2`.
-        options: The backend's own.
+        options: The backend's own; `seed` makes submissions that have none of their own repeatable, where
+            shots can be seeded.
 
     Raises:
         BackendError: There is none of this name.

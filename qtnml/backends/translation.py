@@ -64,6 +64,19 @@ class Translation:
     transpiler_seed: int = 0
     qubits: Sequence[int] | None = None
 
+    def __post_init__(self) -> None:
+        level, seed = self.optimization_level, self.transpiler_seed
+        if isinstance(level, bool) or level not in (0, 1, 2, 3):
+            raise BackendError(f"optimization_level must be 0, 1, 2 or 3, got {level!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise BackendError(f"transpiler_seed must be an integer of at least 0, got {seed!r}")
+        if self.qubits is not None:
+            whole = all(isinstance(q, int | np.integer) and q >= 0 for q in self.qubits)
+            if not whole or len(set(self.qubits)) != len(self.qubits):
+                raise BackendError(
+                    f"qubits must be different numbers of a device's qubits, got {self.qubits!r}"
+                )
+
     def settings(self) -> dict[str, Any]:
         """What is not as usual, as JSON types."""
         usual = Translation()

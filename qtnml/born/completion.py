@@ -55,7 +55,7 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
         beam = _joined(state, k, [_entering(state, wire, evidence, beams) for wire in wires])
         beams[tree.num_sites + k] = _best(beam, down[k], width)
     top = beams[tree.num_sites + tree.root]
-    order = np.argsort(tree.sites_below[tree.root])
+    order = np.argsort(tree.sites_in_order)
     with np.errstate(divide="ignore"):
         scores = 2 * (top.logs + np.log(np.abs(top.vectors[..., 0])))
     ranked = np.argsort(-scores, axis=1, kind="stable")

@@ -112,7 +112,7 @@ class TreeLaw:
     def _size(self, wire: int) -> tuple[bool, int]:
         """Sites first, then the smallest part of the tree."""
         below = wire - self.tree.num_sites
-        return (below >= 0, len(self.tree.sites_below[below]) if below >= 0 else 0)
+        return (below >= 0, self.tree.num_below[below] if below >= 0 else 0)
 
     def _vector(self, node: int, drawn: NDArray) -> NDArray:
         """What drawn levels below a node send up, (samples, bond), of norm 1."""

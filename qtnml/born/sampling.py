@@ -118,7 +118,7 @@ class _Sampler:
     def _size(self, wire: int) -> tuple[bool, int]:
         tree = self.state.tree
         is_node = wire >= tree.num_sites
-        return (is_node, len(tree.sites_below[wire - tree.num_sites]) if is_node else 0)
+        return (is_node, tree.num_below[wire - tree.num_sites] if is_node else 0)
 
     def _message(self, wire: int) -> NDArray | None:
         sites = self.state.tree.num_sites

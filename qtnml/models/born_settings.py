@@ -32,10 +32,10 @@ def check_born_settings(estimator: Any) -> None:
     for name, choices in _CHOICES.items():
         if getattr(estimator, name) not in choices:
             raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(estimator, name)!r}")
-    for name, most in (("learning_rate", np.pi / 2), ("cutoff", 1.0)):
+    for name, least, most in (("learning_rate", 1e-12, np.pi / 2), ("cutoff", 0.0, 1.0)):
         number: Any = getattr(estimator, name)
-        if not (is_number(number, int, float, np.number) and 0 < number < most):
-            raise InvalidInputError(f"{name} must be above 0 and below {most:.3g}, got {number!r}")
+        if not (is_number(number, int, float, np.number) and least < number < most):
+            raise InvalidInputError(f"{name} must be above {least:g} and below {most:.3g}, got {number!r}")
     for name in ("validation_fraction", "smoothing"):
         fraction: Any = getattr(estimator, name)
         if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):

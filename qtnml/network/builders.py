@@ -3,6 +3,8 @@
 import operator
 from collections.abc import Sequence
 
+import numpy as np
+
 from qtnml.errors import InvalidInputError
 from qtnml.network.topology import MAX_BOND_QUBITS, Node, Topology
 
@@ -142,23 +144,39 @@ def with_reuploads(topology: Topology, layers: int = 1) -> Topology:
     >>> [node.uploads for node in with_reuploads(balanced_tree(2)).nodes]
     [(), (0, 1)]
     """
-    if layers < 0:
-        raise InvalidInputError(f"layers must be at least 0, got {layers}")
+    if isinstance(layers, bool) or not isinstance(layers, int | np.integer) or layers < 0:
+        raise InvalidInputError(f"layers must be an integer of at least 0, got {layers!r}")
+    if not layers:
+        return topology
     leaves, nodes = topology.num_leaves, list[Node]()
     new_wire = {leaf: leaf for leaf in range(leaves)}
-    reached = {leaf: tuple(qubits) for leaf, qubits in enumerate(topology.leaf_qubits)}
+    data, spans = _data_below(topology)
     for k, node in enumerate(topology.nodes):
-        size = topology.num_qubits[k]
-        data = tuple(place for wire in node.children for place in reached[wire])
-        uploads = tuple(data[q * len(data) // size] for q in range(size))
+        size, (start, count) = topology.num_qubits[k], spans[leaves + k]
+        uploads = tuple(data[start + q * count // size] for q in range(size))
         children, fresh = tuple(new_wire[wire] for wire in node.children), node.fresh
         for layer in range(layers + 1):
             width = node.width if layer == layers else size
             nodes.append(Node(children, fresh, width, uploads if layer else node.uploads))
             children, fresh = (leaves + len(nodes) - 1,), 0
         new_wire[leaves + k] = children[0]
-        reached[leaves + k] = data
     return Topology(topology.leaf_widths, tuple(nodes))
+
+
+def _data_below(topology: Topology) -> tuple[list[int], list[tuple[int, int]]]:
+    """All data qubits as a walk from the root meets them, and of each wire its own: (start, count)."""
+    leaves, counts = topology.num_leaves, list(topology.leaf_widths)
+    for node in topology.nodes:
+        counts.append(sum(counts[wire] for wire in node.children))
+    starts, data = [0] * len(counts), [0] * topology.num_data_qubits
+    for wire in reversed(range(len(counts))):
+        place = starts[wire]
+        for child in topology.nodes[wire - leaves].children if wire >= leaves else ():
+            starts[child] = place
+            place += counts[child]
+        if wire < leaves:
+            data[place : place + counts[wire]] = topology.leaf_qubits[wire]
+    return data, list(zip(starts, counts, strict=True))
 
 
 def _upward(children: dict[int, list[int]], root: int) -> list[int]:

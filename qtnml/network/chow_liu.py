@@ -17,6 +17,7 @@ from qtnml.network.topology import Topology
 
 Edge = tuple[int, int]
 _ROWS = 16384
+_MOST_LEVELS = 12_000  # of all features together: a matrix of a gigabyte
 
 
 def chow_liu_tree(
@@ -36,6 +37,7 @@ def chow_liu_tree(
         levels: Each feature is cut into this many ranges of equal width to count frequencies.
         information: Mutual information of every pair (features, features), if it is known already.
     """
+    X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
         raise InvalidInputError(
             f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}"
@@ -62,6 +64,9 @@ def chow_liu_tree(
 
 def mutual_information(X: NDArray, levels: int = 3) -> NDArray:
     """Mutual information of every pair of features in nats, shape (features, features)."""
+    X = np.asarray(X, dtype=np.float64)
+    if not np.isfinite(X).all():
+        raise InvalidInputError("mutual information needs finite samples, got NaN or infinity")
     low, high = X.min(axis=0), X.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     cut = np.minimum(((X - low) / span * levels).astype(int), levels - 1)
@@ -76,6 +81,12 @@ def level_mutual_information(levels: NDArray, dims: Sequence[int], weights: NDAr
         dims: Levels of each feature.
         weights: (samples,), how often each sample counts; all alike by default.
     """
+    if (total := int(sum(dims))) > _MOST_LEVELS:
+        raise InvalidInputError(
+            f"the mutual information of {len(dims):,} features takes matrices of {total:,} x {total:,} "
+            f"numbers ({8 * total**2 / 1e9:.0f} GB each); take fewer features or levels, or an order or "
+            "topology that is not learnt"
+        )
     weights = np.ones(len(levels)) if weights is None else weights
     joint = np.zeros((sum(dims), sum(dims)))
     for start in range(0, len(levels), _ROWS):  # the indicators of a million rows take gigabytes
@@ -142,5 +153,8 @@ def _halves(
     for vertex in order:
         if above[vertex] in below:
             below.add(vertex)
-    parts = (tuple(f for f in features if f not in below), tuple(f for f in features if f in below))
-    return [(part, tuple(e for e in edges if e[0] in part and e[1] in part)) for part in parts]
+    rest = set(features) - below
+    return [
+        (tuple(f for f in features if f in part), tuple(e for e in edges if e[0] in part and e[1] in part))
+        for part in (rest, below)
+    ]

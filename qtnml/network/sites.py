@@ -78,20 +78,47 @@ class SiteTree:
         return tuple(owners)
 
     @cached_property
-    def sites_below(self) -> tuple[tuple[int, ...], ...]:
-        """Sites below each node, in the order of its wires."""
-        below: list[tuple[int, ...]] = []
+    def num_below(self) -> tuple[int, ...]:
+        """Number of sites below each node."""
+        below: list[int] = []
         for wires in self.nodes:
-            parts = ((w,) if w < self.num_sites else below[w - self.num_sites] for w in wires)
-            below.append(tuple(site for part in parts for site in part))
+            below.append(sum(1 if w < self.num_sites else below[w - self.num_sites] for w in wires))
         return tuple(below)
+
+    @cached_property
+    def sites_in_order(self) -> tuple[int, ...]:
+        """All sites as a walk from the root meets them; those below a node stand together."""
+        found, open_ = list[int](), [self.num_sites + self.root]
+        while open_:
+            wire = open_.pop()
+            if wire < self.num_sites:
+                found.append(wire)
+            else:
+                open_ += reversed(self.nodes[wire - self.num_sites])
+        return tuple(found)
+
+    @cached_property
+    def sites_below(self) -> tuple[tuple[int, ...], ...]:
+        """Sites below each node, in the order of its wires: of a chain N**2 / 2 in all."""
+        starts = [0] * len(self.nodes)
+        for k in reversed(range(len(self.nodes))):
+            place = starts[k]
+            for wire in self.nodes[k]:
+                if wire >= self.num_sites:
+                    starts[wire - self.num_sites] = place
+                place += 1 if wire < self.num_sites else self.num_below[wire - self.num_sites]
+        sites = self.sites_in_order
+        return tuple(sites[a : a + n] for a, n in zip(starts, self.num_below, strict=True))
 
     @cached_property
     def largest_bonds(self) -> tuple[int, ...]:
         """The most a node's outgoing bond can need: what the smaller of its two sides holds."""
         logs = np.log2(self.site_dims)
-        total = logs.sum()
-        inside = [float(logs[list(sites)].sum()) for sites in self.sites_below]
+        total, inside = logs.sum(), list[float]()
+        for wires in self.nodes:
+            inside.append(
+                sum(float(logs[w]) if w < self.num_sites else inside[w - self.num_sites] for w in wires)
+            )
         return tuple(round(2 ** min(part, total - part, 30)) for part in inside)
 
     @cached_property

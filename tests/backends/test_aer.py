@@ -124,9 +124,33 @@ def test_wrong_kinds_are_refused(circuits: object, options: dict[str, object], m
         get_backend("aer").run(circuits, **options)  # type: ignore[arg-type]
 
 
-def test_unknown_aer_options_are_named() -> None:
-    with pytest.raises(BackendError, match="Aer refused to run"):
-        get_backend("aer", method="abacus").run([bell()], shots=1)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "abacus"}, "Aer does not take these options: .*Invalid simulation method abacus"),
+        ({"colour": "red"}, "Aer does not take these options: .*Invalid option colour"),
+        ({"optimization_level": 7}, "optimization_level must be 0, 1, 2 or 3, got 7"),
+        ({"transpiler_seed": -1}, "transpiler_seed must be an integer of at least 0, got -1"),
+        ({"qubits": (1, 1)}, "qubits must be different numbers"),
+        ({"seed": "one"}, "seed must be None or a non-negative integer, got 'one'"),
+    ],
+)
+def test_options_are_checked_when_the_backend_is_made(options: dict, message: str) -> None:
+    with pytest.raises(BackendError, match=message):
+        get_backend("aer", **options)
+
+
+@pytest.mark.parametrize("name", ["aer", "fake:torino", "pennylane:default.qubit"])
+def test_a_seed_makes_submissions_repeatable(name: str) -> None:
+    first, second = ([get_backend(name, seed=s).run([bell()], shots=500) for _ in range(2)] for s in (1, 2))
+    assert first[0] == first[1]
+    assert first[0] != second[0]
+    backend = get_backend(name, seed=1)
+    runs = [backend.run([bell()], shots=500) for _ in range(3)]
+    assert runs[0] == first[0]
+    assert not runs[0] == runs[1] == runs[2]  # a sequence, as of any generator
+    assert backend.settings["seed"] == 1
+    assert backend.run([bell()], shots=500, seed=7) == get_backend(name).run([bell()], shots=500, seed=7)
 
 
 def test_method_is_chosen_by_circuit() -> None:

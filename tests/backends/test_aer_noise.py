@@ -70,8 +70,10 @@ def test_chosen_qubits_are_used(trained: TreeClassifier, small_digits: Dataset) 
                    for how in ({"qubits": (22, 21, 23, 24, 25)}, {}))  # fmt: skip
     ideal = trained.predict_proba(small_digits.X_test[:1])
     assert np.abs(worse - ideal).max() > np.abs(best - ideal).max()
+    with pytest.raises(BackendError, match="qubits must be different numbers"):
+        get_backend("aer", noise="fake:torino", qubits=(1, 1, 2, 3, 4))
     with pytest.raises(BackendError, match="cannot translate the circuit"):
-        exact_probabilities(get_backend("aer", noise="fake:torino", qubits=(1, 1, 2, 3, 4)), circuits)
+        exact_probabilities(get_backend("aer", noise="fake:torino", qubits=(1, 2, 3, 4, 999)), circuits)
 
 
 def test_what_is_no_noise() -> None:

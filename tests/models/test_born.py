@@ -251,7 +251,7 @@ def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
         ({"epochs": 2.5}, "epochs must be an integer of at least 1"),
         ({"method": "dmrg"}, "method must be one of"),
         ({"precision": "half"}, "precision must be one of"),
-        ({"learning_rate": 2}, "learning_rate must be above 0 and below 1.57, got 2"),
+        ({"learning_rate": 2}, "learning_rate must be above 1e-12 and below 1.57, got 2"),
         ({"cutoff": 1}, "cutoff must be above 0 and below 1, got 1"),
         ({"validation_fraction": 1}, "validation_fraction must be at least 0 and below 1"),
         ({"smoothing": -0.1}, "smoothing must be at least 0 and below 1, got -0.1"),

@@ -150,7 +150,7 @@ def test_arrays_that_do_not_fit(saved: Path, tmp_path: Path) -> None:
         "feature ranges are not finite and in order": {"feature_low__npy": npy(np.full(16, 2.0))},
         "not a list of different labels": {"classes__npy": npy(np.array([3, 3]))},
         "5 classes do not fit 1 root qubits": {"classes__npy": npy(np.arange(5))},
-        "of type object does not fit": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
+        "and type object does not fit": {"classes__npy": npy(np.array([{}, 1], dtype=object))},
     }
     for message, members in cases.items():
         saved.write_bytes(good)
