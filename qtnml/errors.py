@@ -104,6 +104,10 @@ class ZeroProbabilityWarning(UserWarning):
     """Records are impossible under a model; their log-likelihood is a finite stand-in."""
 
 
+class DamagedLedgerWarning(UserWarning):
+    """A row of the ledger of jobs cannot be read; the others can."""
+
+
 class IncompleteDataWarning(UserWarning):
     """Training samples with missing values were left out."""
 

@@ -102,11 +102,25 @@ def made_frame(columns: Mapping[str, NDArray], library: str) -> Any:
     if library != "pandas":  # which alone has columns of objects
         cells = {name: part.tolist() if part.dtype == object else part for name, part in cells.items()}
     try:
-        return nw.from_dict(cells, backend=library).to_native()  # type: ignore[arg-type]
+        return _frame(cells, library)
+    except UnicodeEncodeError:  # text that is no Unicode stays what it was: an object
+        return _frame({name: _as_objects(part) for name, part in cells.items()}, library)
     except ImportError as error:
         raise MissingExtraError(
             f"the table was a DataFrame of {library}, which is not installed here: pip install {library}"
         ) from error
+
+
+def _frame(cells: Mapping[str, Any], library: str) -> Any:
+    return nw.from_dict(cells, backend=library).to_native()  # type: ignore[arg-type]
+
+
+def _as_objects(cells: Any) -> Any:
+    if not isinstance(cells, np.ndarray) or cells.dtype.kind != "O":
+        return cells
+    import pandas as pd
+
+    return pd.Series(cells, dtype=object)
 
 
 def joined_frames(parts: Sequence[Any]) -> Any:

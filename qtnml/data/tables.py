@@ -106,6 +106,8 @@ class CsvTable:
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
                 raise DataError(f"{self.path}, line {line}, column {column + 1}: the label is missing")
+        if not cells:
+            raise DataError(f"{self.path} has no rows below its header")
         if not all(map(is_plain_number, cells)):
             # Notations of other programs (0.50 and .5, 1E3) are numbers as well; codes (007) are not.
             return np.array(cells)

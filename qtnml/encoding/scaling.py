@@ -33,7 +33,7 @@ class FeatureScaler:
         """One known range for all features."""
         try:
             low, high = (float(bound) for bound in feature_range)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             low, high = np.nan, np.nan
         if not (np.isfinite([low, high]).all() and low < high):
             raise InvalidInputError(

@@ -12,6 +12,8 @@ from qtnml.errors import InvalidInputError
 from qtnml.hybrid.optimizers import HybridOptimizer
 from qtnml.jobs import JobStore
 
+_OPTIONAL = ("shots", "shots_per_step", "trained_nodes", "patience")
+
 
 @dataclass(frozen=True)
 class HybridTraining:
@@ -63,7 +65,9 @@ class HybridTraining:
             "smoothing",
         ):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
+            if value is None and name in _OPTIONAL:
+                continue
+            if isinstance(value, bool) or not (isinstance(value, int | np.integer) and value >= 1):
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
         if self.shots is not None and self.shots_per_step is not None:
             raise InvalidInputError("give shots (of each circuit) or shots_per_step, not both")

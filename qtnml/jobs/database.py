@@ -16,6 +16,9 @@ from qtnml.backends.secrets import without_secrets
 from qtnml.errors import JobError
 from qtnml.jobs.tables import VERSION, metadata, schema
 
+# A damaged file fails in the driver (a page that is none) or in Python (text that is no UTF-8).
+_FAILURES = (SQLAlchemyError, UnicodeDecodeError)
+
 _OPENINGS = 4  # tries to open a ledger that another process is making
 
 
@@ -32,7 +35,7 @@ class Database:
             self.engine = _engine(self._url)
             weakref.finalize(self, self.engine.dispose)
             self._open()
-        except (SQLAlchemyError, ImportError) as error:
+        except (*_FAILURES, ImportError) as error:
             raise self._error("open", error) from error
 
     def __str__(self) -> str:
@@ -77,7 +80,7 @@ class Database:
                 yield connection
         except IntegrityError:
             raise
-        except SQLAlchemyError as error:
+        except _FAILURES as error:
             raise self._error("write to", error) from error
 
     @contextlib.contextmanager
@@ -86,7 +89,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except _FAILURES as error:
             raise self._error("read", error) from error
 
     def _error(self, what: str, error: Exception) -> JobError:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from qtnml.backends import Backend, Counts, Result
 from qtnml.backends.secrets import is_secret, without_secrets
-from qtnml.errors import JobError
+from qtnml.errors import DamagedLedgerWarning, JobError, warn_user
 from qtnml.jobs.database import Database
 from qtnml.jobs.identity import backend_key
 from qtnml.jobs.process import this_process
@@ -104,16 +104,66 @@ class Ledger:
         with self.database.reading() as connection:
             for part in _parts(list(found)):
                 query = (
-                    sa.select(entries.c.job, submissions.c.calibration, entries.c.counts)
+                    sa.select(
+                        entries.c.job,
+                        entries.c.submission,
+                        submissions.c.calibration,
+                        entries.c.shots,
+                        entries.c.counts,
+                    )
                     .join(submissions, entries.c.submission == submissions.c.id)
                     .where(entries.c.job.in_(part), entries.c.counts.is_not(None))
                     .order_by(entries.c.submission)
                 )
-                for job, calibration, text in connection.execute(query):
+                for job, number, calibration, counted, text in connection.execute(query):
                     total = found[job].setdefault(calibration if by_calibration else None, {})
-                    for outcome, shots in _counts(text).items():
+                    for outcome, shots in self._counts(text, job, number, counted).items():
                         total[outcome] = total.get(outcome, 0) + shots
         return found
+
+    def _counts(self, text: Any, job: str, number: int, shots: Any = None) -> Counts:
+        """Counts of a cell.
+
+        Raises:
+            JobError: It is damaged.
+        """
+        try:
+            found = {int(outcome): int(shots) for outcome, shots in json.loads(text).items()}
+            if min((*found, *found.values()), default=0) < 0:
+                raise ValueError("negative numbers")
+            if shots is not None and sum(found.values()) != shots:
+                raise ValueError(f"{sum(found.values())} shots where {shots} were written")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise JobError(
+                f"the ledger {self} is damaged: the counts of job {str(job)[:12]} in submission s{number} "
+                f"cannot be read ({error}); restore it from a copy, or measure anew with another repeat"
+            ) from error
+        return found
+
+    def _submission(self, row: Any) -> Submission:
+        """The submission of a row.
+
+        Raises:
+            JobError: It is damaged.
+        """
+        try:
+            fields = {name: getattr(row, name) for name in Submission.__dataclass_fields__}
+            settings = json.loads(row.settings)
+            if not isinstance(settings, dict):
+                raise ValueError(f"settings {row.settings!r}")
+            for name in ("created", "sent", "heartbeat", "ended", "seconds"):
+                if not isinstance(fields.get(name), int | float | None):
+                    raise ValueError(f"{name} {fields[name]!r}")
+            if not all(isinstance(fields[name], int) for name in ("jobs", "shots", "repeat")):
+                raise ValueError("jobs, shots or repeat are no integers")
+            if not all(isinstance(fields[name], str) for name in ("backend", "label", "tag")):
+                raise ValueError("backend, label or tag are no text")
+            return Submission(**fields | {"settings": settings, "state": State(row.state)})
+        except (TypeError, ValueError) as error:
+            raise JobError(
+                f"the ledger {self} is damaged: submission s{row.id} cannot be read ({error}); restore it "
+                "from a copy, or leave this submission alone"
+            ) from error
 
     def prepare(
         self,
@@ -209,19 +259,26 @@ class Ledger:
             row = connection.execute(sa.select(*_COLUMNS).where(submissions.c.id == number)).one_or_none()
         if row is None:
             raise JobError(f"the ledger {self} has no submission s{number}; see `qtnml jobs list`")
-        return _submission(row)
+        return self._submission(row)
 
     def submissions(
         self, *, states: Sequence[State] | None = None, label: str | None = None, limit: int | None = None
     ) -> list[Submission]:
-        """Submissions, the newest first."""
+        """Submissions, the newest first; damaged ones are left out with a warning."""
         query = sa.select(*_COLUMNS).order_by(submissions.c.id.desc()).limit(limit)
         if states is not None:
             query = query.where(submissions.c.state.in_(states))
         if label is not None:
             query = query.where(submissions.c.label == label)
         with self.database.reading() as connection:
-            return [_submission(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            try:
+                found.append(self._submission(row))
+            except JobError as error:
+                warn_user(str(error), DamagedLedgerWarning)
+        return found
 
     def circuits(self, number: int) -> Sequence[QuantumCircuit]:
         """The circuits of a submission."""
@@ -261,7 +318,10 @@ class Ledger:
         )
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [(_submission(row), None if row.counted is None else _counts(row.counted)) for row in rows]
+        return [
+            (self._submission(row), None if row.counted is None else self._counts(row.counted, job, row.id))
+            for row in rows
+        ]
 
     def results(self, number: int) -> list[tuple[str, Counts]]:
         """Jobs of a submission that were counted, and their counts."""
@@ -271,7 +331,7 @@ class Ledger:
             .order_by(entries.c.position)
         )
         with self.database.reading() as connection:
-            return [(job, _counts(text)) for job, text in connection.execute(query)]
+            return [(job, self._counts(text, job, number)) for job, text in connection.execute(query)]
 
     def leave(self, found: Submission) -> None:
         """Let another process go on, if this one drives it and it has not ended."""
@@ -375,15 +435,6 @@ class Ledger:
 
 class _Outrun(Exception):  # noqa: N818
     """Another process has bought shots of the same jobs in the meantime."""
-
-
-def _submission(row: Any) -> Submission:
-    fields = {name: getattr(row, name) for name in Submission.__dataclass_fields__}
-    return Submission(**fields | {"settings": json.loads(row.settings), "state": State(row.state)})
-
-
-def _counts(text: str) -> Counts:
-    return {int(outcome): int(shots) for outcome, shots in json.loads(text).items()}
 
 
 def _seed(ids: Sequence[str], stored: Sequence[int], shots: int) -> int:

@@ -159,6 +159,11 @@ class JobStore:
         ids = job_ids(circuits, wanted.backend, repeat)
         self._fill(wanted, confirm, on_progress or _silent)
         found = self.ledger.counts(list(wanted.places))
+        if lost := [job for job in ids if None not in found[job]]:
+            raise JobError(
+                f"the ledger {self.ledger} is damaged: job {lost[0][:12]} has shots and no counts; restore "
+                "it from a copy, or measure anew with another repeat"
+            )
         return [dict(found[job][None]) for job in ids]
 
     def _missing(self, wanted: _Wanted) -> dict[str, int]:

@@ -30,7 +30,7 @@ from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
 
-_MOST_SAMPLES = 10**9
+_MOST_CELLS = 2**28  # of samples that are drawn at once: 2 GB
 
 
 class BornMachine(SavedToFile, LearntLaw):
@@ -143,8 +143,12 @@ class BornMachine(SavedToFile, LearntLaw):
         check_is_fitted(self, "state_")
         if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 0:
             raise InvalidInputError(f"n_samples must be an integer of at least 0, got {n_samples!r}")
-        if n_samples > _MOST_SAMPLES:
-            raise InvalidInputError(f"n_samples must be at most {_MOST_SAMPLES} at a time, got {n_samples}")
+        count = int(n_samples) * (1 if given is None else len(given))
+        if count * self.n_features_in_ > _MOST_CELLS:
+            raise InvalidInputError(
+                f"{count:,} samples of {self.n_features_in_} features do not fit in memory; draw at most "
+                f"{_MOST_CELLS // self.n_features_in_:,} at a time"
+            )
         rng = generator(random_state)
         if noise is None:
             _no_circuit_meant(reuse_qubits, num_qubits)

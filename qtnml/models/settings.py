@@ -24,6 +24,8 @@ _LEAST = {
     "devices": 1,
 }
 _MOST_SHOTS = 2**24
+_LARGEST = float(np.finfo(np.float64).max)
+_MOST = {"reuploads": 100}
 _OPTIONAL = ("epochs", "patience", "shots", "devices")
 
 
@@ -41,6 +43,8 @@ def check_settings(estimator: Any) -> None:
         optional = value is None and name in _OPTIONAL
         if not optional and not (is_number(value, int, np.integer) and value >= bound):
             raise InvalidInputError(f"{name} must be an integer of at least {bound}, got {value!r}")
+        if name in _MOST and value > _MOST[name]:
+            raise InvalidInputError(f"{name} must be at most {_MOST[name]}, got {value!r}")
     if getattr(estimator, "shots", None) is not None and estimator.shots > _MOST_SHOTS:
         raise InvalidInputError(
             f"shots must be at most 2**24 (exact in single precision), got {estimator.shots}"
@@ -49,7 +53,7 @@ def check_settings(estimator: Any) -> None:
         number: Any = getattr(estimator, name, None)
         if number is None and (name == "cutoff" or hasattr(estimator, "max_bond")):
             continue
-        if not (is_number(number, int, float, np.number) and np.isfinite(number) and number > 0):
+        if not (is_number(number, int, float, np.number) and 0 < number <= _LARGEST):
             raise InvalidInputError(f"{name} must be a positive number, got {number!r}")
     if getattr(estimator, "cutoff", 0) >= 1:
         raise InvalidInputError(f"cutoff must be below 1 (nothing would be kept), got {estimator.cutoff!r}")

@@ -145,10 +145,13 @@ class SiteTree:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "SiteTree":
         """Rebuild (and validate) a tree written by `to_dict`."""
-        dims, nodes = data["site_dims"], data["nodes"]
+        try:
+            dims, nodes = tuple(data["site_dims"]), tuple(tuple(wires) for wires in data["nodes"])
+        except (KeyError, TypeError) as error:
+            raise InvalidInputError(f"a tree of sites has site_dims and nodes: {error!r}") from error
         if not all(isinstance(n, int) for n in [*dims, *(wire for wires in nodes for wire in wires)]):
             raise InvalidInputError("a tree of sites is made of integers")
-        return cls(tuple(dims), tuple(tuple(wires) for wires in nodes))
+        return cls(dims, nodes)
 
 
 def site_chain(site_dims: Sequence[int], order: Sequence[int] | None = None) -> SiteTree:

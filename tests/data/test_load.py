@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qtnml.data import load_dataset, named, read_samples
+from qtnml.data.mixed import read_table
 from qtnml.errors import DataError, InvalidInputError
 
 
@@ -309,3 +310,53 @@ def test_values_to_predict_are_floats(tmp_path: Path, rng: np.random.Generator) 
     rows = [f"{a},{b},{c}" for (a, b), c in zip(X, [0.5, 1.5] * 20, strict=True)]
     (tmp_path / "labels.csv").write_text("a,b,target\n" + "\n".join(rows) + "\n")
     assert load_dataset(tmp_path / "labels.csv").classes.tolist() == ["0.5", "1.5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "first"),
+    [
+        ("2019,2020,kind\n0.31,0.77,a\n0.2,0.1,b\n0.4,0.3,a\n", ["2019", "2020", "kind"], [0.31, 0.77, "a"]),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n6.1,2.9,virginica\n", ["x0", "x1", "x2"], [5.1, 3.5, "setosa"]),
+        ("a,2,b\n1,2,3\n", ["a", "2", "b"], [1, 2, 3]),
+        ("1,2,3\n4,5,6\n", ["x0", "x1", "x2"], [1, 2, 3]),
+        ("0,1,2\n4,5,6\n", ["0", "1", "2"], [4, 5, 6]),  # as pandas writes columns without names
+        ("0.1,a\n0.2,b\n", ["x0", "x1"], [0.1, "a"]),
+        ("id,7\nx,1.5\ny,2.5\n", ["id", "7"], ["x", 1.5]),
+    ],
+)
+def test_headers_are_told_from_records(
+    text: str, names: list[str], first: list[object], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    found, cells = read_table(path)
+    assert (found, cells[0].tolist()) == (names, first)
+    assert len(read_table(path, header=False)[1]) == text.count("\n")
+    assert len(read_table(path, header=True)[1]) == text.count("\n") - 1
+
+
+def test_codes_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("code,zip,size,count\n1_0,01234,1e-3,1\n10,1234,.5,-2\n1_1,00007,2.,+3\n11,7,0,\n")
+    cells = read_table(path)[1]
+    assert cells[:, 0].tolist() == ["1_0", "10", "1_1", "11"]
+    assert cells[:, 1].tolist() == ["01234", "1234", "00007", "7"]
+    assert cells[:, 2].tolist() == [1e-3, 0.5, 2.0, 0.0]
+    assert cells[:, 3].tolist() == [1, -2, 3, None]
+    path.write_text("a,b\n1,inf\n2,3\n")
+    with pytest.raises(DataError, match="column 'b' has an infinite value"):
+        read_table(path)
+
+
+def test_targets_beyond_double_precision_stay_apart(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{k},{9007199254740992 + k % 2}.0\n" for k in range(8))
+    path.write_text(f"a,y\n{rows}")
+    assert set(load_dataset(path).classes.tolist()) == {9007199254740992, 9007199254740993}
+
+
+def test_the_label_column_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,way,b\n" + "".join(f"{k},{k % 2},{k}\n" for k in range(8)))
+    assert load_dataset(path, target="way").target_name == "way"
+    assert load_dataset("digits").target_name is None

@@ -5,14 +5,17 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
 from qtnml import JobStore, get_backend
-from qtnml.backends import JobStatus, Result, run_circuits
+from qtnml.backends import Capabilities, JobStatus, Result, run_circuits
 from qtnml.errors import BackendError, BudgetError, InvalidInputError, JobError
 from qtnml.jobs import Plan
 from qtnml.jobs.driver import Patience
@@ -486,3 +489,108 @@ def test_backends_are_made_again_from_their_names(store: JobStore, tmp_path: Pat
     assert "backend 'vendor' of submission s1 cannot be made (unknown backend 'vendor'" in str(found.error)
     assert "JobStore.resume([1], backend=...)" in str(found.error)
     assert store.resume([1], backend=vendor)[0].state == "done"
+
+
+class _Answering:
+    """A paid backend of one's own whose results are what a function says."""
+
+    name = "vendor"
+
+    def __init__(self, answer: Callable[[int, int], Any]) -> None:
+        self.settings: dict[str, Any] = {}
+        self.capabilities = Capabilities(resets=True, durable=True, searchable=True, paid=True)
+        self.answer, self.sold = answer, list[tuple[str | None, int, int]]()
+
+    def submit(self, circuits: Any, *, shots: int, seed: int | None = None, tag: str | None = None) -> str:
+        self.sold.append((tag, len(circuits), shots))
+        return f"job{len(self.sold)}"
+
+    def status(self, job_id: str) -> Any:
+        return JobStatus.DONE
+
+    def fetch(self, job_id: str) -> Any:
+        _, circuits, shots = self.sold[int(job_id[3:]) - 1]
+        return self.answer(circuits, shots)
+
+    def cancel(self, job_id: str) -> None: ...
+
+    def find(self, tag: str) -> str | None:
+        return next((f"job{k + 1}" for k, sold in enumerate(self.sold) if sold[0] == tag), None)
+
+
+def _coin() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    return circuit
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [None, {"0x0": 10}, {-1: 10}, {0: -1}, {0: 1.5}, {0: True}, {0: float("nan")}, {0: 2**70}, 3, {None: 1}],
+    ids=str,
+)
+def test_results_are_looked_at_before_they_are_stored(counts: Any) -> None:
+    backend = _Answering(lambda n, _: Result([counts] * n))
+    store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002))
+    with pytest.raises(JobError, match="s1 .job1. cannot be read: backend 'vendor' returned the counts"):
+        store.run([_coin()], backend, shots=10)
+    backend.answer = lambda n, s: Result([{np.int64(0): np.int64(s)}] * n)  # the backend is mended
+    assert store.run([_coin()], backend, shots=10) == [{0: 10}]  # fetched: nothing is bought again
+    assert len(backend.sold) == 1
+
+
+@pytest.mark.parametrize("result", [None, [], [{0: 10}], Result(None)], ids=str)  # type: ignore[arg-type]
+def test_a_result_is_a_result(result: Any) -> None:
+    store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002))
+    with pytest.raises(JobError, match="no Result with a list of counts"):
+        store.run([_coin()], _Answering(lambda _n, _s: result), shots=10)
+
+
+def test_a_plan_is_a_bound() -> None:
+    """A vendor that returns too little is not topped up without being asked again."""
+    plans: list[Any] = []
+    backend = _Answering(lambda n, s: Result([{0: max(1, s // 2)}] * n))
+
+    def once(plan: Any) -> bool:
+        plans.append(plan)
+        return len(plans) == 1
+
+    store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002))
+    with pytest.raises(JobError, match="not confirmed; nothing more was bought"):
+        store.run([_coin()], backend, shots=10, confirm=once)
+    assert sum(shots for _, _, shots in backend.sold) == plans[0].shots == 10
+    assert plans[1].shots == 5
+
+
+def test_what_may_have_been_bought_is_not_given_back() -> None:
+    """The ledger fails right after a submission was accepted."""
+    backend = _Answering(lambda n, s: Result([{0: s}] * n))
+    store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002), max_shots=100)
+    noted = store.ledger.submitted
+
+    def full(*_: Any) -> bool:
+        store.ledger.submitted = noted  # type: ignore[method-assign]
+        raise JobError("database or disk is full")
+
+    store.ledger.submitted = full  # type: ignore[method-assign]
+    with pytest.raises(JobError, match="disk is full"):
+        store.run([_coin()], backend, shots=100)
+    assert store.bought_shots == 100
+    other = QuantumCircuit(1, 1)
+    other.x(0)
+    other.measure(0, 0)
+    with pytest.raises(BudgetError):
+        store.run([other], backend, shots=100)
+
+
+def test_unknown_states_and_names_are_told() -> None:
+    backend = _Answering(lambda n, s: Result([{0: s}] * n))
+    backend.status = lambda _job: "COMPLETED"  # type: ignore[method-assign]
+    store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002))
+    with pytest.raises(JobError, match="calls the status of a job 'COMPLETED', which is none of"):
+        store.run([_coin()], backend, shots=10)
+    backend.name = None  # type: ignore[assignment]
+    with pytest.raises(BackendError, match="a name that is a text"):
+        store.run([_coin()], backend, shots=10)
+    with pytest.raises(InvalidInputError, match="label must be a printable text"):
+        store.run([_coin()], "aer", shots=10, label="caf\udce9")

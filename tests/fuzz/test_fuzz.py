@@ -1,0 +1,23 @@
+"""Values, files, ledgers and command lines never end in a traceback of internals, a hang or a silent NaN."""
+
+import pytest
+
+from tests.fuzz.run import run
+
+
+def _words(bad: list) -> str:
+    return "\n".join(f"{each.door} case {each.case}: {each.kind}: {each.words}" for each in bad)
+
+
+def test_a_few_hundred_cases() -> None:
+    ended, bad = run(seed=0, cases=250)
+    assert not bad, _words(bad)
+    assert ended["ok"] > 50
+    assert ended["refused"] > 50
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases() -> None:
+    ended, bad = run(seed=1, cases=10_000)
+    assert not bad, _words(bad)
+    assert sum(ended.values()) == 10_000
