@@ -2,13 +2,15 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 import pytest
 
-from qtnml import TreeClassifier, load_dataset
+from qtnml import TreeClassifier, cli, load_dataset
 from qtnml.data import Dataset
 
 
@@ -75,3 +77,22 @@ def trained(small_digits: Dataset) -> TreeClassifier:
     return TreeClassifier(feature_range=(0, 1), epochs=40, random_state=0).fit(
         small_digits.X_train, small_digits.y_train
     )
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: words to exit status, stdout and stderr."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr("qtnml.train.enable_compilation_cache", lambda: None)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def command(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["qtnml", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capfd.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return command

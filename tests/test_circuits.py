@@ -19,7 +19,6 @@ from qtnml.zoo import check_circuit, default_folder, gate_difference, read_card,
 FOLDER = Path(__file__).parents[1] / "circuits"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 QUICK = ["digits_3v5_4x4_tree_v1_5q", "digits_3v5_4x4_wall_cz_8q", "iris_mps_v2_3q"]
-pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
 
 
 def check(name: str, samples: int) -> None:

@@ -10,6 +10,8 @@ import pytest
 import qtnml
 from qtnml.errors import ClippedDataWarning, warn_user
 
+pytestmark = pytest.mark.portable
+
 
 def test_public_names_resolve() -> None:
     for name in qtnml.__all__:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from qtnml import MPSBornMachine, TreeClassifier
 from qtnml.data import Dataset
@@ -12,6 +13,8 @@ from qtnml.plots import (
     plot_training,
 )
 from qtnml.train import EpochRecord
+
+pytestmark = pytest.mark.portable
 
 
 def test_training_curves_show_what_there_is(trained: TreeClassifier) -> None:

@@ -1,14 +1,17 @@
-"""The README's Python runs as printed."""
+"""The README's Python and command lines run as printed."""
 
 import re
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
 def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -17,6 +20,31 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (tmp_path / "model.qtnml").is_file()
     assert names["compiled"].num_qubits == 12  # type: ignore[attr-defined]
     assert names["mps"].compile().num_qubits == 3  # type: ignore[attr-defined]
+
+
+def test_command_lines_run(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    records = pd.DataFrame({"age": rng.integers(20, 60, 80), "kind": rng.choice(["a", "b"], 80), "label": 0})
+    records.to_csv("records.csv", index=False)
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("qtnml ")]
+    assert len(lines) > 10
+    for line in lines:
+        status, out, err = run(*shlex.split(line, comments=True)[1:])
+        assert status == 0, f"{line}\n{out}\n{err}"
+    for name in (
+        "model.qtnml",
+        "mps.qtnml",
+        "model.qasm",
+        "model.png",
+        "predictions.csv",
+        "noise.png",
+        "noise.csv",
+    ):
+        assert (tmp_path / name).stat().st_size > 0
 
 
 def test_pictures_and_links_exist() -> None:

@@ -22,6 +22,8 @@ from qtnml.errors import CircuitFileError, DataError, ModelFileError, WriteError
 from qtnml.gates import Synthesis
 from qtnml.storage import load_archive, save_figure, write_atomically
 
+pytestmark = pytest.mark.portable
+
 _GIGABYTES = 2  # of address space beyond what is in use
 
 

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(NAMES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", DeprecationWarning)  # inside the vendors' clients
     rows = table(options.only, 4 if options.smoke else 16, 500 if options.smoke else SHOTS)
     aer = None
     if "aer" in options.only:

@@ -16,6 +16,7 @@ import numpy as np
 from qtnml import JobStore, TreeClassifier, get_backend, load_dataset
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit
+from qtnml.errors import ClippedDataWarning
 from qtnml.hybrid import SPSA, AveragedSPSA, HybridTraining, Where, train_on_backend
 from qtnml.train import CrossEntropy
 
@@ -113,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     smoke = parser.parse_args().smoke
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", ClippedDataWarning)  # a few test pixels at the border
     if smoke:
         quick = replace(TUNING, steps=10, batch_size=8, shots=100)
         print(markdown([trial(0, quick, 50, 200)]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPRegressor
@@ -60,7 +61,7 @@ def autoencoder(hidden: tuple[int, ...], alpha: float) -> Callable[[pd.DataFrame
         scaler = StandardScaler().fit(X.to_numpy(dtype=float))
         Z = scaler.transform(X.to_numpy(dtype=float))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a fixed budget of epochs
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed budget of epochs
             net = MLPRegressor(
                 hidden_layer_sizes=hidden, alpha=alpha, max_iter=100, early_stopping=True, random_state=seed
             ).fit(Z, Z)

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -118,7 +118,6 @@ def _whole(value: Any) -> int:
     return number
 
 
-@runtime_checkable
 class Backend(Protocol):
     """Runs bound circuits that measure. `qtnml.backends.check_backend` tests whether an object is one.
 
@@ -170,6 +169,15 @@ class Backend(Protocol):
 
     def find(self, tag: str) -> str | None:
         """The id of the job submitted under a tag, None if there is none (see `Capabilities.searchable`)."""
+
+
+def is_backend(candidate: object) -> TypeGuard[Backend]:
+    """Whether an object has the members of `Backend`, of its own or through `__getattr__`.
+
+    `isinstance` overlooks the second since Python 3.12.
+    """
+    members = (*Backend.__annotations__, *(name for name in vars(Backend) if not name.startswith("_")))
+    return all(hasattr(candidate, member) for member in members)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
-from qtnml.backends.base import Backend, Counts, JobStatus, run_circuits
+from qtnml.backends.base import Backend, Counts, JobStatus, is_backend, run_circuits
 from qtnml.compile import BoundCircuits, compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import BackendError
@@ -36,7 +36,7 @@ def check_backend(backend: Backend, *, tolerance: float = 0.0) -> None:
 
 
 def _members(backend: Backend, _: float) -> None:
-    _require(isinstance(backend, Backend), backend, "lacks members of qtnml.backends.Backend")
+    _require(is_backend(backend), backend, "lacks members of qtnml.backends.Backend")
     try:
         json.dumps(dict(backend.settings), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 from qiskit.primitives import BaseSamplerV2
 from qiskit.providers import BackendV2
 
-from qtnml.backends.base import Backend
+from qtnml.backends.base import Backend, is_backend
 from qtnml.errors import BackendError, MissingExtraError
 
 
@@ -98,7 +98,7 @@ def get_backend(backend: Any, **options: Any) -> Backend:
         except TypeError as error:
             raise BackendError(f"a Qiskit backend does not take these options: {error}") from error
     if not isinstance(backend, str):
-        if isinstance(backend, Backend) and isinstance(backend.name, str) and backend.name:
+        if is_backend(backend) and isinstance(backend.name, str) and backend.name:
             return backend
         raise BackendError(
             "a backend must be a name such as 'aer', a Qiskit BackendV2 or SamplerV2, or have the members of "

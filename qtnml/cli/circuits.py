@@ -1,9 +1,14 @@
 """`qtnml circuits`: the zoo of trained circuits, listed, shown and checked."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from qtnml.cli.app import Json, app, report
 
@@ -23,8 +28,19 @@ def list_(folder: Folder = None, as_json: Json = False) -> None:
     from qtnml.zoo import default_folder, read_cards
 
     cards = read_cards(folder or default_folder())
-    rows = {card["name"]: _summary(card) for card in cards}
-    report("Circuits", rows, {"circuits": cards}, as_json)
+    if as_json:
+        print(json.dumps({"circuits": cards}))
+        return
+    table = Table(box=SIMPLE, show_edge=False)
+    for name in ("circuit", "qubits", "features", "2q gates", "depth", "accuracy"):
+        table.add_column(name, justify="left" if name == "circuit" else "right", overflow="fold")
+    for card in cards:
+        facts = card["resources"]
+        counts = (facts["qubits"], facts["features"], facts["two_qubit_gates"], facts["depth"])
+        table.add_row(
+            escape(card["name"]), *(f"{count:,}" for count in counts), f"{card['accuracy']['exact']:.4f}"
+        )
+    Console().print(table)
 
 
 @circuits.command()
@@ -69,16 +85,6 @@ def check(
     report("Circuits checked", rows, {"checks": [result.to_dict() for result in results]}, as_json)
     if not all(result.passed for result in results):
         raise typer.Exit(1)
-
-
-def _summary(card: dict[str, Any]) -> str:
-    resources = card["resources"]
-    return (
-        f"{card['model']}; {card['data']['data']}, {resources['features']} features; "
-        f"{resources['qubits']} qubits, {resources['two_qubit_gates']} two-qubit gates, "
-        f"depth {resources['depth']}, {resources['resets']} resets; "
-        f"test accuracy {card['accuracy']['exact']:.4f}"
-    )
 
 
 def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, str]:

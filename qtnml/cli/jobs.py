@@ -3,10 +3,12 @@
 import json
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -43,23 +45,26 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10**9, help="The newest LIMIT.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """List submissions, the newest first."""
-    found = _store(ledger).submissions(states=_states(state), label=label, limit=limit)
+    """List submissions, the newest first: shots of all their circuits, and the time until they ended."""
+    store = _store(ledger)
+    found = store.submissions(states=_states(state), label=label, limit=limit)
     if as_json:
         print(json.dumps([_facts(each) for each in found]))
         return
-    table = Table()
-    for name in ("id", "state", "backend", "circuits", "shots", "vendor's id", "created", "label"):
-        table.add_column(name, justify="right" if name in ("circuits", "shots") else "left", overflow="fold")
+    table = Table(box=SIMPLE, title=escape(f"Ledger {store.ledger}"), title_justify="left", show_edge=False)
+    for name in ("id", "state", "backend", "circuits", "shots", "created", "took", "for"):
+        table.add_column(
+            name, justify="right" if name in ("circuits", "shots", "took") else "left", overflow="fold"
+        )
     for each in found:
         values = (
             f"s{each.id}",
             each.state,
             each.backend,
             f"{each.jobs:,}",
-            f"{each.shots:,}",
-            _beginning(each.vendor_id or ""),
-            (_moment(each.created) or "")[5:16],
+            f"{each.jobs * each.shots:,}",
+            (_moment(each.created) or "")[2:16],
+            _duration(each),
             each.label,
         )
         table.add_row(*(escape(str(value)) for value in values))
@@ -159,8 +164,14 @@ def cancel(
     as_json: Json = False,
 ) -> None:
     """Stop submissions; what they were to compute can be bought again."""
-    store = _store(ledger)
-    _print_ended([store.cancel(number) for number in _numbers(numbers) or []], as_json)
+    from qtnml.jobs.tables import OPEN
+
+    store, console = _store(ledger), Console(stderr=True)
+    chosen = _numbers(numbers) or []
+    for number in chosen:
+        if (before := store.submission(number)).state not in OPEN:
+            console.print(f"s{number} was {before.state} before: nothing to cancel", highlight=False)
+    _print_ended([store.cancel(number) for number in chosen], as_json)
 
 
 @jobs.command()
@@ -186,6 +197,9 @@ def export(
 def _store(ledger: str | None) -> Any:
     from qtnml.jobs import JobStore
 
+    # A mistyped name would be an empty ledger, and the one that was meant would seem lost.
+    if ledger is not None and "://" not in ledger and not Path(ledger).exists():
+        raise InvalidInputError(f"there is no ledger {ledger!r}; `qtnml predict --jobs` makes one")
     return JobStore(ledger)
 
 
@@ -261,8 +275,12 @@ def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _beginning(text: str, shown: int = 12) -> str:
-    return text if len(text) <= shown else f"{text[: shown - 1]}\u2026"
+def _duration(found: Any) -> str:
+    """From sending to the end, as a person says it."""
+    if found.sent is None or found.ended is None:
+        return ""
+    seconds = max(found.ended - found.sent, 0.0)
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=int(seconds)))
 
 
 def _shortened(items: list[str], shown: int = 6) -> str:

@@ -84,7 +84,12 @@ def predict(
             help="Ledger of jobs: a file or SQLAlchemy URL (default: $QTNML_JOBS, or your own).",
         ),
     ] = None,
-    label: Annotated[str, typer.Option(help="To find the run in `qtnml jobs list`.")] = "",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="To find the run in `qtnml jobs list` (default: the model's name).", show_default=False
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what measuring would buy, and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy without asking.")] = False,
     max_shots: Annotated[
@@ -148,7 +153,7 @@ def predict(
             repeat=repeat,
             mitigation=mitigation,
             jobs=JobStore(jobs, max_shots=max_shots, max_jobs=max_jobs),
-            label=label,
+            label=model.stem if label is None else label,
             verbose=1,
         )
         if plan:
@@ -185,7 +190,8 @@ def predict(
     if y is not None:
         facts["accuracy"] = float((predicted == y).mean())
         _remark_on_training_samples(clf, data, len(X))
-    report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+    rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
+    report(f"Predictions of {model}", rows, facts, as_json)
 
 
 def _bought(measured: Any, samples: int) -> dict[str, Any]:
@@ -249,7 +255,8 @@ def _predict_values(model: Path, clf: Any, X: Any, y: Any, output: Path | None, 
     }
     if y is not None:
         facts["r2"] = clf.score(X, y)
-    report(f"Predictions of {model}", {k: shown(v) for k, v in facts.items()}, facts, as_json)
+    rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
+    report(f"Predictions of {model}", rows, facts, as_json)
 
 
 def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any, success: Any) -> None:

@@ -149,7 +149,7 @@ def _transpiled(
     circuit: QuantumCircuit, device: Device, layout: tuple[int, ...] | None, seed: int
 ) -> QuantumCircuit:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Qiskit's own deprecations inside its passes
+        warnings.simplefilter("ignore", DeprecationWarning)  # Qiskit's own, inside its passes
         return transpile(
             circuit,
             target=device.target,

@@ -2,16 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 
 @contextmanager
@@ -20,15 +15,13 @@ def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[in
     if not show:
         yield lambda _done, _text: None
         return
+    # All but the bar, which gives way, fits 80 columns.
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}"),
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Time(),
     )
     with Progress(*columns, console=Console(stderr=True)) as display:
         task = display.add_task(label, total=total, text="")
@@ -37,3 +30,18 @@ def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[in
             display.update(task, completed=done, text=text)
 
         yield advance
+
+
+class _Time(ProgressColumn):
+    """The time that is left; at the end the time it took."""
+
+    max_refresh = 0.5  # seconds, so that the estimate can be read
+
+    def render(self, task: Task) -> Text:
+        if task.finished:
+            return Text(f"in {_clock(task.finished_time)}", style="progress.elapsed")
+        return Text(f"{_clock(task.time_remaining)} left", style="progress.remaining")
+
+
+def _clock(seconds: float | None) -> str:
+    return "-:--:--" if seconds is None else str(timedelta(seconds=int(seconds)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from qtnml.errors import BackendError, InvalidInputError, StudyError
+from qtnml.errors import BackendError, InvalidInputError, MissingExtraError, StudyError
 
 ENGINES = ("loky", "dask", "serial")
 
@@ -52,7 +52,7 @@ def _dask_client(scheduler: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise BackendError(
+        raise MissingExtraError(
             "the engine 'dask' needs the package distributed: pip install 'qtnml[dask]'"
         ) from error
     try:

@@ -13,6 +13,8 @@ from qtnml.backends import Backend
 from qtnml.backends.contract import CHECKS, check_backend
 from qtnml.errors import BackendError, MissingExtraError
 
+pytestmark = pytest.mark.portable
+
 # Name, tolerance of its noise, marks.
 NAMED = [
     pytest.param("aer", 0.0, id="aer"),

@@ -16,6 +16,8 @@ from qtnml.train import SweepOptions, TrainingSet, sweep, sweep_loop
 from qtnml.train.sweeps import _Chain
 from tests.references import PhaseEncoding
 
+pytestmark = pytest.mark.portable
+
 
 def random_parameters(model: AmplitudeModel, rng: np.random.Generator) -> Parameters:
     """Far from the identity."""

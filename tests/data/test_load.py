@@ -11,6 +11,8 @@ from qtnml.data import load_dataset, named, read_samples
 from qtnml.data.mixed import read_table
 from qtnml.errors import DataError, InvalidInputError
 
+pytestmark = pytest.mark.portable
+
 
 def idx_bytes(array: np.ndarray) -> bytes:
     return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()

@@ -12,6 +12,8 @@ from qtnml import TableEncoder
 from qtnml.data.frames import Table
 from qtnml.errors import InvalidInputError, MergedBinsWarning, MissingExtraError, UnseenCategoryWarning
 
+pytestmark = pytest.mark.portable
+
 
 @pytest.fixture
 def table(rng: np.random.Generator) -> pd.DataFrame:

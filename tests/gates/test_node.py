@@ -18,6 +18,8 @@ from qtnml.gates.fitting import all_pairs, generic_skeleton, line_pairs
 from qtnml.gates.skeleton import Skeleton
 from qtnml.network import BrickWall
 
+pytestmark = pytest.mark.portable
+
 
 def matrix(node: NodeGates, shape: NodeShape) -> np.ndarray:
     """The gates and what is owed, qubit 0 most significant."""

@@ -23,6 +23,8 @@ from qtnml.hybrid import (
 from qtnml.hybrid.training import Classification, trained_places
 from qtnml.train import get_loss
 
+pytestmark = pytest.mark.portable
+
 
 @pytest.fixture(scope="module")
 def small() -> tuple[CompiledCircuit, np.ndarray, np.ndarray]:
@@ -118,7 +120,7 @@ def test_every_optimiser_brings_a_spoilt_circuit_back(
     before = exact_loss(compiled, angles, targets, spoilt.weights)
     after = exact_loss(compiled, angles, targets, result.compiled.weights)
     assert result.stopped == "steps"
-    assert after < before - 0.03
+    assert after < before - 0.02
     assert result.shots == result.circuits * 200 == store.bought_shots
     assert [record.step for record in result.history] == list(range(1, 41))
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from qtnml.errors import BackendError, BudgetError, InvalidInputError, JobError
 from qtnml.jobs import Plan
 from qtnml.jobs.driver import Patience
 from tests.jobs.vendor import Vendor
+
+pytestmark = pytest.mark.portable
 
 QUICK = Patience(attempts=4, first_wait=0.001, longest_wait=0.002)
 
@@ -452,7 +455,7 @@ def test_ledgers_that_cannot_be_used(tmp_path: Path) -> None:
         JobStore("http//::://")
     newer = tmp_path / "newer.sqlite"
     JobStore(newer).close()
-    with sqlite3.connect(newer) as connection:
+    with closing(sqlite3.connect(newer)) as connection, connection:
         connection.execute("update qtnml_schema set version = 99")
     with pytest.raises(JobError, match="is of a newer release of qtnml"):
         JobStore(newer)
@@ -462,7 +465,7 @@ def test_a_damaged_submission_is_told(store: JobStore, tmp_path: Path) -> None:
     vendor = Vendor(tmp_path / "vendor", faults={"submit": ["busy"] * 4})
     with pytest.raises(BackendError, match="queue full"):
         store.run(turned(0.1), vendor, shots=5)
-    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection, connection:
         connection.execute("update qtnml_templates set qpy = x'00'")
     (found,) = store.resume(backend=vendor)
     assert found.state == "prepared"

@@ -21,7 +21,7 @@ LENIENT = TableEncoder(unseen="missing")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")  # rows of weight zero lie outside
 @parametrize_with_checks([TreeClassifier()])
 def test_check_estimator(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
@@ -29,7 +29,7 @@ def test_check_estimator(estimator: object, check: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
+@pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")  # rows of weight zero lie outside
 @parametrize_with_checks(
     [
         MPSClassifier(2),

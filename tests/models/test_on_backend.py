@@ -19,6 +19,8 @@ from qtnml.models import BackendBornMachine, BackendClassifier
 from qtnml.noise import DeviceNoise
 from qtnml.storage import load_archive, save_archive
 
+pytestmark = pytest.mark.portable
+
 HOW = HybridTraining(steps=2, batch_size=4, random_state=0)
 
 
@@ -241,4 +243,4 @@ def test_submissions_to_a_snapshot_read_its_noise_once(
     noise = get_backend("aer", noise="fake:torino")
     ones = noise.probabilities(bound)[:, 1]
     measured = np.array([each.get(1, 0) for each in first]) / 20_000
-    np.testing.assert_allclose(measured, ones, atol=0.03)  # IBM's own simulator leaves idle qubits alone
+    np.testing.assert_allclose(measured, ones, atol=0.05)  # IBM's own simulator leaves idle qubits alone

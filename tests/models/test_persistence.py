@@ -23,6 +23,8 @@ from qtnml.network import BrickWall, balanced_tree, mps
 from qtnml.storage import write_atomically
 from qtnml.train import SPSA, CrossEntropy, HingePower
 
+pytestmark = pytest.mark.portable
+
 NETWORK = {
     "topology": balanced_tree(16).to_dict(),
     "discard": "trace",

@@ -17,7 +17,6 @@ from qtnml.network import balanced_tree
 from qtnml.train import CrossEntropy, EpochRecord
 
 # The smallest and largest training values are learnt; a few test pixels lie beyond.
-pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
 
 
 def quick(**options: object) -> TreeClassifier:

@@ -17,6 +17,8 @@ from qtnml.errors import ModelFileError, TrainingInterruptedWarning
 from qtnml.train import SPSA, CalibratedSPSA, OptaxOptimizer
 from qtnml.train.fingerprint import fingerprint
 
+pytestmark = pytest.mark.portable
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
