@@ -3,11 +3,12 @@
 A message says what is wrong, the value, and the cure, in one line.
 """
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
-_PACKAGE = f"{Path(__file__).parent}/"
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class QtnmlError(Exception):
@@ -130,4 +131,4 @@ def warn_user(message: str, category: type[Warning]) -> None:
 
 def _is_internal(file: str) -> bool:
     """Ours, or scikit-learn's, whose `score` calls our `predict`."""
-    return file.startswith(_PACKAGE) or "/sklearn/" in file
+    return file.startswith(_PACKAGE) or f"{os.sep}sklearn{os.sep}" in file

@@ -101,7 +101,7 @@ def read_card(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / f"{name}.json"
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
         _check_card(card, name)
     except FileNotFoundError:
         known = sorted(other.stem for other in folder.glob("*.json"))

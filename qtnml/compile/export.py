@@ -15,6 +15,7 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.qpy_bytes import qpy_bytes
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
@@ -42,9 +43,7 @@ def export_circuit(
         content = f"{_input_comments(compiled)}{_COMMENT}{json.dumps(facts)}\n{text}".encode()
     elif path.suffix == ".qpy":
         circuit.metadata = {"qtnml": facts | {"sha256": _sha256(_listing(circuit))}}
-        buffer = io.BytesIO()
-        qpy.dump(circuit, buffer)
-        content = buffer.getvalue()
+        content = qpy_bytes(circuit)
     else:
         raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
     write_atomically(path, content)

@@ -6,7 +6,6 @@ again: a matrix product state of bond 2**V draws any number of bits on V + 1 qub
 gates are those of a post-selected classifier run backwards, with as few two-qubit gates.
 """
 
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3, qpy
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import Operator
 
@@ -26,6 +25,7 @@ from qtnml.born import TreeState, log_likelihood
 from qtnml.born.state import site_index
 from qtnml.compile.assemble import append_node, node_angles
 from qtnml.compile.nodes import OnNode, counted, remark_on_size
+from qtnml.compile.qpy_bytes import qpy_bytes
 from qtnml.compile.schedule import Apply, Schedule, all_qubits, schedule_network
 from qtnml.compile.strings import log_probabilities
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
@@ -179,9 +179,7 @@ class GenerativeCircuit:
             content = (head + qasm3.dumps(circuit)).encode()
         elif path.suffix == ".qpy":
             circuit.metadata = {"qtnml": {"site_bits": [list(bits) for bits in self.site_bits]}}
-            buffer = io.BytesIO()
-            qpy.dump(circuit, buffer)
-            content = buffer.getvalue()
+            content = qpy_bytes(circuit)
         else:
             raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
         write_atomically(path, content)

@@ -15,6 +15,7 @@ from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import Device
 from qtnml.compile.export import circuit_facts, read_schedule, rebuilt_circuit, stored_schedule
 from qtnml.compile.generative import GenerativeCircuit
+from qtnml.compile.qpy_bytes import qpy_bytes
 from qtnml.errors import ModelFileError
 from qtnml.gates import NodeGates
 from qtnml.gates.node import GATE_SETS
@@ -111,9 +112,7 @@ def _numbered(arrays: Mapping[str, NDArray], name: str) -> list[NDArray]:
 
 
 def _packed(circuits: list[QuantumCircuit]) -> NDArray:
-    buffer = io.BytesIO()
-    qpy.dump(circuits, buffer)
-    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    return np.frombuffer(qpy_bytes(circuits), dtype=np.uint8)
 
 
 def _unpacked(content: NDArray) -> list[QuantumCircuit]:

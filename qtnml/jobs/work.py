@@ -11,6 +11,7 @@ from qiskit import QuantumCircuit, qpy
 
 from qtnml.backends.translation import Translator
 from qtnml.compile import BoundCircuits
+from qtnml.compile.qpy_bytes import qpy_bytes
 from qtnml.errors import JobError
 
 
@@ -32,14 +33,8 @@ def _qpy_of(template: QuantumCircuit, *, keep: bool) -> tuple[str, bytes]:
     # A template is kept beside its bytes: as long as it lives, its id is no other's.
     known = _written.get(id(template)) if keep else None
     if known is None or known[0] is not template or known[3] != len(template.data):
-        buffer = io.BytesIO()
-        qpy.dump(template, buffer)
-        known = (
-            template,
-            hashlib.sha256(buffer.getvalue()).hexdigest(),
-            buffer.getvalue(),
-            len(template.data),
-        )
+        content = qpy_bytes(template)
+        known = (template, hashlib.sha256(content).hexdigest(), content, len(template.data))
         _written.clear()
         if keep:
             _written[id(template)] = known

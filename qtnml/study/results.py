@@ -45,7 +45,7 @@ class ResultsFile:
         if not self.path.exists():
             return {}
         try:
-            *lines, cut_short = self.path.read_text().split("\n")
+            *lines, cut_short = self.path.read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror}; choose another file") from error
         except UnicodeDecodeError:

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("resource", reason="bounds memory and time as Unix does")
+
 from tests.fuzz.run import run
 
 
