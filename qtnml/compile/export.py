@@ -1,7 +1,6 @@
 """Compiled circuits as files other tools read, and back."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit, qasm3, qpy
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.qpy_bytes import qpy_bytes
+from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
@@ -144,7 +143,7 @@ def stored_schedule(schedule: Schedule) -> list[Any]:
 
 
 def _unpacked(content: bytes) -> tuple[QuantumCircuit, Any, str]:
-    circuit = qpy.load(io.BytesIO(content))[0]
+    circuit = circuits_of(content)[0]
     return circuit, (circuit.metadata or {}).get("qtnml"), _listing(circuit)
 
 

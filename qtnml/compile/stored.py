@@ -1,12 +1,11 @@
 """Compiled circuits as JSON types and arrays: everything but a device's description, and back."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit, qpy
+from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.transpiler import Target
 
@@ -15,7 +14,7 @@ from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import Device
 from qtnml.compile.export import circuit_facts, read_schedule, rebuilt_circuit, stored_schedule
 from qtnml.compile.generative import GenerativeCircuit
-from qtnml.compile.qpy_bytes import qpy_bytes
+from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.errors import ModelFileError
 from qtnml.gates import NodeGates
 from qtnml.gates.node import GATE_SETS
@@ -116,4 +115,4 @@ def _packed(circuits: list[QuantumCircuit]) -> NDArray:
 
 
 def _unpacked(content: NDArray) -> list[QuantumCircuit]:
-    return list(qpy.load(io.BytesIO(content.tobytes())))
+    return circuits_of(content.tobytes())

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from qiskit import QuantumCircuit, qpy
+from qiskit import QuantumCircuit
 
 from qtnml.backends.translation import Translator
 from qtnml.compile import BoundCircuits
-from qtnml.compile.qpy_bytes import qpy_bytes
+from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.errors import JobError
 
 
@@ -59,7 +59,7 @@ def unpacked(work: bytes, template: Callable[[str], bytes]) -> Sequence[QuantumC
             blob = template(digest)
             if hashlib.sha256(blob).hexdigest() != digest:
                 raise ValueError("a circuit is not the one that was written")
-            circuit = qpy.load(io.BytesIO(blob))[0]
+            circuit = circuits_of(blob)[0]
             size = rows * columns * 8
             values = np.frombuffer(content[start : start + size], dtype="<f8").reshape(rows, columns)
             start += size
