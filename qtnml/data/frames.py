@@ -156,6 +156,8 @@ def row_weights(sample_weight: Any, rows: int) -> NDArray:
         )
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
+    if not weights.any():  # which scikit-learn itself refuses since 1.8
+        raise InvalidInputError("sample weights must contain at least one non-zero number")
     return np.asarray(weights / weights.max())
 
 

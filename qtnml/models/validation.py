@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from qtnml.arrays import NDArray
-from qtnml.data.frames import refuse_masked
+from qtnml.data.frames import refuse_masked, row_weights
 from qtnml.errors import InvalidInputError, invalid_input
 
 _SMALLEST_HOLD_OUT = 50
@@ -25,9 +25,10 @@ def checked_training_data(
     try:
         X, y = validate_data(estimator, X, y, dtype=np.float64)
         check_classification_targets(y)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
+    # Only ratios of weights matter; in float64 here, so that float32 training meets no extremes.
+    weights = row_weights(sample_weight, len(X))
     used = weights > 0
     classes = np.unique(y[used])
     if len(classes) < 2:
@@ -35,9 +36,7 @@ def checked_training_data(
             f"a classifier needs samples of at least two classes with positive weight, got only one class: "
             f"{classes.tolist()}"
         )
-    # Only ratios of weights matter; in float64 here, so that float32 training meets no extremes.
-    weights = weights[used] / weights.max()
-    return X[used], y[used], weights / weights.mean()
+    return X[used], y[used], weights[used] / weights[used].mean()
 
 
 def checked_regression_data(
@@ -48,12 +47,12 @@ def checked_regression_data(
     try:
         X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
+    # Only ratios of weights matter; in float64 here, so that float32 training meets no extremes.
+    weights = row_weights(sample_weight, len(X))
     used = weights > 0
-    weights = weights[used] / weights.max()
-    return X[used], y[used], weights / weights.mean()
+    return X[used], y[used], weights[used] / weights[used].mean()
 
 
 def checked_samples(estimator: Any, X: Any) -> NDArray:
