@@ -21,4 +21,6 @@ def circuits_of(content: bytes) -> list[QuantumCircuit]:
     with warnings.catch_warnings():
         # What a newer Qiskit wrote in the format of an older one is of the older one's gates.
         warnings.filterwarnings("ignore", "The qiskit version used to generate", UserWarning)
+        # Angles that the circuit does not use; older Qiskits say so.
+        warnings.filterwarnings("ignore", "The ParameterVector", UserWarning)
         return list(qpy.load(io.BytesIO(content)))

@@ -192,7 +192,7 @@ def measured(trained, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("mitigation", "share"),
-    [("readout", 0.9), ("zne", 0.85), ("readout+zne-exponential", 0.5), ("readout+learned", 0.4)],
+    [("readout", 0.9), ("zne", 0.85), ("readout+zne-exponential", 0.75), ("readout+learned", 0.4)],
 )
 def test_a_classifier_with_mitigation(mitigation, share, measured, trained, small_digits):
     X = small_digits.X_test
