@@ -3,9 +3,9 @@
 import numpy as np
 from qiskit.circuit.library import UGate
 
+from qtnml.ansatz import FullUnitary, TensorNetwork
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import AngleEncoding
-from qtnml.network import FullUnitary, TensorNetwork
 
 ENCODING = AngleEncoding()
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from qtnml import JobStore, get_backend
+from qtnml.ansatz import TensorNetwork
 from qtnml.backends import Backend, exact_probabilities, run_circuits
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import QtnmlError
 from qtnml.jobs.plan import TYPICAL_PAUSE
-from qtnml.network import TensorNetwork, balanced_tree, mps
+from qtnml.structure import balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 NAMES = (

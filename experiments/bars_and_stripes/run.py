@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from qtnml import JobStore, MPSBornMachine, TreeBornMachine
-from qtnml.network.sites import SiteTree
 from qtnml.plots import plot_strings
+from qtnml.structure import Tree
 
 FOLDER = Path(__file__).parent
 STARTS = 20
@@ -32,7 +32,7 @@ def snake(rows: int, columns: int) -> list[int]:
     return [int(k) for r, row in enumerate(grid) for k in (row if r % 2 == 0 else row[::-1])]
 
 
-def spine(rows: int, columns: int) -> SiteTree:
+def spine(rows: int, columns: int) -> Tree:
     """A tree: one column from top to bottom, the rest of each row hanging on it to the left and right."""
     sites, middle, nodes = rows * columns, columns // 2, list[tuple[int, ...]]()
     above = None
@@ -46,7 +46,7 @@ def spine(rows: int, columns: int) -> SiteTree:
             ends += [] if wire is None else [wire]
         nodes.append((row * columns + middle, *ends, *([] if above is None else [above])))
         above = sites + len(nodes) - 1
-    return SiteTree((2,) * sites, tuple(nodes))
+    return Tree(sites, tuple(nodes))
 
 
 def trained(shape: tuple[int, int], kind: str, bond: int, seed: int, *, is_complex: bool) -> Any:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from qtnml import Synthesis
+from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
 from qtnml.encoding import AngleEncoding
-from qtnml.network import TensorNetwork, balanced_tree, mps
+from qtnml.structure import balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 CASES = {  # topology, synthesis, seconds it may take

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.compile import all_qubits, compile_network, depth_bound, minimal_order
 from qtnml.encoding import AngleEncoding
-from qtnml.network import TensorNetwork, Topology, balanced_tree
+from qtnml.structure import Topology, balanced_tree
 
 FOLDER = Path(__file__).parent
 TREES = {"V=1": balanced_tree(64), "V=2": balanced_tree(64, 2)}

@@ -18,8 +18,8 @@ from qtnml.born.evidence import log_marginal, observed
 from qtnml.born.reduced import reduced_states
 from qtnml.born.sampling import sample
 from qtnml.compile import compile_state
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
 from qtnml.noise import DeviceNoise, NoisyGenerativeCircuit
+from qtnml.structure.sites import Sites, balanced_site_tree, site_chain
 
 FOLDER = Path(__file__).parent
 NOISE = DeviceNoise(
@@ -37,10 +37,10 @@ def timed(function: Callable[[], Any], repeats: int = 3) -> float:
     return float(np.median(times))
 
 
-def row_of(name: str, tree: SiteTree, bond: int, samples: int) -> dict[str, Any]:
+def row_of(name: str, sites: Sites, bond: int, samples: int) -> dict[str, Any]:
     """A random state of real amplitudes."""
     rng = np.random.default_rng(0)
-    state = TreeState.random(tree, bond, rng)
+    state = TreeState.random(sites, bond, rng)
     X = sample(state, rng, 1000)
     half = X[:100].astype(float)
     half[:, ::2] = np.nan
@@ -48,19 +48,19 @@ def row_of(name: str, tree: SiteTree, bond: int, samples: int) -> dict[str, Any]
         f"draw_{samples}": timed(lambda: sample(state, rng, samples), 1 if samples > 10_000 else 3),
         "likelihood_1000": timed(lambda: log_likelihood(state, X)),
         "likelihood_100_half_missing": timed(lambda: log_marginal(state, half)),
-        "draw_100_given_half": timed(lambda: sample(state, rng, 1, observed(tree, half))),
-        "complete_10_beam_16": timed(lambda: most_probable(state, observed(tree, half[:10]), 16)),
+        "draw_100_given_half": timed(lambda: sample(state, rng, 1, observed(sites, half))),
+        "complete_10_beam_16": timed(lambda: most_probable(state, observed(sites, half[:10]), 16)),
         "all_pairs": timed(lambda: reduced_states(state), 1),
     }
-    return {"network": name, "sites": tree.num_sites, "bond": bond} | {
+    return {"network": name, "sites": len(sites.dims), "bond": bond} | {
         key: round(value, 3) for key, value in seconds.items()
     }
 
 
-def circuit_row(name: str, tree: SiteTree, bond: int) -> dict[str, Any]:
+def circuit_row(name: str, sites: Sites, bond: int) -> dict[str, Any]:
     """Compiling, and the exact law under noise."""
     rng = np.random.default_rng(0)
-    state = TreeState.random(tree, bond, rng)
+    state = TreeState.random(sites, bond, rng)
     began = time.perf_counter()
     compiled = compile_state(state)
     compiling = time.perf_counter() - began
@@ -71,7 +71,7 @@ def circuit_row(name: str, tree: SiteTree, bond: int) -> dict[str, Any]:
     X = sample(state, rng, 1000)
     return {
         "network": name,
-        "sites": tree.num_sites,
+        "sites": len(sites.dims),
         "bond": bond,
         "qubits": compiled.num_qubits,
         "two_qubit_gates": compiled.two_qubit_gates,

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from qtnml import get_backend
+from qtnml.ansatz import TensorNetwork
 from qtnml.backends import exact_probabilities
 from qtnml.compile import compile_network
 from qtnml.encoding import AngleEncoding
-from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
+from qtnml.structure import Topology, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 SIZES = {"einsum": (16, 32, 64, 128, 256), "mps": (16, 32)}

@@ -18,7 +18,7 @@ import numpy as np
 from run import device_name
 
 from qtnml.contract import Model
-from qtnml.network import balanced_tree
+from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, RiemannianAdam
 
 FOLDER = Path(__file__).parent

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qtnml.network.chow_liu import level_mutual_information, spanning_tree
+from qtnml.structure.information import level_mutual_information, spanning_tree
 
 _HALF = 0.5  # a count added to every cell, so that nothing is impossible
 

@@ -73,7 +73,7 @@ def beside_reference(state: TreeState, X: np.ndarray, bond: int, repeats: int = 
         began = time.perf_counter()
         reference.sweep(angle)
         theirs.append(time.perf_counter() - began)
-    found = TreeState.canonical(state.tree, _nodes(reference.cores))
+    found = TreeState.canonical(state.sites, _nodes(reference.cores))
     born = MPSBornMachine(bond)
     born.state_, born.encoder_, born.n_features_in_ = found, None, X.shape[1]
     return {

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from qtnml import TreeClassifier, load_dataset
+from qtnml.ansatz import BrickWall
 from qtnml.backends.ibm import fake_device
 from qtnml.errors import ClippedDataWarning
-from qtnml.network import BrickWall
 from qtnml.noise import DeviceNoise, NoisyCircuit
 from qtnml.study import add_engine_options, engine_options, run_study
 

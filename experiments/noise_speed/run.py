@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.ansatz import BrickWall, TensorNetwork
 from qtnml.compile import compile_network
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import AngleEncoding
-from qtnml.network import BrickWall, TensorNetwork, Topology, balanced_tree, mps
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing
+from qtnml.structure import Topology, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 NOISE = DeviceNoise(

@@ -10,7 +10,7 @@ import optax
 from contest import BATCH, Contestant
 
 from qtnml.contract import Model, Parameters
-from qtnml.network import balanced_tree
+from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, RiemannianAdam
 
 LOSS = CrossEntropy(sharpness=1.0)

@@ -12,7 +12,7 @@ import numpy as np
 from qtnml import get_backend
 from qtnml.compile import compile_model
 from qtnml.contract import Model
-from qtnml.network import balanced_tree
+from qtnml.structure import balanced_tree
 
 SHOTS = 1024
 

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.contract import Model, contract, transfer_maps
 from qtnml.encoding import AngleEncoding, bloch_vectors, leaf_paulis
-from qtnml.network import TensorNetwork, balanced_tree
+from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, RiemannianAdam, TrainingOptions, TrainingSet, train
 
 FOLDER = Path(__file__).parent

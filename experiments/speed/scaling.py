@@ -13,7 +13,7 @@ import numpy as np
 from run import ADAM, BATCH, LOSS, seconds_per_call
 
 from qtnml.contract import Model
-from qtnml.network import Topology, balanced_tree, mps
+from qtnml.structure import Topology, balanced_tree, mps
 
 FOLDER = Path(__file__).parent
 SIZES = (64, 256, 784, 1024)
@@ -27,7 +27,7 @@ class Training:
         rng = np.random.default_rng(0)
         model = Model(topology)
         # The signal of hundreds of nodes lives near the identity only.
-        start = model.start(rng, scale=0.5 if topology.heights[-1] < 20 else 0.1)
+        start = model.start(rng, scale=0.5 if topology.tree.heights[-1] < 20 else 0.1)
         X = jnp.asarray(rng.random((BATCH, topology.num_data_qubits)), dtype=jnp.float32)
         y = (X[:, 0] > 0.5).astype(jnp.int32)
 

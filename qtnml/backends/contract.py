@@ -9,11 +9,12 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.backends.base import Backend, Counts, JobStatus, is_backend, run_circuits
 from qtnml.compile import BoundCircuits, compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import BackendError
-from qtnml.network import TensorNetwork, balanced_tree
+from qtnml.structure import balanced_tree
 
 _SHOTS = 200
 

@@ -13,7 +13,7 @@ _LEAST_LOG = (
 
 def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
     """ln |psi| of strings (samples, sites), -inf where it is 0, and the phase psi / |psi|, 1 there."""
-    X = site_index(state.tree, X)
+    X = site_index(state.sites, X)
     widest = max(core.size // core.shape[0] for core in state.cores) + sum(state.bond_dims)
     chunk = max(64, _CHUNK_FLOATS // widest)
     parts = [_log_amplitudes(state, X[k : k + chunk]) for k in range(0, max(len(X), 1), chunk)]
@@ -50,11 +50,11 @@ def _log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
     tree, logs = state.tree, np.zeros(len(X))
     vectors: dict[int, NDArray] = {}
     for k, core in enumerate(state.cores):
-        below = [vectors.pop(w) for w in tree.nodes[k] if w >= tree.num_sites]
-        vector = contract_node(core, tree.nodes[k], tree.num_sites, X, below)
-        vectors[tree.num_sites + k], scale = normalised(vector)
+        below = [vectors.pop(w) for w in tree.nodes[k] if w >= tree.num_leaves]
+        vector = contract_node(core, tree.nodes[k], tree.num_leaves, X, below)
+        vectors[tree.num_leaves + k], scale = normalised(vector)
         logs += scale
-    value = vectors[tree.num_sites + tree.root][:, 0]
+    value = vectors[tree.num_leaves + tree.root][:, 0]
     size = np.abs(value)
     with np.errstate(divide="ignore"):
         return logs + np.log(size), np.where(size > 0, value / np.where(size > 0, size, 1), 1.0)

@@ -53,9 +53,9 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
     beams: dict[int, _Beam] = {}
     for k, wires in enumerate(tree.nodes):
         beam = _joined(state, k, [_entering(state, wire, evidence, beams) for wire in wires])
-        beams[tree.num_sites + k] = _best(beam, down[k], width)
-    top = beams[tree.num_sites + tree.root]
-    order = np.argsort(tree.sites_in_order)
+        beams[tree.num_leaves + k] = _best(beam, down[k], width)
+    top = beams[tree.num_leaves + tree.root]
+    order = np.argsort(tree.leaves_in_order)
     with np.errstate(divide="ignore"):
         scores = 2 * (top.logs + np.log(np.abs(top.vectors[..., 0])))
     ranked = np.argsort(-scores, axis=1, kind="stable")
@@ -65,9 +65,9 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
 
 def _entering(state: TreeState, wire: int, evidence: tuple[NDArray, ...], beams: dict[int, _Beam]) -> _Beam:
     tree = state.tree
-    if wire >= tree.num_sites:
+    if wire >= tree.num_leaves:
         return beams.pop(wire)
-    weights, dim = evidence[wire], tree.site_dims[wire]
+    weights, dim = evidence[wire], state.sites.dims[wire]
     rows = len(weights)
     if ((weights > 0).sum(axis=1) == 1).all():  # observed: nothing to choose
         level = weights.argmax(axis=1)

@@ -13,7 +13,8 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import normalised, outer
 from qtnml.born.state import TreeState
-from qtnml.network.sites import SiteTree
+from qtnml.structure.sites import Sites
+from qtnml.structure.tree import Tree
 
 #: (near level, far level, start, stop) of samples with the same levels, in sorted order.
 Run = tuple[int, int, int, int]
@@ -42,10 +43,10 @@ class Side(NamedTuple):
         return core.reshape(*self.shape[:-1], core.shape[-1]).transpose(np.argsort(self.legs))
 
 
-def _legs(tree: SiteTree, node: int, towards: int) -> Legs:
+def _legs(tree: Tree, node: int, towards: int) -> Legs:
     """See `Legs`; towards -1 is over the root's own outgoing leg."""
     inner = neighbours(tree, node)
-    sites = tuple(leg for leg, wire in enumerate(tree.nodes[node], 1) if wire < tree.num_sites)
+    sites = tuple(leg for leg, wire in enumerate(tree.nodes[node], 1) if wire < tree.num_leaves)
     edge = next((leg for leg, other in inner if other == towards), 0)
     loose = (0,) if tree.parents[node] < 0 and edge != 0 else ()
     others = [(leg, other) for leg, other in inner if other != towards]
@@ -53,11 +54,13 @@ def _legs(tree: SiteTree, node: int, towards: int) -> Legs:
     return sites, legs, tuple(other for _, other in others)
 
 
-def neighbours(tree: SiteTree, node: int) -> tuple[tuple[int, int], ...]:
+def neighbours(tree: Tree, node: int) -> tuple[tuple[int, int], ...]:
     """(leg, node at its other end) of every inner leg, the parent first."""
     parent = tree.parents[node]
     below = tuple(
-        (leg, wire - tree.num_sites) for leg, wire in enumerate(tree.nodes[node], 1) if wire >= tree.num_sites
+        (leg, wire - tree.num_leaves)
+        for leg, wire in enumerate(tree.nodes[node], 1)
+        if wire >= tree.num_leaves
     )
     return ((0, parent), *below) if parent >= 0 else below
 
@@ -66,12 +69,12 @@ class Batch:
     """Strings and, for every node and edge, the order in which equal levels stand together; made once.
 
     Attributes:
-        tree: Of the sites.
+        tree: Of the sites, and `dims` their levels.
         X: Levels (samples, sites), integers.
     """
 
-    def __init__(self, tree: SiteTree, X: NDArray) -> None:
-        self.tree, self.X = tree, X
+    def __init__(self, sites: Sites, X: NDArray) -> None:
+        self.tree, self.dims, self.X = sites.tree, sites.dims, X
         self._levels: dict[int, NDArray | None] = {}
         self._sorted: dict[tuple[int, int], tuple[NDArray, list[Run]]] = {}
         self._legs: dict[tuple[int, int], Legs] = {}
@@ -88,8 +91,8 @@ class Batch:
     def levels(self, node: int) -> NDArray | None:
         """Each sample's level on a node's own sites as one number; None without sites."""
         if node not in self._levels:
-            wires = [wire for wire in self.tree.nodes[node] if wire < self.tree.num_sites]
-            shape = tuple(self.tree.site_dims[wire] for wire in wires)
+            wires = [wire for wire in self.tree.nodes[node] if wire < self.tree.num_leaves]
+            shape = tuple(self.dims[wire] for wire in wires)
             values = tuple(self.X[:, wire] for wire in wires)
             self._levels[node] = np.ravel_multi_index(values, shape) if wires else None
         return self._levels[node]
@@ -99,7 +102,7 @@ class Batch:
         key = (near, -1 if far is None else far)
         if key not in self._sorted:
             wires = () if far is None else self.tree.nodes[far]
-            number = math.prod(self.tree.site_dims[wire] for wire in wires if wire < self.tree.num_sites)
+            number = math.prod(self.dims[wire] for wire in wires if wire < self.tree.num_leaves)
             values: NDArray = np.zeros(len(self.X), dtype=np.int64)
             if (levels := self.levels(near)) is not None:
                 values = values + levels * number

@@ -14,23 +14,23 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import log_likelihood
 from qtnml.born.state import TreeState, levels_or_missing
-from qtnml.network.sites import SiteTree
+from qtnml.structure.sites import Sites
 
 _CHUNK_FLOATS = 2**25
 _TINY = 1e-300
 
 
-def observed(tree: SiteTree, X: Any) -> tuple[NDArray, ...]:
+def observed(sites: Sites, X: Any) -> tuple[NDArray, ...]:
     """Evidence of strings (samples, sites) of levels, NaN or -1 where a value is missing.
 
     Returns:
         For each site its weights, (samples, levels) of 0 and 1.
     """
-    levels = levels_or_missing(tree, X)
+    levels = levels_or_missing(sites, X)
     missing = levels < 0
     return tuple(
         np.where(missing[:, [site]], 1.0, levels[:, [site]] == np.arange(dim))
-        for site, dim in enumerate(tree.site_dims)
+        for site, dim in enumerate(sites.dims)
     )
 
 
@@ -57,10 +57,10 @@ def messages_up(state: TreeState, evidence: tuple[NDArray, ...]) -> Messages:
     for core, wires in zip(state.cores, tree.nodes, strict=True):
         legs: list[NDArray | None] = []
         for wire in wires:
-            if wire < tree.num_sites:
+            if wire < tree.num_leaves:
                 legs.append(evidence[wire] if known[wire] else None)
             else:
-                legs.append(up[wire - tree.num_sites])
+                legs.append(up[wire - tree.num_leaves])
         if all(leg is None for leg in legs):
             up.append(None)
             continue
@@ -82,11 +82,11 @@ def messages_down(state: TreeState, evidence: tuple[NDArray, ...], up: Messages)
     down: list[NDArray] = [np.ones((samples, 1, 1))] * len(tree.nodes)
     for k in reversed(range(len(tree.nodes))):
         for place, wire in enumerate(tree.nodes[k], 1):
-            if wire < tree.num_sites:
+            if wire < tree.num_leaves:
                 continue
             matrix = _rest(state, k, place, down[k], evidence, up)
             trace = np.maximum(np.einsum("bii->b", matrix).real, _TINY)
-            down[wire - tree.num_sites] = matrix / trace[:, None, None]
+            down[wire - tree.num_leaves] = matrix / trace[:, None, None]
     return tuple(down)
 
 
@@ -103,7 +103,7 @@ def site_marginals(
     up = messages_up(state, evidence)
     down = messages_down(state, evidence, up)
     found = []
-    for site, node in enumerate(state.tree.node_of_site):
+    for site, node in enumerate(state.tree.node_of_leaf):
         place = 1 + state.tree.nodes[node].index(site)
         law = np.einsum("bii->bi", _rest(state, node, place, down[node], evidence, up)).real
         law = np.maximum(law, 0.0) * (evidence[site] if own_evidence else 1.0)
@@ -114,14 +114,14 @@ def site_marginals(
 
 def log_marginal(state: TreeState, X: Any) -> NDArray:
     """ln P of the observed values of strings with missing ones (NaN or -1), nats, (samples,)."""
-    X = levels_or_missing(state.tree, X)
+    X = levels_or_missing(state.sites, X)
     partial = (X < 0).any(axis=1)
     logs = np.empty(len(X))
     logs[~partial] = log_likelihood(state, X[~partial])
     chunk, rows = chunk_of(state), np.flatnonzero(partial)
     for start in range(0, len(rows), chunk):
         some = rows[start : start + chunk]
-        logs[some] = messages_up(state, observed(state.tree, X[some])).log_evidence
+        logs[some] = messages_up(state, observed(state.sites, X[some])).log_evidence
     return logs
 
 
@@ -167,10 +167,10 @@ def _rest(
     tree, core = state.tree, state.cores[node]
     legs: list[NDArray | None] = []
     for wire in tree.nodes[node]:
-        if wire < tree.num_sites:
+        if wire < tree.num_leaves:
             legs.append(None if (evidence[wire] == 1).all() else evidence[wire])
         else:
-            legs.append(up.up[wire - tree.num_sites])
+            legs.append(up.up[wire - tree.num_leaves])
     # (samples, p', legs...): the parent's index is handed over to the conjugate's.
     parent = core.shape[0]
     tensor = np.swapaxes(down, 1, 2) @ core.reshape(parent, -1)

@@ -14,7 +14,8 @@ from qtnml.arrays import NDArray
 from qtnml.born.amplitudes import normalised, outer
 from qtnml.born.sampling import draw
 from qtnml.born.state import levels_or_missing
-from qtnml.network.sites import SiteTree
+from qtnml.structure.sites import Sites
+from qtnml.structure.tree import Tree
 
 _CHUNK_FLOATS = 2**23
 
@@ -24,13 +25,18 @@ class TreeLaw:
     """P(x) of strings as a contraction.
 
     Attributes:
-        tree: Which site joins which.
+        sites: Tree and levels of the sites.
         cores: Of each node, shape (bond to its parent, dimensions of its wires in order), real; all strings'
             values are at least 0 and sum to 1.
     """
 
-    tree: SiteTree
+    sites: Sites
     cores: tuple[NDArray, ...]
+
+    @property
+    def tree(self) -> Tree:
+        """Connectivity alone."""
+        return self.sites.tree
 
     @cached_property
     def traces(self) -> tuple[NDArray, ...]:
@@ -38,14 +44,14 @@ class TreeLaw:
         found: list[NDArray] = []
         for core, wires in zip(self.cores, self.tree.nodes, strict=True):
             for wire in reversed(wires):
-                below = wire - self.tree.num_sites
+                below = wire - self.tree.num_leaves
                 core = core @ (np.ones(core.shape[-1]) if below < 0 else found[below])
             found.append(core)
         return tuple(found)
 
     def log_probability(self, X: Any) -> NDArray:
         """ln P of strings (samples, sites) of levels, nats; NaN or -1, a missing value, is summed over."""
-        levels = levels_or_missing(self.tree, X)
+        levels = levels_or_missing(self.sites, X)
         chunk = max(1, _CHUNK_FLOATS // max(core.size for core in self.cores))
         parts = [self._log_probability(levels[k : k + chunk]) for k in range(0, max(len(levels), 1), chunk)]
         return np.concatenate(parts)
@@ -64,19 +70,19 @@ class TreeLaw:
         tree, core = self.tree, self.cores[node]
         entering = []
         for wire in tree.nodes[node]:
-            if wire >= tree.num_sites:
-                entering.append(vectors.pop(wire - tree.num_sites))
+            if wire >= tree.num_leaves:
+                entering.append(vectors.pop(wire - tree.num_leaves))
                 continue
             given = levels[:, [wire]]
-            entering.append(np.where(given < 0, 1.0, given == np.arange(tree.site_dims[wire])))
+            entering.append(np.where(given < 0, 1.0, given == np.arange(self.sites.dims[wire])))
         return np.asarray(outer(entering) @ core.reshape(core.shape[0], -1).T)
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
         """Independent strings, (count, sites)."""
         chunk = max(1, _CHUNK_FLOATS // max(core.size for core in self.cores))
-        parts = [np.empty((0, self.tree.num_sites), np.int64)]
+        parts = [np.empty((0, self.tree.num_leaves), np.int64)]
         for start in range(0, count, chunk):
-            drawn = np.full((min(chunk, count - start), self.tree.num_sites), -1, np.int64)
+            drawn = np.full((min(chunk, count - start), self.tree.num_leaves), -1, np.int64)
             self._draw_below(self.tree.root, np.ones((len(drawn), 1)), drawn, rng)
             parts.append(drawn)
         return np.concatenate(parts)
@@ -92,31 +98,31 @@ class TreeLaw:
             for place, wire in enumerate(wires):
                 law = tensor
                 for other in reversed(wires[place + 1 :]):
-                    below = other - tree.num_sites
+                    below = other - tree.num_leaves
                     law = law @ (np.ones(law.shape[-1]) if below < 0 else self.traces[below])
                 law = law / np.maximum(np.abs(law).max(axis=1, keepdims=True), 1e-300)
-                if wire < tree.num_sites:
+                if wire < tree.num_leaves:
                     level = draw(np.maximum(law, 0.0), rng)
                     drawn[:, wire] = level
                     tensor = tensor[np.arange(len(tensor)), level]
                 elif place == len(wires) - 1:
-                    node, above = wire - tree.num_sites, law
+                    node, above = wire - tree.num_leaves, law
                     break
                 else:
-                    self._draw_below(wire - tree.num_sites, law, drawn, rng)
-                    vector = self._vector(wire - tree.num_sites, drawn)
+                    self._draw_below(wire - tree.num_leaves, law, drawn, rng)
+                    vector = self._vector(wire - tree.num_leaves, drawn)
                     tensor = np.einsum("bc...,bc->b...", tensor, vector)
             else:
                 return
 
     def _size(self, wire: int) -> tuple[bool, int]:
         """Sites first, then the smallest part of the tree."""
-        below = wire - self.tree.num_sites
+        below = wire - self.tree.num_leaves
         return (below >= 0, self.tree.num_below[below] if below >= 0 else 0)
 
     def _vector(self, node: int, drawn: NDArray) -> NDArray:
         """What drawn levels below a node send up, (samples, bond), of norm 1."""
-        sites = self.tree.num_sites
+        sites = self.tree.num_leaves
         below, open_ = [node], [node]
         while open_:
             inner = [wire - sites for wire in self.tree.nodes[open_.pop()] if wire >= sites]

@@ -18,7 +18,7 @@ def bond_states(state: TreeState) -> tuple[NDArray, ...]:
     Entry (p, q) is the sum of R_p conj(R_q) over all strings of what is not below the node, where
     psi = sum_p L_p R_p and the L_p, of what is below, are orthonormal.
     """
-    evidence = tuple(np.ones((1, dim)) for dim in state.tree.site_dims)
+    evidence = tuple(np.ones((1, dim)) for dim in state.sites.dims)
     return messages_down(state, evidence, messages_up(state, evidence))
 
 
@@ -82,7 +82,7 @@ def reduced_states(state: TreeState) -> ReducedStates:
     bond's reduced state. Time: number of sites squared times bond cubed.
     """
     tree = state.tree
-    total = float(np.sum(np.square(tree.site_dims, dtype=float)))
+    total = float(np.sum(np.square(state.sites.dims, dtype=float)))
     if total**2 / 2 > _LARGEST:
         raise InvalidInputError(
             f"reduced states of all pairs of these sites have {total**2 / 2:.1e} numbers, more than "
@@ -96,24 +96,24 @@ def reduced_states(state: TreeState) -> ReducedStates:
         above = down[k][0]
         groups: list[dict[int, NDArray]] = []
         for wire in wires:
-            if wire < tree.num_sites:
-                dim = tree.site_dims[wire]
+            if wire < tree.num_leaves:
+                dim = state.sites.dims[wire]
                 # Operator |a><b| enters the leg as a matrix (a b, d, d).
                 groups.append({wire: np.eye(dim * dim).reshape(dim * dim, dim, dim)})
             else:
-                groups.append(carried[wire - tree.num_sites])
-                carried[wire - tree.num_sites] = {}
+                groups.append(carried[wire - tree.num_leaves])
+                carried[wire - tree.num_leaves] = {}
         for place, group in enumerate(groups):
             for site, operators in group.items():
                 if wires[place] == site:
-                    dim = tree.site_dims[site]
+                    dim = state.sites.dims[site]
                     rest = _environment(core, above, place)
                     single[site] = np.einsum("ij,oij->o", rest, operators).reshape(dim, dim)
         for first in range(len(groups)):
             for second in range(first + 1, len(groups)):
                 _meet(state, core, above, first, second, groups, pairs)
         carried.append(_lifted(core, groups))
-    return ReducedStates(tuple(_hermitian(single[s]) for s in range(tree.num_sites)), pairs)
+    return ReducedStates(tuple(_hermitian(single[s]) for s in range(tree.num_leaves)), pairs)
 
 
 def _environment(core: NDArray, above: NDArray, place: int) -> NDArray:
@@ -140,7 +140,7 @@ def _meet(
     left = np.tensordot(above.T, flat, (1, 0))
     # joint (i, i', j, j'): what both legs see of the rest
     joint = np.einsum("pijk,pabk->iajb", left, flat.conj(), optimize=True).reshape(one * one, two * two)
-    dims = state.tree.site_dims
+    dims = state.sites.dims
     stacks = [
         np.concatenate([ops.reshape(len(ops), -1) for ops in groups[g].values()]) for g in (first, second)
     ]

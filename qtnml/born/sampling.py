@@ -44,8 +44,8 @@ def sample(
             _Sampler(state, rng, min(chunk, count - start), None, None).run()
             for start in range(0, count, chunk)
         ]
-        return np.concatenate([np.empty((0, tree.num_sites), np.int64), *parts])
-    rows, sites = len(evidence[0]), tree.num_sites
+        return np.concatenate([np.empty((0, tree.num_leaves), np.int64), *parts])
+    rows, sites = len(evidence[0]), tree.num_leaves
     found = np.empty((rows, count, sites), np.int64)
     # Every draw of a chunk holds its own copy of the messages.
     floats = widest + sum(core.shape[0] ** 2 for core in state.cores)
@@ -81,7 +81,7 @@ class _Sampler:
 
     def run(self) -> NDArray:
         tree = self.state.tree
-        self.drawn = np.zeros((self.count, tree.num_sites), np.int64)
+        self.drawn = np.zeros((self.count, tree.num_leaves), np.int64)
         self._below(tree.root, np.ones((self.count, 1, 1)))
         return self.drawn
 
@@ -101,13 +101,13 @@ class _Sampler:
                 place = axes.pop(0)
                 wire, is_last = wires[place], not axes
                 after = [self._message(wires[other]) for other in axes]
-                if wire < tree.num_sites:
+                if wire < tree.num_leaves:
                     tensor = self._draw(wire, tensor, after)
                 elif is_last:
-                    node, factor = wire - tree.num_sites, np.swapaxes(tensor, 1, 2)
+                    node, factor = wire - tree.num_leaves, np.swapaxes(tensor, 1, 2)
                     break
                 else:
-                    below = wire - tree.num_sites
+                    below = wire - tree.num_leaves
                     self._below(below, _factor_of(tensor, after, tensor.shape[2]))
                     vector = self._vector(below)
                     tensor = np.einsum("bkc...,bc->bk...", tensor, vector)
@@ -117,11 +117,11 @@ class _Sampler:
 
     def _size(self, wire: int) -> tuple[bool, int]:
         tree = self.state.tree
-        is_node = wire >= tree.num_sites
-        return (is_node, tree.num_below[wire - tree.num_sites] if is_node else 0)
+        is_node = wire >= tree.num_leaves
+        return (is_node, tree.num_below[wire - tree.num_leaves] if is_node else 0)
 
     def _message(self, wire: int) -> NDArray | None:
-        sites = self.state.tree.num_sites
+        sites = self.state.tree.num_leaves
         if wire < sites:
             return None if self.evidence is None else self.evidence[wire]
         return None if self.up is None else self.up.up[wire - sites]
@@ -149,7 +149,7 @@ class _Sampler:
         pending = [node]
         while pending:
             k = pending[-1]
-            below = [w - tree.num_sites for w in tree.nodes[k] if w >= tree.num_sites]
+            below = [w - tree.num_leaves for w in tree.nodes[k] if w >= tree.num_leaves]
             if missing := [b for b in below if b not in self.vectors]:
                 pending += missing
                 continue
@@ -157,7 +157,7 @@ class _Sampler:
             vector = contract_node(
                 self.state.cores[k],
                 tree.nodes[k],
-                tree.num_sites,
+                tree.num_leaves,
                 self.drawn,
                 [self.vectors.pop(b) for b in below],
             )

@@ -9,7 +9,8 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import SiteTree
+from qtnml.structure.sites import Sites
+from qtnml.structure.tree import Tree
 
 _ISOMETRY_TOLERANCE = 1e-8
 _MOST_NUMBERS = 2**28  # 2 GB
@@ -20,26 +21,27 @@ class TreeState:
     """Amplitudes psi(x) of all strings of sites; their squares are probabilities.
 
     Attributes:
-        tree: Which site joins which.
+        sites: Tree and levels of the sites.
         cores: Of each node, shape (bond to its parent, dimensions of its wires in order), real or complex
             double precision. Canonical: as matrices (parent bond, the rest) they have orthonormal rows,
             the root's single row included, so that the state has norm 1 and a subtree nobody asks about
             contracts to the identity.
     """
 
-    tree: SiteTree
+    sites: Sites
     cores: tuple[NDArray, ...]
 
     @classmethod
-    def canonical(cls, tree: SiteTree, cores: Sequence[NDArray]) -> "TreeState":
+    def canonical(cls, sites: Sites, cores: Sequence[NDArray]) -> "TreeState":
         """The normalised state of any cores, their rows made orthonormal from the leaves to the root."""
+        tree = sites.tree
         made: list[NDArray] = []
         carried: list[NDArray] = []
         for k, core in enumerate(cores):
             core = np.asarray(core, dtype=np.complex128 if np.iscomplexobj(core) else np.float64)
             for leg, wire in enumerate(tree.nodes[k], 1):
-                if wire >= tree.num_sites:
-                    core = np.moveaxis(np.tensordot(core, carried[wire - tree.num_sites], (leg, 0)), -1, leg)
+                if wire >= tree.num_leaves:
+                    core = np.moveaxis(np.tensordot(core, carried[wire - tree.num_leaves], (leg, 0)), -1, leg)
             rows, rest = orthonormal_rows(core)
             norm = float(np.linalg.norm(rest))
             if not (np.isfinite(norm) and norm > 0):
@@ -49,29 +51,31 @@ class TreeState:
             made.append(rows)
             carried.append(rest / norm)
         made[-1] = made[-1] * carried[-1].reshape(-1)[0]
-        return cls(tree, tuple(made))
+        return cls(sites, tuple(made))
 
     @classmethod
-    def product(cls, tree: SiteTree, vectors: Sequence[NDArray]) -> "TreeState":
+    def product(cls, sites: Sites, vectors: Sequence[NDArray]) -> "TreeState":
         """A product state from one amplitude vector for each site; all bonds are 1."""
+        tree = sites.tree
         cores = []
         for wires in tree.nodes:
             core: NDArray = np.ones((1,))
             for wire in wires:
-                part = vectors[wire] if wire < tree.num_sites else np.ones(1)
+                part = vectors[wire] if wire < tree.num_leaves else np.ones(1)
                 core = np.multiply.outer(core, part)
             cores.append(core)
-        return cls.canonical(tree, cores)
+        return cls.canonical(sites, cores)
 
     @classmethod
     def random(
-        cls, tree: SiteTree, bond_dim: int, rng: np.random.Generator, *, is_complex: bool = False
+        cls, sites: Sites, bond_dim: int, rng: np.random.Generator, *, is_complex: bool = False
     ) -> "TreeState":
         """Gaussian cores made canonical; no bond is larger than its smaller side needs."""
-        bonds = [max(1, min(bond_dim, most)) for most in tree.largest_bonds]
+        tree = sites.tree
+        bonds = [max(1, min(bond_dim, most)) for most in sites.largest_bonds]
         bonds[tree.root] = 1
         legs = [
-            [tree.site_dims[w] if w < tree.num_sites else bonds[w - tree.num_sites] for w in wires]
+            [sites.dims[w] if w < tree.num_leaves else bonds[w - tree.num_leaves] for w in wires]
             for wires in tree.nodes
         ]
         numbers = sum(bonds[k] * math.prod(dims) for k, dims in enumerate(legs))
@@ -85,7 +89,12 @@ class TreeState:
             shape = (bonds[k], *dims)
             core = rng.normal(size=shape)
             cores.append(core + 1j * rng.normal(size=shape) if is_complex else core)
-        return cls.canonical(tree, cores)
+        return cls.canonical(sites, cores)
+
+    @property
+    def tree(self) -> Tree:
+        """Connectivity alone."""
+        return self.sites.tree
 
     @property
     def is_complex(self) -> bool:
@@ -106,9 +115,9 @@ class TreeState:
         """Refuse cores that do not fit the tree or are not canonical."""
         tree = self.tree
         for k, (core, wires) in enumerate(zip(self.cores, tree.nodes, strict=True)):
-            below = (w - tree.num_sites for w in wires)
+            below = (w - tree.num_leaves for w in wires)
             legs = [
-                self.cores[b].shape[0] if b >= 0 else tree.site_dims[w]
+                self.cores[b].shape[0] if b >= 0 else self.sites.dims[w]
                 for b, w in zip(below, wires, strict=True)
             ]
             if core.shape[1:] != tuple(legs) or (k == tree.root and core.shape[0] != 1):
@@ -127,32 +136,28 @@ def orthonormal_rows(core: NDArray) -> tuple[NDArray, NDArray]:
     return q.T.reshape(-1, *core.shape[1:]), r.T
 
 
-def levels_or_missing(tree: SiteTree, X: Any) -> NDArray:
+def levels_or_missing(sites: Sites, X: Any) -> NDArray:
     """Levels as integers (samples, sites), checked; -1 where a value is missing (NaN or -1)."""
     try:
         X = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"expected strings of levels: {error}") from error
-    if X.ndim != 2 or X.shape[1] != tree.num_sites:
-        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    if X.ndim != 2 or X.shape[1] != len(sites.dims):
+        raise InvalidInputError(f"expected strings of {len(sites.dims)} sites, got shape {X.shape}")
     levels = np.where(np.isnan(X), -1, X)
-    if (
-        (levels != np.floor(levels)).any()
-        or (levels < -1).any()
-        or (levels >= np.array(tree.site_dims)).any()
-    ):
+    if (levels != np.floor(levels)).any() or (levels < -1).any() or (levels >= np.array(sites.dims)).any():
         raise InvalidInputError(
             "levels are integers from 0 to each site's number of levels less 1; NaN or -1 where missing"
         )
     return levels.astype(np.int64)
 
 
-def site_index(tree: SiteTree, X: Any) -> NDArray:
+def site_index(sites: Sites, X: Any) -> NDArray:
     """Levels as integers (samples, sites), checked."""
     X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != tree.num_sites:
-        raise InvalidInputError(f"expected strings of {tree.num_sites} sites, got shape {X.shape}")
+    if X.ndim != 2 or X.shape[1] != len(sites.dims):
+        raise InvalidInputError(f"expected strings of {len(sites.dims)} sites, got shape {X.shape}")
     levels = X.astype(np.int64)
-    if (levels != X).any() or (levels < 0).any() or (levels >= np.array(tree.site_dims)).any():
+    if (levels != X).any() or (levels < 0).any() or (levels >= np.array(sites.dims)).any():
         raise InvalidInputError("levels are integers from 0 to each site's number of levels less 1")
     return np.asarray(levels)

@@ -8,7 +8,7 @@ from qiskit.circuit import ParameterVector
 
 from qtnml.compile.schedule import Prepare, Schedule
 from qtnml.encoding import Encoding
-from qtnml.network import Topology
+from qtnml.structure import Topology
 
 
 def node_angles(node: QuantumCircuit) -> list[float]:

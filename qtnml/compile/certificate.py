@@ -6,12 +6,12 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import DensityMatrix
 
+from qtnml.ansatz import FullUnitary
 from qtnml.arrays import NDArray
 from qtnml.compile.factorised import circuit_operations, measured_qubits, probabilities_of
 from qtnml.compile.pennylane import pennylane_probabilities
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
-from qtnml.network import FullUnitary
 
 if TYPE_CHECKING:
     from qtnml.compile.compiled import CompiledCircuit

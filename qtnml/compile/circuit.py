@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import device_of
@@ -15,7 +16,6 @@ from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.network import FullUnitary, TensorNetwork, unitarity_error
 
 _UNITARITY_TOLERANCE = 1e-9
 
@@ -97,7 +97,7 @@ def compile_network(
     becomes of qubits let go.
 
     >>> from qtnml.encoding import AngleEncoding
-    >>> from qtnml.network import balanced_tree
+    >>> from qtnml.structure import balanced_tree
     >>> network = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
     >>> compiled = compile_network(network, AngleEncoding())
     >>> compiled.num_qubits, compiled.two_qubit_gates, compiled.verify(np.full((1, 64), 0.3)) < 1e-10

@@ -9,6 +9,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers.bindings_array import BindingsArray
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.bound import BoundCircuits
 from qtnml.compile.certificate import circuit_probabilities, verify
@@ -20,7 +21,7 @@ from qtnml.compile.timing import GateTimes
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
-from qtnml.network import TensorNetwork, Topology
+from qtnml.structure import Topology
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
-from qtnml.network import Topology
 from qtnml.storage import write_atomically
+from qtnml.structure import Topology
 
 _FORMAT = 1
 _COMMENT = "// qtnml: "

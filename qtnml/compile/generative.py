@@ -31,9 +31,10 @@ from qtnml.compile.strings import log_probabilities
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
-from qtnml.network import Node, Topology
-from qtnml.network.sites import SiteTree
 from qtnml.storage import write_atomically
+from qtnml.structure import Node, Topology
+from qtnml.structure.sites import Sites
+from qtnml.structure.tree import Tree
 
 _MOST_QUBITS = 9  # of one node: half a million numbers
 
@@ -163,8 +164,7 @@ class GenerativeCircuit:
             core = columns.T.reshape(-1, *legs)
             cores.append(core.real if np.abs(core.imag).max() < 1e-14 else core)
         dims = tuple(2**width for width in self.topology.leaf_widths)
-        tree = SiteTree(dims, tuple(node.children for node in self.topology.nodes))
-        return TreeState(tree, tuple(cores))
+        return TreeState(Sites(dims, self.topology.tree), tuple(cores))
 
     def export(self, path: str | os.PathLike[str], *, free_weights: bool = False) -> None:
         """Write the circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically.
@@ -194,7 +194,7 @@ class GenerativeCircuit:
             InvalidInputError: The circuit resets what it still needs, or does not read each bit once.
         """
         wanted = log_likelihood(state, X)
-        own = log_probabilities(self.trained_circuit, self._bits(site_index(state.tree, X)))
+        own = log_probabilities(self.trained_circuit, self._bits(site_index(state.sites, X)))
         both = np.isneginf(own) & np.isneginf(wanted)
         return float(np.abs(np.where(both, 0.0, own - wanted)).max(initial=0.0))
 
@@ -231,7 +231,7 @@ def compile_state(
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
         on_node: Called with the nodes synthesised so far and their number.
 
-    >>> from qtnml.network.sites import site_chain
+    >>> from qtnml.structure.sites import site_chain
     >>> state = TreeState.random(site_chain([2] * 20), 2, np.random.default_rng(0))
     >>> compiled = compile_state(state)
     >>> compiled.num_qubits, compiled.verify(state, np.ones((1, 20))) < 1e-9
@@ -259,7 +259,7 @@ def compile_state(
         schedule=schedule,
         topology=topology,
         infidelity=float(1.0 - np.prod([1.0 - node.infidelity for node in nodes])),
-        site_dims=state.tree.site_dims,
+        site_dims=state.sites.dims,
         nodes=tuple(gates),
     )
     remark_on_size(compiled.two_qubit_gates)
@@ -273,7 +273,7 @@ def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
     its one kept qubit is 0 as well. A node that keeps all its qubits is multiplied into the node above.
     """
     tree = state.tree
-    widths = [max(1, _bits(dim)) for dim in tree.site_dims]
+    widths = [max(1, _bits(dim)) for dim in state.sites.dims]
     wire_of: dict[int, tuple[tuple[int, ...], NDArray]] = {}
     nodes, unitaries = list[Node](), list[NDArray]()
     number: dict[int, int] = {}
@@ -290,17 +290,17 @@ def circuit_tree(state: TreeState) -> tuple[Topology, list[NDArray]]:
         if width == size and not is_root:
             square = _completed(rows, 2**size, 1).conj()
             shape = (2**width, *(2 ** widths[wire] for wire in wires))
-            wire_of[tree.num_sites + k] = wires, square.reshape(shape)
+            wire_of[tree.num_leaves + k] = wires, square.reshape(shape)
             continue
         nodes.append(Node(wires, 0, width))
         unitaries.append(_completed(rows, 2**size, 2 ** (size - width)))
-        number[tree.num_sites + k] = len(widths)
+        number[tree.num_leaves + k] = len(widths)
         widths.append(width)
-    return Topology(tuple(widths[: tree.num_sites]), tuple(nodes)), unitaries
+    return Topology(tuple(widths[: tree.num_leaves]), tuple(nodes)), unitaries
 
 
 def _opened(
-    tree: SiteTree,
+    tree: Tree,
     core: NDArray,
     legs: tuple[int, ...],
     merged: dict[int, tuple[tuple[int, ...], NDArray]],
@@ -321,7 +321,7 @@ def _opened(
             wires += inner
             axis += len(inner)
             continue
-        wire = leg if leg < tree.num_sites else number[leg]
+        wire = leg if leg < tree.num_leaves else number[leg]
         padding = [(0, 0)] * tensor.ndim
         padding[axis] = (0, 2 ** widths[wire] - tensor.shape[axis])
         tensor = np.pad(tensor, padding)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qtnml.ansatz import TensorNetwork
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.compile.schedule import Apply, Prepare, Schedule
-from qtnml.network import TensorNetwork, Topology
-from qtnml.network.tensor_network import stacking
+from qtnml.structure import Topology
 
 
 @dataclass(frozen=True)

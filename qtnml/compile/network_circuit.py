@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from qiskit.circuit import ParameterVector
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.assemble import assemble, node_angles
 from qtnml.compile.compiled import CompiledCircuit
@@ -13,7 +14,7 @@ from qtnml.compile.nodes import OnNode, counted, synthesized_nodes
 from qtnml.compile.schedule import Schedule, schedule_network
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.gates import NodeGates, Synthesis, SynthesizedNode
-from qtnml.network import TensorNetwork, Topology
+from qtnml.structure import Topology
 
 
 @dataclass(frozen=True)

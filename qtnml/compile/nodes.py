@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from qtnml.ansatz import TensorNetwork
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
 from qtnml.contract import Model, Parameters
 from qtnml.errors import LargeCircuitWarning, warn_user
 from qtnml.gates import NodeGates, Synthesis, SynthesizedNode, own_gates, synthesize_node
-from qtnml.network import TensorNetwork
-from qtnml.network.tensor_network import stacking
 
 OnNode = Callable[[int, int], None]
 """(nodes synthesised so far, all nodes) -> None."""

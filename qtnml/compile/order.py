@@ -10,7 +10,7 @@ hill first.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from qtnml.network.topology import Topology
+from qtnml.structure.topology import Topology
 
 
 @dataclass(frozen=True)

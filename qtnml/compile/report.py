@@ -167,7 +167,7 @@ def _over_bound(compiled: "CompiledCircuit") -> float:
 def _levels(compiled: "CompiledCircuit") -> tuple[LevelReport, ...]:
     if compiled.network is None:  # read from a file, or of other weights now
         return ()
-    heights = compiled.topology.heights
+    heights = compiled.topology.tree.heights
     count = Counter(heights)
     levels = []
     for level in sorted(count):

@@ -11,7 +11,7 @@ import numpy as np
 from qtnml.compile.order import Remaining, minimal_order, peak
 from qtnml.compile.timing import makespan
 from qtnml.errors import InvalidInputError
-from qtnml.network.topology import Topology
+from qtnml.structure.topology import Topology
 
 _PATIENCE = 16  # nodes that are ready but would block the rest, before the next event is waited for
 

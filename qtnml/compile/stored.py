@@ -9,6 +9,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.transpiler import Target
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.device import Device
@@ -18,7 +19,7 @@ from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.errors import ModelFileError
 from qtnml.gates import NodeGates
 from qtnml.gates.node import GATE_SETS
-from qtnml.network import TensorNetwork, Topology
+from qtnml.structure import Topology
 
 Stored = tuple[dict[str, Any], dict[str, NDArray]]
 

@@ -15,11 +15,11 @@ import jax
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from qtnml.ansatz.base import Normal
 from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
 from qtnml.errors import InvalidInputError
-from qtnml.network.ansatz import Normal
 
 _MERGED = 2  # sites per step
 _TINY = 1e-30

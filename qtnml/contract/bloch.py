@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from qtnml.ansatz.tensor_network import TensorNetwork
 from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.contract.operations import Operations, operation_maps
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.contract.plan import Chain, MapGroup, Plan, contraction_plan
 from qtnml.contract.wire_noise import WireChannels, fold
-from qtnml.network.tensor_network import TensorNetwork
-from qtnml.network.topology import Topology
+from qtnml.structure.topology import Topology
 
 _UNROLL = 4  # nodes of a chain per pass of the compiled loop
 _TINY = 1e-30

@@ -5,9 +5,9 @@ Shares no line with the engine, holds 4**qubits numbers, and exists to be compar
 
 import numpy as np
 
+from qtnml.ansatz.tensor_network import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.network.tensor_network import TensorNetwork
 
 MAX_QUBITS = 10
 

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qtnml.ansatz import FullUnitary, NodeAnsatz, TensorNetwork, generic_two_qubit_gates
+from qtnml.ansatz.base import Normal
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import Array, NDArray, common_namespace, full_precision, namespace
 from qtnml.contract.bloch import contract, contract_postselected, noisy_transfer_maps, transfer_maps
 from qtnml.contract.operations import Operations
@@ -16,9 +19,7 @@ from qtnml.contract.wire_noise import WireChannels
 from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape
-from qtnml.network import FullUnitary, NodeAnsatz, TensorNetwork, Topology, generic_two_qubit_gates
-from qtnml.network.ansatz import Normal
-from qtnml.network.tensor_network import stacking
+from qtnml.structure import Topology
 
 
 class Parameters(NamedTuple):
@@ -54,7 +55,7 @@ class Model:
         readout: "outcomes": probabilities of the root's outcomes. "expectation": a number, offset +
             scale * <Z> of the root's first qubit.
 
-    >>> from qtnml.network import balanced_tree
+    >>> from qtnml.structure import balanced_tree
     >>> model = Model(balanced_tree(4))
     >>> parameters = model.init(jax.random.key(0))
     >>> model.apply(parameters, jnp.array([0.1, 0.9, 0.3, 0.2])).shape

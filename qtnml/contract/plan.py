@@ -9,8 +9,8 @@ with the same shape are computed together.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from qtnml.network.tensor_network import stacking
-from qtnml.network.topology import Topology
+from qtnml.ansatz.tensor_network import stacking
+from qtnml.structure.topology import Topology
 
 _SHORTEST_CHAIN = 3
 _CHUNK_FLOATS = 2**22  # of the largest intermediate array in NumPy inference: 32 MB in float64
@@ -99,9 +99,11 @@ def contraction_plan(topology: Topology) -> Plan:
     place = {leaf: (p, row) for p, (_, leaves) in enumerate(leaf_pools) for row, leaf in enumerate(leaves)}
     members: dict[NodeKind, list[int]] = {}
     by_step: dict[tuple[int, NodeKind], list[int]] = {}
-    for k in sorted(range(len(kinds)), key=lambda k: (topology.heights[k], order[topology.num_leaves + k])):
+    for k in sorted(
+        range(len(kinds)), key=lambda k: (topology.tree.heights[k], order[topology.num_leaves + k])
+    ):
         members.setdefault(kinds[k], []).append(k)
-        by_step.setdefault((topology.heights[k], kinds[k]), []).append(k)
+        by_step.setdefault((topology.tree.heights[k], kinds[k]), []).append(k)
     group_of = {kind: number for number, kind in enumerate(members)}
     steps: list[Step] = []
     for (_, kind), nodes in by_step.items():

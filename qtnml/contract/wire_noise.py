@@ -11,7 +11,7 @@ import numpy as np
 
 from qtnml.arrays import Array, namespace
 from qtnml.contract.plan import MapGroup
-from qtnml.network.topology import Topology
+from qtnml.structure.topology import Topology
 
 
 class WireChannels(NamedTuple):

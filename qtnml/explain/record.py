@@ -108,10 +108,10 @@ def explain_record(
         names: Of the features.
         labels: Of each feature's levels.
     """
-    sites = state.tree.num_sites
+    sites = state.tree.num_leaves
     row = levels[None]
-    alone = site_marginals(state, observed(state.tree, np.full((1, sites), -1)))
-    rest = site_marginals(state, observed(state.tree, row), own_evidence=False)
+    alone = site_marginals(state, observed(state.sites, np.full((1, sites), -1)))
+    rest = site_marginals(state, observed(state.sites, row), own_evidence=False)
     contributions = chain_rule(state, levels)
     features = []
     for k, level in enumerate(levels):

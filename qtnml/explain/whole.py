@@ -102,14 +102,14 @@ def explain_model(
     tree = state.tree
     reduced = reduced_states(state)
     spectra = schmidt_values(state)
-    marginals = site_marginals(state, observed(tree, np.full((1, tree.num_sites), -1)))
+    marginals = site_marginals(state, observed(state.sites, np.full((1, tree.num_leaves), -1)))
     return ModelExplanation(
         names=tuple(names),
         labels=tuple(tuple(entry) for entry in labels),
         marginals=tuple(law[0] for law in marginals),
         mutual_information=mutual_information(reduced),
         classical_information=mutual_information(reduced, "classical"),
-        bond_features=tree.sites_below[:-1],
+        bond_features=tree.leaves_below[:-1],
         bond_entropies=np.array([entropy(values**2) for values in spectra]),
         schmidt_values=spectra,
         decays=tuple(spectrum_decay(values) for values in spectra),

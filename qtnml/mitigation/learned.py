@@ -16,15 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.compile import compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.mitigation.extrapolation import checked_factors, z_expectations
 from qtnml.mitigation.folding import folded
-from qtnml.network import TensorNetwork, Topology, balanced_tree, mps
 from qtnml.noise import DeviceNoise, NoisyCircuit
 from qtnml.storage import MITIGATION, load_archive, save_archive
+from qtnml.structure import Topology, balanced_tree, mps
 from qtnml.train import RiemannianAdam
 
 _HIDDEN = 48
@@ -217,7 +218,7 @@ def noise_levels(noisy: NoisyCircuit) -> NDArray:
         (rates * rows.waiting).sum(axis=1),
         rows.reset_error,
     ]
-    heights, owners = np.array(tree.topology.heights), np.array(tree.owners)
+    heights, owners = np.array(tree.topology.tree.heights), np.array(tree.owners)
     found = []
     for source in sources:
         by_node = np.bincount(owners[owners >= 0], weights=source[owners >= 0], minlength=len(heights))

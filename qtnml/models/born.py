@@ -10,8 +10,8 @@ from qtnml.arrays import NDArray
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
 from qtnml.models.born_machine import BornMachine
-from qtnml.network.chow_liu import chow_liu_tree, level_mutual_information, seriation
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain, site_tree_of
+from qtnml.structure import Sites, Tree, balanced, chain, chow_liu
+from qtnml.structure.information import level_mutual_information, seriation
 
 
 class MPSBornMachine(BornMachine):
@@ -69,11 +69,11 @@ class MPSBornMachine(BornMachine):
     [[1, 1, 0, 0]]
     """
 
-    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree:
+    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites:
         order = self.order
         if isinstance(order, str):
             order = seriation(level_mutual_information(levels, dims, weights))
-        return site_chain(dims, order)
+        return Sites(dims, chain(len(dims), order))
 
 
 class TreeBornMachine(BornMachine):
@@ -84,7 +84,7 @@ class TreeBornMachine(BornMachine):
     Args:
         max_bond: As for `MPSBornMachine`; an inner node holds up to its cube of numbers.
         topology: None for a balanced binary tree over the features in `order`; "chow-liu" joins first what
-            knows most about each other; or a `qtnml.network.sites.SiteTree`.
+            knows most about each other; or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`).
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
             init_bond, smoothing, precision, validation_fraction, patience, warm_start, checkpoint, \
             checkpoint_every, resume, random_state, verbose: As for `MPSBornMachine`.
@@ -99,7 +99,7 @@ class TreeBornMachine(BornMachine):
         self,
         max_bond: int = 16,
         *,
-        topology: SiteTree | Literal["chow-liu"] | None = None,
+        topology: Tree | Literal["chow-liu"] | None = None,
         encoder: TableEncoder | None = None,
         order: Sequence[int] | Literal["mutual-information"] | None = None,
         method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
@@ -146,18 +146,16 @@ class TreeBornMachine(BornMachine):
             verbose=verbose,
         )
 
-    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree:
-        if isinstance(self.topology, SiteTree):
-            if self.topology.site_dims != dims:
+    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites:
+        topology, order = self.topology, self.order
+        if isinstance(topology, Tree):
+            if topology.num_leaves != len(dims):
                 raise InvalidInputError(
-                    f"the topology has sites of {self.topology.site_dims} levels, the data need {dims}"
+                    f"the topology has {topology.num_leaves} leaves, the data have {len(dims)} features"
                 )
-            return self.topology
-        if self.topology == "chow-liu" and len(dims) > 1:
-            return site_tree_of(
-                chow_liu_tree(levels, information=level_mutual_information(levels, dims, weights)), dims
-            )
-        order = self.order
+            return Sites(dims, topology)
+        if topology == "chow-liu" and len(dims) > 1:
+            return Sites(dims, chow_liu(level_mutual_information(levels, dims, weights)))
         if isinstance(order, str):
             order = seriation(level_mutual_information(levels, dims, weights))
-        return balanced_site_tree(dims, order)
+        return Sites(dims, balanced(len(dims), order))

@@ -86,7 +86,7 @@ class BornMachine(SavedToFile, LearntLaw):
         impossible = ~np.isfinite(logs)
         if not impossible.any():
             return logs
-        finite = finite_logs(np.where(impossible, -np.inf, logs), self.state_.tree.num_sites)
+        finite = finite_logs(np.where(impossible, -np.inf, logs), self.state_.tree.num_leaves)
         warn_user(
             f"{int(impossible.sum())} of {len(logs)} samples have probability zero under the model; "
             f"their log-likelihood is given as {finite[impossible][0]:g}",
@@ -112,7 +112,7 @@ class BornMachine(SavedToFile, LearntLaw):
         levels = np.full((1, self.n_features_in_), MISSING) if X is None else self.levels(X)
         chunk = chunk_of(self.state_)
         parts = [
-            site_marginals(self.state_, observed(self.state_.tree, levels[k : k + chunk]))
+            site_marginals(self.state_, observed(self.state_.sites, levels[k : k + chunk]))
             for k in range(0, len(levels), chunk)
         ]
         return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -160,8 +160,8 @@ class BornMachine(SavedToFile, LearntLaw):
             drawn = sample(self.state_, rng, int(n_samples))
         else:
             levels = self.levels(given)
-            drawn = sample(self.state_, rng, int(n_samples), observed(self.state_.tree, levels))
-            drawn = drawn.reshape(-1, self.state_.tree.num_sites)
+            drawn = sample(self.state_, rng, int(n_samples), observed(self.state_.sites, levels))
+            drawn = drawn.reshape(-1, self.state_.tree.num_leaves)
             rows = np.repeat(np.arange(len(levels)), int(n_samples))
             return self._completed(given, levels, drawn, rows, rng)
         return self.decode(drawn, rng)
@@ -191,7 +191,7 @@ class BornMachine(SavedToFile, LearntLaw):
             raise InvalidInputError(f"beam must be an integer of at least 1, got {beam!r}")
         chunk = max(1, chunk_of(self.state_) // int(beam) ** 2)
         found = [
-            most_probable(self.state_, observed(self.state_.tree, levels[k : k + chunk]), int(beam)).strings[
+            most_probable(self.state_, observed(self.state_.sites, levels[k : k + chunk]), int(beam)).strings[
                 :, 0
             ]
             for k in range(0, len(levels), chunk)

@@ -13,7 +13,7 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
-from qtnml.network.sites import SiteTree
+from qtnml.structure import Sites, Tree, structure_from_dict
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import stored_state
 from qtnml.train.born_structure import GrowthRecord
@@ -26,7 +26,7 @@ def settings_entry(model: BornMachine) -> dict[str, Any]:
     parameters = model.get_params(deep=False) | {"checkpoint": None, "resume": False}
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    if isinstance(parameters.get("topology"), SiteTree):
+    if isinstance(parameters.get("topology"), Tree):
         parameters["topology"] = parameters["topology"].to_dict()
     encoder = parameters.pop("encoder")
     return {
@@ -39,7 +39,7 @@ def settings_entry(model: BornMachine) -> dict[str, Any]:
 def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A fitted model as JSON types and arrays."""
     header = settings_entry(model) | {
-        "tree": model.state_.tree.to_dict(),
+        "tree": model.state_.sites.to_dict(),
         "encoder": None if model.encoder_ is None else plain(model.encoder_.to_dict()),
         "history": [list(record) for record in model.history_],
         "best_epoch": model.best_epoch_,
@@ -57,7 +57,7 @@ def unfitted_born(header: dict[str, Any]) -> BornMachine:
     """The inverse of `settings_entry`."""
     parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False}
     if isinstance(parameters.get("topology"), dict):
-        parameters["topology"] = SiteTree.from_dict(parameters["topology"])
+        parameters["topology"] = structure_from_dict(parameters["topology"])
     settings = header["encoder_settings"]
     if settings is not None:
         parameters["encoder"] = TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})
@@ -73,11 +73,11 @@ def unfitted_born(header: dict[str, Any]) -> BornMachine:
 def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> BornMachine:
     """The inverse of `born_entry`; whatever does not fit raises."""
     model = unfitted_born(header)
-    tree = SiteTree.from_dict(header["tree"])
-    model.state_ = stored_state(tree, arrays, "core")
+    sites = Sites.from_dict(header["tree"])
+    model.state_ = stored_state(sites, arrays, "core")
     model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])
-    dims = (2,) * tree.num_sites if model.encoder_ is None else model.encoder_.site_dims_
-    if tree.site_dims != dims:
+    dims = (2,) * len(sites.dims) if model.encoder_ is None else model.encoder_.site_dims_
+    if sites.dims != dims:
         raise ModelFileError("its encoder does not fit its tree")
     model.history_ = [EpochRecord(*record) for record in header["history"]]
     records: list[tuple[Any, ...]] = list(model.history_)
@@ -91,10 +91,10 @@ def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Born
     if not -1 <= model.best_epoch_ < max(model.n_iter_, 1):
         raise ModelFileError("its best epoch is not one of its history")
     model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
-    model.n_features_in_ = tree.num_sites
+    model.n_features_in_ = len(sites.dims)
     if "feature_names_in" in header:
         names = header["feature_names_in"]
-        if len(names) != tree.num_sites or not all(isinstance(name, str) for name in names):
+        if len(names) != len(sites.dims) or not all(isinstance(name, str) for name in names):
             raise ModelFileError("its feature names do not fit its tree")
         model.feature_names_in_ = np.array(names, dtype=object)
     return model

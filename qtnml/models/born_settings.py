@@ -6,7 +6,7 @@ import numpy as np
 
 from qtnml.errors import InvalidInputError
 from qtnml.models.settings import check_checkpoint, is_number
-from qtnml.network.sites import SiteTree
+from qtnml.structure import Tree
 
 _CHOICES = {"method": ("sweeps", "gradient", "greedy"), "precision": ("single", "double")}
 _LEAST = {
@@ -46,8 +46,8 @@ def check_born_settings(estimator: Any) -> None:
         )
     topology = getattr(estimator, "topology", None)
     is_name = isinstance(topology, str) and topology == "chow-liu"
-    if not (topology is None or is_name or isinstance(topology, SiteTree)):
-        raise InvalidInputError(f"topology must be None, 'chow-liu' or a SiteTree, got {topology!r}")
+    if not (topology is None or is_name or isinstance(topology, Tree)):
+        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Tree, got {topology!r}")
     if topology is not None and estimator.order is not None:
         raise InvalidInputError("a topology brings its own order; leave order out")
     check_checkpoint(estimator)

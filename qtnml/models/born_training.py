@@ -25,7 +25,7 @@ from qtnml.models.born_data import bits
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator, hold_out_any
-from qtnml.network.sites import SiteTree
+from qtnml.structure.sites import Sites
 from qtnml.train import Checkpoint, EpochRecord
 from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
@@ -90,7 +90,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     @abstractmethod
-    def _tree(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> SiteTree: ...
+    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites: ...
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -157,9 +157,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
         dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        tree = self._tree(levels[kept], dims, weights[kept])
+        sites = self._sites(levels[kept], dims, weights[kept])
         training = training.smoothed(dims, float(self.smoothing), rng)
-        start = self._start(tree, training, rng)
+        start = self._start(sites, training, rng)
         result, growth = self._trained(start, training, validation, rng)
         if growth is not None:
             self.growth_ = growth
@@ -191,12 +191,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
         kept, held = hold_out_any(len(rows), self.validation_fraction, rng)
         return rows[kept], rows[held]
 
-    def _start(self, tree: SiteTree, data: Strings, rng: np.random.Generator) -> TreeState:
+    def _start(self, sites: Sites, data: Strings, rng: np.random.Generator) -> TreeState:
         if self.warm_start and hasattr(self, "state_"):
-            if self.state_.tree != tree:
+            if self.state_.sites != sites:
                 raise InvalidInputError(
-                    f"warm_start goes on with a state of {self.state_.tree.num_sites} sites on another "
-                    f"tree than these data and settings describe ({tree.num_sites} sites); set "
+                    f"warm_start goes on with a state of {self.state_.tree.num_leaves} sites on another "
+                    f"tree than these data and settings describe ({len(sites.dims)} sites); set "
                     "warm_start=False"
                 )
             return self.state_
@@ -205,16 +205,16 @@ class LearntLaw(DensityMixin, BaseEstimator):
             bond = int(self.max_bond)
         elif self.method == "greedy":
             # Across a node without sites of its own one bond alone cannot carry anything.
-            alone = all(any(w < tree.num_sites for w in wires) for wires in tree.nodes)
+            alone = all(any(map(sites.tree.is_leaf, wires)) for wires in sites.tree.nodes)
             bond = 1 if alone else min(2, bond)
         if bond > 1:
-            return TreeState.random(tree, bond, rng, is_complex=bool(self.complex_amplitudes))
+            return TreeState.random(sites, bond, rng, is_complex=bool(self.complex_amplitudes))
         vectors = []
-        for site, dim in enumerate(tree.site_dims):
+        for site, dim in enumerate(sites.dims):
             counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
             vector = np.sqrt(counts / counts.sum())
             vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
-        return TreeState.product(tree, vectors)
+        return TreeState.product(sites, vectors)
 
     def _training(self, edges: int, samples: int) -> BornTraining:
         batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)

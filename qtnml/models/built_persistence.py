@@ -94,7 +94,7 @@ def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
         raise ModelFileError("its shares do not fit its components")
     if not (shares.dtype == np.float64 and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-6):
         raise ModelFileError("its shares are not probabilities")
-    if len({(machine.state_.tree.site_dims, str(_columns(machine))) for machine in machines}) > 1:
+    if len({(machine.state_.sites.dims, str(_columns(machine))) for machine in machines}) > 1:
         raise ModelFileError("its components are not of the same table")
     _check_labels(mixture.labels_, len(machines))
     sound = isinstance(mixture.lower_bound_, float) and isinstance(mixture.converged_, bool)

@@ -15,8 +15,8 @@ from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
 from qtnml.models.validation import checked_samples, checked_training_data, generator, outcomes_of_labels
-from qtnml.network import Topology
 from qtnml.noise import Sensitivity, sensitivity
+from qtnml.structure import Topology
 from qtnml.train import TrainingSet
 
 

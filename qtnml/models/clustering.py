@@ -262,7 +262,7 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
         _refuse_holes(levels)
-        edges = EdgeVectors(state, Batch(state.tree, levels), np.dtype(np.complex128))
+        edges = EdgeVectors(state, Batch(state.sites, levels), np.dtype(np.complex128))
         edges.send_down()
         parent = state.tree.parents[self.bond_]
         below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)

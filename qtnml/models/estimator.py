@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from qtnml.ansatz import NodeAnsatz, TensorNetwork, get_ansatz
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.contract import Model
@@ -17,17 +18,8 @@ from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire
 from qtnml.models.progress import progress_bar
 from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.models.validation import checked_samples
-from qtnml.network import (
-    NodeAnsatz,
-    TensorNetwork,
-    Topology,
-    balanced_tree,
-    chow_liu_tree,
-    get_ansatz,
-    mps,
-    with_reuploads,
-)
 from qtnml.noise import Channel
+from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, with_qubits, with_reuploads
 from qtnml.train import Loss, Optimizer, TrainingSet
 
 
@@ -39,12 +31,14 @@ class NetworkEstimator(TrainedEstimator):
         leaf: "data" for leaf wires of V data qubits (a chain starts with one such), "fresh" for one data
             qubit and V - 1 fresh ones.
         topology: None for this class's own (a balanced tree, a chain); "chow-liu" joins first what knows
-            most about each other (learnt from the training samples); or a `qtnml.network.Topology`.
+            most about each other (learnt from the training samples); or a
+            `qtnml.structure.Tree` over the data qubits (`from_brackets([[0, 1], [2, 3]])`), or a
+            `qtnml.structure.Topology` with widths of your own.
         reuploads: Times that the data of its features are uploaded again inside every node, as gates
             between two parts of the node.
         encoding: "angle", "trainable-angle", "rational", "multi-qubit", or an encoding object.
         ansatz: "full" (any unitary), "orthogonal" (real), "hermitian" (exp(iH)), "brick-wall", or an
-            ansatz object such as `qtnml.network.BrickWall(depth=4)`.
+            ansatz object such as `qtnml.ansatz.BrickWall(depth=4)`.
         discard: "trace" traces out the qubits let go; "postselect" counts only the branch in which all of
             them are 0.
         homotopy: With discard="trace": epochs at the start over which the weight of the post-selected
@@ -99,7 +93,7 @@ class NetworkEstimator(TrainedEstimator):
         bond_qubits: int = 1,
         *,
         leaf: Literal["data", "fresh"] = "data",
-        topology: Topology | Literal["chow-liu"] | None = None,
+        topology: Tree | Topology | Literal["chow-liu"] | None = None,
         reuploads: int = 0,
         encoding: str | Encoding = "angle",
         ansatz: str | NodeAnsatz = "full",
@@ -234,6 +228,13 @@ class NetworkEstimator(TrainedEstimator):
                     f"{get_encoding(self.encoding).name!r} need {qubits}, the targets {root_qubits}"
                 )
             return self.topology
+        if isinstance(self.topology, Tree):
+            if self.topology.num_leaves != qubits:
+                raise InvalidInputError(
+                    f"the topology has {self.topology.num_leaves} leaves; {X.shape[1]} features in encoding "
+                    f"{get_encoding(self.encoding).name!r} need {qubits}"
+                )
+            return with_qubits(self.topology, [1] * qubits, width, root_qubits=root_qubits)
         if self.topology == "chow-liu":
             if qubits != X.shape[1]:
                 raise InvalidInputError("topology='chow-liu' needs an encoding with one qubit per feature")

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from qtnml.ansatz import BrickWall, FullUnitary, HermitianExponential, Orthogonal
 from qtnml.encoding import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
-from qtnml.network import BrickWall, FullUnitary, HermitianExponential, Orthogonal
 from qtnml.train import SPSA, CalibratedSPSA, RiemannianAdam
 from qtnml.train.losses import LOSSES
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qtnml.ansatz import get_ansatz, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
 from qtnml.contract import AmplitudeModel, Model, Parameters
@@ -23,8 +24,8 @@ from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
 from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
-from qtnml.network import Topology, get_ansatz, unitarity_error
 from qtnml.storage import arrays_under, load_archive
+from qtnml.structure import Topology, Tree, structure_from_dict
 from qtnml.train import EpochRecord
 
 MODELS: dict[str, type[TrainedEstimator]] = {
@@ -147,7 +148,7 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
-        parameters["topology"] = Topology.from_dict(parameters["topology"])
+        parameters["topology"] = structure_from_dict(parameters["topology"])
     estimator = MODELS[header["model"]](**parameters)
     is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
     model = _restored_network(header["network"], "expectation" if is_regressor else "outcomes")
@@ -255,7 +256,7 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     parameters = model.get_params(deep=False)
     for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_setting(name, parameters[name])
-    if isinstance(parameters.get("topology"), Topology):
+    if isinstance(parameters.get("topology"), Topology | Tree):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None

@@ -5,7 +5,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.backends import Counts
 from qtnml.errors import InvalidInputError
-from qtnml.network.topology import MAX_BOND_QUBITS
+from qtnml.structure.topology import MAX_BOND_QUBITS
 
 
 def qubits_for_classes(num_classes: int) -> int:

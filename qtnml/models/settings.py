@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from qtnml.ansatz import get_ansatz
 from qtnml.encoding import get_encoding
 from qtnml.errors import InvalidInputError
-from qtnml.network import Topology, get_ansatz
-from qtnml.network.topology import MAX_BOND_QUBITS
+from qtnml.structure import Topology, Tree
+from qtnml.structure.topology import MAX_BOND_QUBITS
 from qtnml.train import get_loss, get_optimizer
 
 _LEAST = {
@@ -84,8 +85,8 @@ def _check_network(estimator: Any) -> None:
             "twice as many qubits"
         )
     is_name = isinstance(topology, str) and topology == "chow-liu"
-    if not (topology is None or is_name or isinstance(topology, Topology)):
-        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Topology, got {topology!r}")
+    if not (topology is None or is_name or isinstance(topology, Topology | Tree)):
+        raise InvalidInputError(f"topology must be None, 'chow-liu', a Topology or a Tree, got {topology!r}")
     if estimator.leaf not in ("data", "fresh"):
         raise InvalidInputError(f"leaf must be 'data' or 'fresh', got {estimator.leaf!r}")
     if estimator.discard not in ("trace", "postselect"):

@@ -34,7 +34,8 @@ class NoisyCircuit:
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.compile import compile_network
-    >>> from qtnml.network import TensorNetwork, balanced_tree
+    >>> from qtnml.ansatz import TensorNetwork
+    >>> from qtnml.structure import balanced_tree
     >>> network = TensorNetwork.random(balanced_tree(64), np.random.default_rng(0))
     >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, reset_time=1e-6, readout_error=0.01)
     >>> noisy = NoisyCircuit(compile_network(network, AngleEncoding()), noise)

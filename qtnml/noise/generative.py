@@ -17,9 +17,9 @@ from qtnml.born.law import TreeLaw
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.schedule import Apply
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import SiteTree
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions, rows_of
+from qtnml.structure.sites import Sites
 
 _LARGEST_MAP = 2**24  # numbers: 134 MB
 _ZERO: NDArray = np.array([1.0, 0.0, 0.0, 1.0])
@@ -35,7 +35,7 @@ class NoisyGenerativeCircuit:
 
     >>> from qtnml.born import TreeState
     >>> from qtnml.compile import compile_state
-    >>> from qtnml.network.sites import site_chain
+    >>> from qtnml.structure.sites import site_chain
     >>> state = TreeState.random(site_chain([2] * 100), 2, np.random.default_rng(0))
     >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, reset_time=1e-6, readout_error=0.01)
     >>> noisy = NoisyGenerativeCircuit(compile_state(state), noise)
@@ -81,7 +81,7 @@ class NoisyGenerativeCircuit:
             place = topology.nodes[k].children.index(leaf) + 1
             cores[k] = np.moveaxis(np.tensordot(cores[k], _levels(matrices), (place, 1)), -1, place)
         dims = tuple(2**width for width in topology.leaf_widths)
-        return TreeLaw(SiteTree(dims, tuple(node.children for node in topology.nodes)), tuple(cores))
+        return TreeLaw(Sites(dims, topology.tree), tuple(cores))
 
     def log_likelihood(self, X: NDArray) -> NDArray:
         """ln of the probability to read each string (samples, sites) of levels, -1 or NaN where missing;
@@ -107,7 +107,7 @@ class NoisyGenerativeCircuit:
     def _valid(self) -> TreeLaw | None:
         """The law of the levels there are, whose sum is less than 1; None where there are no others."""
         law, dims = self.law, self.compiled.site_dims
-        if law.tree.site_dims == dims:
+        if law.sites.dims == dims:
             return None
         cores = []
         for core, wires in zip(law.cores, law.tree.nodes, strict=True):
@@ -115,7 +115,7 @@ class NoisyGenerativeCircuit:
                 if wire < len(dims):
                     core = np.take(core, np.arange(dims[wire]), axis=place)
             cores.append(core)
-        return TreeLaw(SiteTree(dims, law.tree.nodes), tuple(cores))
+        return TreeLaw(Sites(dims, law.tree), tuple(cores))
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
         """Strings as they are read, (count, sites), given that all bits stand for levels."""

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.compile.blocks import Block, blocks
 from qtnml.compile.schedule import Schedule
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
-from qtnml.network import Topology
-from qtnml.network.tensor_network import stacking
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions, instructions_of
 from qtnml.noise.wires import GateRates, Rates, WireNoise, no_noise
+from qtnml.structure import Topology
 
 
 def scheduled_noise(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.network import Topology
+from qtnml.structure import Topology
 
 
 @dataclass(frozen=True)

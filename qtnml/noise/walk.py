@@ -14,9 +14,9 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.network import Node, Topology
 from qtnml.noise.instructions import DataGate, Instructions
 from qtnml.noise.tree import CircuitTree, Piece
+from qtnml.structure import Node, Topology
 
 _LARGEST_MAP = 2**24  # numbers: 134 MB
 _IDENTITY: NDArray = np.eye(4)

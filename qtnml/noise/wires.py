@@ -11,12 +11,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import Array, full_precision, namespace
 from qtnml.contract import WireChannels
 from qtnml.errors import InvalidInputError
-from qtnml.network import Topology
-from qtnml.network.tensor_network import stacking
 from qtnml.noise.channels import Channel, relaxation_maps
+from qtnml.structure import Topology
 
 
 class Rates(NamedTuple):

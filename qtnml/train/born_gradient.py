@@ -63,7 +63,7 @@ def nll_gradient(
         pair = side.core[:, :, None, :].astype(inner.dtype)
         found = problem.gradient(pair, problem.amplitudes(pair))
         gradients.append(-2 * side.restored(found[:, :, 0].astype(side.core.dtype)))
-    return mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_sites), gradients
+    return mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_leaves), gradients
 
 
 def gradient_step(
@@ -86,7 +86,7 @@ def gradient_step(
         moved = rows - learning_rate * direction / (1 - _BETAS[0] ** step) / size
         cores.append(_polar(moved).reshape(core.shape))
         first.append(direction.reshape(core.shape))
-    return TreeState(state.tree, tuple(cores)), CoreMoments(tuple(first), second, step)
+    return TreeState(state.sites, tuple(cores)), CoreMoments(tuple(first), second, step)
 
 
 def _projected(gradient: NDArray, rows: NDArray) -> NDArray:

@@ -11,8 +11,8 @@ from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood, mean_nll
 from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
-from qtnml.network.sites import SiteTree
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
+from qtnml.structure.sites import Sites
 from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
 from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 from qtnml.train.checkpoint import Checkpoint
@@ -70,7 +70,7 @@ class Strings:
 
     X: NDArray
     weights: NDArray
-    _batches: dict[SiteTree, Batch] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _batches: dict[Sites, Batch] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, X: NDArray, weights: NDArray) -> "Strings":
@@ -113,15 +113,15 @@ class Strings:
         parts = np.array_split(rng.permutation(len(self.X)), number)
         return [Strings(self.X[part], self.weights[part] * len(self.X) / len(part)) for part in parts]
 
-    def batch(self, tree: SiteTree) -> Batch:
+    def batch(self, sites: Sites) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
-        if self._batches.get(tree) is None:
-            self._batches[tree] = Batch(tree, self.X)
-        return self._batches[tree]
+        if self._batches.get(sites) is None:
+            self._batches[sites] = Batch(sites, self.X)
+        return self._batches[sites]
 
     def nll(self, state: TreeState) -> float:
         """Weighted mean negative log-likelihood in nats; see `qtnml.born.mean_nll`."""
-        return mean_nll(log_likelihood(state, self.X), self.weights, state.tree.num_sites)
+        return mean_nll(log_likelihood(state, self.X), self.weights, state.tree.num_leaves)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def train_born(
     identity = ""
     if checkpoint is not None:
         held_out = () if validation is None else (validation.X, validation.weights)
-        identity = fingerprint("born", state.tree, state.cores, (data.X, data.weights), training, held_out)
+        identity = fingerprint("born", state.sites, state.cores, (data.X, data.weights), training, held_out)
         progress = _restored(checkpoint, progress, identity, training.epochs)
         rng.bit_generator.state = progress.rng_state
     before = progress.history[-1].seconds if progress.history else 0.0
@@ -215,7 +215,7 @@ def train_born(
             f"({training.learning_rate:g})"
         )
     # What rounding made of orthonormal rows in many steps is put right.
-    best = TreeState.canonical(progress.best.tree, progress.best.cores)
+    best = TreeState.canonical(progress.best.sites, progress.best.cores)
     return BornResult(best, progress.history, progress.best_epoch, stopped)
 
 
@@ -235,13 +235,13 @@ def _epoch(
         )
         if samples > training.batch_size:
             data = data.drawn(training.batch_size, rng)
-        state, swept = sweep_state(progress.state, data.batch(progress.state.tree), data.weights, options)
+        state, swept = sweep_state(progress.state, data.batch(progress.state.sites), data.weights, options)
         return state, None, swept.nll
     assert progress.moments is not None
     state, moments, total = progress.state, progress.moments, 0.0
     parts = data.batches(training.batch_size, rng)
     for part in parts:
-        nll, gradients = nll_gradient(state, part.batch(state.tree), part.weights, training.precision)
+        nll, gradients = nll_gradient(state, part.batch(state.sites), part.weights, training.precision)
         state, moments = gradient_step(state, moments, gradients, training.rate(number))
         total += nll * float(part.weights.sum()) * len(part.X) / samples
     return state, moments, total
@@ -289,17 +289,17 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: i
             "with the same ones, or delete it or choose another path to start anew"
         )
     try:
-        tree = fresh.state.tree
+        sites = fresh.state.sites
         moments = None
         if fresh.moments is not None:
-            first = tuple(arrays[f"first_{k}"] for k in range(len(tree.nodes)))
+            first = tuple(arrays[f"first_{k}"] for k in range(len(sites.tree.nodes)))
             moments = CoreMoments(first, arrays["second"], int(header["steps"]))
         np.random.default_rng().bit_generator.state = header["rng_state"]
         history = tuple(EpochRecord(*record) for record in header["history"])
         _check_history(history, header, epochs)
         return _Progress(
-            stored_state(tree, arrays, "state"),
-            stored_state(tree, arrays, "best"),
+            stored_state(sites, arrays, "state"),
+            stored_state(sites, arrays, "best"),
             moments,
             header["rng_state"],
             history,
@@ -313,15 +313,15 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: i
         ) from error
 
 
-def stored_state(tree: SiteTree, arrays: Mapping[str, NDArray], name: str) -> TreeState:
+def stored_state(sites: Sites, arrays: Mapping[str, NDArray], name: str) -> TreeState:
     """A state of arrays `name`_0, `name`_1, ..., checked.
 
     Raises:
         InvalidInputError: They do not fit the tree, are not finite or not canonical.
     """
-    cores = tuple(arrays[f"{name}_{k}"] for k in range(len(tree.nodes)))
+    cores = tuple(arrays[f"{name}_{k}"] for k in range(len(sites.tree.nodes)))
     if any(core.dtype not in (np.float64, np.complex128) or not np.isfinite(core).all() for core in cores):
         raise ModelFileError("its cores are not finite numbers in double precision")
-    state = TreeState(tree, cores)
+    state = TreeState(sites, cores)
     state.check()
     return state

@@ -73,8 +73,7 @@ def grow_bonds(
     """
     if not isinstance(training.max_bond, int):
         raise InvalidInputError("grow_bonds chooses each bond itself; give one max_bond for all")
-    tree = state.tree
-    most = np.minimum(tree.largest_bonds[:-1], training.max_bond)
+    most = np.minimum(state.sites.largest_bonds[:-1], training.max_bond)
     best, best_score, records, improved = state, validation.nll(state), list[GrowthRecord](), 0
     trial = BornSweepOptions(steps=_TRIAL_STEPS, max_angle=_TRIAL_ANGLE, cutoff=training.cutoff)
     number = max(1, round(growth.share * len(most)))
@@ -84,7 +83,7 @@ def grow_bonds(
             bonds = np.array(state.bond_dims, dtype=int)
             part = data if len(data.X) <= training.batch_size else data.drawn(training.batch_size, rng)
             gains = np.where(
-                bonds < most, growth_gains(state, part.batch(tree), part.weights, trial), -np.inf
+                bonds < most, growth_gains(state, part.batch(state.sites), part.weights, trial), -np.inf
             )
             chosen = np.argsort(-gains, kind="stable")[:number]
             chosen = chosen[gains[chosen] > 0]

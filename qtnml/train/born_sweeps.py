@@ -72,8 +72,8 @@ def sweep_state(
     for here, there in state.tree.tour:
         sweeper.step(here, there)
     edges = sweeper.edges
-    nll = mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_sites)
-    return TreeState(state.tree, tuple(edges.cores)), BornSweep(nll, sweeper.dropped)
+    nll = mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_leaves)
+    return TreeState(state.sites, tuple(edges.cores)), BornSweep(nll, sweeper.dropped)
 
 
 def growth_gains(state: TreeState, batch: Batch, weights: NDArray, options: BornSweepOptions) -> NDArray:
@@ -102,11 +102,11 @@ def _single_node(state: TreeState, X: NDArray, weights: NDArray) -> tuple[TreeSt
     """Of one node the best state is known: the frequencies."""
     tree, core = state.tree, state.cores[0]
     wires = tree.nodes[0]
-    flat = np.ravel_multi_index(tuple(X[:, w] for w in wires), tuple(tree.site_dims[w] for w in wires))
+    flat = np.ravel_multi_index(tuple(X[:, w] for w in wires), tuple(state.sites.dims[w] for w in wires))
     frequencies = np.bincount(flat, weights, core.size)
     used = frequencies[frequencies > 0]
     found = np.sqrt(frequencies).reshape(core.shape).astype(core.dtype)
-    return TreeState(tree, (found,)), BornSweep(-float((used * np.log(used)).sum()), 0.0)
+    return TreeState(state.sites, (found,)), BornSweep(-float((used * np.log(used)).sum()), 0.0)
 
 
 class _Sweeper:

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qtnml.ansatz.expm import exp_i
 from qtnml.arrays import NDArray, full_precision
-from qtnml.network.expm import exp_i
 
 _PAULIS = {
     "I": np.eye(2, dtype=complex),

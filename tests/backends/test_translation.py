@@ -7,11 +7,12 @@ from qiskit.quantum_info import Operator, Statevector
 from qiskit.transpiler import CouplingMap
 
 from qtnml import TreeClassifier
+from qtnml.ansatz import TensorNetwork
 from qtnml.backends.translation import Translation, Translator
 from qtnml.compile import BoundCircuits, compile_network
 from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.encoding import AngleEncoding
-from qtnml.network import TensorNetwork, balanced_tree
+from qtnml.structure import balanced_tree
 
 
 def device(gates: list[str]) -> GenericBackendV2:

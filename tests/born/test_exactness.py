@@ -15,7 +15,7 @@ from qtnml.born.reduced import (
 )
 from qtnml.born.sampling import sample
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
+from qtnml.structure import Sites, Tree, balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
 
 
@@ -29,7 +29,7 @@ def brute_force(state: TreeState) -> np.ndarray:
     """Amplitudes by multiplying out all cores, wire by wire."""
     tree = state.tree
     tensors: dict[int, tuple[list[int], np.ndarray]] = {
-        site: ([site], np.eye(dim)) for site, dim in enumerate(tree.site_dims)
+        site: ([site], np.eye(dim)) for site, dim in enumerate(state.sites.dims)
     }
     for k, (core, wires) in enumerate(zip(state.cores, tree.nodes, strict=True)):
         sites, tensor = [], core
@@ -37,8 +37,8 @@ def brute_force(state: TreeState) -> np.ndarray:
             below, part = tensors.pop(wire)
             tensor = np.tensordot(tensor, part, (1, -1))
             sites += below
-        tensors[tree.num_sites + k] = sites, np.moveaxis(tensor, 0, -1)
-    sites, tensor = tensors[tree.num_sites + tree.root]
+        tensors[tree.num_leaves + k] = sites, np.moveaxis(tensor, 0, -1)
+    sites, tensor = tensors[tree.num_leaves + tree.root]
     return np.moveaxis(tensor[..., 0], range(len(sites)), sites)
 
 
@@ -47,37 +47,37 @@ def test_amplitudes_are_the_contraction_and_the_norm_is_one(state: TreeState) ->
     expected = brute_force(state)
     np.testing.assert_allclose(dense(state), expected, atol=1e-12)
     assert np.sum(np.abs(expected) ** 2) == pytest.approx(1, abs=1e-12)
-    log, phase = log_amplitudes(state, np.zeros((1, state.tree.num_sites)))
+    log, phase = log_amplitudes(state, np.zeros((1, state.tree.num_leaves)))
     assert np.exp(log[0]) * phase[0] == pytest.approx(expected.ravel()[0], abs=1e-12)
 
 
-@pytest.mark.parametrize("tree", [site_chain([2] * 12), balanced_site_tree([2] * 12)])
-def test_twelve_bits_sum_to_one(tree, rng: np.random.Generator) -> None:
-    state = TreeState.random(tree, 5, rng)
+@pytest.mark.parametrize("sites", [site_chain([2] * 12), balanced_site_tree([2] * 12)])
+def test_twelve_bits_sum_to_one(sites, rng: np.random.Generator) -> None:
+    state = TreeState.random(sites, 5, rng)
     assert np.exp(log_likelihood(state, all_strings((2,) * 12))).sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_any_cores_become_canonical(rng: np.random.Generator) -> None:
-    tree = TREES["balanced"]
+    sites = TREES["balanced"]
     bonds = [3, 2, 4, 3, 1]
     cores = []
-    for k, wires in enumerate(tree.nodes):
-        shape = [bonds[w - 6] if w >= 6 else tree.site_dims[w] for w in wires]
+    for k, wires in enumerate(sites.tree.nodes):
+        shape = [bonds[w - 6] if w >= 6 else sites.dims[w] for w in wires]
         cores.append(1e3 * rng.normal(size=(bonds[k], *shape)))
-    state = TreeState.canonical(tree, cores)
+    state = TreeState.canonical(sites, cores)
     state.check()
-    raw = brute_force(TreeState(tree, tuple(cores)))
+    raw = brute_force(TreeState(sites, tuple(cores)))
     ratio = dense(state) / raw
     np.testing.assert_allclose(ratio, ratio.ravel()[0], rtol=1e-9)
     with pytest.raises(InvalidInputError, match="no state has norm 0"):
-        TreeState.canonical(tree, [0 * core for core in cores])
+        TreeState.canonical(sites, [0 * core for core in cores])
     with pytest.raises(InvalidInputError, match="off canonical form"):
-        TreeState(tree, tuple(2 * core for core in state.cores)).check()
+        TreeState(sites, tuple(2 * core for core in state.cores)).check()
 
 
 def test_evidence_sums_the_law_weighed(state: TreeState, rng: np.random.Generator) -> None:
     law = np.abs(dense(state)) ** 2
-    dims = state.tree.site_dims
+    dims = state.sites.dims
     evidence = tuple(rng.random((3, dim)) for dim in dims)
     weighed = []
     for row in range(3):
@@ -96,7 +96,7 @@ def test_evidence_sums_the_law_weighed(state: TreeState, rng: np.random.Generato
 
 def test_conditional_is_joint_over_marginal(state: TreeState) -> None:
     law = np.abs(dense(state)) ** 2
-    strings = all_strings(state.tree.site_dims).astype(float)
+    strings = all_strings(state.sites.dims).astype(float)
     known = strings.copy()
     known[:, 1:] = np.nan
     joint, given = log_marginal(state, strings), log_marginal(state, known)
@@ -113,7 +113,7 @@ def test_samples_follow_the_law(state: TreeState, rng: np.random.Generator) -> N
     row = np.full((2, law.ndim), np.nan)
     row[0, 0] = 1
     row[1, -1] = 0
-    drawn = sample(state, rng, 10_000, observed(state.tree, row))
+    drawn = sample(state, rng, 10_000, observed(state.sites, row))
     first, last = np.zeros_like(law), np.zeros_like(law)
     first[1], last[..., 0] = law[1], law[..., 0]
     assert p_value(drawn[0], first / first.sum()) > 1e-3
@@ -132,20 +132,20 @@ def test_beam_search_is_exact_where_it_is_exhaustive(state: TreeState) -> None:
     law = np.abs(dense(state)) ** 2
     row = np.full((1, law.ndim), np.nan)
     row[0, 0] = 1
-    found = most_probable(state, observed(state.tree, row), width=10_000)
+    found = most_probable(state, observed(state.sites, row), width=10_000)
     order = np.argsort(-law[1].ravel())
     best = np.column_stack(np.unravel_index(order[:3], law[1].shape))
     np.testing.assert_array_equal(found.strings[0, :3, 1:], best[: len(found.strings[0])])
     told = np.exp(found.log_likelihood[0])
     np.testing.assert_allclose(told[: len(order)], law[1].ravel()[order], atol=1e-12)
     assert (told[len(order) :] == 0).all()
-    narrow = most_probable(state, observed(state.tree, row), width=2)
+    narrow = most_probable(state, observed(state.sites, row), width=2)
     told = np.exp(narrow.log_likelihood[0, 0])
     assert told == pytest.approx(law[tuple(narrow.strings[0, 0])], abs=1e-12)
 
 
 def test_reduced_states_are_partial_traces(state: TreeState) -> None:
-    psi, dims = dense(state), state.tree.site_dims
+    psi, dims = dense(state), state.sites.dims
     reduced = reduced_states(state)
     assert len(reduced.pairs) == len(dims) * (len(dims) - 1) // 2
     for i, dim in enumerate(dims):
@@ -160,8 +160,8 @@ def test_reduced_states_are_partial_traces(state: TreeState) -> None:
 def test_schmidt_values_are_singular_values(state: TreeState) -> None:
     psi = dense(state)
     for k, values in enumerate(schmidt_values(state)):
-        below = state.tree.sites_below[k]
-        size = int(np.prod([state.tree.site_dims[site] for site in below]))
+        below = state.tree.leaves_below[k]
+        size = int(np.prod([state.sites.dims[site] for site in below]))
         wanted = np.linalg.svd(np.moveaxis(psi, below, range(len(below))).reshape(size, -1), compute_uv=False)
         count = min(len(values), len(wanted))
         np.testing.assert_allclose(values[:count], wanted[:count], atol=1e-10)
@@ -169,18 +169,18 @@ def test_schmidt_values_are_singular_values(state: TreeState) -> None:
 
 def test_information_of_states_known_in_closed_form() -> None:
     # Greenberger, Horne, Zeilinger: one bit shared by all.
-    tree = site_chain([2] * 4)
+    sites = site_chain([2] * 4)
     ghz = np.zeros((2,) * 4)
     ghz[0, 0, 0, 0] = ghz[1, 1, 1, 1] = np.sqrt(0.5)
     identity = np.zeros((2, 2, 2))
     identity[0, 0, 0] = identity[1, 1, 1] = 1
-    state = TreeState.canonical(tree, [np.eye(2), identity, identity, identity.sum(axis=0)[None]])
+    state = TreeState.canonical(sites, [np.eye(2), identity, identity, identity.sum(axis=0)[None]])
     np.testing.assert_allclose(np.abs(dense(state)), ghz, atol=1e-12)
     np.testing.assert_allclose(bond_entropies(state), np.log(2), atol=1e-12)
     reduced = reduced_states(state)
     for kind in ("quantum", "classical"):
         np.testing.assert_allclose(mutual_information(reduced, kind), np.log(2), atol=1e-10)
-    product = TreeState.product(tree, [np.array([0.6, 0.8])] * 4)
+    product = TreeState.product(sites, [np.array([0.6, 0.8])] * 4)
     quantum = mutual_information(reduced_states(product))
     np.testing.assert_allclose(quantum, 0, atol=1e-7)
     classical = mutual_information(reduced_states(product), "classical")
@@ -197,8 +197,8 @@ def test_power_law_of_a_spectrum() -> None:
 
 
 def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) -> None:
-    for tree in (site_chain([2] * 800), balanced_site_tree([2] * 800)):
-        state = TreeState.random(tree, 3, rng)
+    for sites in (site_chain([2] * 800), balanced_site_tree([2] * 800)):
+        state = TreeState.random(sites, 3, rng)
         X = sample(state, rng, 5)
         logs = log_likelihood(state, X)
         assert np.isfinite(logs).all()
@@ -225,15 +225,15 @@ def test_other_strings_are_refused(X: np.ndarray, message: str, rng: np.random.G
 
 def test_evidence_of_tiny_weight_is_kept() -> None:
     """The evidence picks a branch of amplitude 1e-9: a matrix of squares would have lost it."""
-    tree = SiteTree((3, 2, 3, 2), ((0, 1), (2, 3), (4, 5)))
+    sites = Sites((3, 2, 3, 2), Tree(4, ((0, 1), (2, 3), (4, 5))))
     left, right = np.zeros((3, 3, 2)), np.zeros((3, 3, 2))
     for k in range(3):
         left[k, k, int(k > 0)] = 1
         right[k, k, :] = np.sqrt(0.5)
     root = np.zeros((1, 3, 3))
     root[0, 0, 0], root[0, 1, 1] = 1, 1e-9
-    state = TreeState.canonical(tree, (left, right, root))
-    drawn = sample(state, np.random.default_rng(0), 200, observed(tree, [[np.nan, 1, np.nan, 0]]))
+    state = TreeState.canonical(sites, (left, right, root))
+    drawn = sample(state, np.random.default_rng(0), 200, observed(sites, [[np.nan, 1, np.nan, 0]]))
     assert (drawn == [1, 1, 1, 0]).all()
 
 
@@ -241,7 +241,7 @@ def test_unlikely_evidence_can_be_drawn_from(rng: np.random.Generator) -> None:
     state = TreeState.random(balanced_site_tree([2] * 16), 8, rng, is_complex=True)
     X = rng.integers(0, 2, (30, 16)).astype(float)
     X[:, ::2] = np.nan
-    drawn = sample(state, rng, 3, observed(state.tree, X))
+    drawn = sample(state, rng, 3, observed(state.sites, X))
     known = ~np.isnan(X)
     assert (drawn.transpose(1, 0, 2)[:, known] == X[known]).all()
 

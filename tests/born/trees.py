@@ -6,13 +6,13 @@ import numpy as np
 from scipy import stats
 
 from qtnml.born import TreeState, log_amplitudes
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
+from qtnml.structure import Sites, Tree, balanced_site_tree, site_chain
 
 TREES = {
     "chain": site_chain([2, 3, 2, 2, 2], [2, 0, 1, 4, 3]),
     "balanced": balanced_site_tree([2, 3, 2, 2, 2, 2]),
-    "sites at inner nodes": SiteTree((2, 2, 3, 2), ((1, 2), (0, 4, 3))),
-    "one node": SiteTree((2, 3), ((0, 1),)),
+    "sites at inner nodes": Sites((2, 2, 3, 2), Tree(4, ((1, 2), (0, 4, 3)))),
+    "one node": Sites((2, 3), Tree(2, ((0, 1),))),
     "a constant site": site_chain([2, 1, 2]),
 }
 
@@ -24,8 +24,8 @@ def all_strings(dims: tuple[int, ...]) -> np.ndarray:
 
 def dense(state: TreeState) -> np.ndarray:
     """All amplitudes as an array of the sites' dimensions."""
-    logs, phases = log_amplitudes(state, all_strings(state.tree.site_dims))
-    return (np.exp(logs) * phases).reshape(state.tree.site_dims)
+    logs, phases = log_amplitudes(state, all_strings(state.sites.dims))
+    return (np.exp(logs) * phases).reshape(state.sites.dims)
 
 
 def p_value(strings: np.ndarray, law: np.ndarray) -> float:

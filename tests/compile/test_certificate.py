@@ -15,15 +15,16 @@ from qiskit.quantum_info import Statevector
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 
 from qtnml import get_backend
+from qtnml.ansatz import FullUnitary, TensorNetwork
 from qtnml.compile import CompiledCircuit, compile_network
 from qtnml.compile.factorised import Operation, circuit_operations, outcome_probabilities, projection
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError, SamplerWarning
 from qtnml.gates import Synthesis
-from qtnml.network import FullUnitary, TensorNetwork, Topology, balanced_tree, mps
-from tests.network.strategies import small_trees
+from qtnml.structure import Topology, balanced_tree, mps
 from tests.references import ENCODING, PhaseEncoding, network_outcomes
+from tests.structure.strategies import small_trees
 
 
 def compiled_network(topology: Topology, seed: int = 0, **arguments: Any) -> CompiledCircuit:

@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.ansatz import FullUnitary, TensorNetwork
 from qtnml.compile import compile_network, overview
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.network import FullUnitary, TensorNetwork, Topology, balanced_tree
-from tests.network.strategies import small_trees
+from qtnml.structure import Topology, balanced_tree
 from tests.references import ENCODING, network_outcomes
+from tests.structure.strategies import small_trees
 
 METHODS = ("auto", "analytic", "analytic", "analytic")  # of random trees, most quickly
 

@@ -10,12 +10,13 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.transpiler import CouplingMap
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.ansatz import BrickWall
 from qtnml.compile import CompiledCircuit, compile_model, export_circuit, import_circuit
 from qtnml.contract import Model
 from qtnml.encoding import FeatureScaler, MultiQubitEncoding
 from qtnml.errors import CircuitFileError, InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.network import BrickWall, balanced_tree, mps
+from qtnml.structure import balanced_tree, mps
 from tests.references import PhaseEncoding
 
 

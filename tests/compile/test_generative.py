@@ -15,7 +15,7 @@ from qtnml.born.sampling import sample
 from qtnml.compile import compile_state
 from qtnml.compile.strings import log_probabilities
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import balanced_site_tree, site_chain
+from qtnml.structure.sites import balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
 
 SHOTS = 2048
@@ -26,7 +26,7 @@ SHOTS = 2048
 def test_gates_prepare_the_state(name: str, is_complex: bool, rng: np.random.Generator) -> None:
     state = TreeState.random(TREES[name], 3, rng, is_complex=is_complex)
     compiled = compile_state(state, reuse_qubits=False)
-    law, dims = np.abs(dense(state)) ** 2, state.tree.site_dims
+    law, dims = np.abs(dense(state)) ** 2, state.sites.dims
     # Its own gates, by Qiskit's dense state vector.
     circuit = compiled.trained_circuit
     found = Statevector(circuit.remove_final_measurements(inplace=False)).probabilities_dict(
@@ -132,7 +132,7 @@ def test_the_certificate_simulates_the_circuit_itself(
 ) -> None:
     state = TreeState.random(TREES[name], 3, rng, is_complex=True)
     compiled = compile_state(state, reuse_qubits=reuse_qubits)
-    strings = all_strings(state.tree.site_dims)
+    strings = all_strings(state.sites.dims)
     assert compiled.verify(state, strings) < 1e-9
     circuit = compiled.trained_circuit
     bits = np.array(list(itertools.product([0, 1], repeat=circuit.num_clbits)))

@@ -9,12 +9,13 @@ import pytest
 from qiskit.quantum_info import Operator, random_unitary
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.ansatz import BrickWall, FullUnitary
 from qtnml.compile import CompiledCircuit, compile_model, export_circuit, import_circuit
 from qtnml.contract import Model
 from qtnml.data import Dataset
 from qtnml.encoding import AngleEncoding
 from qtnml.gates import NodeShape, Synthesis, channel_infidelity, synthesize_node
-from qtnml.network import BrickWall, FullUnitary, Topology, balanced_tree, mps
+from qtnml.structure import Topology, balanced_tree, mps
 
 
 def compiled_model(topology: Topology, ansatz: Any = None, **arguments: Any) -> CompiledCircuit:

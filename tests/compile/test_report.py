@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
 from qtnml.compile.timing import TypicalTimes, timeline, two_qubit_depth
-from qtnml.network import TensorNetwork, balanced_tree, mps
+from qtnml.structure import balanced_tree, mps
 from tests.references import ENCODING
 
 

@@ -13,8 +13,8 @@ from qtnml.compile import all_qubits, depth_bound, minimal_order, schedule_netwo
 from qtnml.compile.order import Remaining, peak
 from qtnml.compile.schedule import Prepare, Schedule
 from qtnml.errors import InvalidInputError
-from qtnml.network import Node, Topology, balanced_tree, mps
-from tests.network.strategies import random_tree, small_trees
+from qtnml.structure import Node, Topology, balanced_tree, mps
+from tests.structure.strategies import random_tree, small_trees
 
 # A = ((3, 3) -> 1, leaf 2) -> 3, B = (3, 1) -> 3, root (A, B) -> 2.
 NOT_DEPTH_FIRST = Topology(

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.contract import contract, dense_outcome_probabilities, transfer_maps
 from qtnml.contract import plan as plan_module
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.encoding import bloch_vectors, state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
-from tests.network.strategies import small_trees
+from qtnml.structure import Node, Topology, balanced_tree
 from tests.references import ENCODING, network_outcomes
+from tests.structure.strategies import small_trees
 
 PAULI = {
     "I": np.eye(2),

@@ -6,18 +6,11 @@ import numpy as np
 import optax
 import pytest
 
+from qtnml.ansatz import BrickWall, Orthogonal, TensorNetwork, unitarity_error
 from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.network import (
-    BrickWall,
-    Orthogonal,
-    TensorNetwork,
-    Topology,
-    balanced_tree,
-    mps,
-    unitarity_error,
-)
+from qtnml.structure import Topology, balanced_tree, mps
 from tests.references import ENCODING
 
 

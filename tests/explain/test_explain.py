@@ -17,7 +17,7 @@ from tests.born.trees import TREES, dense
 def test_contributions_and_conditionals(name: str, rng: np.random.Generator) -> None:
     tree = TREES[name]
     state = TreeState.random(tree, 3, rng, is_complex=True)
-    law, dims = np.abs(dense(state)) ** 2, tree.site_dims
+    law, dims = np.abs(dense(state)) ** 2, state.sites.dims
     levels = np.array([rng.integers(0, dim) for dim in dims])
     names, labels = [f"f{k}" for k in range(len(dims))], [[f"v{k}" for k in range(dim)] for dim in dims]
     found = explain_record(state, levels, names, labels)

@@ -25,10 +25,22 @@ from qtnml.compile import export_circuit, import_circuit
 from qtnml.errors import QtnmlError
 from qtnml.hybrid import HybridTraining
 from qtnml.jobs.driver import Patience
-from qtnml.network import balanced_tree, chow_liu_tree, from_parents, mps, with_reuploads
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
-from qtnml.network.topology import Topology
 from qtnml.noise import DeviceNoise, NoisyCircuit, noise_from_settings, noise_from_text
+from qtnml.structure import (
+    Sites,
+    Topology,
+    Tree,
+    balanced,
+    balanced_site_tree,
+    balanced_tree,
+    chain,
+    chow_liu_tree,
+    from_brackets,
+    mps,
+    site_chain,
+    topology_from_parents,
+    with_reuploads,
+)
 from tests.fuzz import values as v
 
 Rng = np.random.Generator
@@ -271,7 +283,7 @@ def compile_arguments(rng: Rng) -> None:
 
 @door
 def trees(rng: Rng) -> None:
-    kind = rng.integers(7)
+    kind = rng.integers(9)
     if kind == 0:
         balanced_tree(
             v.choice(rng, 1, 2, 5, 0, -3, 64),
@@ -282,13 +294,18 @@ def trees(rng: Rng) -> None:
         mps(v.choice(rng, 1, 2, 5, 0, 64), v.choice(rng, 1, 2, 3, 4))
     elif kind == 2:
         size = int(rng.integers(0, 8))
-        from_parents(rng.integers(-1, 9, size).tolist(), rng.integers(0, 4, size).tolist())
+        topology_from_parents(rng.integers(-1, 9, size).tolist(), rng.integers(0, 4, size).tolist())
     elif kind == 3:
         Topology.from_dict(v.json_mutated(rng, balanced_tree(4).to_dict()))
     elif kind == 4:
-        SiteTree.from_dict(v.json_mutated(rng, site_chain([2, 3, 2]).to_dict()))
+        Sites.from_dict(v.json_mutated(rng, site_chain([2, 3, 2]).to_dict()))
     elif kind == 5:
         chow_liu_tree(rng.random((5, 4)) * 10.0 ** rng.integers(-300, 308), int(v.choice(rng, 1, 2, 3)))
+    elif kind == 6:
+        Tree.from_dict(v.json_mutated(rng, chain(4).to_dict()))
+    elif kind == 7:
+        from_brackets(v.json_mutated(rng, [[0, 1], [2, [3, 4]]]))
+        balanced(v.choice(rng, 0, 1, 5, -3), arity=v.choice(rng, 2, 3, 1, 0, 2.5, True))
     else:
         with_reuploads(balanced_tree(int(v.choice(rng, 2, 5))), v.choice(rng, 0, 1, 3, -1))
         balanced_site_tree(rng.integers(0, 4, int(rng.integers(0, 6))).tolist())

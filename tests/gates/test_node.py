@@ -5,6 +5,7 @@ import pytest
 from qiskit.quantum_info import Operator, random_unitary
 from scipy.stats import special_ortho_group
 
+from qtnml.ansatz import BrickWall
 from qtnml.errors import InvalidInputError
 from qtnml.gates import (
     NodeGates,
@@ -16,7 +17,6 @@ from qtnml.gates import (
 )
 from qtnml.gates.fitting import all_pairs, generic_skeleton, line_pairs
 from qtnml.gates.skeleton import Skeleton
-from qtnml.network import BrickWall
 
 pytestmark = pytest.mark.portable
 

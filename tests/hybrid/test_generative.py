@@ -13,7 +13,7 @@ from qtnml.errors import BackendError, InvalidInputError, ModelFileError
 from qtnml.hybrid import MMD, ClippedNLL, HybridTraining, Where, train_generative_on_backend
 from qtnml.hybrid.generative import GenerativeObjective, Sample, get_generative_loss, sample_of
 from qtnml.models import BackendBornMachine
-from qtnml.network.sites import site_chain
+from qtnml.structure.sites import site_chain
 from tests.born.trees import all_strings
 
 STRINGS = all_strings((2,) * 4)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from qtnml.ansatz import BrickWall, TensorNetwork
 from qtnml.backends.ibm import fake_device
 from qtnml.compile import compile_network
 from qtnml.errors import InvalidInputError
 from qtnml.mitigation import folded
-from qtnml.network import BrickWall, TensorNetwork, balanced_tree, mps, with_reuploads
 from qtnml.noise import DeviceNoise, NoisyCircuit
+from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.references import ENCODING
 
 NOISE = DeviceNoise(two_qubit_error=0.01, one_qubit_error=0.001)

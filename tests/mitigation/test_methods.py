@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qtnml import JobStore, TreeClassifier, get_backend
+from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
 from qtnml.errors import BudgetError, InvalidInputError, JobError, ModelFileError
 from qtnml.mitigation import (
@@ -22,8 +23,8 @@ from qtnml.mitigation.extrapolation import (
     z_variances,
 )
 from qtnml.mitigation.method import exact_confusion
-from qtnml.network import TensorNetwork, balanced_tree
 from qtnml.noise import DeviceNoise
+from qtnml.structure import balanced_tree
 from tests.references import ENCODING
 
 NOISE = DeviceNoise(

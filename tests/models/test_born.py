@@ -17,9 +17,9 @@ from qtnml.errors import (
     ZeroProbabilityWarning,
 )
 from qtnml.models import BornMachine
-from qtnml.network.sites import SiteTree, site_chain
 from qtnml.noise import DeviceNoise
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
+from qtnml.structure import Tree, site_chain
 from tests.born.trees import all_strings, p_value
 
 STRINGS = all_strings((2,) * 5)
@@ -181,7 +181,7 @@ def test_impossible_records_are_finite_and_reported(bits: np.ndarray) -> None:
     model = MPSBornMachine(2, epochs=1, random_state=0).fit(X)
     identity = np.zeros((1, 2, 2))
     identity[0] = np.eye(2) / np.sqrt(2)
-    model.state_ = type(model.state_).canonical(model.state_.tree, [np.eye(2), identity])
+    model.state_ = type(model.state_).canonical(model.state_.sites, [np.eye(2), identity])
     with pytest.warns(
         ZeroProbabilityWarning, match=r"1 of 2 samples have probability zero .* given as -1416"
     ):
@@ -235,11 +235,11 @@ def test_warm_start_goes_on(bits: np.ndarray) -> None:
 
 
 def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
-    tree = SiteTree((2,) * 5, ((0, 2), (1, 3), (6, 4), (5, 7)))
+    tree = Tree(5, ((0, 2), (1, 3), (6, 4), (5, 7)))
     model = TreeBornMachine(4, topology=tree, random_state=0).fit(bits)
     assert model.state_.tree == tree
     chain = MPSBornMachine(4, order=[4, 2, 0, 1, 3], random_state=0).fit(bits)
-    assert chain.state_.tree == site_chain([2] * 5, [4, 2, 0, 1, 3])
+    assert chain.state_.sites == site_chain([2] * 5, [4, 2, 0, 1, 3])
     with pytest.raises(InvalidInputError, match="the topology has sites of"):
         TreeBornMachine(topology=tree).fit(bits[:, :4])
 

@@ -16,11 +16,12 @@ from qtnml import (
     TreeRegressor,
     load_model,
 )
+from qtnml.ansatz import BrickWall
 from qtnml.data import Dataset
 from qtnml.encoding import MultiQubitEncoding
 from qtnml.errors import ModelFileError, WriteError
-from qtnml.network import BrickWall, balanced_tree, mps
 from qtnml.storage import write_atomically
+from qtnml.structure import balanced_tree, mps
 from qtnml.train import SPSA, CrossEntropy, HingePower
 
 pytestmark = pytest.mark.portable

@@ -21,8 +21,8 @@ from qtnml import (
     load_model,
 )
 from qtnml.errors import ClippedDataWarning, InvalidInputError, ModelFileError
-from qtnml.network import chow_liu_tree
-from qtnml.network.builders import balanced_tree
+from qtnml.structure import chow_liu_tree
+from qtnml.structure.topologies import balanced_tree
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from qtnml import TreeClassifier
 from qtnml.data import Dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError, TrainingInterruptedWarning
 from qtnml.models.validation import hold_out
-from qtnml.network import balanced_tree
+from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, EpochRecord
 
 # The smallest and largest training values are learnt; a few test pixels lie beyond.

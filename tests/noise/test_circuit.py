@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from qtnml import MPSClassifier, TreeClassifier, TreeRegressor, get_backend
+from qtnml.ansatz import BrickWall, TensorNetwork
 from qtnml.backends.ibm import fake_device
 from qtnml.compile import compile_network
 from qtnml.errors import InvalidInputError
-from qtnml.network import BrickWall, TensorNetwork, balanced_tree, mps, with_reuploads
 from qtnml.noise import (
     DeviceNoise,
     NoisyCircuit,
@@ -23,6 +23,7 @@ from qtnml.noise import (
     thermal_relaxation,
 )
 from qtnml.noise import walk as walk_module
+from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.references import ENCODING, PhaseEncoding
 
 EVERYTHING = DeviceNoise(

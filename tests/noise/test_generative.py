@@ -9,8 +9,8 @@ from qtnml.born import TreeState, log_likelihood
 from qtnml.born.law import TreeLaw
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
-from qtnml.network.sites import SiteTree, balanced_site_tree, site_chain
 from qtnml.noise import DeviceNoise, Instruction, NoisyGenerativeCircuit, generative, over_rotation
+from qtnml.structure import Sites, Tree, balanced_site_tree, site_chain
 from tests.born.trees import all_strings, p_value
 
 NOISE = DeviceNoise(
@@ -45,8 +45,8 @@ def outcomes(compiled: GenerativeCircuit, strings: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("noise", ["device", "more"])
 def test_equals_aer(case: str, noise: str, rng: np.random.Generator) -> None:
-    tree, bond = CASES[case]
-    state = TreeState.random(tree, bond, rng, is_complex=True)
+    sites, bond = CASES[case]
+    state = TreeState.random(sites, bond, rng, is_complex=True)
     given = NOISE
     if noise == "more":
         given = DeviceNoise(
@@ -54,7 +54,7 @@ def test_equals_aer(case: str, noise: str, rng: np.random.Generator) -> None:
         )
     compiled = compile_state(state, reuse_qubits=False)
     law = NoisyGenerativeCircuit(compiled, given).law
-    strings = all_strings(law.tree.site_dims)
+    strings = all_strings(law.sites.dims)
     found = np.exp(law.log_probability(strings))
     assert found.sum() == pytest.approx(1, abs=1e-10)
     aer = get_backend("aer", noise=given).probabilities([compiled.trained_circuit])[0]  # type: ignore[attr-defined]
@@ -63,12 +63,12 @@ def test_equals_aer(case: str, noise: str, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("case", ["chain", "levels", "tree"])
 def test_reused_qubits_follow_the_law(case: str, rng: np.random.Generator) -> None:
-    tree, bond = CASES[case]
-    state = TreeState.random(tree, bond, rng)
+    sites, bond = CASES[case]
+    state = TreeState.random(sites, bond, rng)
     compiled = compile_state(state)
     assert compiled.num_resets
     noisy = NoisyGenerativeCircuit(compiled, NOISE)
-    dims = noisy.law.tree.site_dims
+    dims = noisy.law.sites.dims
     strings = all_strings(dims)
     law = np.exp(noisy.law.log_probability(strings)).reshape(dims)
     counts = run_circuits(get_backend("aer", noise=NOISE), [compiled.trained_circuit], shots=8192, seed=5)[0]
@@ -76,15 +76,15 @@ def test_reused_qubits_follow_the_law(case: str, rng: np.random.Generator) -> No
     drawn = np.array([numbers[k] for k, n in counts.items() for _ in range(n)])
     assert p_value(drawn, law) > 1e-4
     assert p_value(noisy.law.sample(rng, 8192), law) > 1e-4
-    valid = law[tuple(slice(dim) for dim in tree.site_dims)]
+    valid = law[tuple(slice(dim) for dim in sites.dims)]
     assert noisy.lost_mass == pytest.approx(1 - valid.sum(), abs=1e-12)
     assert p_value(noisy.sample(rng, 4096), valid / valid.sum()) > 1e-4
-    kept = noisy.log_likelihood(all_strings(tree.site_dims))
+    kept = noisy.log_likelihood(all_strings(sites.dims))
     np.testing.assert_allclose(np.exp(kept), (valid / valid.sum()).ravel(), atol=1e-12)
 
 
 def test_missing_values_are_summed_over(rng: np.random.Generator) -> None:
-    state = TreeState.random(SiteTree((2, 2, 2, 2), ((0, 1), (2, 3), (4, 5))), 2, rng)
+    state = TreeState.random(Sites((2, 2, 2, 2), Tree(4, ((0, 1), (2, 3), (4, 5)))), 2, rng)
     noisy = NoisyGenerativeCircuit(compile_state(state), NOISE)
     law = np.exp(noisy.log_likelihood(all_strings((2,) * 4))).reshape((2,) * 4)
     found = np.exp(noisy.log_likelihood(np.array([[1, np.nan, 0, -1]])))
@@ -135,6 +135,6 @@ def test_what_is_lost_costs_no_time(rng: np.random.Generator) -> None:
 def test_deep_trees_in_any_order_of_wires(rng: np.random.Generator) -> None:
     nodes = ((0,), *((1200 + k, k + 1) for k in range(1199)))  # the bond stands before the site
     law = TreeLaw(
-        SiteTree((2,) * 1200, nodes), tuple(np.full((1, *[1] * (len(w) - 1), 2), 0.5) for w in nodes)
+        Sites((2,) * 1200, Tree(1200, nodes)), tuple(np.full((1, *[1] * (len(w) - 1), 2), 0.5) for w in nodes)
     )
     assert law.sample(rng, 4).shape == (4, 1200)

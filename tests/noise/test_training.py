@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from qtnml import MPSClassifier, TreeClassifier
+from qtnml.ansatz import BrickWall, FullUnitary, TensorNetwork
 from qtnml.compile import compile_model
 from qtnml.contract import Model, Parameters
 from qtnml.contract.dense import _embed, _marginal
 from qtnml.encoding import AngleEncoding, state_vectors
 from qtnml.errors import InvalidInputError, ModelFileError
-from qtnml.network import BrickWall, FullUnitary, TensorNetwork, balanced_tree, mps, with_reuploads
 from qtnml.noise import (
     Channel,
     DeviceNoise,
@@ -25,6 +25,7 @@ from qtnml.noise import (
     no_noise,
 )
 from qtnml.noise.training import scheduled_noise
+from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.noise.test_circuit import EVERYTHING
 
 KRAUS = np.linalg.qr(np.random.default_rng(5).normal(size=(6, 2, 2)) @ [1, 1j])[0].reshape(3, 2, 2)

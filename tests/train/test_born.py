@@ -11,7 +11,7 @@ import pytest
 from qtnml.born import TreeState, finite_logs, log_likelihood, mean_nll
 from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
-from qtnml.network.sites import balanced_site_tree, site_chain
+from qtnml.structure.sites import balanced_site_tree, site_chain
 from qtnml.train import Checkpoint
 from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
 from qtnml.train.born_loop import BornTraining, Strings, train_born
@@ -28,8 +28,8 @@ def bars_and_stripes(rows: int, columns: int) -> np.ndarray:
     return np.unique([*bars, *stripes], axis=0)
 
 
-def data_on(tree, rng: np.random.Generator, count: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    X = np.stack([rng.integers(0, dim, count) for dim in tree.site_dims], axis=1)
+def data_on(sites, rng: np.random.Generator, count: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    X = np.stack([rng.integers(0, dim, count) for dim in sites.dims], axis=1)
     weights = rng.random(count)
     return X, weights / weights.sum()
 
@@ -37,10 +37,10 @@ def data_on(tree, rng: np.random.Generator, count: int = 30) -> tuple[np.ndarray
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_gradient_is_that_of_the_likelihood(name: str, is_complex: bool, rng: np.random.Generator) -> None:
-    tree = TREES[name]
-    state = TreeState.random(tree, 3, rng, is_complex=is_complex)
-    X, weights = data_on(tree, rng)
-    nll, gradients = nll_gradient(state, Batch(tree, X), weights)
+    sites = TREES[name]
+    state = TreeState.random(sites, 3, rng, is_complex=is_complex)
+    X, weights = data_on(sites, rng)
+    nll, gradients = nll_gradient(state, Batch(sites, X), weights)
     assert nll == pytest.approx(-weights @ log_likelihood(state, X), abs=1e-10)
     for k, (core, gradient) in enumerate(zip(state.cores, gradients, strict=True)):
         direction = rng.normal(size=core.shape) + (1j * rng.normal(size=core.shape) if is_complex else 0)
@@ -48,7 +48,7 @@ def test_gradient_is_that_of_the_likelihood(name: str, is_complex: bool, rng: np
         def moved(step: float, k: int = k, direction: np.ndarray = direction) -> float:
             cores = list(state.cores)
             cores[k] = cores[k] + step * direction
-            return -float(weights @ log_likelihood(TreeState(tree, tuple(cores)), X))
+            return -float(weights @ log_likelihood(TreeState(sites, tuple(cores)), X))
 
         slope = (moved(1e-6) - moved(-1e-6)) / 2e-6
         assert np.vdot(gradient, direction).real == pytest.approx(slope, rel=1e-5, abs=1e-5)
@@ -57,9 +57,9 @@ def test_gradient_is_that_of_the_likelihood(name: str, is_complex: bool, rng: np
 @pytest.mark.parametrize("name", ["chain", "balanced", "sites at inner nodes", "one node"])
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_sweeps_and_gradient_lower_the_nll(name: str, is_complex: bool, rng: np.random.Generator) -> None:
-    tree = TREES[name]
-    X, weights = data_on(tree, rng)
-    batch, first = Batch(tree, X), TreeState.random(tree, 4, rng, is_complex=is_complex)
+    sites = TREES[name]
+    X, weights = data_on(sites, rng)
+    batch, first = Batch(sites, X), TreeState.random(sites, 4, rng, is_complex=is_complex)
     state, before = first, -float(weights @ log_likelihood(first, X))
     for sites in (2, 1):
         for _ in range(10):
@@ -82,9 +82,9 @@ def test_sweeps_and_gradient_lower_the_nll(name: str, is_complex: bool, rng: np.
 
 
 def test_single_precision_finds_the_same_way(rng: np.random.Generator) -> None:
-    tree = site_chain([2] * 12)
+    sites = site_chain([2] * 12)
     strings = Strings.of(bars_and_stripes(4, 3), np.ones(22))
-    start = TreeState.random(tree, 2, rng)
+    start = TreeState.random(sites, 2, rng)
     double, single = (
         train_born(start, strings, BornTraining(epochs=5, precision=p), np.random.default_rng(0))  # type: ignore[arg-type]
         for p in ("double", "single")
@@ -93,9 +93,9 @@ def test_single_precision_finds_the_same_way(rng: np.random.Generator) -> None:
 
 
 def test_bars_and_stripes_are_learnt_to_the_last_nat(rng: np.random.Generator) -> None:
-    tree, strings = site_chain([2] * 12), Strings.of(bars_and_stripes(4, 3), np.ones(22))
+    sites, strings = site_chain([2] * 12), Strings.of(bars_and_stripes(4, 3), np.ones(22))
     training = BornTraining(epochs=60, max_bond=8, learning_rate=0.5, precision="double")
-    start = TreeState.random(tree, 8, rng, is_complex=True)
+    start = TreeState.random(sites, 8, rng, is_complex=True)
     result = train_born(start, strings, training, rng)
     assert strings.nll(result.state) < 3.0915  # ln 22 = 3.0910
     assert len(result.history) == 60
@@ -107,11 +107,11 @@ def test_bonds_grow_where_they_are_needed(rng: np.random.Generator) -> None:
     X = rng.integers(0, 2, size=(400, 6))
     X[:, 1], X[:, 5] = X[:, 0], X[:, 4]
     strings = Strings.of(X, np.ones(len(X)))
-    tree = site_chain([2] * 6)
+    sites = site_chain([2] * 6)
     vectors = [np.sqrt([1 - p, p]) for p in X.mean(axis=0)]
-    start = TreeState.product(tree, vectors)
+    start = TreeState.product(sites, vectors)
     options = BornSweepOptions(steps=4, max_angle=0.5, precision="double")
-    gains = growth_gains(start, strings.batch(tree), strings.weights, options)
+    gains = growth_gains(start, strings.batch(sites), strings.weights, options)
     # Node k is site 5 - k: the bonds above sites 1 and 5.
     assert set(np.argsort(-gains)[:2]) == {0, 4}
     training = BornTraining(max_bond=4, learning_rate=0.3, precision="double")
@@ -134,10 +134,10 @@ def test_repeats_are_weights_and_batches_are_drawn(rng: np.random.Generator) -> 
 
 
 def test_early_stop_keeps_the_best(rng: np.random.Generator) -> None:
-    tree = site_chain([2] * 8)
+    sites = site_chain([2] * 8)
     noise = [Strings.of(rng.integers(0, 2, size=(40, 8)), np.ones(40)) for _ in range(2)]
     training = BornTraining(epochs=50, max_bond=8, learning_rate=0.5, patience=3)
-    result = train_born(TreeState.random(tree, 2, rng), noise[0], training, rng, validation=noise[1])
+    result = train_born(TreeState.random(sites, 2, rng), noise[0], training, rng, validation=noise[1])
     scores = [record.validation_loss for record in result.history]
     assert result.stopped == "early"
     assert result.best_epoch == int(np.argmin(scores))
@@ -184,22 +184,22 @@ def test_killed_and_resumed_is_never_killed(method: str, tmp_path: Path) -> None
 
 
 def test_interrupted_training_returns_the_best_so_far(rng: np.random.Generator, interruptible: None) -> None:
-    tree, strings = site_chain([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
+    sites, strings = site_chain([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
 
     def stop(record, state) -> None:
         if record.epoch == 3:
             raise KeyboardInterrupt
 
-    start = TreeState.random(tree, 2, rng)
+    start = TreeState.random(sites, 2, rng)
     result = train_born(start, strings, BornTraining(epochs=9), rng, on_epoch=stop)
     assert result.stopped == "interrupted"
     assert len(result.history) == 3
 
 
 def test_what_is_not_finite_ends_training(rng: np.random.Generator) -> None:
-    tree, strings = balanced_site_tree([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
-    start = TreeState.random(tree, 2, rng)
-    broken = TreeState(tree, (np.full_like(start.cores[0], np.nan), *start.cores[1:]))
+    sites, strings = balanced_site_tree([2] * 6), Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
+    start = TreeState.random(sites, 2, rng)
+    broken = TreeState(sites, (np.full_like(start.cores[0], np.nan), *start.cores[1:]))
     with pytest.raises((TrainingError, np.linalg.LinAlgError)):
         train_born(broken, strings, BornTraining(epochs=2, method="gradient"), rng)
 
@@ -221,9 +221,9 @@ def test_batches_stand_for_weights(method: str) -> None:
     X = np.vstack([np.zeros((1500, 12), int), rng.integers(0, 2, (1500, 12))])
     strings = Strings.of(X, np.ones(len(X)))
     assert len(strings.batches(250, rng)) > 1
-    tree = site_chain([2] * 12)
+    sites = site_chain([2] * 12)
     training = BornTraining(method=method, epochs=30, max_bond=4, batch_size=400, learning_rate=0.2)  # type: ignore[arg-type]
-    start = TreeState.random(tree, 4, rng, is_complex=True)
+    start = TreeState.random(sites, 4, rng, is_complex=True)
     state = train_born(start, strings, training, rng).state
     assert np.exp(log_likelihood(state, np.zeros((1, 12))))[0] == pytest.approx(0.5, abs=0.08)
     parts = strings.batches(250, rng)
@@ -256,7 +256,7 @@ def test_nll_of_long_strings_is_told_as_it_is(method: str, rng: np.random.Genera
         if method == "sweeps":  # measured after the sweep, as validation is
             assert record.loss == pytest.approx(record.validation_loss, rel=1e-9)
         assert record.loss > 300
-    _, gradients = nll_gradient(result.state, strings.batch(result.state.tree), strings.weights)
+    _, gradients = nll_gradient(result.state, strings.batch(result.state.sites), strings.weights)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
@@ -271,14 +271,14 @@ def test_impossible_strings_have_one_floor() -> None:
 def test_a_gradient_step_of_any_length_stays_normalised(
     rate: float, is_complex: bool, rng: np.random.Generator
 ) -> None:
-    tree = TREES["balanced"]
-    state = TreeState.random(tree, 4, rng, is_complex=is_complex)
-    X, weights = data_on(tree, rng)
+    sites = TREES["balanced"]
+    state = TreeState.random(sites, 4, rng, is_complex=is_complex)
+    X, weights = data_on(sites, rng)
     moments = CoreMoments.start(state)
     for _ in range(3):
-        _, gradients = nll_gradient(state, Batch(tree, X), weights)
+        _, gradients = nll_gradient(state, Batch(sites, X), weights)
         state, moments = gradient_step(state, moments, gradients, rate)
-        everything = np.array(list(itertools.product(*map(range, tree.site_dims))))
+        everything = np.array(list(itertools.product(*map(range, sites.dims))))
         assert np.exp(log_likelihood(state, everything)).sum() == pytest.approx(1, abs=1e-11)
 
 

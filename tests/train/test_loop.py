@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from qtnml.ansatz import unitarity_error
 from qtnml.contract import Model, Parameters
 from qtnml.errors import TrainingError
-from qtnml.network import balanced_tree, unitarity_error
+from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, EpochRecord, TrainingOptions, TrainingSet, train
 from qtnml.train.records import merge_repeats
 

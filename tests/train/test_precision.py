@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from qtnml.ansatz import BrickWall, HermitianExponential
 from qtnml.contract import AmplitudeModel, Model
-from qtnml.network import BrickWall, HermitianExponential, balanced_tree, mps
 from qtnml.noise.wires import no_noise
+from qtnml.structure import balanced_tree, mps
 from qtnml.train import CrossEntropy, RiemannianAdam
 from qtnml.train.directions import coordinates_like, move
 from qtnml.train.sweeps import _extended

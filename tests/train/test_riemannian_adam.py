@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qtnml.network import unitarity_error
+from qtnml.ansatz import unitarity_error
 from qtnml.train import RiemannianAdam
 from tests.references import random_unitaries
 

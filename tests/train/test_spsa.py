@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from qtnml import TreeClassifier
+from qtnml.ansatz import unitarity_error
 from qtnml.contract import Parameters
 from qtnml.data import Dataset
 from qtnml.errors import InvalidInputError
-from qtnml.network import unitarity_error
 from qtnml.train import SPSA, CalibratedSPSA, emulate_shots
 from qtnml.train.directions import coordinates_like, move
 from tests.references import random_unitaries

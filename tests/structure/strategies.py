@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from qtnml.network import Node, Topology, balanced_tree
+from qtnml.structure import Node, Topology, balanced_tree
 
 
 def random_tree(num_leaves: int, rng: np.random.Generator) -> Topology:

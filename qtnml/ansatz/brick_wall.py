@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from qiskit import QuantumCircuit
 
+from qtnml.ansatz.base import Normal
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.errors import InvalidInputError
 from qtnml.gates import SynthesizedNode
-from qtnml.network.ansatz import Normal
 
 
 @dataclass(frozen=True)

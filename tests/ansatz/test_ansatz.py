@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from qtnml import TreeClassifier, get_backend
+from qtnml.ansatz import (
+    BrickWall,
+    FullUnitary,
+    HermitianExponential,
+    Orthogonal,
+    check_ansatz,
+    generic_two_qubit_gates,
+    get_ansatz,
+)
+from qtnml.ansatz.registry import ANSAETZE
 from qtnml.compile import compile_model
 from qtnml.contract import Model
 from qtnml.data import Dataset
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape, Synthesis
-from qtnml.network import (
-    BrickWall,
-    FullUnitary,
-    HermitianExponential,
-    Orthogonal,
-    balanced_tree,
-    check_ansatz,
-    generic_two_qubit_gates,
-    get_ansatz,
-)
-from qtnml.network.registry import ANSAETZE
+from qtnml.structure import balanced_tree
 
 ALL = [
     FullUnitary(),

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from qtnml.ansatz.base import FullUnitary, HermitianExponential, NodeAnsatz, Orthogonal
+from qtnml.ansatz.brick_wall import BrickWall
 from qtnml.errors import InvalidInputError
-from qtnml.network.ansatz import FullUnitary, HermitianExponential, NodeAnsatz, Orthogonal
-from qtnml.network.brick_wall import BrickWall
 
 ANSAETZE: dict[str, Callable[[], NodeAnsatz]] = {
     "full": FullUnitary,
@@ -23,6 +23,6 @@ def get_ansatz(ansatz: Any) -> NodeAnsatz:
     if isinstance(ansatz, str | type) or not all(hasattr(ansatz, n) for n in needed):
         raise InvalidInputError(
             f"unknown ansatz {ansatz!r}; choose one of {sorted(ANSAETZE)} or pass an object that fulfils "
-            "qtnml.network.check_ansatz"
+            "qtnml.ansatz.check_ansatz"
         )
     return ansatz  # type: ignore[no-any-return]

@@ -14,8 +14,16 @@ from qtnml.contract import Model, dense_outcome_probabilities
 from qtnml.contract.plan import Chain, contraction_plan
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.network import Node, Topology, balanced_tree, chow_liu_tree, from_parents, mps, with_reuploads
-from qtnml.network.chow_liu import mutual_information, spanning_tree
+from qtnml.structure import (
+    Node,
+    Topology,
+    balanced_tree,
+    chow_liu_tree,
+    mps,
+    topology_from_parents,
+    with_reuploads,
+)
+from qtnml.structure.information import mutual_information, spanning_tree
 from tests.references import ENCODING
 
 
@@ -75,12 +83,14 @@ def parent_lists(draw: st.DrawFn) -> tuple[list[int], list[int]]:
 @settings(max_examples=30, deadline=None)
 @given(parent_lists(), st.integers(0, 1000))
 def test_any_rooted_tree(tree: tuple[list[int], list[int]], seed: int) -> None:
-    agrees_with_the_referee(from_parents(*tree), np.random.default_rng(seed))
+    agrees_with_the_referee(topology_from_parents(*tree), np.random.default_rng(seed))
 
 
 def test_wires_may_be_numbered_in_any_order(rng: np.random.Generator) -> None:
     """The root first; leaves keep their order among themselves."""
-    topology = from_parents([-1, 0, 0, 1, 1, 2, 2], [1, 1, 2, 1, 1, 1, 1], fresh=[0, 1, 0, 0, 0, 0, 0])
+    topology = topology_from_parents(
+        [-1, 0, 0, 1, 1, 2, 2], [1, 1, 2, 1, 1, 1, 1], fresh=[0, 1, 0, 0, 0, 0, 0]
+    )
     assert topology.num_leaves == 4
     *lower, root = topology.nodes
     assert {(node.children, node.fresh, node.width) for node in lower} == {((0, 1), 1, 1), ((2, 3), 0, 2)}
@@ -101,7 +111,7 @@ def test_wires_may_be_numbered_in_any_order(rng: np.random.Generator) -> None:
 )
 def test_impossible_parents(parents: list[int], widths: list[int], fresh: object, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        from_parents(parents, widths, fresh=fresh)  # type: ignore[arg-type]
+        topology_from_parents(parents, widths, fresh=fresh)  # type: ignore[arg-type]
 
 
 def test_mutual_information_of_known_distributions(rng: np.random.Generator) -> None:
@@ -139,7 +149,7 @@ def test_learnt_tree_joins_what_belongs_together(rng: np.random.Generator) -> No
     topology = chow_liu_tree(X[:, order])
     pairs = {frozenset(order[list(n.children)] % 4) for n in topology.nodes if max(n.children) < 8}
     assert pairs == {frozenset({k}) for k in range(4)}
-    assert max(topology.heights) == 3
+    assert max(topology.tree.heights) == 3
     agrees_with_the_referee(topology, rng)
     with pytest.raises(InvalidInputError, match="at least two features"):
         chow_liu_tree(X[:, :1])
@@ -148,7 +158,7 @@ def test_learnt_tree_joins_what_belongs_together(rng: np.random.Generator) -> No
 def test_estimators_take_topologies(rng: np.random.Generator) -> None:
     X = rng.random((300, 6))
     y = (X[:, 0] > X[:, 5]).astype(int)
-    own = from_parents([6, 7, 7, 8, 8, 6, 9, 9, 10, 10, -1], [1] * 11)
+    own = topology_from_parents([6, 7, 7, 8, 8, 6, 9, 9, 10, 10, -1], [1] * 11)
     for topology in (own, "chow-liu"):
         clf = TreeClassifier(topology=topology, random_state=0).fit(X, y)
         assert clf.score(X, y) > 0.9

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from qiskit.quantum_info import Operator
 
+from qtnml.ansatz.expm import exp_i
+from qtnml.ansatz.unitaries import project_to_unitary, unitarity_error
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape, Synthesis, SynthesizedNode, synthesize, synthesize_node
-from qtnml.network.expm import exp_i
-from qtnml.network.unitaries import project_to_unitary, unitarity_error
 
 Normal = Callable[[tuple[int, ...]], Array]
 """Draws standard normal numbers of a shape: of NumPy or JAX, as the caller likes."""

@@ -6,10 +6,10 @@ from functools import lru_cache
 import jax
 import numpy as np
 
+from qtnml.ansatz.base import FullUnitary
 from qtnml.arrays import Array, NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.network.ansatz import FullUnitary
-from qtnml.network.topology import Topology
+from qtnml.structure.topology import Topology
 
 
 @lru_cache(maxsize=256)

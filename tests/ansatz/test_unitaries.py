@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qtnml.network import project_to_unitary, unitarity_error
+from qtnml.ansatz import project_to_unitary, unitarity_error
 from tests.references import random_unitaries
 
 

@@ -1,4 +1,4 @@
-"""Which wire joins which: a rooted tree of bundles of qubits, without any number in it."""
+"""Rooted tree of a network: connectivity and bond widths in qubits. Holds no parameters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeShape
+from qtnml.structure.tree import Tree
 
 MAX_BOND_QUBITS = 3
 MAX_NODE_QUBITS = 12  # a unitary on so many has 16 million numbers
@@ -17,7 +18,7 @@ class Node:
     """One unitary of the tree.
 
     Its qubits are those of the `children` wires in order, then `fresh` qubits in |0>; the first
-    `width` of them become the outgoing wire and the others are let go. Before the unitary, qubit q
+    `width` of them become the outgoing wire and the others are discarded. Before the unitary, qubit q
     is turned by the data gate of data qubit `uploads[q]` once more (data re-uploading); none if empty.
     """
 
@@ -29,11 +30,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Topology:
-    """A rooted tree of wires.
+    """A `Tree` whose wires are bundles of qubits.
 
-    Wires `0 .. num_leaves - 1` are the leaves, leaf `i` carrying `leaf_widths[i]` data qubits; wire
-    `num_leaves + k` leaves node `k`. Nodes stand in topological order, the root last. The data
-    qubits of the leaves, left to right, are data qubits 0, 1, 2, ... (features, in this order).
+    Leaf wire `i` carries `leaf_widths[i]` data qubits. The data qubits of the leaves, left to right, are
+    data qubits 0, 1, 2, ... (features, in this order).
+
+    Attributes:
+        leaf_widths: Data qubits on each leaf wire.
+        nodes: In topological order, the root last.
     """
 
     leaf_widths: tuple[int, ...]
@@ -44,20 +48,18 @@ class Topology:
             raise InvalidInputError("a topology needs at least one leaf and one node")
         if min(self.leaf_widths) < 1:
             raise InvalidInputError(f"leaf widths must be positive, got {self.leaf_widths}")
-        used: set[int] = set()
+        assert self.tree  # which checks how wires are joined
         for k, node in enumerate(self.nodes):
-            self._check_node(k, node, used)
-            used.update(node.children)
-        unused = set(range(self.num_leaves + len(self.nodes) - 1)) - used
-        if unused:
-            raise InvalidInputError(f"wires {sorted(unused)} lead nowhere; only the last node is the root")
+            self._check_node(k, node)
 
-    def _check_node(self, k: int, node: Node, used: set[int]) -> None:
-        if not node.children or node.fresh < 0:
-            raise InvalidInputError(f"node {k} needs a child and fresh >= 0, got {node}")
-        for wire in node.children:
-            if not 0 <= wire < self.num_leaves + k or wire in used or node.children.count(wire) > 1:
-                raise InvalidInputError(f"node {k} cannot take wire {wire}: it is used or does not exist yet")
+    @cached_property
+    def tree(self) -> Tree:
+        """Connectivity alone."""
+        return Tree(len(self.leaf_widths), tuple(node.children for node in self.nodes))
+
+    def _check_node(self, k: int, node: Node) -> None:
+        if node.fresh < 0:
+            raise InvalidInputError(f"node {k} needs fresh >= 0, got {node.fresh}")
         inputs = sum(self.wire_width(wire) for wire in node.children) + node.fresh
         if inputs > MAX_NODE_QUBITS:
             raise InvalidInputError(
@@ -116,15 +118,6 @@ class Topology:
         )
 
     @cached_property
-    def heights(self) -> tuple[int, ...]:
-        """Height of each node: 1 above leaves, otherwise one more than its highest child."""
-        heights: list[int] = []
-        for node in self.nodes:
-            below = [heights[w - self.num_leaves] for w in node.children if w >= self.num_leaves]
-            heights.append(1 + max(below, default=0))
-        return tuple(heights)
-
-    @cached_property
     def leaf_qubits(self) -> tuple[range, ...]:
         """Data qubits carried by each leaf wire."""
         ends = accumulate(self.leaf_widths)
@@ -157,3 +150,11 @@ class Topology:
         if not all(isinstance(number, int) for number in [*leaves, *numbers]):
             raise InvalidInputError("a topology is made of integers")
         return cls(leaves, nodes)
+
+
+def structure_from_dict(data: dict[str, Any]) -> Tree | Topology:
+    """A tree or a topology written by its `to_dict`; of `Sites` the tree."""
+    if "leaf_widths" in data:
+        return Topology.from_dict(data)
+    count = data["num_leaves"] if "num_leaves" in data else len(data["site_dims"])
+    return Tree.from_dict({"num_leaves": count, "nodes": data["nodes"]})

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
 from qtnml.contract import Model
 from qtnml.errors import InvalidInputError
-from qtnml.network import Node, TensorNetwork, Topology, balanced_tree
+from qtnml.structure import Node, Topology, balanced_tree
 from tests.references import ENCODING
 
 
@@ -16,7 +17,7 @@ def test_trees_of_any_size(num_features: int, bond_qubits: int, leaf: str) -> No
     assert tree.num_data_qubits == num_features
     assert [f for features in tree.leaf_qubits for f in features] == list(range(num_features))
     assert len(tree.nodes) == max(1, tree.num_leaves - 1)
-    assert max(tree.heights) == max(1, (tree.num_leaves - 1).bit_length())
+    assert max(tree.tree.heights) == max(1, (tree.num_leaves - 1).bit_length())
     assert all(node.width <= bond_qubits for node in tree.nodes)
     assert max(tree.num_qubits) <= 2 * bond_qubits
     assert Topology.from_dict(tree.to_dict()) == tree

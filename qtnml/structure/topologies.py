@@ -1,12 +1,16 @@
-"""Builders of topologies: balanced trees, matrix product states, any rooted tree."""
+"""Builders of topologies: trees with bond widths in qubits."""
 
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 
+from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.network.topology import MAX_BOND_QUBITS, Node, Topology
+from qtnml.structure.builders import balanced, chow_liu, numbered
+from qtnml.structure.information import mutual_information
+from qtnml.structure.topology import MAX_BOND_QUBITS, Node, Topology
+from qtnml.structure.tree import Tree
 
 
 def balanced_tree(
@@ -31,24 +35,10 @@ def balanced_tree(
     per_leaf = bond_qubits if leaf == "data" else 1
     full, rest = divmod(num_data_qubits, per_leaf)
     widths = [per_leaf] * full + [rest] * (rest > 0)
-    wires, nodes = list(range(len(widths))), list[Node]()
-    wire_widths = list(widths)
-    while not nodes or len(wires) > 1:
-        above = list[int]()
-        for pair in (tuple(wires[k : k + 2]) for k in range(0, len(wires), 2)):
-            if len(pair) == 1 and len(wires) > 1:
-                above.append(pair[0])
-                continue
-            fresh = sum(bond_qubits - wire_widths[w] for w in pair) if leaf == "fresh" else 0
-            inputs = sum(wire_widths[w] for w in pair) + fresh
-            is_root = len(wires) <= 2
-            width = root_qubits if is_root else min(bond_qubits, inputs)
-            _check_root(width, inputs, num_data_qubits, bond_qubits)
-            above.append(len(wire_widths))
-            wire_widths.append(width)
-            nodes.append(Node(pair, fresh, width))
-        wires = above
-    return Topology(tuple(widths), tuple(nodes))
+    tree = balanced(len(widths))
+    leaves = (sum(wire < len(widths) for wire in wires) for wires in tree.nodes)
+    fresh = [(bond_qubits - 1) * count if leaf == "fresh" else 0 for count in leaves]
+    return with_qubits(tree, widths, bond_qubits, fresh=fresh, root_qubits=root_qubits)
 
 
 def mps(num_data_qubits: int, bond_qubits: int = 1, *, leaf: str = "data", root_qubits: int = 1) -> Topology:
@@ -69,44 +59,98 @@ def mps(num_data_qubits: int, bond_qubits: int = 1, *, leaf: str = "data", root_
     _check_arguments(num_data_qubits, bond_qubits, leaf)
     first = min(bond_qubits, num_data_qubits) if leaf == "data" else 1
     widths = (first, *[1] * (num_data_qubits - first))
-    joins = max(1, len(widths) - 1)
-    nodes, carried, width = list[Node](), 0, first
-    for k in range(joins):
-        children = (carried, k + 1) if len(widths) > 1 else (carried,)
-        fresh = bond_qubits - first if k == 0 and leaf == "fresh" else 0
-        inputs = width + fresh + len(children) - 1
-        width = root_qubits if k == joins - 1 else min(bond_qubits, inputs)
-        _check_root(width, inputs, num_data_qubits, bond_qubits)
-        nodes.append(Node(children, fresh, width))
-        carried = len(widths) + k
-    return Topology(widths, tuple(nodes))
+    count = len(widths)
+    joins = ((count + k, k + 2) for k in range(count - 2))
+    tree = Tree(count, (tuple(range(min(2, count))), *joins))
+    fresh = [bond_qubits - first if leaf == "fresh" else 0] + [0] * (len(tree.nodes) - 1)
+    return with_qubits(tree, widths, bond_qubits, fresh=fresh, root_qubits=root_qubits)
 
 
-def from_parents(
+def with_qubits(
+    tree: Tree,
+    leaf_widths: Sequence[int],
+    bond_qubits: int = 1,
+    *,
+    fresh: Sequence[int] | None = None,
+    root_qubits: int = 1,
+) -> Topology:
+    """A tree whose wires are V qubits wide, or less where a node has fewer.
+
+    Args:
+        tree: Connectivity.
+        leaf_widths: Data qubits on each leaf.
+        bond_qubits: Width V of the inner wires.
+        fresh: Fresh qubits of each node; none by default.
+        root_qubits: Qubits measured at the root.
+
+    >>> with_qubits(balanced(9, arity=3), [1] * 9, 2).num_qubits
+    (3, 3, 3, 6)
+    """
+    widths, nodes = list(leaf_widths), list[Node]()
+    for k, wires in enumerate(tree.nodes):
+        brought = 0 if fresh is None else fresh[k]
+        inputs = sum(widths[wire] for wire in wires) + brought
+        width = root_qubits if k == tree.root else min(bond_qubits, inputs)
+        if not 1 <= width <= inputs:
+            raise InvalidInputError(
+                f"the root has {inputs} qubits and cannot keep root_qubits={width} "
+                f"(num_data_qubits={sum(leaf_widths)}, bond_qubits={bond_qubits}); more features or a larger "
+                "bond_qubits widen it"
+            )
+        nodes.append(Node(wires, brought, width))
+        widths.append(width)
+    return Topology(tuple(leaf_widths), tuple(nodes))
+
+
+def chow_liu_tree(
+    X: NDArray,
+    bond_qubits: int = 1,
+    *,
+    root_qubits: int = 1,
+    levels: int = 3,
+    information: NDArray | None = None,
+) -> Topology:
+    """Binary tree over the features whose joins follow their mutual information: see `chow_liu`.
+
+    Args:
+        X: Samples (samples, features), each feature one data qubit.
+        bond_qubits: Width V of the inner wires. Up to 2 V features enter a lowest node together.
+        root_qubits: Qubits measured at the root.
+        levels: Each feature is cut into this many ranges of equal width to count frequencies.
+        information: Mutual information of every pair (features, features), if it is known already.
+    """
+    X = np.asarray(X)
+    if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
+        raise InvalidInputError(
+            f"a Chow-Liu tree needs samples of at least two features, got shape {X.shape}"
+        )
+    if information is None:
+        information = mutual_information(X, levels)
+    tree = chow_liu(information, group=2 * bond_qubits)
+    return with_qubits(tree, [1] * X.shape[1], bond_qubits, root_qubits=root_qubits)
+
+
+def topology_from_parents(
     parents: Sequence[int],
     widths: Sequence[int],
     *,
     fresh: Sequence[int] | None = None,
 ) -> Topology:
-    """Any rooted tree, with wires of any widths.
-
-    Wires are numbered as you like: those that are nobody's parent are leaves, in ascending order of
-    their number; every other wire leaves a node, whose children enter in ascending order.
+    """Any rooted tree, with wires of any widths: see `from_parents` for the numbering.
 
     Args:
         parents: For each wire the wire that leaves the node it enters, -1 for the root.
         widths: Qubits on each wire; of a leaf, its data qubits.
         fresh: Fresh qubits of the node that each wire leaves (0 at leaves); none by default.
 
-    >>> chain = from_parents([3, 3, 4, 4, -1], [1, 1, 1, 1, 1])  # three leaves, joined one by one
-    >>> [node.children for node in chain.nodes]
-    [(0, 1), (2, 3)]
+    >>> topology_from_parents([3, 3, 4, 4, -1], [1, 1, 1, 2, 1]).num_qubits
+    (2, 3)
     """
     count = len(parents)
     try:
-        parents, widths, fresh = (
+        widths, fresh = (
             [operator.index(entry) for entry in given]
-            for given in (parents, widths, [0] * count if fresh is None else fresh)
+            for given in (widths, [0] * count if fresh is None else fresh)
         )
     except TypeError as error:
         raise InvalidInputError(f"parents, widths and fresh are integers: {error}") from error
@@ -115,23 +159,12 @@ def from_parents(
             f"parents, widths and fresh need one entry per wire and at least two wires, got {count}, "
             f"{len(widths)} and {len(fresh)} entries"
         )
-    roots = [wire for wire, parent in enumerate(parents) if parent == -1]
-    if len(roots) != 1 or not all(-1 <= parent < count for parent in parents):
-        raise InvalidInputError(
-            f"parents are wires 0 to {count - 1} and -1 for exactly one root, got {list(parents)}"
-        )
-    children: dict[int, list[int]] = {}
-    for wire, parent in enumerate(parents):
-        children.setdefault(parent, []).append(wire)
-    order = _upward(children, roots[0])
-    if len(order) != count:
-        raise InvalidInputError(f"wires {sorted(set(range(count)) - set(order))} never reach the root")
-    leaves = sorted(wire for wire in order if wire not in children)
+    tree, wires = numbered(parents)
+    leaves, inner = wires[: tree.num_leaves], wires[tree.num_leaves :]
     if any(fresh[leaf] for leaf in leaves):
         raise InvalidInputError("only nodes bring fresh qubits; fresh must be 0 at leaves")
-    inner = [wire for wire in order if wire in children]
-    number = {wire: k for k, wire in enumerate([*leaves, *inner])}
-    nodes = (Node(tuple(number[c] for c in children[w]), fresh[w], widths[w]) for w in inner)
+    joined = zip(tree.nodes, inner, strict=True)
+    nodes = (Node(children, fresh[wire], widths[wire]) for children, wire in joined)
     return Topology(tuple(widths[leaf] for leaf in leaves), tuple(nodes))
 
 
@@ -179,16 +212,6 @@ def _data_below(topology: Topology) -> tuple[list[int], list[tuple[int, int]]]:
     return data, list(zip(starts, counts, strict=True))
 
 
-def _upward(children: dict[int, list[int]], root: int) -> list[int]:
-    """All wires below the root, children before parents (no recursion: chains are deep)."""
-    order, pending = list[int](), [root]
-    while pending:
-        wire = pending.pop()
-        order.append(wire)
-        pending.extend(children.get(wire, []))
-    return order[::-1]
-
-
 def _check_arguments(num_data_qubits: int, bond_qubits: int, leaf: str) -> None:
     if num_data_qubits < 1:
         raise InvalidInputError(f"a network needs at least one data qubit, got {num_data_qubits}")
@@ -199,12 +222,3 @@ def _check_arguments(num_data_qubits: int, bond_qubits: int, leaf: str) -> None:
         )
     if leaf not in ("data", "fresh"):
         raise InvalidInputError(f"leaf must be 'data' or 'fresh', got {leaf!r}")
-
-
-def _check_root(width: int, inputs: int, num_data_qubits: int, bond_qubits: int) -> None:
-    if not 1 <= width <= inputs:
-        raise InvalidInputError(
-            f"the root has {inputs} qubits and cannot keep root_qubits={width} "
-            f"(num_data_qubits={num_data_qubits}, bond_qubits={bond_qubits}); more features or a larger "
-            "bond_qubits widen it"
-        )

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from qtnml.errors import InvalidInputError
-from qtnml.network import balanced_tree, chow_liu_tree, mps, with_reuploads
-from qtnml.network.chow_liu import level_mutual_information
-from qtnml.network.sites import SiteTree, site_chain
-from qtnml.network.topology import Topology
+from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, site_chain, with_reuploads
+from qtnml.structure.information import level_mutual_information
 
 
 def _peak(call) -> float:
@@ -41,14 +39,14 @@ def test_sites_below_are_those_of_the_wires(rng: np.random.Generator) -> None:
             if len(nodes) > 30:
                 nodes.append(tuple(int(w) for w in wires))
                 break
-        tree = SiteTree((2,) * count, tuple(nodes))
+        tree = Tree(count, tuple(nodes))
         below: list[tuple[int, ...]] = []
         for node in tree.nodes:
             parts = [(w,) if w < 9 else below[w - 9] for w in node]
             below.append(tuple(site for part in parts for site in part))
-        assert tree.sites_below == tuple(below)
+        assert tree.leaves_below == tuple(below)
         assert tree.num_below == tuple(map(len, below))
-        assert tree.sites_in_order == below[-1]
+        assert tree.leaves_in_order == below[-1]
 
 
 def test_reuploads_spread_over_the_features_below() -> None:
