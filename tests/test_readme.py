@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow  # a minute and a half: `.ci/run` runs them on their own
+
 README = Path(__file__).parents[1] / "README.md"
 
 

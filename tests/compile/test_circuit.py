@@ -26,8 +26,21 @@ def largest_deviation(network: TensorNetwork, X: np.ndarray, *, reuse: bool, met
 
 
 @settings(max_examples=12, deadline=None)
+@given(small_trees(max_qubits=6), st.booleans(), st.integers(0, 1000))
+def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int) -> None:
+    check_circuit(topology, seed, reuse=reuse, method="analytic")
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
 @given(small_trees(max_qubits=7), st.booleans(), st.integers(0, 1000), st.sampled_from(METHODS))
-def test_circuit_equals_contraction(topology: Topology, reuse: bool, seed: int, method: str) -> None:
+def test_circuit_of_a_larger_tree_equals_contraction(
+    topology: Topology, reuse: bool, seed: int, method: str
+) -> None:
+    check_circuit(topology, seed, reuse=reuse, method=method)
+
+
+def check_circuit(topology: Topology, seed: int, *, reuse: bool, method: str) -> None:
     rng = np.random.default_rng(seed)
     network = TensorNetwork.random(topology, rng, scale=3.0)
     X = rng.random((2, topology.num_data_qubits))

@@ -215,6 +215,7 @@ def test_a_device_may_be_named(trained: TreeClassifier) -> None:
         trained.compile(target="fake:nowhere")
 
 
+@pytest.mark.slow
 def test_exact_noise_of_a_device_finds_a_circuit_that_it_can_evaluate(digits: Dataset) -> None:
     """The likeliest circuit of 64 pixels is routed, and too entangled: the narrowest one is taken."""
     tree = TreeClassifier(epochs=2, random_state=0).fit(digits.X_train, digits.y_train)

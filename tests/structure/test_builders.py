@@ -168,7 +168,9 @@ def test_estimators_take_topologies(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "base", [balanced_tree(4), balanced_tree(3, 2, leaf="fresh"), mps(5, 2)], ids=["V=1", "fresh", "mps"]
+    "base",
+    [balanced_tree(4), pytest.param(balanced_tree(3, 2, leaf="fresh"), marks=pytest.mark.slow), mps(5, 2)],
+    ids=["V=1", "fresh", "mps"],
 )
 def test_reuploaded_data(base: Topology, layers: int, rng: np.random.Generator) -> None:
     """Contraction, dense referee and compiled circuit agree; the data gates stand inside the nodes."""
