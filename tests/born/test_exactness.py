@@ -125,7 +125,7 @@ def test_sampling_draws_what_it_says(rng: np.random.Generator) -> None:
     assert sample(bits, rng, 0).shape == (0, 2)
     assert (sample(bits, rng, 7) == [0, 1]).all()
     with pytest.raises(InvalidInputError, match="row 1 has probability zero under the model"):
-        sample(bits, rng, 3, observed(bits.tree, [[0, 1], [1, 1]]))
+        sample(bits, rng, 3, observed(bits.sites, [[0, 1], [1, 1]]))
 
 
 def test_beam_search_is_exact_where_it_is_exhaustive(state: TreeState) -> None:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from qtnml.errors import InvalidInputError
-from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, site_chain, with_reuploads
+from qtnml.structure import (
+    Topology,
+    Tree,
+    balanced_tree,
+    chain,
+    chow_liu_tree,
+    mps,
+    site_chain,
+    with_reuploads,
+)
 from qtnml.structure.information import level_mutual_information
 
 
@@ -23,7 +32,7 @@ def test_chains_take_memory_in_proportion() -> None:
         lambda count: with_reuploads(mps(count), 0),
         lambda count: with_reuploads(mps(count), 1),
         lambda count: site_chain([2] * count).largest_bonds,
-        lambda count: site_chain([2] * count).num_below,
+        lambda count: chain(count).num_below,
     ):
         small, large = (_peak(lambda n=n: make(n)) for n in (1000, 4000))  # noqa: B023
         assert large < 6 * small
