@@ -1,29 +1,78 @@
 """Amplitudes of strings: one pass from the leaves to the root."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import NDArray
+from qtnml.arrays import Array, NDArray, namespace
 from qtnml.born.state import TreeState, site_index
+from qtnml.contract.amplitude_network import AmplitudeNetwork, compilable
+from qtnml.contract.many import evaluate_many
 
-_CHUNK_FLOATS = 2**24
+_CHUNK_FLOATS = 2**22
+_MOST_STEPS = 80
 _LEAST_LOG = (
     -708.0
 )  # nats for each site, about ln of the least positive double: below any likelihood there is
 
 
-def log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
-    """ln |psi| of strings (samples, sites), -inf where it is 0, and the phase psi / |psi|, 1 there."""
+def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
+    """ln |psi| of strings, -inf where it is 0, and the phase psi / |psi|, 1 there.
+
+    Of NumPy arrays in double precision, checked. Of JAX arrays (the cores, the strings, or both) a pure
+    function, under `jax.jit`, `jax.grad` and `jax.vmap` as well; levels are not checked then.
+
+    Args:
+        state: Its cores may be any that fit its sites; canonical ones give normalised probabilities.
+        X: Levels (samples, sites), integers.
+
+    Returns:
+        Both (samples,).
+    """
+    if any(isinstance(array, jax.Array) for array in (X, *state.cores)):
+        network, stacks = stacked(state)
+        return _of_strings(network, jax.tree.map(jnp.asarray, stacks), jnp.asarray(X))
     X = site_index(state.sites, X)
-    widest = max(core.size // core.shape[0] for core in state.cores) + sum(state.bond_dims)
-    chunk = max(64, _CHUNK_FLOATS // widest)
-    parts = [_log_amplitudes(state, X[k : k + chunk]) for k in range(0, max(len(X), 1), chunk)]
-    logs, phases = zip(*parts, strict=True)
-    return np.concatenate(logs), np.concatenate(phases)
+    if not len(X):
+        return np.empty(0), np.empty(0)
+    network, stacks = compilable(*stacked(state))
+    numbers = network.numbers_per_sample
+    if network.num_steps > _MOST_STEPS:
+        numbers = 1  # whatever the number of samples, a compilation would take minutes
+    logs, phases = evaluate_many(
+        _of_strings, network, stacks, X, numbers=numbers, chunk=max(64, _CHUNK_FLOATS // network.widest)
+    )
+    return logs, phases
 
 
-def log_likelihood(state: TreeState, X: NDArray) -> NDArray:
-    """ln |psi(x)|**2 in nats of strings (samples, sites), -inf where it is 0."""
+def log_likelihood(state: TreeState, X: Array) -> Array:
+    """ln |psi(x)|**2 in nats of strings (samples, sites), -inf where it is 0; see `log_amplitudes`."""
     return 2 * log_amplitudes(state, X)[0]
+
+
+def stacked(state: TreeState) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
+    """A state as a network and the stacks of its cores."""
+    bonds = (*(core.shape[0] for core in state.cores[:-1]), 1)
+    network = AmplitudeNetwork(state.tree, state.sites.dims, bonds)
+    return network, network.stacks(state.cores)
+
+
+def one_hot(X: Array, dim: int, dtype: Any) -> Array:
+    """Leaf vectors (sites, dim, samples) of levels (samples, sites)."""
+    levels = namespace(X).arange(dim)
+    return (X.T[:, None] == levels[None, :, None]).astype(dtype)  # type: ignore[no-any-return]
+
+
+def _of_strings(network: AmplitudeNetwork, stacks: tuple[Array, ...], X: Array) -> tuple[Array, Array]:
+    xp, real = namespace(stacks[0]), stacks[0].real.dtype
+    amplitudes, logs = network.amplitudes(stacks, one_hot(X, max(network.leaf_dims), real))
+    found = amplitudes[0]
+    size = xp.abs(found)
+    safe = xp.where(size > 0, size, 1.0)
+    log_size = xp.where(size > 0, xp.log(safe), -xp.inf)
+    return logs + log_size, xp.where(size > 0, found / safe, 1.0)
 
 
 def finite_logs(log_likelihoods: NDArray, num_sites: int) -> NDArray:
@@ -44,20 +93,6 @@ def mean_nll(log_likelihoods: NDArray, weights: NDArray, num_sites: int) -> floa
     """
     logs = finite_logs(np.asarray(log_likelihoods, dtype=np.float64), num_sites)
     return -float(np.average(logs, weights=weights))
-
-
-def _log_amplitudes(state: TreeState, X: NDArray) -> tuple[NDArray, NDArray]:
-    tree, logs = state.tree, np.zeros(len(X))
-    vectors: dict[int, NDArray] = {}
-    for k, core in enumerate(state.cores):
-        below = [vectors.pop(w) for w in tree.nodes[k] if w >= tree.num_leaves]
-        vector = contract_node(core, tree.nodes[k], tree.num_leaves, X, below)
-        vectors[tree.num_leaves + k], scale = normalised(vector)
-        logs += scale
-    value = vectors[tree.num_leaves + tree.root][:, 0]
-    size = np.abs(value)
-    with np.errstate(divide="ignore"):
-        return logs + np.log(size), np.where(size > 0, value / np.where(size > 0, size, 1), 1.0)
 
 
 def contract_node(

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 from qtnml.arrays import NDArray
@@ -16,6 +17,7 @@ _ISOMETRY_TOLERANCE = 1e-8
 _MOST_NUMBERS = 2**28  # 2 GB
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class TreeState:
     """Amplitudes psi(x) of all strings of sites; their squares are probabilities.
@@ -28,7 +30,7 @@ class TreeState:
             contracts to the identity.
     """
 
-    sites: Sites
+    sites: Sites = field(metadata={"static": True})
     cores: tuple[NDArray, ...]
 
     @classmethod

@@ -5,23 +5,24 @@ probability of class c is f_c**2 / sum f**2. As a quantum model it is a post-sel
 only ratios of amplitudes count: every wire is rescaled at will, and nothing over- or underflows whatever
 the number of sites.
 
-Both halves run in one scan of batched products, two sites at a time: half as many steps, larger products.
+See `AmplitudeNetwork` for the contraction.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 import jax
 import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
 from qtnml.ansatz.base import Normal
 from qtnml.arrays import Array, NDArray, full_precision, namespace
+from qtnml.contract.amplitude_network import AmplitudeNetwork
+from qtnml.contract.many import evaluate_many
 from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
 from qtnml.errors import InvalidInputError
+from qtnml.structure import Tree
 
-_MERGED = 2  # sites per step
 _TINY = 1e-30
 _CHUNK_FLOATS = 2**22
 
@@ -131,34 +132,58 @@ class AmplitudeModel:
         """The probabilities as they are."""
         return outcomes
 
+    @cached_property
+    def network(self) -> AmplitudeNetwork:
+        """Tree and dimensions: both halves from their ends inwards, then the label's node."""
+        sites, label, d = self.num_sites, self.label_site, self.bond_dim
+        halves = (range(label), range(sites - 1, label, -1))
+        nodes = list[tuple[int, ...]]()
+        inner = list[int]()
+        for half in halves:
+            for leaf in half:
+                first = leaf == half[0]
+                nodes.append((leaf,) if first else (sites + len(nodes) - 1, leaf))
+            inner += [sites + len(nodes) - 1] if half else []
+        nodes.append((*inner, label))
+        bonds = (*[d] * (len(nodes) - 1), 1)
+        return AmplitudeNetwork(
+            Tree(sites, tuple(nodes)), (2,) * sites, bonds, self.num_classes, len(nodes) - 1
+        )
+
+    def _stacks(self, parameters: Parameters) -> tuple[Array, ...]:
+        """Cores as `network` stacks them."""
+        left, right, centre = parameters.nodes
+        xp = namespace(centre)
+        halves = [half for half in (left, right) if half.shape[0]]
+        label = centre.transpose(0, 3, 1, 2)  # (left bond, right bond, data, label)
+        if not right.shape[0]:
+            label = label[:, 0]
+        if not left.shape[0]:
+            label = label[0]
+        ends = [half[0, 0].T[None] for half in halves]
+        inner = [half[1:].transpose(0, 3, 1, 2) for half in halves if half.shape[0] > 1]
+        stacks = (xp.concat(part) for part in (ends, inner) if part)
+        return (*stacks, label[None, None])
+
     @full_precision
     def amplitudes(self, parameters: Parameters, X: Array) -> Array:
         """Label amplitudes (classes, batch), each sample's up to a positive factor."""
-        xp, label = namespace(X), self.label_site
         zero, one = self.encoding.amplitudes(self.encoding.angles(X, parameters.encoding).T)
-        sites = xp.stack([zero, one], axis=-1)  # (sites, batch, 2)
-        left, right, centre = parameters.nodes
-        length = -(-label // _MERGED) * _MERGED
-        halves = (
-            (_merged_cores(_padded_cores(left, length)), _merged_sites(_padded(sites[:label], length))),
-            (
-                _merged_cores(_padded_cores(right, length)),
-                _merged_sites(_padded(sites[label + 1 :][::-1], length)),
-            ),
-        )
-        from_left, from_right = _contract_halves(*halves)
-        d, batch = self.bond_dim, X.shape[0]
-        joint = (from_left[:, :, None] * sites[label][:, None]).reshape(batch, -1)
-        by_label = xp.matmul(joint, centre.reshape(2 * d, -1)).reshape(batch, -1, d)
-        return (by_label * from_right[:, None]).sum(axis=2).T  # type: ignore[no-any-return]
+        leaves = namespace(X).stack([zero, one], axis=1)  # (sites, 2, batch)
+        return self.network.amplitudes(self._stacks(parameters), leaves)[0]
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
-        """Class probabilities (samples, classes) on NumPy in float64, chunk by chunk, and zeros."""
+        """Class probabilities (samples, classes) in float64, and zeros; see `evaluate_many`."""
         if not len(X):
             return np.empty((0, self.num_classes)), np.empty(0)
         chunk = max(1, _CHUNK_FLOATS // (8 * self.bond_dim + 2 * self.num_sites))
-        parts = [self.outcomes(parameters, X[k : k + chunk])[0].T for k in range(0, len(X), chunk)]
-        return np.concatenate(parts), np.zeros(len(X))
+        numbers = 5 * self.bond_dim * self.num_sites
+        (found,) = evaluate_many(_probabilities, self, parameters, X, numbers=numbers, chunk=chunk)
+        return found.T, np.zeros(len(X))
+
+
+def _probabilities(model: AmplitudeModel, parameters: Parameters, X: Array) -> tuple[Array]:
+    return (model.outcomes(parameters, X)[0],)
 
 
 def _constant(array: Array) -> Array:
@@ -169,92 +194,3 @@ def _constant(array: Array) -> Array:
 def _norms(cores: NDArray) -> NDArray:
     norms = np.sqrt((cores**2).sum(axis=(1, 2, 3) if cores.ndim == 4 else (1, 2, 3, 4), keepdims=True))
     return np.where(norms > 0, norms, 1.0)
-
-
-def _padded(sites: Array, length: int) -> Array:
-    """Dummy sites in |0> at the outer end of (sites, batch, 2)."""
-    xp = namespace(sites)
-    dummies = np.zeros((length - sites.shape[0], 1, 2))
-    dummies[..., 0] = 1
-    extra = xp.broadcast_to(xp.asarray(dummies, dtype=sites.dtype), (len(dummies), sites.shape[1], 2))
-    return xp.concat([extra, sites]) if len(dummies) else sites
-
-
-def _padded_cores(cores: Array, length: int) -> Array:
-    """Dummy cores that hand |0>'s vector on."""
-    xp, d = namespace(cores), cores.shape[1]
-    dummies = np.zeros((length - cores.shape[0], d, 2, d))
-    dummies[:, :, 0] = np.eye(d)
-    return xp.concat([xp.asarray(dummies, dtype=cores.dtype), cores]) if len(dummies) else cores
-
-
-def _merged_cores(cores: Array) -> Array:
-    """Neighbouring cores as one: (n, D, 2, D) to matrices (n / 2, D, 4 D) as (in, (data, out))."""
-    xp = namespace(cores)
-    n, d = cores.shape[0] // 2, cores.shape[1]
-    first, second = cores[0::2].reshape(n, 2 * d, d), cores[1::2].reshape(n, d, 2 * d)
-    return xp.matmul(first, second).reshape(n, d, 4 * d)  # type: ignore[no-any-return]
-
-
-def _merged_sites(vectors: Array) -> Array:
-    """Products of neighbouring sites: (n, batch, 2) to (n / 2, batch, 4)."""
-    first, second = vectors[0::2], vectors[1::2]
-    return (first[..., :, None] * second[..., None, :]).reshape(len(first), vectors.shape[1], 4)
-
-
-def _contract_halves(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Vectors (batch, D) that reach the middle from both ends, of largest entry 1.
-
-    A step multiplies each half's vectors by all four data components of a merged core and then weighs
-    those; the two halves are two products of one step, which the compiler runs side by side.
-    """
-    matrices, sites = left
-    xp: Any = namespace(sites)
-    start = np.zeros((1, matrices.shape[1]))
-    start[0, 0] = 1
-    first: Any = xp.asarray(np.broadcast_to(start, (sites.shape[1], matrices.shape[1])), dtype=sites.dtype)
-    if isinstance(sites, np.ndarray):
-        ends = [first, first]
-        for k in range(len(matrices)):
-            ends = [
-                _weighed(end @ half[0][k], half[1][k]) for end, half in zip(ends, (left, right), strict=True)
-            ]
-            ends = [end / (np.abs(end).max(axis=1, keepdims=True) + _TINY) for end in ends]
-        return ends[0], ends[1]
-
-    def through(end: Any, matrix: Any, site: Any) -> Any:
-        end = _weighed_in_slices(end @ matrix, site)
-        # Only ratios count: the factor is a constant as far as derivatives are concerned.
-        return end / (_constant(xp.max(xp.abs(end), axis=1, keepdims=True)) + _TINY)
-
-    def step(ends: Any, inputs: Any) -> tuple[Any, None]:
-        return tuple(through(end, *given) for end, given in zip(ends, inputs, strict=True)), None
-
-    return jax.lax.scan(step, (first, first), (left, right))[0]
-
-
-def _weighed(by_data: Any, site: Any) -> Any:
-    """(batch, 4 D) as (data, out), weighed by (batch, 4) and summed over the data: (batch, D)."""
-    return (by_data.reshape(len(site), site.shape[1], -1) * site[:, :, None]).sum(axis=1)
-
-
-@jax.custom_jvp
-def _weighed_in_slices(by_data: jax.Array, site: jax.Array) -> jax.Array:
-    """`_weighed` for JAX, slice by slice: twice as fast, as a sum over a short axis is not vectorised.
-
-    Its derivative keeps the form of `_weighed`, whose transpose is one product; that of slices is not.
-    """
-    parts = jax.lax.split(by_data, (by_data.shape[1] // site.shape[1],) * site.shape[1], axis=1)
-    return sum(part * site[:, k : k + 1] for k, part in enumerate(parts))  # type: ignore[return-value]
-
-
-def _tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    (by_data, site), (d_by_data, d_site) = primals, tangents
-    # A tangent that is zero must cost nothing: data rarely have derivatives.
-    fixed = [isinstance(change, SymbolicZero) for change in tangents]
-    terms = [] if fixed[0] else [_weighed(d_by_data, site)]
-    terms += [] if fixed[1] else [_weighed(by_data, d_site)]
-    return _weighed_in_slices(by_data, site), sum(terms[1:], start=terms[0])
-
-
-_weighed_in_slices.defjvp(_tangent, symbolic_zeros=True)

@@ -13,8 +13,9 @@ from qtnml.ansatz.base import Normal
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import Array, NDArray, common_namespace, full_precision, namespace
 from qtnml.contract.bloch import contract, contract_postselected, noisy_transfer_maps, transfer_maps
+from qtnml.contract.bloch_plan import chunk_size, numbers_per_sample
+from qtnml.contract.many import evaluate_many
 from qtnml.contract.operations import Operations
-from qtnml.contract.plan import chunk_size
 from qtnml.contract.wire_noise import WireChannels
 from qtnml.encoding import AngleEncoding, Encoding, bloch_vectors, leaf_paulis
 from qtnml.errors import InvalidInputError
@@ -258,22 +259,31 @@ class Model:
     def predict(
         self, parameters: Parameters, X: NDArray, *, channels: WireChannels | None = None
     ) -> tuple[NDArray, NDArray]:
-        """`evaluate` on NumPy in float64 for any number of samples, a bounded chunk at a time.
+        """`evaluate` in float64 for any number of samples, a bounded chunk at a time.
+
+        NumPy for few samples, a compiled function for many: see `evaluate_many`.
 
         Returns:
             Outcomes (samples, 2**root_qubits) clipped to [0, 1], or values (samples,), and log success
             probabilities (samples,).
         """
         is_classes = self.readout == "outcomes"
-        chunk = chunk_size(self.topology)
         if not len(X):
             return np.empty((0, 2**self.topology.root_qubits)[: 1 + is_classes]), np.empty(0)
-        parts = [
-            self.evaluate(parameters, X[start : start + chunk], channels=channels)
-            for start in range(0, len(X), chunk)
-        ]
-        values, log_success = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+        values, log_success = evaluate_many(
+            _evaluated,
+            self,
+            (parameters, channels),
+            X,
+            numbers=numbers_per_sample(self.topology),
+            chunk=chunk_size(self.topology),
+        )
         return (np.clip(values.T, 0.0, 1.0) if is_classes else values), log_success
+
+
+def _evaluated(model: Model, given: Any, X: Array) -> tuple[Array, Array]:
+    parameters, channels = given
+    return model.evaluate(parameters, X, channels=channels)
 
 
 def _nearest_unitaries(stack: Array) -> Array:

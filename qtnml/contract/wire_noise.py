@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qtnml.arrays import Array, namespace
-from qtnml.contract.plan import MapGroup
+from qtnml.contract.bloch_plan import MapGroup
 from qtnml.structure.topology import Topology
 
 

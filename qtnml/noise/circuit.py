@@ -8,7 +8,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
 from qtnml.contract import contract, contract_postselected
-from qtnml.contract.plan import chunk_size, contraction_plan
+from qtnml.contract.bloch_plan import chunk_size, contraction_plan
 from qtnml.encoding import leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise

@@ -8,7 +8,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.contract import contract
-from qtnml.contract.plan import contraction_plan
+from qtnml.contract.bloch_plan import contraction_plan
 from qtnml.errors import InvalidInputError
 from qtnml.noise.circuit import NoisyCircuit, grouped_maps
 from qtnml.noise.instructions import Sources

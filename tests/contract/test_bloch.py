@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtnml.ansatz import TensorNetwork
-from qtnml.contract import contract, dense_outcome_probabilities, transfer_maps
-from qtnml.contract import plan as plan_module
+from qtnml.contract import bloch_plan, contract, dense_outcome_probabilities, transfer_maps
 from qtnml.contract.pauli import pauli_transfer_maps
 from qtnml.encoding import bloch_vectors, state_vectors
 from qtnml.errors import InvalidInputError
@@ -105,7 +104,7 @@ def test_chunks_change_nothing(rng: np.random.Generator, monkeypatch: pytest.Mon
     network = TensorNetwork.random(balanced_tree(16, 2), rng)
     X = rng.random((11, 16))
     whole = network_outcomes(network, X)
-    monkeypatch.setattr(plan_module, "_CHUNK_FLOATS", 2048)
+    monkeypatch.setattr(bloch_plan, "_CHUNK_FLOATS", 2048)
     np.testing.assert_allclose(network_outcomes(network, X), whole, atol=1e-15)
     assert network_outcomes(network, X[:0]).shape == (0, 2)
 

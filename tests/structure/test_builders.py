@@ -11,7 +11,8 @@ from qiskit.circuit.library import RYGate
 from qtnml import MPSClassifier, TreeClassifier, get_backend
 from qtnml.compile import compile_model, minimal_order
 from qtnml.contract import Model, dense_outcome_probabilities
-from qtnml.contract.plan import Chain, contraction_plan
+from qtnml.contract.bloch_plan import contraction_plan
+from qtnml.contract.plan import Chain
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
 from qtnml.structure import (
@@ -54,9 +55,9 @@ def test_chains(bond_qubits: int, leaf: str, rng: np.random.Generator) -> None:
 def test_a_chain_is_one_scan() -> None:
     """784 sites take as many contraction steps as 64: first node, chain, last node."""
     for sites in (64, 784):
-        steps = contraction_plan(mps(sites, 2)).steps
+        steps = contraction_plan(mps(sites, 2)).plan.steps
         assert [type(step) is Chain for step in steps] == [False, True, False]
-    assert not any(isinstance(step, Chain) for step in contraction_plan(balanced_tree(64)).steps)
+    assert not any(isinstance(step, Chain) for step in contraction_plan(balanced_tree(64)).plan.steps)
 
 
 @st.composite

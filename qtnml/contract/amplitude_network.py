@@ -1,0 +1,236 @@
+"""Amplitude networks: trees of cores of any dimensions, contracted to the amplitudes of their leaves.
+
+Where a node carries an open leg for a label, the network gives one amplitude for each class
+(arXiv:1605.05775); without it, the amplitude of a string of sites, whose square is a probability
+(arXiv:1709.01662).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import Array, full_precision, namespace
+from qtnml.contract.kernel import contract_plan, rows_of
+from qtnml.contract.layout import Layout, Part, layout_of
+from qtnml.contract.plan import Plan, plan_contraction
+from qtnml.errors import InvalidInputError
+from qtnml.structure import Tree
+
+_FEW_STEPS = 24
+
+
+@dataclass(frozen=True)
+class AmplitudeNetwork:
+    """A tree with the dimensions of its wires; holds no parameters.
+
+    A core has the axes (wire to the parent, children in order), and behind them the label at `label_node`.
+    Cores of one shape stand in one stack: pure functions act on `stacks`, in NumPy or JAX.
+
+    Attributes:
+        tree: Connectivity.
+        leaf_dims: Dimension of each leaf: 2 for an encoded feature or a bit, k for a category.
+        bond_dims: Dimension of the wire above each node; 1 above the root.
+        num_classes: Dimension of the label's leg, 0 without one.
+        label_node: Node that carries it.
+
+    >>> from qtnml.structure import chain
+    >>> network = AmplitudeNetwork(chain(3), (2, 2, 2), (2, 2, 1))
+    >>> network.core_shapes
+    ((2, 2), (2, 2, 2), (1, 2, 2))
+    """
+
+    tree: Tree
+    leaf_dims: tuple[int, ...]
+    bond_dims: tuple[int, ...]
+    num_classes: int = 0
+    label_node: int = -1
+
+    def __post_init__(self) -> None:
+        if len(self.leaf_dims) != self.tree.num_leaves or len(self.bond_dims) != len(self.tree.nodes):
+            raise InvalidInputError(
+                f"a tree of {self.tree.num_leaves} leaves and {len(self.tree.nodes)} nodes needs as many "
+                f"dimensions, got {len(self.leaf_dims)} and {len(self.bond_dims)}"
+            )
+        if self.bond_dims[-1] != 1:
+            raise InvalidInputError(f"the wire above the root has dimension 1, got {self.bond_dims[-1]}")
+
+    @cached_property
+    def core_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each node."""
+        leaves = self.tree.num_leaves
+        return tuple(
+            (
+                self.bond_dims[k],
+                *(self.leaf_dims[w] if w < leaves else self.bond_dims[w - leaves] for w in wires),
+                *((self.num_classes,) if k == self.label_node and self.num_classes else ()),
+            )
+            for k, wires in enumerate(self.tree.nodes)
+        )
+
+    @cached_property
+    def stacking(self) -> tuple[tuple[int, ...], ...]:
+        """Nodes of each stack, in order."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for k, shape in enumerate(self.core_shapes):
+            by_shape.setdefault(shape, []).append(k)
+        return tuple(map(tuple, by_shape.values()))
+
+    def stacks(self, cores: Any) -> tuple[Array, ...]:
+        """One array (nodes, *core shape) for each shape, from one core for each node."""
+        xp = namespace(cores[0])
+        return tuple(xp.stack([cores[k] for k in nodes]) for nodes in self.stacking)
+
+    def cores(self, stacks: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The inverse of `stacks`."""
+        found: dict[int, Array] = {}
+        for nodes, stack in zip(self.stacking, stacks, strict=True):
+            found |= dict(zip(nodes, stack, strict=True))
+        return tuple(found[k] for k in range(len(self.tree.nodes)))
+
+    @cached_property
+    def num_steps(self) -> int:
+        """Steps of the contraction: what a compilation takes time for."""
+        return len(_prepared(self).plan.steps)
+
+    @cached_property
+    def numbers_per_sample(self) -> int:
+        """Numbers that pass through the contraction of one sample."""
+        return sum(math.prod(shape) // max(shape) for shape in self.core_shapes)
+
+    @cached_property
+    def widest(self) -> int:
+        """Numbers that the largest step of one sample takes."""
+        return max(math.prod(shape) // max(shape) for shape in self.core_shapes)
+
+    @full_precision
+    def amplitudes(self, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:
+        """Amplitudes of samples, apart from their scale.
+
+        Args:
+            stacks: See `stacks`.
+            leaves: Vector of every leaf, (leaves, largest dimension, batch): entries beyond a leaf's own
+                dimension are ignored.
+
+        Returns:
+            Amplitudes (classes or 1, batch) and the natural logarithms (batch,) of the factors taken out of
+            them. Derivatives of amplitudes take these factors as constants: right for ratios, and for
+            ln |amplitude| + factor.
+        """
+        prepared = _prepared(self)
+        maps = tuple(
+            _map_of([_core(part, stacks, at) for part, at in zip(parts, places, strict=True)])
+            for parts, places in zip(prepared.parts, prepared.places, strict=True)
+        )
+        pools = [rows_of(leaves, pool)[:, : self.leaf_dims[pool[0]]] for pool in prepared.plan.leaf_pools]
+        return contract_plan(prepared.plan, maps, pools, rescaling="largest")
+
+
+def compilable(
+    network: AmplitudeNetwork, stacks: tuple[Array, ...]
+) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
+    """The same amplitudes with bonds padded by zeros, where that makes the contraction a few steps.
+
+    Bonds that a search has found differ from one to the next, so that no two nodes could share a step.
+    """
+    if network.num_steps <= _FEW_STEPS:
+        return network, stacks
+    largest = max(network.bond_dims)
+    rounded = [min(largest, 1 << (bond - 1).bit_length()) for bond in network.bond_dims]
+    natural = [min(largest, most) for most in _natural_bonds(network)]
+    best = network
+    for bonds in (rounded, natural):
+        bonds[-1] = 1
+        padded = replace(network, bond_dims=tuple(bonds))
+        if 2 * padded.num_steps < best.num_steps:
+            best = padded
+    if best is network:
+        return network, stacks
+    cores = [
+        np.pad(core, [(0, wide - dim) for dim, wide in zip(core.shape, shape, strict=True)])
+        for core, shape in zip(network.cores(stacks), best.core_shapes, strict=True)
+    ]
+    return best, best.stacks(cores)
+
+
+def _natural_bonds(network: AmplitudeNetwork) -> list[int]:
+    """What the leaves on the smaller side of each bond can fill, as powers of two, and at least the bond."""
+    tree, logs = network.tree, [(dim - 1).bit_length() for dim in network.leaf_dims]
+    total, inside, bonds = sum(logs), list[int](), list[int]()
+    for wires, bond in zip(tree.nodes, network.bond_dims, strict=True):
+        inside.append(sum(logs[w] if w < tree.num_leaves else inside[w - tree.num_leaves] for w in wires))
+        bonds.append(max(bond, 1 << min(inside[-1], total - inside[-1], 30)))
+    return bonds
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Of each group of the plan: its parts, and of each of them the stack and rows of its nodes."""
+
+    plan: Plan
+    parts: tuple[tuple[Part, ...], ...]
+    places: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
+
+
+@lru_cache(maxsize=256)
+def _prepared(network: AmplitudeNetwork) -> _Prepared:
+    tree, shapes = network.tree, network.core_shapes
+    label = network.label_node if network.num_classes else None
+    layout = layout_of(tree, network.leaf_dims, label)
+    kinds = [
+        tuple((shapes[part.node], part.outputs, part.inputs) for part in parts) for parts in layout.parts
+    ]
+    dims = _wire_dims(layout, network)
+    described = [
+        (kind, dims[tree.num_leaves + k], tuple((w < tree.num_leaves, dims[w]) for w in layout.tree.nodes[k]))
+        for k, kind in enumerate(kinds)
+    ]
+    plan = plan_contraction(
+        layout.tree, described, network.leaf_dims, lane_kind=lambda kind: (kind[1], kind[2])
+    )
+    place = {k: (s, row) for s, nodes in enumerate(network.stacking) for row, k in enumerate(nodes)}
+    parts, places = [], []
+    for nodes in plan.groups:
+        parts.append(layout.parts[nodes[0]])
+        found = []
+        for which in range(len(parts[-1])):
+            at = [place[layout.parts[k][which].node] for k in nodes]
+            found.append((at[0][0], tuple(row for _, row in at)))
+        places.append(tuple(found))
+    return _Prepared(plan, tuple(parts), tuple(places))
+
+
+def _wire_dims(layout: Layout, network: AmplitudeNetwork) -> list[int]:
+    """Dimension of every wire of a layout."""
+    outputs = (parts[0] for parts in layout.parts)
+    return [
+        *network.leaf_dims,
+        *(math.prod(network.core_shapes[part.node][axis] for axis in part.outputs) for part in outputs),
+    ]
+
+
+def _core(part: Part, stacks: tuple[Array, ...], place: tuple[int, tuple[int, ...]]) -> Array:
+    """Cores of a part as (nodes, outputs, first input, other inputs)."""
+    stack, rows = place
+    cores = rows_of(stacks[stack], rows)
+    shape = cores.shape[1:]
+    axes = (0, *(1 + axis for axis in (*part.outputs, *part.inputs)))
+    out = math.prod(shape[axis] for axis in part.outputs)
+    first = shape[part.inputs[0]] if part.inputs else 1
+    return cores.transpose(axes).reshape(len(rows), out, first, -1)
+
+
+def _map_of(parts: list[Array]) -> Array:
+    """Maps (nodes, outputs, inputs) of one part, or of an upper and a lower one."""
+    n, out = parts[0].shape[:2]
+    if len(parts) == 1:
+        return parts[0].reshape(n, out, -1)
+    upper, lower = parts
+    bond, above = upper.shape[2:]
+    # (n, out, above | bond) times (n, bond | carried, below), then the upper node's leaves last.
+    joined = namespace(upper).matmul(
+        upper.swapaxes(2, 3).reshape(n, out * above, bond), lower.reshape(n, bond, -1)
+    )
+    return joined.reshape(n, out, above, -1).swapaxes(2, 3).reshape(n, out, -1)  # type: ignore[no-any-return]
