@@ -152,7 +152,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
 
     def score_samples(self, X: Any) -> NDArray:
         """ln P of samples under the circuit without noise, by contraction of its own gates, nats."""
-        return log_likelihood(self.trained.state(), self._levels(X))
+        return np.asarray(log_likelihood(self.trained.state(), self._levels(X)))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""

@@ -36,7 +36,8 @@ class MPSBornMachine(BornMachine):
         batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250). A sweep holds
             4 bytes for each sample of its batch, feature and bond dimension: small batches are
             remembered, large ones take memory (20,000 samples of 784 at bond 100: 6 GB).
-        learning_rate: Largest angle of a step in radians; falls to a tenth along a half cosine.
+        learning_rate: Largest angle of a step in radians; falls along a half cosine, to a tenth in sweeps, to
+            zero in gradient training.
         cutoff: Of sweeps: singular values below this share of the largest are dropped.
         steps: Of sweeps: conjugate-gradient steps on every pair. Many small steps end lower than few
             greedy ones.
@@ -50,6 +51,7 @@ class MPSBornMachine(BornMachine):
             likelihood where nothing is held out).
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
+        devices: Of a gradient: share each batch over so many JAX devices.
         random_state: Seed of the first state, split and batches.
         verbose: 1 shows a progress bar on standard error.
 
@@ -87,7 +89,7 @@ class TreeBornMachine(BornMachine):
             knows most about each other; or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`).
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
             init_bond, smoothing, precision, validation_fraction, patience, warm_start, checkpoint, \
-            checkpoint_every, resume, random_state, verbose: As for `MPSBornMachine`.
+            checkpoint_every, resume, devices, random_state, verbose: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = TreeBornMachine(max_bond=4, topology="chow-liu", random_state=0).fit(bits)
@@ -118,6 +120,7 @@ class TreeBornMachine(BornMachine):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
         resume: bool = False,
+        devices: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -142,6 +145,7 @@ class TreeBornMachine(BornMachine):
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
             resume=resume,
+            devices=devices,
             random_state=random_state,
             verbose=verbose,
         )

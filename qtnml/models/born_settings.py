@@ -17,8 +17,9 @@ _LEAST = {
     "batch_size": 1,
     "patience": 1,
     "checkpoint_every": 1,
+    "devices": 1,
 }
-_OPTIONAL = ("epochs", "batch_size", "patience")
+_OPTIONAL = ("epochs", "batch_size", "patience", "devices")
 
 
 def check_born_settings(estimator: Any) -> None:
@@ -50,4 +51,9 @@ def check_born_settings(estimator: Any) -> None:
         raise InvalidInputError(f"topology must be None, 'chow-liu' or a Tree, got {topology!r}")
     if topology is not None and estimator.order is not None:
         raise InvalidInputError("a topology brings its own order; leave order out")
+    if estimator.devices is not None and estimator.method != "gradient":
+        raise InvalidInputError(
+            f"method={estimator.method!r} runs on one device: devices={estimator.devices!r} has no effect; "
+            "leave it at None, or set method='gradient'"
+        )
     check_checkpoint(estimator)

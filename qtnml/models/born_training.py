@@ -27,6 +27,7 @@ from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator, hold_out_any
 from qtnml.structure.sites import Sites
 from qtnml.train import Checkpoint, EpochRecord
+from qtnml.train.born_gradient import train_born_by_gradient
 from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
 
@@ -64,6 +65,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
         resume: bool = False,
+        devices: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -86,6 +88,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
         self.resume = resume
+        self.devices = devices
         self.random_state = random_state
         self.verbose = verbose
 
@@ -216,15 +219,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
             vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
         return TreeState.product(sites, vectors)
 
-    def _training(self, edges: int, samples: int) -> BornTraining:
+    def _training(self, edges: int) -> BornTraining:
         batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
         epochs = self.epochs
-        if epochs is None and self.method == "gradient":
-            epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // -(-samples // batch)))
-        elif epochs is None:
+        if epochs is None:
             epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
         return BornTraining(
-            method="gradient" if self.method == "gradient" else "sweeps",
             epochs=int(epochs),
             max_bond=int(self.max_bond),
             batch_size=batch,
@@ -239,7 +239,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
     ) -> tuple[BornResult, list[GrowthRecord] | None]:
         """The result, and with method="greedy" how bonds grew."""
-        training, growth = self._training(len(start.tree.nodes) - 1, len(data.X)), None
+        if self.method == "gradient":
+            return self._by_gradient(start, data, validation, rng), None
+        training, growth = self._training(len(start.tree.nodes) - 1), None
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
                 start, records, interrupted = grow_bonds(
@@ -263,9 +265,6 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 ended = BornResult(start, history, best, "interrupted")
                 return self._warned(ended, GreedyGrowth().rounds), growth
             training = replace(training, max_bond=tuple(start.bond_dims), one_site_share=1.0)
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
         with progress_bar(str(self.method), training.epochs, show=bool(self.verbose)) as advance:
             result = train_born(
                 start,
@@ -276,9 +275,37 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 on_epoch=lambda record, state: advance(
                     record.epoch, f"NLL {record.score:.3f}, bonds to {max(state.bond_dims, default=1)}"
                 ),
-                checkpoint=checkpoint,
+                checkpoint=self._checkpoint(),
             )
         return self._warned(result, training.epochs), growth
+
+    def _by_gradient(
+        self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
+    ) -> BornResult:
+        batch = _AUTO_BATCH["gradient"] if self.batch_size is None else int(self.batch_size)
+        steps = -(-len(data.X) // batch)
+        epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs)
+        with progress_bar("gradient", epochs, show=bool(self.verbose)) as advance:
+            result = train_born_by_gradient(
+                start,
+                data,
+                rng,
+                epochs=epochs,
+                batch_size=batch,
+                learning_rate=float(self.learning_rate),
+                patience=self.patience,
+                precision=self.precision,
+                devices=self.devices,
+                validation=validation,
+                on_epoch=lambda record: advance(record.epoch, f"NLL {record.score:.3f}"),
+                checkpoint=self._checkpoint(),
+            )
+        return self._warned(result, epochs)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
 
     def _warned(self, result: BornResult, epochs: int) -> BornResult:
         if result.stopped in ("interrupted", "diverged"):

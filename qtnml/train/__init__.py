@@ -7,7 +7,8 @@ from qtnml.train.losses import CrossEntropy, HingePower, Loss, MeanSquaredError,
 from qtnml.train.optimizer import OptaxOptimizer, Optimizer
 from qtnml.train.records import EpochRecord, TrainingOptions, TrainingResult, TrainingSet
 from qtnml.train.registry import get_optimizer
-from qtnml.train.riemannian_adam import AdamState, RiemannianAdam
+from qtnml.train.riemannian import isometric_cores, riemannian, scale_by_norm_adam, unitary_stacks
+from qtnml.train.riemannian_adam import RiemannianAdam
 from qtnml.train.spsa import SPSA, CalibratedSPSA
 from qtnml.train.steps import emulate_shots
 from qtnml.train.sweep_loop import train_by_sweeps
@@ -15,7 +16,6 @@ from qtnml.train.sweeps import SweepOptions, SweepRecord, grown, sweep
 
 __all__ = [
     "SPSA",
-    "AdamState",
     "CalibratedSPSA",
     "Checkpoint",
     "CrossEntropy",
@@ -36,7 +36,11 @@ __all__ = [
     "get_loss",
     "get_optimizer",
     "grown",
+    "isometric_cores",
+    "riemannian",
+    "scale_by_norm_adam",
     "sweep",
     "train",
     "train_by_sweeps",
+    "unitary_stacks",
 ]

@@ -1,4 +1,4 @@
-"""The loop that trains a Born machine: sweeps or gradient epochs, validation, the best state, checkpoints."""
+"""The loop over sweeps of a Born machine: validation, the best state, checkpoints."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,6 @@ from qtnml.born.edges import Batch
 from qtnml.errors import ModelFileError, TrainingError
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
 from qtnml.structure.sites import Sites
-from qtnml.train.born_gradient import CoreMoments, gradient_step, nll_gradient
 from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.fingerprint import fingerprint
@@ -29,21 +28,19 @@ class BornTraining:
     """How to train.
 
     Attributes:
-        method: "sweeps" over pairs of cores, whose bonds adapt; or "gradient", all cores at once.
-        epochs: Sweeps, or passes over the samples.
+        epochs: Sweeps.
         max_bond: Largest bond dimension of sweeps, or one for each bond.
-        batch_size: Samples of one sweep, or of one gradient step.
+        batch_size: Samples of one sweep.
         learning_rate: Largest angle of a step in radians; falls along a half cosine to a tenth.
-        cutoff: Of sweeps: singular values below this share of the largest are dropped.
-        steps: Of sweeps: conjugate-gradient steps on every pair.
-        one_site_share: Of sweeps: the last part of them improves single cores, which loses nothing to
+        cutoff: Singular values below this share of the largest are dropped.
+        steps: Conjugate-gradient steps on every pair.
+        one_site_share: The last part of the sweeps improves single cores, which loses nothing to
             truncation.
         patience: Stop after so many epochs without a better validation NLL (of training where nothing is
             held out).
         precision: "single" or "double" of the contraction; cores are in double precision.
     """
 
-    method: Literal["sweeps", "gradient"] = "sweeps"
     epochs: int = 20
     max_bond: int | tuple[int, ...] = 32
     batch_size: int = 4096
@@ -66,7 +63,7 @@ class BornTraining:
 
 @dataclass(frozen=True)
 class Strings:
-    """Samples: levels (samples, sites) as integers, and weights (samples,), of sum 1 but in `batches`."""
+    """Samples: levels (samples, sites) as integers, and weights (samples,) of sum 1."""
 
     X: NDArray
     weights: NDArray
@@ -101,18 +98,6 @@ class Strings:
         counts = drawn_by_weight(self.weights, size, rng)
         return Strings(self.X[counts > 0], counts[counts > 0] / counts.sum())
 
-    def batches(self, size: int, rng: np.random.Generator) -> list["Strings"]:
-        """Batches of one epoch: each string once.
-
-        A batch keeps the strings' weights, times strings / batch size, so that the mean of the batches'
-        gradients is that of all strings: a heavy batch counts more than a light one.
-        """
-        number = -(-len(self.X) // size)
-        if number == 1:
-            return [self]
-        parts = np.array_split(rng.permutation(len(self.X)), number)
-        return [Strings(self.X[part], self.weights[part] * len(self.X) / len(part)) for part in parts]
-
     def batch(self, sites: Sites) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
         if self._batches.get(sites) is None:
@@ -121,7 +106,7 @@ class Strings:
 
     def nll(self, state: TreeState) -> float:
         """Weighted mean negative log-likelihood in nats; see `qtnml.born.mean_nll`."""
-        return mean_nll(log_likelihood(state, self.X), self.weights, state.tree.num_leaves)
+        return mean_nll(np.asarray(log_likelihood(state, self.X)), self.weights, state.tree.num_leaves)
 
 
 @dataclass(frozen=True)
@@ -138,7 +123,6 @@ class BornResult:
 class _Progress:
     state: TreeState
     best: TreeState
-    moments: CoreMoments | None
     rng_state: dict[str, Any]
     history: tuple[EpochRecord, ...] = ()
     best_epoch: int = -1
@@ -165,8 +149,7 @@ def train_born(
         TrainingError: The state is not finite after the first epoch.
         ModelFileError: The checkpoint to resume from is damaged or of another run.
     """
-    moments = CoreMoments.start(state) if training.method == "gradient" else None
-    progress = _Progress(state, state, moments, dict(rng.bit_generator.state))
+    progress = _Progress(state, state, dict(rng.bit_generator.state))
     identity = ""
     if checkpoint is not None:
         held_out = () if validation is None else (validation.X, validation.weights)
@@ -181,7 +164,7 @@ def train_born(
             if training.patience is not None and epoch - 1 - progress.improved >= training.patience:
                 stopped = "early"
                 break
-            state, moments, nll = _epoch(progress, data, training, rng)
+            state, nll = _epoch(progress, data, training, rng)
             if not np.isfinite(nll) or not all(np.isfinite(core).all() for core in state.cores):
                 stopped = "diverged"
                 break
@@ -190,7 +173,6 @@ def train_born(
             progress = replace(
                 progress,
                 state=state,
-                moments=moments,
                 rng_state=dict(rng.bit_generator.state),
                 history=(*progress.history, record),
             )
@@ -221,39 +203,26 @@ def train_born(
 
 def _epoch(
     progress: _Progress, data: Strings, training: BornTraining, rng: np.random.Generator
-) -> tuple[TreeState, CoreMoments | None, float]:
-    """One sweep on a batch, or one pass of gradient steps; mean NLL while it ran."""
-    number, samples = len(progress.history), len(data.X)
-    if training.method == "sweeps":
-        options = BornSweepOptions(
-            training.max_bond,
-            training.cutoff,
-            training.steps,
-            training.rate(number),
-            training.sites(number),
-            training.precision,
-        )
-        if samples > training.batch_size:
-            data = data.drawn(training.batch_size, rng)
-        state, swept = sweep_state(progress.state, data.batch(progress.state.sites), data.weights, options)
-        return state, None, swept.nll
-    assert progress.moments is not None
-    state, moments, total = progress.state, progress.moments, 0.0
-    parts = data.batches(training.batch_size, rng)
-    for part in parts:
-        nll, gradients = nll_gradient(state, part.batch(state.sites), part.weights, training.precision)
-        state, moments = gradient_step(state, moments, gradients, training.rate(number))
-        total += nll * float(part.weights.sum()) * len(part.X) / samples
-    return state, moments, total
+) -> tuple[TreeState, float]:
+    """One sweep on a batch; mean NLL of its strings after it."""
+    number = len(progress.history)
+    options = BornSweepOptions(
+        training.max_bond,
+        training.cutoff,
+        training.steps,
+        training.rate(number),
+        training.sites(number),
+        training.precision,
+    )
+    if len(data.X) > training.batch_size:
+        data = data.drawn(training.batch_size, rng)
+    state, swept = sweep_state(progress.state, data.batch(progress.state.sites), data.weights, options)
+    return state, swept.nll
 
 
 def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
     arrays = {f"state_{k}": core for k, core in enumerate(progress.state.cores)}
     arrays |= {f"best_{k}": core for k, core in enumerate(progress.best.cores)}
-    steps = 0
-    if progress.moments is not None:
-        arrays |= {f"first_{k}": core for k, core in enumerate(progress.moments.first)}
-        arrays["second"], steps = progress.moments.second, progress.moments.step
     header = {
         "fingerprint": identity,
         "rng_state": progress.rng_state,
@@ -261,7 +230,6 @@ def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
         "best_epoch": progress.best_epoch,
         "best_score": progress.best_score,
         "improved": progress.improved,
-        "steps": steps,
     }
     save_archive(checkpoint.path, header, arrays, kind=CHECKPOINT)
 
@@ -290,17 +258,12 @@ def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: i
         )
     try:
         sites = fresh.state.sites
-        moments = None
-        if fresh.moments is not None:
-            first = tuple(arrays[f"first_{k}"] for k in range(len(sites.tree.nodes)))
-            moments = CoreMoments(first, arrays["second"], int(header["steps"]))
         np.random.default_rng().bit_generator.state = header["rng_state"]
         history = tuple(EpochRecord(*record) for record in header["history"])
         _check_history(history, header, epochs)
         return _Progress(
             stored_state(sites, arrays, "state"),
             stored_state(sites, arrays, "best"),
-            moments,
             header["rng_state"],
             history,
             int(header["best_epoch"]),

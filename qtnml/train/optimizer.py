@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from qtnml.contract import Parameters
 from qtnml.errors import InvalidInputError
+from qtnml.train.riemannian import Manifolds, riemannian, unitary_stacks
 
 LossFunction = Callable[[Parameters, jax.Array], tuple[jax.Array, Any]]
 """(parameters, key) -> (mean loss of the batch, sums to report); the key draws emulated shots."""
@@ -36,22 +37,21 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class OptaxOptimizer:
-    """Any optax gradient transformation on angles; it brings its own learning rate.
+    """Any optax gradient transformation; it brings its own learning rate.
+
+    Matrices stay on their manifold: see `riemannian`.
 
     Attributes:
         transformation: Has `init(parameters)` and `update(gradients, state, parameters)`.
+        manifolds: Which arrays are matrices.
     """
 
     needs_gradient: ClassVar[bool] = True
     transformation: Any
+    manifolds: Manifolds = unitary_stacks
 
     def init(self, parameters: Parameters) -> Any:
         """The transformation's state."""
-        if any(jnp.ndim(stack) == 3 for stack in parameters.nodes):
-            raise InvalidInputError(
-                "an optax optimiser acts on angles, and this ansatz has matrices that must stay unitary; set "
-                "ansatz='brick-wall' or 'hermitian', or leave optimizer='adam' (which is Riemannian)"
-            )
         return self.transformation.init(parameters)
 
     def step(
@@ -64,8 +64,9 @@ class OptaxOptimizer:
     ) -> tuple[Parameters, Any, Any]:
         """Add what the transformation makes of the gradients."""
         gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
+        steps = riemannian(self.transformation, manifolds=self.manifolds)
         try:
-            updates, state = self.transformation.update(gradients, state, parameters)
+            updates, state = steps.update(gradients, state, parameters)
         except TypeError as error:
             raise InvalidInputError(
                 f"this optax transformation needs more than gradients ({error}); choose one without a search"
