@@ -60,6 +60,7 @@ def test_four_to_twelve_qubits(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::qtnml.errors.LargeCircuitWarning")
 def test_twelve_qubits_at_the_widest_bond(rng: np.random.Generator) -> None:
     network = TensorNetwork.random(balanced_tree(12, 3, root_qubits=4), rng, scale=3.0)
     assert largest_deviation(network, rng.random((1, 12)), reuse=False) < 1e-9
