@@ -13,6 +13,7 @@ import pytest
 SHARED = """
 import json, sys
 import jax
+import qtnml
 from qtnml import AmplitudeMPSClassifier, MPSClassifier, TreeClassifier, load_dataset
 from qtnml.errors import InvalidInputError
 
@@ -30,6 +31,15 @@ for name, clf, counts in (
         clf.set_params(epochs=2, batch_size=50, feature_range=(0, 1), random_state=0, devices=devices)
         clf.fit(data.X_train, data.y_train)
         runs.setdefault(name, []).append(clf.predict_proba(data.X_test).ravel().tolist())
+bits = (data.X_train > 0.5).astype(int)
+for name, born, counts in (
+    ("born chain", qtnml.MPSBornMachine(4, complex_amplitudes=True), (None, 2, 3, 4)),
+    ("born tree", qtnml.TreeBornMachine(4), (None, 4)),
+):
+    for devices in counts:
+        born.set_params(method="gradient", epochs=2, batch_size=50, precision="double")
+        born.set_params(random_state=0, devices=devices)
+        runs.setdefault(name, []).append(born.fit(bits).log_likelihood(bits).tolist())
 try:
     TreeClassifier(devices=5).fit(data.X_train, data.y_train)
 except InvalidInputError as error:

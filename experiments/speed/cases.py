@@ -1,0 +1,149 @@
+"""What `engine.py` times, with public estimators alone, so that earlier versions run it as well.
+
+python experiments/speed/cases.py CASE [--smoke]   prints {"value": number, "unit": text}
+"""
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+SITES, SAMPLES = 64, 10_000
+
+
+def bits(rows: int, sites: int = SITES) -> np.ndarray:
+    """Strings whose neighbours are mostly alike."""
+    rng = np.random.default_rng(0)
+    flips = rng.random((rows, sites)) < 0.2
+    return (np.cumsum(flips, axis=1) % 2).astype(int)
+
+
+def gradient(model: str, bond: int) -> Callable[[bool], tuple[float, str]]:
+    """A gradient step of a Born machine at batch 250: microseconds a sample, median over later epochs."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        X = bits(500 if smoke else 2000)
+        epochs = 3 if smoke else 8
+        machine = getattr(qtnml, model)(
+            bond, method="gradient", batch_size=250, epochs=epochs, validation_fraction=0.0, random_state=0
+        ).fit(X)
+        ends = [record.seconds for record in machine.history_]
+        return statistics.median(np.diff(ends)) / len(X) * 1e6, "us a sample"
+
+    return case
+
+
+def repeated(call: Callable[[], Any], count: int, smoke: bool) -> float:
+    """Median seconds of calls after a first one."""
+    call()
+    seconds = []
+    for _ in range(1 if smoke else count):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def inference(model: str, samples: int, **settings: Any) -> Callable[[bool], tuple[float, str]]:
+    """Class probabilities or log-likelihoods: microseconds a sample."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        rows = bits(200)
+        machine = getattr(qtnml, model)(epochs=1, random_state=0, **settings)
+        X = bits(200 if smoke else samples)
+        if model.endswith("BornMachine"):
+            fitted = machine.fit(rows)
+            seconds = repeated(lambda: fitted.score_samples(X), 5, smoke)
+        else:
+            fitted = machine.fit(rows.astype(float), rows[:, 0] ^ rows[:, -1])
+            seconds = repeated(lambda: fitted.predict_proba(X.astype(float)), 5, smoke)
+        return seconds / len(X) * 1e6, "us a sample"
+
+    return case
+
+
+def ten(model: str, **settings: Any) -> Callable[[bool], tuple[float, str]]:
+    """Ten samples of a model that has answered once: milliseconds."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        per_sample, _ = inference(model, 10, **settings)(smoke)
+        return per_sample * (200 if smoke else 10) / 1000, "ms"
+
+    return case
+
+
+def compiled(model: str, **settings: Any) -> Callable[[bool], tuple[float, str]]:
+    """The first epoch less a later one: what a compilation adds to a circuit model's training, seconds."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        del smoke
+        X = bits(1000).astype(float)
+        fitted = getattr(qtnml, model)(epochs=3, random_state=0, **settings).fit(X, bits(1000)[:, 0])
+        ends = [0.0, *(record.seconds for record in fitted.history_)]
+        return ends[1] - statistics.median(np.diff(ends[1:])), "s"
+
+    return case
+
+
+def training(model: str, **settings: Any) -> Callable[[bool], tuple[float, str]]:
+    """A whole training step of a classifier: microseconds a sample."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        X = bits(500 if smoke else 4000).astype(float)
+        y = X[:, 0].astype(int) ^ X[:, -1].astype(int)
+        fitted = getattr(qtnml, model)(
+            epochs=3 if smoke else 8, validation_fraction=0.0, random_state=0, **settings
+        ).fit(X, y)
+        ends = [record.seconds for record in fitted.history_]
+        return statistics.median(np.diff(ends)) / len(X) * 1e6, "us a sample"
+
+    return case
+
+
+CASES: dict[str, Callable[[bool], tuple[float, str]]] = {
+    "Born gradient, chain D=16": gradient("MPSBornMachine", 16),
+    "Born gradient, chain D=32": gradient("MPSBornMachine", 32),
+    "Born gradient, tree D=8": gradient("TreeBornMachine", 8),
+    "Born gradient, tree D=16": gradient("TreeBornMachine", 16),
+    "train tree V=1": training("TreeClassifier"),
+    "train tree V=2": training("TreeClassifier", bond_qubits=2),
+    "train chain V=1": training("MPSClassifier"),
+    "train chain V=2": training("MPSClassifier", bond_qubits=2),
+    "train amplitude MPS D=16": training("AmplitudeMPSClassifier", max_bond=16),
+    "train amplitude MPS D=32": training("AmplitudeMPSClassifier", max_bond=32),
+    "predict tree V=1": inference("TreeClassifier", SAMPLES),
+    "predict tree V=2": inference("TreeClassifier", SAMPLES, bond_qubits=2),
+    "predict chain V=2": inference("MPSClassifier", SAMPLES, bond_qubits=2),
+    "predict amplitude MPS D=16": inference("AmplitudeMPSClassifier", SAMPLES, max_bond=16),
+    "predict amplitude MPS D=32": inference("AmplitudeMPSClassifier", SAMPLES, max_bond=32),
+    "Born likelihood, chain D=32": inference("MPSBornMachine", SAMPLES, max_bond=32, init_bond=32),
+    "Born likelihood, 100,000 samples": inference("MPSBornMachine", 10 * SAMPLES, max_bond=32, init_bond=32),
+    "Born likelihood, tree D=16": inference("TreeBornMachine", SAMPLES, max_bond=16, init_bond=16),
+    "ten samples, tree V=1": ten("TreeClassifier"),
+    "ten samples, Born chain D=32": ten("MPSBornMachine", max_bond=32, init_bond=32),
+    "compilation, tree V=2": compiled("TreeClassifier", bond_qubits=2),
+    "compilation, chain V=2": compiled("MPSClassifier", bond_qubits=2),
+}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--smoke", action="store_true")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    value, unit = CASES[chosen.case](chosen.smoke)
+    print(json.dumps({"value": value, "unit": unit}))
