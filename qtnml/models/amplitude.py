@@ -9,14 +9,13 @@ from qtnml.contract import AmplitudeModel, Parameters
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.models.class_readout import ClassReadout
-from qtnml.models.progress import progress_bar
+from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.validation import checked_training_data, generator
 from qtnml.train import (
-    EpochRecord,
+    Callback,
     Loss,
     Optimizer,
     SweepOptions,
-    SweepRecord,
     TrainingResult,
     TrainingSet,
     get_loss,
@@ -53,6 +52,7 @@ class AmplitudeMPSClassifier(ClassReadout):
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
         devices: As for `TreeClassifier` (gradient only).
+        callback: As for `TreeClassifier`.
         random_state: Seed of weights, split and batches.
         verbose: 1 shows a progress bar on standard error.
 
@@ -91,6 +91,7 @@ class AmplitudeMPSClassifier(ClassReadout):
         checkpoint_every: int = 1,
         resume: bool = False,
         devices: int | None = None,
+        callback: Callback | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -112,6 +113,7 @@ class AmplitudeMPSClassifier(ClassReadout):
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         self.devices = devices
+        self.callback = callback
         self.random_state = random_state
         self.verbose = verbose
 
@@ -200,11 +202,6 @@ class AmplitudeMPSClassifier(ClassReadout):
         sweeps = _AUTO_SWEEPS if self.epochs is None else int(self.epochs)
         model, parameters = grown(model, parameters, options.max_bond)
         with progress_bar("sweeps", sweeps, show=bool(self.verbose)) as advance:
-
-            def show(record: EpochRecord, swept: SweepRecord) -> None:
-                largest = max(swept.bond_dims, default=1)
-                advance(record.epoch, f"loss {record.score:.4f}, largest bond {largest}")
-
             result = train_by_sweeps(
                 model,
                 parameters,
@@ -214,7 +211,7 @@ class AmplitudeMPSClassifier(ClassReadout):
                 sweeps=sweeps,
                 patience=self.patience,
                 validation=validation,
-                on_sweep=show,
+                callback=each_epoch(advance, "loss", self.callback),
                 checkpoint=self._checkpoint(),
             )
         self._report_end(result, sweeps)

@@ -12,6 +12,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.born_machine import BornMachine
 from qtnml.structure import Sites, Tree, balanced, chain, chow_liu
 from qtnml.structure.information import level_mutual_information, seriation
+from qtnml.train import Callback
 
 
 class MPSBornMachine(BornMachine):
@@ -52,6 +53,7 @@ class MPSBornMachine(BornMachine):
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
         devices: Of a gradient: share each batch over so many JAX devices.
+        callback: Called with the `EpochRecord` of every epoch; returning True ends training.
         random_state: Seed of the first state, split and batches.
         verbose: 1 shows a progress bar on standard error.
 
@@ -89,7 +91,7 @@ class TreeBornMachine(BornMachine):
             knows most about each other; or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`).
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
             init_bond, smoothing, precision, validation_fraction, patience, warm_start, checkpoint, \
-            checkpoint_every, resume, devices, random_state, verbose: As for `MPSBornMachine`.
+            checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = TreeBornMachine(max_bond=4, topology="chow-liu", random_state=0).fit(bits)
@@ -121,6 +123,7 @@ class TreeBornMachine(BornMachine):
         checkpoint_every: int = 1,
         resume: bool = False,
         devices: int | None = None,
+        callback: Callback | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -146,6 +149,7 @@ class TreeBornMachine(BornMachine):
             checkpoint_every=checkpoint_every,
             resume=resume,
             devices=devices,
+            callback=callback,
             random_state=random_state,
             verbose=verbose,
         )

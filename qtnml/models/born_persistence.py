@@ -23,7 +23,7 @@ BORN_MODELS = {"MPSBornMachine": MPSBornMachine, "TreeBornMachine": TreeBornMach
 
 def settings_entry(model: BornMachine) -> dict[str, Any]:
     """Settings of a model as JSON types."""
-    parameters = model.get_params(deep=False) | {"checkpoint": None, "resume": False}
+    parameters = model.get_params(deep=False) | {"checkpoint": None, "resume": False, "callback": None}
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
     if isinstance(parameters.get("topology"), Tree):
@@ -55,7 +55,7 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
 
 def unfitted_born(header: dict[str, Any]) -> BornMachine:
     """The inverse of `settings_entry`."""
-    parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False}
+    parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False, "callback": None}
     if isinstance(parameters.get("topology"), dict):
         parameters["topology"] = structure_from_dict(parameters["topology"])
     settings = header["encoder_settings"]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qtnml.errors import InvalidInputError
-from qtnml.models.settings import check_checkpoint, is_number
+from qtnml.models.settings import check_run, is_number
 from qtnml.structure import Tree
 
 _CHOICES = {"method": ("sweeps", "gradient", "greedy"), "precision": ("single", "double")}
@@ -56,4 +56,4 @@ def check_born_settings(estimator: Any) -> None:
             f"method={estimator.method!r} runs on one device: devices={estimator.devices!r} has no effect; "
             "leave it at None, or set method='gradient'"
         )
-    check_checkpoint(estimator)
+    check_run(estimator)

@@ -23,10 +23,10 @@ from qtnml.errors import (
 )
 from qtnml.models.born_data import bits
 from qtnml.models.born_settings import check_born_settings
-from qtnml.models.progress import progress_bar
+from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.validation import generator, hold_out_any
 from qtnml.structure.sites import Sites
-from qtnml.train import Checkpoint, EpochRecord
+from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient
 from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
@@ -66,6 +66,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         checkpoint_every: int = 1,
         resume: bool = False,
         devices: int | None = None,
+        callback: Callback | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -89,6 +90,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         self.devices = devices
+        self.callback = callback
         self.random_state = random_state
         self.verbose = verbose
 
@@ -272,9 +274,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 training,
                 rng,
                 validation=validation,
-                on_epoch=lambda record, state: advance(
-                    record.epoch, f"NLL {record.score:.3f}, bonds to {max(state.bond_dims, default=1)}"
-                ),
+                callback=each_epoch(advance, "NLL", self.callback),
                 checkpoint=self._checkpoint(),
             )
         return self._warned(result, training.epochs), growth
@@ -297,7 +297,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 precision=self.precision,
                 devices=self.devices,
                 validation=validation,
-                on_epoch=lambda record: advance(record.epoch, f"NLL {record.score:.3f}"),
+                callback=each_epoch(advance, "NLL", self.callback),
                 checkpoint=self._checkpoint(),
             )
         return self._warned(result, epochs)

@@ -20,7 +20,7 @@ from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.models.validation import checked_samples
 from qtnml.noise import Channel
 from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, with_qubits, with_reuploads
-from qtnml.train import Loss, Optimizer, TrainingSet
+from qtnml.train import Callback, Loss, Optimizer, TrainingSet
 
 
 class NetworkEstimator(TrainedEstimator):
@@ -66,6 +66,7 @@ class NetworkEstimator(TrainedEstimator):
             same data and settings, and an integer `random_state`. A file belongs to one run: do not use it
             under cross-validation.
         devices: Share each batch over so many JAX devices.
+        callback: Called with the `EpochRecord` of every epoch; returning True ends training.
         random_state: Seed of weights, split and batches; the same seed gives the same model.
         verbose: 1 shows a progress bar on standard error.
 
@@ -114,6 +115,7 @@ class NetworkEstimator(TrainedEstimator):
         checkpoint_every: int = 1,
         resume: bool = False,
         devices: int | None = None,
+        callback: Callback | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -140,6 +142,7 @@ class NetworkEstimator(TrainedEstimator):
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         self.devices = devices
+        self.callback = callback
         self.random_state = random_state
         self.verbose = verbose
 

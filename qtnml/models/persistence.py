@@ -144,7 +144,7 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
     for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
     # A file must not choose where checkpoints are written.
-    parameters |= {"checkpoint": None, "resume": False}
+    parameters |= {"checkpoint": None, "resume": False, "callback": None}
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
@@ -260,5 +260,5 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    parameters |= {"checkpoint": None, "resume": False}
+    parameters |= {"checkpoint": None, "resume": False, "callback": None}
     return {name: plain(value) for name, value in parameters.items()}

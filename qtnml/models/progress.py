@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from qtnml.train import Callback, EpochRecord
+
 
 @contextmanager
 def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[int, str], None]]:
@@ -30,6 +32,17 @@ def progress_bar(label: str, total: int, *, show: bool) -> Iterator[Callable[[in
             display.update(task, completed=done, text=text)
 
         yield advance
+
+
+def each_epoch(advance: Callable[[int, str], None], loss: str, callback: Callback | None) -> Callback:
+    """A callback of training that moves a progress bar, then calls the user's."""
+
+    def called(record: EpochRecord) -> bool | None:
+        bond = "" if record.largest_bond is None else f", bonds to {record.largest_bond}"
+        advance(record.epoch, f"{loss} {record.score:.4g}{bond}")
+        return None if callback is None else callback(record)
+
+    return called
 
 
 class _Time(ProgressColumn):

@@ -74,7 +74,7 @@ def check_settings(estimator: Any) -> None:
         _check_network(estimator)
     elif estimator.method not in ("gradient", "sweeps"):
         raise InvalidInputError(f"method must be 'gradient' or 'sweeps', got {estimator.method!r}")
-    check_checkpoint(estimator)
+    check_run(estimator)
 
 
 def _check_network(estimator: Any) -> None:
@@ -98,8 +98,10 @@ def _check_network(estimator: Any) -> None:
     get_ansatz(estimator.ansatz)
 
 
-def check_checkpoint(estimator: Any) -> None:
-    """Refuse a checkpoint that cannot be written or resumed."""
+def check_run(estimator: Any) -> None:
+    """Refuse a callback that cannot be called, or a checkpoint that cannot be written or resumed."""
+    if estimator.callback is not None and not callable(estimator.callback):
+        raise InvalidInputError(f"callback must be callable or None, got {estimator.callback!r}")
     if estimator.checkpoint is None:
         if estimator.resume:
             raise InvalidInputError("resume=True needs checkpoint=PATH, got checkpoint=None")

@@ -15,11 +15,12 @@ from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Model, Parameters
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
-from qtnml.models.progress import progress_bar
+from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import check_settings
 from qtnml.models.validation import checked_samples
 from qtnml.train import (
+    Callback,
     Checkpoint,
     EpochRecord,
     Loss,
@@ -69,6 +70,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     checkpoint_every: int
     resume: bool
     devices: int | None
+    callback: Callback | None
     verbose: int
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -130,7 +132,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
                 options,
                 rng,
                 validation=validation,
-                on_epoch=lambda record: advance(record.epoch, f"loss {record.score:.4f}"),
+                callback=each_epoch(advance, "loss", self.callback),
                 checkpoint=self._checkpoint(),
             )
         self._report_end(result, options.epochs)

@@ -2,6 +2,7 @@
 
 from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.compilation_cache import enable_compilation_cache
+from qtnml.train.fit_loop import Callback, Step, fit_loop
 from qtnml.train.loop import train
 from qtnml.train.losses import CrossEntropy, HingePower, Loss, MeanSquaredError, get_loss
 from qtnml.train.optimizer import OptaxOptimizer, Optimizer
@@ -17,6 +18,7 @@ from qtnml.train.sweeps import SweepOptions, SweepRecord, grown, sweep
 __all__ = [
     "SPSA",
     "CalibratedSPSA",
+    "Callback",
     "Checkpoint",
     "CrossEntropy",
     "EpochRecord",
@@ -26,6 +28,7 @@ __all__ = [
     "OptaxOptimizer",
     "Optimizer",
     "RiemannianAdam",
+    "Step",
     "SweepOptions",
     "SweepRecord",
     "TrainingOptions",
@@ -33,6 +36,7 @@ __all__ = [
     "TrainingSet",
     "emulate_shots",
     "enable_compilation_cache",
+    "fit_loop",
     "get_loss",
     "get_optimizer",
     "grown",

@@ -3,7 +3,6 @@
 A canonical state has norm 1 whatever the data, so the NLL needs no normalisation.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Literal
 
@@ -14,8 +13,9 @@ from qtnml.born import TreeState
 from qtnml.train.born_loop import BornResult, Strings
 from qtnml.train.born_model import BornModel, NegativeLogLikelihood
 from qtnml.train.checkpoint import Checkpoint
+from qtnml.train.fit_loop import Callback
 from qtnml.train.loop import train
-from qtnml.train.records import EpochRecord, TrainingOptions, TrainingSet
+from qtnml.train.records import TrainingOptions, TrainingSet
 from qtnml.train.riemannian_adam import RiemannianAdam
 
 
@@ -31,7 +31,7 @@ def train_born_by_gradient(
     precision: Literal["single", "double"] = "single",
     devices: int | None = None,
     validation: Strings | None = None,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> BornResult:
     """Train a state on strings by `train`, with Riemannian Adam.
@@ -43,7 +43,7 @@ def train_born_by_gradient(
         epochs: Passes over the strings.
         batch_size: Strings of a step.
         learning_rate: Length of a core's first step in radians; falls to zero along a half cosine.
-        patience, devices, on_epoch, checkpoint: As for `train` and `TrainingOptions`.
+        patience, devices, callback, checkpoint: As for `train` and `TrainingOptions`.
         precision: "single" or "double".
         validation: Held-out strings.
     """
@@ -65,7 +65,7 @@ def train_born_by_gradient(
             options,
             rng,
             validation=None if validation is None else _samples(validation),
-            on_epoch=on_epoch,
+            callback=callback,
             checkpoint=checkpoint,
         )
     return BornResult(model.state(result.parameters), result.history, result.best_epoch, result.stopped)

@@ -1,25 +1,23 @@
 """The loop over sweeps of a Born machine: validation, the best state, checkpoints."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood, mean_nll
 from qtnml.born.edges import Batch
-from qtnml.errors import ModelFileError, TrainingError
-from qtnml.storage import CHECKPOINT, load_archive, save_archive
+from qtnml.errors import ModelFileError
 from qtnml.structure.sites import Sites
 from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
-from qtnml.train.checkpoint import Checkpoint
+from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
+from qtnml.train.fit_loop import Callback, Epoch, fit_loop
 from qtnml.train.records import EpochRecord, drawn_by_weight
 
 _LAST_ANGLE = 0.1  # of the first
-_PROGRESS = 1e-6  # nats: a smaller fall of the NLL is none
 _COPIES = 1000  # of strings, at least, to smooth their law
 
 
@@ -119,17 +117,6 @@ class BornResult:
     stopped: str
 
 
-@dataclass(frozen=True)
-class _Progress:
-    state: TreeState
-    best: TreeState
-    rng_state: dict[str, Any]
-    history: tuple[EpochRecord, ...] = ()
-    best_epoch: int = -1
-    best_score: float = float("inf")
-    improved: int = 0
-
-
 def train_born(
     state: TreeState,
     data: Strings,
@@ -137,143 +124,78 @@ def train_born(
     rng: np.random.Generator,
     *,
     validation: Strings | None = None,
-    on_epoch: Callable[[EpochRecord, TreeState], None] | None = None,
+    callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> BornResult:
-    """Train a state on strings; the best by validation NLL, or the last, is kept.
-
-    Ctrl-C returns the best so far, or is passed on if no epoch has finished. With a checkpoint a killed
-    run goes on bit for bit after its last whole epoch.
-
-    Raises:
-        TrainingError: The state is not finite after the first epoch.
-        ModelFileError: The checkpoint to resume from is damaged or of another run.
-    """
-    progress = _Progress(state, state, dict(rng.bit_generator.state))
+    """Train a state on strings by sweeps: see `fit_loop`."""
+    progress = Progress(state.cores, None, state.cores, dict(rng.bit_generator.state), np.zeros(0))
     identity = ""
     if checkpoint is not None:
         held_out = () if validation is None else (validation.X, validation.weights)
         identity = fingerprint("born", state.sites, state.cores, (data.X, data.weights), training, held_out)
-        progress = _restored(checkpoint, progress, identity, training.epochs)
-        rng.bit_generator.state = progress.rng_state
-    before = progress.history[-1].seconds if progress.history else 0.0
-    began, stopped = time.perf_counter() - before, "finished"
-    try:
-        while len(progress.history) < training.epochs:
-            epoch = len(progress.history)
-            if training.patience is not None and epoch - 1 - progress.improved >= training.patience:
-                stopped = "early"
-                break
-            state, nll = _epoch(progress, data, training, rng)
-            if not np.isfinite(nll) or not all(np.isfinite(core).all() for core in state.cores):
-                stopped = "diverged"
-                break
-            held = None if validation is None else validation.nll(state)
-            record = EpochRecord(epoch + 1, nll, None, held, None, time.perf_counter() - began)
-            progress = replace(
-                progress,
-                state=state,
-                rng_state=dict(rng.bit_generator.state),
-                history=(*progress.history, record),
-            )
-            # Without held-out strings NLLs of different batches are not comparable: the last state is kept.
-            if held is None or held < progress.best_score:
-                progress = replace(progress, best=state, best_epoch=epoch)
-            if record.score < progress.best_score - _PROGRESS:
-                progress = replace(progress, best_score=record.score, improved=epoch)
-            if on_epoch is not None:
-                on_epoch(record, state)
-            if checkpoint is not None and (
-                (epoch + 1) % checkpoint.every == 0 or epoch + 1 == training.epochs
-            ):
-                _save(checkpoint, progress, identity)
-    except KeyboardInterrupt:
-        if not progress.history:  # nothing was learnt
-            raise
-        stopped = "interrupted"
-    if stopped == "diverged" and not progress.history:
-        raise TrainingError(
-            "the state is not finite after the first epoch; lower the learning rate "
-            f"({training.learning_rate:g})"
-        )
+
+    def check(cores: Any) -> None:
+        TreeState(state.sites, tuple(cores)).check()
+
+    progress, stopped = fit_loop(
+        BornSweepStep(state.sites, data, training, validation),
+        progress,
+        epochs=training.epochs,
+        patience=training.patience,
+        callback=callback,
+        checkpoint=None if checkpoint is None else replace(checkpoint, check=check),
+        identity=identity,
+    )
     # What rounding made of orthonormal rows in many steps is put right.
-    best = TreeState.canonical(progress.best.sites, progress.best.cores)
+    best = TreeState.canonical(state.sites, progress.best)
     return BornResult(best, progress.history, progress.best_epoch, stopped)
 
 
-def _epoch(
-    progress: _Progress, data: Strings, training: BornTraining, rng: np.random.Generator
-) -> tuple[TreeState, float]:
-    """One sweep on a batch; mean NLL of its strings after it."""
-    number = len(progress.history)
-    options = BornSweepOptions(
-        training.max_bond,
-        training.cutoff,
-        training.steps,
-        training.rate(number),
-        training.sites(number),
-        training.precision,
-    )
-    if len(data.X) > training.batch_size:
-        data = data.drawn(training.batch_size, rng)
-    state, swept = sweep_state(progress.state, data.batch(progress.state.sites), data.weights, options)
-    return state, swept.nll
+@dataclass(frozen=True)
+class BornSweepStep:
+    """One sweep on a batch, as a `Step`; parameters are the cores, whose bonds adapt."""
 
+    sites: Sites
+    data: Strings
+    training: BornTraining
+    validation: Strings | None
+    warm_up: ClassVar[int] = 0
 
-def _save(checkpoint: Checkpoint, progress: _Progress, identity: str) -> None:
-    arrays = {f"state_{k}": core for k, core in enumerate(progress.state.cores)}
-    arrays |= {f"best_{k}": core for k, core in enumerate(progress.best.cores)}
-    header = {
-        "fingerprint": identity,
-        "rng_state": progress.rng_state,
-        "history": [list(record) for record in progress.history],
-        "best_epoch": progress.best_epoch,
-        "best_score": progress.best_score,
-        "improved": progress.improved,
-    }
-    save_archive(checkpoint.path, header, arrays, kind=CHECKPOINT)
+    @property
+    def comparable(self) -> bool:
+        """Every sweep sees all samples."""
+        return len(self.data.X) <= self.training.batch_size
 
+    @property
+    def cure(self) -> str:
+        """What to do if the first sweep diverges."""
+        return f"lower the learning rate ({self.training.learning_rate:g})"
 
-def _check_history(history: tuple[EpochRecord, ...], header: dict[str, Any], epochs: int) -> None:
-    numbers = [value for record in history for value in record if value is not None]
-    numbers += [record.seconds for record in history] + [header["best_score"]]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
-        raise ModelFileError("its history is not made of numbers")
-    places = (header["best_epoch"], header["improved"])
-    if not 0 < len(history) <= epochs or not all(type(k) is int and 0 <= k < len(history) for k in places):
-        raise ModelFileError("its epochs are not those of this run")
-
-
-def _restored(checkpoint: Checkpoint, fresh: _Progress, identity: str, epochs: int) -> _Progress:
-    """The saved state; the fresh one if nothing is to be resumed."""
-    if not checkpoint.path.exists():
-        return fresh
-    header, arrays = load_archive(checkpoint.path, kind=CHECKPOINT)  # only a checkpoint may be written over
-    if not checkpoint.resume:
-        return fresh
-    if header.get("fingerprint") != identity:
-        raise ModelFileError(
-            f"the checkpoint {checkpoint.path} belongs to a run with other data, model or settings; resume "
-            "with the same ones, or delete it or choose another path to start anew"
+    def epoch(self, progress: Progress) -> Epoch:
+        """One sweep."""
+        training, number = self.training, progress.epoch
+        rng = np.random.default_rng()
+        rng.bit_generator.state = progress.rng_state
+        options = BornSweepOptions(
+            training.max_bond,
+            training.cutoff,
+            training.steps,
+            training.rate(number),
+            training.sites(number),
+            training.precision,
         )
-    try:
-        sites = fresh.state.sites
-        np.random.default_rng().bit_generator.state = header["rng_state"]
-        history = tuple(EpochRecord(*record) for record in header["history"])
-        _check_history(history, header, epochs)
-        return _Progress(
-            stored_state(sites, arrays, "state"),
-            stored_state(sites, arrays, "best"),
-            header["rng_state"],
-            history,
-            int(header["best_epoch"]),
-            float(header["best_score"]),
-            int(header["improved"]),
-        )
-    except Exception as error:  # whatever a damaged file makes the parts above raise
-        raise ModelFileError(
-            f"the checkpoint {checkpoint.path} does not fit this run: {error}; delete it to start anew"
-        ) from error
+        data = self.data if self.comparable else self.data.drawn(training.batch_size, rng)
+        state = TreeState(self.sites, progress.parameters)
+        state, swept = sweep_state(state, data.batch(self.sites), data.weights, options)
+        finite = np.isfinite(swept.nll) and all(np.isfinite(core).all() for core in state.cores)
+        held = self.validation.nll(state) if finite and self.validation is not None else None
+        largest = max(state.bond_dims, default=1)
+        rng_state = dict(rng.bit_generator.state)
+        return Epoch(state.cores, None, rng_state, state.cores, swept.nll, None, held, largest_bond=largest)
+
+    def finish(self, progress: Progress) -> Progress:
+        """Nothing is left to be judged."""
+        return progress
 
 
 def stored_state(sites: Sites, arrays: Mapping[str, NDArray], name: str) -> TreeState:

@@ -1,6 +1,6 @@
 """Training state on disk: everything a killed run needs to go on as if it had not been killed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.contract import Parameters
 from qtnml.errors import ModelFileError
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
 from qtnml.train.records import EpochRecord
@@ -21,7 +20,7 @@ class Progress:
     """Where a training run stands at the end of an epoch.
 
     Attributes:
-        parameters, state: Now, on the device.
+        parameters, state: Now: pytrees of arrays, on the device where there is one.
         best: Parameters with the best score so far.
         rng_state: Of the generator that permutes the samples.
         key: Base of the keys of all steps (key data).
@@ -31,9 +30,9 @@ class Progress:
         seconds_before: Training time of the process that was killed.
     """
 
-    parameters: Parameters
+    parameters: Any
     state: Any
-    best: Parameters
+    best: Any
     rng_state: dict[str, Any]
     key: NDArray
     history: tuple[EpochRecord, ...] = ()
@@ -56,11 +55,14 @@ class Checkpoint:
         path: One file, replaced atomically.
         every: Epochs between two writes; the last epoch is always written.
         resume: Go on from the file if it is there.
+        check: Refuses restored parameters that cannot be used. With it arrays may have any shape: bonds that
+            adapt change them.
     """
 
     path: Path
     every: int = 1
     resume: bool = False
+    check: Callable[[Any], None] | None = None
 
     def save(self, progress: Progress, fingerprint: str) -> None:
         """Write the state."""
@@ -98,11 +100,13 @@ class Checkpoint:
         try:
             history = tuple(EpochRecord(*record) for record in header["history"])
             np.random.default_rng().bit_generator.state = header["rng_state"]
+            _check_history(history, header)
+            any_shape = self.check is not None
             restored = replace(
                 fresh,
-                parameters=_like(fresh.parameters, arrays, "parameters"),
+                parameters=_like(fresh.parameters, arrays, "parameters", any_shape=any_shape),
                 state=_like(fresh.state, arrays, "state"),
-                best=_like(fresh.best, arrays, "best"),
+                best=_like(fresh.best, arrays, "best", any_shape=any_shape),
                 rng_state=header["rng_state"],
                 key=_like(fresh.key, arrays, "key"),
                 history=history,
@@ -111,8 +115,9 @@ class Checkpoint:
                 improved=int(header["improved"]),
                 seconds_before=float(history[-1].seconds) if history else 0.0,
             )
-            if not np.isfinite([[record.loss, record.score, record.seconds] for record in history]).all():
-                raise ValueError("its history is not finite")
+            if self.check is not None:
+                self.check(restored.parameters)
+                self.check(restored.best)
             return restored
         except Exception as error:  # whatever a damaged file makes the parts above raise
             raise ModelFileError(
@@ -120,13 +125,24 @@ class Checkpoint:
             ) from error
 
 
-def _like(tree: Any, arrays: Mapping[str, NDArray], name: str) -> Any:
+def _check_history(history: tuple[EpochRecord, ...], header: dict[str, Any]) -> None:
+    numbers = [value for record in history for value in record if value is not None]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
+        raise ValueError("its history is not made of numbers")
+    if not np.isfinite([[record.loss, record.score, record.seconds] for record in history]).all():
+        raise ValueError("its history is not finite")
+    places = (header["best_epoch"], header["improved"])
+    if not all(type(place) is int and -1 <= place < max(len(history), 1) for place in places):
+        raise ValueError("its epochs are not those of this run")
+
+
+def _like(tree: Any, arrays: Mapping[str, NDArray], name: str, *, any_shape: bool = False) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     saved = [arrays[f"{name}_{k}"] for k in range(len(leaves))]
     for leaf, array in zip(leaves, saved, strict=True):
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
-        if leaf.shape != array.shape or leaf.dtype != array.dtype:
+        if (not any_shape and leaf.shape != array.shape) or leaf.dtype != array.dtype:
             raise ValueError(
                 f"{name} of shape {array.shape} and type {array.dtype}, expected {leaf.shape} and "
                 f"{leaf.dtype}"

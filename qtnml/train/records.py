@@ -82,7 +82,7 @@ class EpochRecord(NamedTuple):
     """What one epoch showed: mean training loss and accuracy while it ran, validation after it.
 
     The validation figures are None where nothing was held out, the accuracies in a regression;
-    `seconds` since training began.
+    `seconds` since training began; `largest_bond` where bonds adapt.
     """
 
     epoch: int
@@ -91,6 +91,7 @@ class EpochRecord(NamedTuple):
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
+    largest_bond: int | None = None
 
     @property
     def score(self) -> float:

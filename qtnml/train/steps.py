@@ -17,9 +17,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from qtnml.contract import Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.train.checkpoint import Progress
+from qtnml.train.fit_loop import Epoch
 from qtnml.train.losses import Loss
 from qtnml.train.optimizer import Optimizer
-from qtnml.train.records import EpochRecord, Trainable, TrainingOptions, TrainingSet
+from qtnml.train.records import Trainable, TrainingOptions, TrainingSet
 
 _CALL_SECONDS = 0.3
 _EVALUATION_BATCH = 1024
@@ -36,8 +37,8 @@ class Problem(NamedTuple):
     mesh: Mesh | None
 
 
-class Run:
-    """The arrays of one training run on the device, and the compiled functions over them."""
+class GradientStep:
+    """The arrays of one training run on the device, and the compiled functions over them: a `Step`."""
 
     def __init__(
         self, model: Trainable, options: TrainingOptions, data: TrainingSet, validation: TrainingSet | None
@@ -95,37 +96,33 @@ class Run:
         key = np.asarray(jax.random.key_data(jax.random.key(int(rng.integers(2**31)))))
         return Progress(on_device, state, on_device, dict(rng.bit_generator.state), key)
 
-    def epoch(self, progress: Progress, began: float) -> Progress:
-        """One pass over the samples, and the record of it."""
-        parameters, state, sums, rng_state = self._pass(progress)
-        validation = self._validate(parameters)
-        number = progress.epoch + 1
-        loss, accuracy = float(sums[0] / sums[2]), float(sums[1] / sums[2])
-        seconds = time.perf_counter() - began
-        record = EpochRecord(number, loss, accuracy, validation[0], validation[1], seconds)
-        if self._problem.num_classes == 0:
-            record = record._replace(accuracy=None, validation_accuracy=None)
-        following = replace(
-            progress,
-            parameters=parameters,
-            state=state,
-            rng_state=rng_state,
-            history=(*progress.history, record),
-        )
-        # Only what was trained with the trace, and all of the noise, throughout can be best.
-        if record.score < progress.best_score and number > self._options.warm_up:
-            # A full-batch epoch measured the weights it began with, those of the epoch before.
-            best = progress.parameters if self._measures_before else parameters
-            following = replace(
-                following,
-                best=best,
-                best_epoch=number - 1 - self._measures_before,
-                best_score=record.score,
-                improved=number - 1,
-            )
-        return following
+    @property
+    def comparable(self) -> bool:
+        """Every epoch sees all samples."""
+        return True
 
-    def with_last_weights_judged(self, progress: Progress) -> Progress:
+    @property
+    def warm_up(self) -> int:
+        """Epochs without the trace, or without all of the noise."""
+        return self._options.warm_up
+
+    @property
+    def cure(self) -> str:
+        """What to do if the first epoch diverges."""
+        return f"lower the learning rate ({self._options.learning_rate:g})"
+
+    def epoch(self, progress: Progress) -> Epoch:
+        """One pass over the samples."""
+        parameters, state, sums, rng_state = self._pass(progress)
+        loss, accuracy = float(sums[0] / sums[2]), float(sums[1] / sums[2])
+        held = self._validate(parameters)
+        # A full-batch epoch measured the weights it began with, those of the epoch before.
+        measured = progress.parameters if self._measures_before else parameters
+        if self._problem.num_classes == 0:
+            return Epoch(parameters, state, rng_state, measured, loss, None, held[0], None)
+        return Epoch(parameters, state, rng_state, measured, loss, accuracy, *held)
+
+    def finish(self, progress: Progress) -> Progress:
         """Measure the last weights too, where an epoch measures those before its step."""
         if not (self._measures_before and progress.history):
             return progress

@@ -1,4 +1,7 @@
+import logging
 import signal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,15 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from qtnml import TreeClassifier
+from qtnml import (
+    AmplitudeMPSClassifier,
+    MPSBornMachine,
+    MPSClassifier,
+    TreeBornMachine,
+    TreeClassifier,
+    TreeRegressor,
+    load_model,
+)
 from qtnml.data import Dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError, TrainingInterruptedWarning
 from qtnml.models.validation import hold_out
@@ -261,27 +272,66 @@ def test_hold_out_keeps_class_shares(rng: np.random.Generator) -> None:
     assert len(hold_out(y, 0.04, rng)[1]) == 0
 
 
-def test_ctrl_c_keeps_a_model(
-    small_digits: Dataset, monkeypatch: pytest.MonkeyPatch, interruptible: None
-) -> None:
-    import qtnml.models.training as estimator_module
+def test_ctrl_c_keeps_a_model(small_digits: Dataset, interruptible: None) -> None:
+    def handler(record: EpochRecord) -> None:
+        if record.epoch == 4:
+            signal.raise_signal(signal.SIGINT)
 
-    original = estimator_module.train
-
-    def interrupted(*arguments: object, on_epoch, **options: object):
-        def handler(record: EpochRecord) -> None:
-            if record.epoch == 4:
-                signal.raise_signal(signal.SIGINT)
-            on_epoch(record)
-
-        return original(*arguments, on_epoch=handler, **options)
-
-    monkeypatch.setattr(estimator_module, "train", interrupted)
-    clf = quick(epochs=50)
+    clf = quick(epochs=50, callback=handler)
     with pytest.warns(TrainingInterruptedWarning, match="interrupted after 4 of 50 epochs"):
         clf.fit(small_digits.X_train, small_digits.y_train)
     assert clf.n_iter_ == 4
     assert clf.predict(small_digits.X_test).shape == small_digits.y_test.shape
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TreeClassifier(epochs=20),
+        MPSClassifier(epochs=20),
+        TreeRegressor(epochs=20),
+        AmplitudeMPSClassifier(3, epochs=20),
+        AmplitudeMPSClassifier(3, method="sweeps", epochs=20),
+        MPSBornMachine(3, epochs=20),
+        TreeBornMachine(3, method="gradient", epochs=20),
+    ],
+    ids=str,
+)
+def test_a_callback_sees_every_epoch_and_may_end_training(
+    model: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (60, 5))
+    seen: list[EpochRecord] = []
+
+    def stop_at_third(record: EpochRecord) -> bool:
+        seen.append(record)
+        return record.epoch == 3
+
+    model = clone(model).set_params(random_state=0, callback=stop_at_third)
+    with caplog.at_level(logging.INFO, logger="qtnml"):
+        model.fit(X, X[:, 0])
+    assert [record.epoch for record in seen] == [1, 2, 3]
+    assert seen == model.history_
+    assert (model.stopped_, model.n_iter_) == ("callback", 3)
+    assert [record.getMessage()[:7] for record in caplog.records] == [
+        "epoch 1",
+        "epoch 2",
+        "epoch 3",
+        "trainin",
+    ]
+    model.save(tmp_path / "m")
+    assert load_model(tmp_path / "m").callback is None  # a function is not a setting that a file keeps
+    with pytest.raises(InvalidInputError, match="callback must be callable or None, got 3"):
+        clone(model).set_params(callback=3).fit(X, X[:, 0])
+
+    def fails(record: EpochRecord) -> None:
+        raise RuntimeError("mine")
+
+    before = model.history_
+    with pytest.raises(RuntimeError, match="mine"):
+        model.set_params(callback=fails).fit(X, X[:, 0])
+    assert model.history_ is before
 
 
 def test_sharpness_is_a_choice(small_digits: Dataset) -> None:

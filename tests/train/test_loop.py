@@ -83,7 +83,7 @@ def test_ctrl_c_returns_the_best_so_far(problem: Problem, interruptible: None) -
             signal.raise_signal(signal.SIGINT)
 
     rng = np.random.default_rng(0)
-    result = train(model, start, data, TrainingOptions(10), rng, on_epoch=interrupt)
+    result = train(model, start, data, TrainingOptions(10), rng, callback=interrupt)
     assert result.stopped == "interrupted"
     assert len(result.history) == 3
     assert result.best_epoch >= 0
@@ -98,7 +98,7 @@ def test_ctrl_c_within_a_homotopy_keeps_the_last_weights(problem: Problem, inter
             signal.raise_signal(signal.SIGINT)
 
     options = TrainingOptions(10, batch_size=64, homotopy=8)
-    result = train(model, start, data, options, np.random.default_rng(0), on_epoch=interrupt)
+    result = train(model, start, data, options, np.random.default_rng(0), callback=interrupt)
     assert (result.stopped, result.best_epoch) == ("interrupted", 2)
     assert not np.allclose(result.parameters.nodes[0], start.nodes[0], atol=1e-3)
 
@@ -115,7 +115,7 @@ def test_ctrl_c_before_the_first_epoch_is_passed_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qtnml.train.steps.Run.epoch", interrupted)
+    monkeypatch.setattr("qtnml.train.steps.GradientStep.epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(problem)
 

@@ -1,0 +1,186 @@
+"""The training loop: validation, the best parameters, patience, divergence, Ctrl-C, checkpoints, callbacks.
+
+What an epoch does is a `Step`'s business: gradient steps, sweeps. The order of events around it is here.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from qtnml.errors import TrainingError
+from qtnml.train.checkpoint import Checkpoint, Progress
+from qtnml.train.records import EpochRecord
+
+_DIVERGED = 100.0  # times the first epoch's loss
+_PROGRESS = 1e-6  # of the score: a smaller fall does not count for patience
+_log = logging.getLogger(__name__)
+
+#: Called with the record of an epoch; True ends training.
+Callback = Callable[[EpochRecord], bool | None]
+
+
+class Epoch(NamedTuple):
+    """What one epoch returns.
+
+    Attributes:
+        parameters, state, rng_state: After it, for the next one.
+        measured: Parameters to which the losses belong: `parameters`, or those before the only step.
+        loss, accuracy: Of the training samples.
+        validation_loss, validation_accuracy: Of the held-out ones.
+        largest_bond: Where bonds adapt.
+    """
+
+    parameters: Any
+    state: Any
+    rng_state: dict[str, Any]
+    measured: Any
+    loss: float
+    accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    largest_bond: int | None = None
+
+
+class Step(Protocol):
+    """One way to train."""
+
+    @property
+    def comparable(self) -> bool:
+        """Every epoch sees all training samples, so that training losses can be compared."""
+
+    @property
+    def warm_up(self) -> int:
+        """First epochs in which another problem is solved, so that none of them can be the best."""
+
+    @property
+    def cure(self) -> str:
+        """What to do if the first epoch diverges."""
+
+    def epoch(self, progress: Progress) -> Epoch:
+        """One pass over the samples, or one sweep."""
+
+    def finish(self, progress: Progress) -> Progress:
+        """Last judgement, once training has ended."""
+
+
+def fit_loop(
+    step: Step,
+    progress: Progress,
+    *,
+    epochs: int,
+    patience: int | None = None,
+    callback: Callback | None = None,
+    checkpoint: Checkpoint | None = None,
+    identity: str = "",
+) -> tuple[Progress, str]:
+    """Run epochs until they are done, patience is out, training diverges, or somebody stops it.
+
+    The best epoch is the one of least validation loss; where nothing is held out, the one of least training
+    loss if every epoch sees all samples, else the last. Patience counts epochs without a better score, of the
+    validation loss or else the training loss.
+
+    Args:
+        step: What an epoch does.
+        progress: Where to start.
+        epochs: The most.
+        patience: Stop after so many epochs without improvement; None never stops early.
+        callback: Called after each epoch; True stops.
+        checkpoint: Where progress is kept, and whether to go on from it.
+        identity: Fingerprint of the run, for the checkpoint.
+
+    Returns:
+        Progress, and how it ended: "finished", "early", "callback", "interrupted" or "diverged".
+
+    Raises:
+        TrainingError: It diverged in the first epoch.
+        KeyboardInterrupt: Before the first epoch was over.
+        ModelFileError: The checkpoint to resume from is damaged or of another run.
+    """
+    if checkpoint is not None:
+        progress = checkpoint.restored(progress, identity)
+    began, stopped = time.perf_counter() - progress.seconds_before, "finished"
+    try:
+        while progress.epoch < epochs:
+            if _out_of_patience(progress, patience, step.warm_up):
+                stopped = "early"
+                break
+            following = _followed(step, progress, began)
+            if _has_diverged(following):
+                stopped = "diverged"
+                break
+            progress = following
+            record = progress.history[-1]
+            _log.info("epoch %d of %d: %s", record.epoch, epochs, record)
+            if callback is not None and callback(record) is True:
+                stopped = "callback"
+            is_last = stopped == "callback" or progress.epoch == epochs
+            is_last = is_last or _out_of_patience(progress, patience, step.warm_up)
+            if checkpoint is not None and (is_last or progress.epoch % checkpoint.every == 0):
+                checkpoint.save(progress, identity)
+            if stopped == "callback":
+                break
+    except KeyboardInterrupt:
+        if not progress.history:  # nothing was learnt
+            raise
+        stopped = "interrupted"
+    if stopped == "diverged" and not progress.history:
+        raise TrainingError(f"training diverged in epoch 1 (loss {following.history[0].loss:g}); {step.cure}")
+    progress = step.finish(progress)
+    if progress.history and progress.best_epoch == -1 and progress.best_score == np.inf:  # still warming up
+        progress = replace(progress, best=progress.parameters, best_epoch=progress.epoch - 1)
+    _log.info("training ended: %s after %d epochs, best %d", stopped, progress.epoch, progress.best_epoch + 1)
+    return progress, stopped
+
+
+def _followed(step: Step, progress: Progress, began: float) -> Progress:
+    """Progress after one more epoch."""
+    epoch = step.epoch(progress)
+    number = progress.epoch + 1
+    record = EpochRecord(
+        number,
+        epoch.loss,
+        epoch.accuracy,
+        epoch.validation_loss,
+        epoch.validation_accuracy,
+        time.perf_counter() - began,
+        epoch.largest_bond,
+    )
+    following = replace(
+        progress,
+        parameters=epoch.parameters,
+        state=epoch.state,
+        rng_state=epoch.rng_state,
+        history=(*progress.history, record),
+    )
+    if number <= step.warm_up:
+        return following
+    score, lag = record.score, int(epoch.measured is not epoch.parameters)
+    if score < progress.best_score:
+        improved = progress.improved
+        if not score > progress.best_score - _PROGRESS * abs(progress.best_score):
+            improved = number - 1
+        following = replace(
+            following, best=epoch.measured, best_epoch=number - 1 - lag, best_score=score, improved=improved
+        )
+    if epoch.validation_loss is None and not step.comparable:
+        following = replace(following, best=epoch.parameters, best_epoch=number - 1)
+    return following
+
+
+def _out_of_patience(progress: Progress, patience: int | None, warm_up: int) -> bool:
+    if patience is None:
+        return False
+    return progress.epoch - 1 - max(progress.improved, warm_up) >= patience
+
+
+def _has_diverged(progress: Progress) -> bool:
+    first, last = progress.history[0], progress.history[-1]
+    if not np.isfinite([last.loss, last.score]).all() or last.loss > _DIVERGED * max(first.loss, 1e-3):
+        return True
+    # The last step's loss is not known yet.
+    return not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(progress.parameters))
