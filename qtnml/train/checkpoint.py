@@ -80,7 +80,7 @@ class Checkpoint:
         }
         save_archive(self.path, header, arrays, kind=CHECKPOINT)
 
-    def restored(self, fresh: Progress, fingerprint: str) -> Progress:
+    def restored(self, fresh: Progress, fingerprint: str, epochs: int) -> Progress:
         """The saved state in the shape of a fresh one; the fresh one if nothing is to be resumed.
 
         Raises:
@@ -100,7 +100,7 @@ class Checkpoint:
         try:
             history = tuple(EpochRecord(*record) for record in header["history"])
             np.random.default_rng().bit_generator.state = header["rng_state"]
-            _check_history(history, header)
+            _check_history(history, header, epochs)
             any_shape = self.check is not None
             restored = replace(
                 fresh,
@@ -125,14 +125,16 @@ class Checkpoint:
             ) from error
 
 
-def _check_history(history: tuple[EpochRecord, ...], header: dict[str, Any]) -> None:
+def _check_history(history: tuple[EpochRecord, ...], header: dict[str, Any], epochs: int) -> None:
     numbers = [value for record in history for value in record if value is not None]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
         raise ValueError("its history is not made of numbers")
     if not np.isfinite([[record.loss, record.score, record.seconds] for record in history]).all():
         raise ValueError("its history is not finite")
     places = (header["best_epoch"], header["improved"])
-    if not all(type(place) is int and -1 <= place < max(len(history), 1) for place in places):
+    if len(history) > epochs or not all(
+        type(place) is int and -1 <= place < max(len(history), 1) for place in places
+    ):
         raise ValueError("its epochs are not those of this run")
 
 

@@ -102,7 +102,7 @@ def fit_loop(
         ModelFileError: The checkpoint to resume from is damaged or of another run.
     """
     if checkpoint is not None:
-        progress = checkpoint.restored(progress, identity)
+        progress = checkpoint.restored(progress, identity, epochs)
     began, stopped = time.perf_counter() - progress.seconds_before, "finished"
     try:
         while progress.epoch < epochs:

@@ -240,7 +240,7 @@ def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
     assert model.state_.tree == tree
     chain = MPSBornMachine(4, order=[4, 2, 0, 1, 3], random_state=0).fit(bits)
     assert chain.state_.sites == site_chain([2] * 5, [4, 2, 0, 1, 3])
-    with pytest.raises(InvalidInputError, match="the topology has sites of"):
+    with pytest.raises(InvalidInputError, match="the topology has 5 leaves, the data have 4 features"):
         TreeBornMachine(topology=tree).fit(bits[:, :4])
 
 
@@ -256,7 +256,7 @@ def test_trees_and_orders_of_ones_own(bits: np.ndarray) -> None:
         ({"validation_fraction": 1}, "validation_fraction must be at least 0 and below 1"),
         ({"smoothing": -0.1}, "smoothing must be at least 0 and below 1, got -0.1"),
         ({"order": "random"}, "order must be None, 'mutual-information' or a permutation"),
-        ({"order": [0, 0, 1, 2, 3]}, "order must name each of 5 sites once"),
+        ({"order": [0, 0, 1, 2, 3]}, "order must name each of 5 leaves once"),
         ({"encoder": "table"}, r"encoder must be a qtnml\.TableEncoder or None"),
         ({"resume": True}, "resume=True needs checkpoint=PATH"),
     ],

@@ -140,7 +140,7 @@ def test_bad_data(X: object, y: object, message: str) -> None:
         ({"batch_size": None}, "batch_size must be an integer of at least 1, got None"),
         ({"bond_qubits": True}, "bond_qubits must be 1 to 3, got True"),
         ({"learning_rate": "x"}, "learning_rate must be a positive number, got 'x'"),
-        ({"topology": "ring"}, "topology must be None, 'chow-liu' or a Topology, got 'ring'"),
+        ({"topology": "ring"}, "topology must be None, 'chow-liu', a Topology or a Tree, got 'ring'"),
         ({"topology": balanced_tree(3)}, "has 3 data qubits and 1 root qubits; 4 features .* need 4"),
         ({"encoding": "phase"}, "unknown encoding 'phase'; choose one of"),
         ({"ansatz": "diagonal"}, "unknown ansatz 'diagonal'; choose one of"),

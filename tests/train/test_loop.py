@@ -193,10 +193,10 @@ def test_padding_changes_nothing(problem: Problem, x64: None) -> None:
 
 
 def test_precision_follows_the_users_choice(problem: Problem, x64: None) -> None:
-    assert run(problem, epochs=1).optimizer_state.first[0].dtype == np.complex128
+    assert run(problem, epochs=1).optimizer_state.mu.nodes[0].dtype == np.complex128
 
 
 def test_library_leaves_jax_alone(problem: Problem) -> None:
     before = dict(jax.config.values)
-    assert run(problem, epochs=1).optimizer_state.first[0].dtype == np.complex64
+    assert run(problem, epochs=1).optimizer_state.mu.nodes[0].dtype == np.complex64
     assert dict(jax.config.values) == before

@@ -137,14 +137,18 @@ def test_the_later_variant_learns(small_digits: Dataset) -> None:
     assert clf.score(small_digits.X_test, small_digits.y_test) > 0.75
 
 
-def test_any_optax_optimiser_on_angles(small_digits: Dataset) -> None:
+def test_any_optax_optimiser_on_angles_and_unitaries(small_digits: Dataset) -> None:
     options = {"epochs": 30, "batch_size": 64, "random_state": 0, "feature_range": (0, 1)}
-    for optimizer in (optax.adam(0.03), optax.chain(optax.clip(1.0), optax.sgd(0.1, momentum=0.9))):
-        clf = TreeClassifier(ansatz="brick-wall", optimizer=optimizer, **options)  # type: ignore[arg-type]
+    for ansatz, optimizer in (
+        ("brick-wall", optax.adam(0.03)),
+        ("brick-wall", optax.chain(optax.clip(1.0), optax.sgd(0.1, momentum=0.9))),
+        ("full", optax.adam(0.03)),
+        ("orthogonal", optax.lion(0.01)),
+    ):
+        clf = TreeClassifier(ansatz=ansatz, optimizer=optimizer, **options)  # type: ignore[arg-type]
         clf.fit(small_digits.X_train, small_digits.y_train)
         assert clf.score(small_digits.X_test, small_digits.y_test) > 0.9
-    with pytest.raises(InvalidInputError, match="an optax optimiser acts on angles.*set ansatz='brick-wall'"):
-        TreeClassifier(optimizer=optax.adam(0.1)).fit(small_digits.X_train, small_digits.y_train)
+        assert max(map(unitarity_error, clf.model_.network(clf.params_).unitaries)) < 1e-12
 
 
 def test_bad_spsa() -> None:
