@@ -33,7 +33,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     Args:
         model: A Born machine; None takes `MPSBornMachine(4, encoder=TableEncoder(bins=8, unseen="missing"),
-            order="mutual-information", complex_amplitudes=True, smoothing=0.05)`.
+            order="mutual-information", complex_amplitudes=True, smoothing=0.05, epochs=60)`.
         contamination: Share of normal records below the threshold.
         calibration_fraction: Share of the records that the model does not learn from, and whose scores set
             the threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
@@ -169,6 +169,7 @@ def _default_model() -> MPSBornMachine:
         order="mutual-information",
         complex_amplitudes=True,
         smoothing=0.05,
+        epochs=60,  # more of them learn a small table by heart
     )
 
 

@@ -30,8 +30,9 @@ class MPSBornMachine(BornMachine):
         method: "sweeps" over pairs of cores, whose bonds adapt to the data; "gradient", all cores at once
             (Riemannian Adam) at bond `max_bond`; "greedy" raises bonds one by one where a trial gains
             most, until held-out data are no longer better explained (arXiv:2008.05437).
-        complex_amplitudes: Twice the numbers, and fewer local minima: on bars and stripes the median start
-            is then as good as the best.
+        complex_amplitudes: Complex instead of real amplitudes: twice the numbers, and fewer local minima (on
+            bars and stripes the median start is then as good as the best). None takes them for up to 32
+            features.
         epochs: Sweeps, or passes over the samples; None takes 30, or more where features (for a gradient:
             samples) are few.
         batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250). A sweep holds
@@ -107,7 +108,7 @@ class TreeBornMachine(BornMachine):
         encoder: TableEncoder | None = None,
         order: Sequence[int] | Literal["mutual-information"] | None = None,
         method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
-        complex_amplitudes: bool = False,
+        complex_amplitudes: bool | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.05,

@@ -45,6 +45,10 @@ def check_born_settings(estimator: Any) -> None:
         raise InvalidInputError(
             f"order must be None, 'mutual-information' or a permutation, got {estimator.order!r}"
         )
+    if estimator.complex_amplitudes not in (None, True, False):
+        raise InvalidInputError(
+            f"complex_amplitudes must be True, False or None, got {estimator.complex_amplitudes!r}"
+        )
     topology = getattr(estimator, "topology", None)
     is_name = isinstance(topology, str) and topology == "chow-liu"
     if not (topology is None or is_name or isinstance(topology, Tree)):

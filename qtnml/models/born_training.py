@@ -32,6 +32,7 @@ from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
+_MOST_AUTO_COMPLEX = 32
 _AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
 
 
@@ -50,7 +51,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         encoder: TableEncoder | None = None,
         order: Sequence[int] | Literal["mutual-information"] | None = None,
         method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
-        complex_amplitudes: bool = False,
+        complex_amplitudes: bool | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.05,
@@ -212,13 +213,16 @@ class LearntLaw(DensityMixin, BaseEstimator):
             # Across a node without sites of its own one bond alone cannot carry anything.
             alone = all(any(map(sites.tree.is_leaf, wires)) for wires in sites.tree.nodes)
             bond = 1 if alone else min(2, bond)
+        is_complex = self.complex_amplitudes
+        if is_complex is None:
+            is_complex = len(sites.dims) <= _MOST_AUTO_COMPLEX
         if bond > 1:
-            return TreeState.random(sites, bond, rng, is_complex=bool(self.complex_amplitudes))
+            return TreeState.random(sites, bond, rng, is_complex=bool(is_complex))
         vectors = []
         for site, dim in enumerate(sites.dims):
             counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
             vector = np.sqrt(counts / counts.sum())
-            vectors.append(vector.astype(np.complex128) if self.complex_amplitudes else vector)
+            vectors.append(vector.astype(np.complex128) if is_complex else vector)
         return TreeState.product(sites, vectors)
 
     def _training(self, edges: int) -> BornTraining:

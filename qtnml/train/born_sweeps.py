@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, mean_nll
@@ -18,6 +19,9 @@ from qtnml.born.edges import Batch, EdgeVectors, Run, Side
 
 _TRIED = 16  # lengths of a step
 _SMALLEST = 1e-6  # amplitude between unit vectors below which 1 / psi in a gradient falls to 0 again
+_RUN_NUMBERS = 4096  # as many numbers at once take as long as the calls for one run do
+_SMALL_MATRIX = 256
+_POOL = ThreadpoolController()
 _TINY = 1e-30
 
 
@@ -69,8 +73,9 @@ def sweep_state(
     if len(state.tree.nodes) < 2:
         return _single_node(state, batch.X, weights)
     sweeper = _Sweeper(state, batch, weights, options)
-    for here, there in state.tree.tour:
-        sweeper.step(here, there)
+    with _threads(state, options):
+        for here, there in state.tree.tour:
+            sweeper.step(here, there)
     edges = sweeper.edges
     nll = mean_nll(2 * edges.log_amplitudes(), weights, state.tree.num_leaves)
     return TreeState(state.sites, tuple(edges.cores)), BornSweep(nll, sweeper.dropped)
@@ -89,6 +94,13 @@ def growth_gains(state: TreeState, batch: Batch, weights: NDArray, options: Born
         edge = here if state.tree.parents[here] == there else there
         gains[edge] = max(gains[edge], gain)
     return gains
+
+
+def _threads(state: TreeState, options: BornSweepOptions) -> Any:
+    """One thread for linear algebra on small matrices, where several wait for each other far longer."""
+    bonds = options.max_bond if isinstance(options.max_bond, int) else max(options.max_bond, default=1)
+    largest = max(core.size for core in state.cores) / max(min(bonds, max(state.bond_dims)), 1)
+    return _POOL.limit(limits=1 if largest <= _SMALL_MATRIX else None)
 
 
 def working_dtype(precision: str, *, is_complex: bool) -> np.dtype[Any]:
@@ -215,9 +227,19 @@ class PairProblem:
 
     def __init__(self, inner: NDArray, outer: NDArray, runs: list[Run], weights: NDArray) -> None:
         self._inner, self._outer, self._runs, self._weights = inner, outer, runs, weights
+        self._joint: NDArray | None = None
+        if len(inner) * inner.shape[1] * outer.shape[1] < _RUN_NUMBERS * len(runs):
+            # Many levels and small bonds: one operation for all samples instead of several for each run.
+            self._near, self._far, self._starts = _runs_as_arrays(runs)
+            self._joint = inner[:, :, None] * outer[:, None, :]
 
     def amplitudes(self, pair: NDArray) -> NDArray:
         """(samples,) of a pair (near levels, near bonds, far levels, far bonds)."""
+        if self._joint is not None:
+            chosen = np.repeat(
+                pair[self._near, :, self._far], np.diff(self._starts, append=len(self._inner)), axis=0
+            )
+            return np.asarray(np.einsum("bij,bij->b", self._joint, chosen))
         found = np.empty(len(self._inner), pair.dtype)
         for near, far, start, stop in self._runs:
             reached = self._inner[start:stop] @ pair[near, :, far]
@@ -233,6 +255,10 @@ class PairProblem:
         size = np.maximum(np.abs(psi), _SMALLEST)
         share = self._weights * psi.conj() / size**2
         gradient = np.zeros_like(pair)
+        if self._joint is not None:
+            summed = np.add.reduceat(self._joint * share[:, None, None], self._starts, axis=0)
+            gradient[self._near, :, self._far] = summed
+            return gradient.conj() if np.iscomplexobj(gradient) else gradient
         for near, far, start, stop in self._runs:
             weighted = self._outer[start:stop] * share[start:stop, None]
             gradient[near, :, far] = self._inner[start:stop].T @ weighted
@@ -274,6 +300,12 @@ class PairProblem:
         cos, sin = (f(angles).astype(self._weights.dtype)[:, None] for f in (np.cos, np.sin))
         scores = np.log(np.abs(cos * psi + sin * slope) ** 2 + _TINY) @ self._weights
         return float(angles[int(np.argmax(scores))])
+
+
+def _runs_as_arrays(runs: list[Run]) -> tuple[NDArray, NDArray, NDArray]:
+    """Near levels, far levels and starts of runs."""
+    near, far, starts, _ = zip(*runs, strict=True)
+    return np.array(near), np.array(far), np.array(starts)
 
 
 def _norm(array: NDArray) -> float:

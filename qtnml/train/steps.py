@@ -172,12 +172,15 @@ class GradientStep:
         return jnp.asarray([options.noise_start, options.noise_ramp * self._steps], dtype=self._real_dtype)
 
     def _batches(self, rng: np.random.Generator) -> jax.Array:
-        """A permutation of the samples in rows of one batch each, filled up with padding."""
+        """A permutation of the samples in rows of one batch each, filled up with padding.
+
+        As many rows as the padded number of samples takes: fits of similar size share one compilation.
+        """
         order = np.arange(self._samples) if self._steps == 1 else rng.permutation(self._samples)
         nowhere = len(self._data[1])  # out of range: weight 0
-        filled = np.full(self._steps * self._batch, nowhere)
+        filled = np.full(-(-nowhere // self._batch) * self._batch, nowhere)
         filled[: self._samples] = order
-        rows = filled.reshape(self._steps, self._batch)
+        rows = filled.reshape(-1, self._batch)
         extra = 0 if self._problem.mesh is None else -self._batch % self._problem.mesh.size
         return jnp.asarray(np.pad(rows, ((0, 0), (0, extra)), constant_values=nowhere), dtype=jnp.int32)
 

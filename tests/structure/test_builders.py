@@ -1,5 +1,7 @@
 """Chains, trees from parents, and the tree that data teach."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.circuit.library import RYGate
 
-from qtnml import MPSClassifier, TreeClassifier, get_backend
+from qtnml import MPSClassifier, TreeBornMachine, TreeClassifier, get_backend, load_model
 from qtnml.compile import compile_model, minimal_order
 from qtnml.contract import Model, dense_outcome_probabilities
 from qtnml.contract.bloch_plan import contraction_plan
@@ -18,10 +20,14 @@ from qtnml.errors import InvalidInputError
 from qtnml.structure import (
     Node,
     Topology,
+    Tree,
+    balanced,
     balanced_tree,
     chow_liu_tree,
+    from_brackets,
     mps,
     topology_from_parents,
+    with_qubits,
     with_reuploads,
 )
 from qtnml.structure.information import mutual_information, spanning_tree
@@ -165,6 +171,25 @@ def test_estimators_take_topologies(rng: np.random.Generator) -> None:
         assert clf.score(X, y) > 0.9
         assert clf.compile().infidelity < 1e-10
     assert MPSClassifier(2, epochs=2).fit(X, y).model_.topology == mps(6, 2)
+
+
+@pytest.mark.parametrize("tree", [from_brackets([[0, [1, 2]], [3, 4, 5]]), balanced(6, arity=3)], ids=str)
+def test_estimators_take_trees_without_widths(tree: Tree, tmp_path: Path, rng: np.random.Generator) -> None:
+    X = rng.random((30, 6))
+    clf = TreeClassifier(2, topology=tree, epochs=2, random_state=0).fit(X, X[:, 0] > X[:, 5])
+    assert clf.model_.topology == with_qubits(tree, [1] * 6, 2)
+    clf.save(tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert again.topology == tree
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    with pytest.raises(
+        InvalidInputError, match="the topology has 6 leaves; 5 features in encoding 'angle' need 5"
+    ):
+        TreeClassifier(topology=tree).fit(X[:, :5], X[:, 0] > X[:, 1])
+    born = TreeBornMachine(2, topology=tree, epochs=2, random_state=0).fit((X > 0.5).astype(int))
+    assert born.state_.tree == tree
+    born.save(tmp_path / "b")
+    assert load_model(tmp_path / "b").topology == tree
 
 
 @pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -4,12 +4,14 @@ import jax
 import numpy as np
 import pytest
 
+from qtnml import TreeClassifier
 from qtnml.ansatz import unitarity_error
 from qtnml.contract import Model, Parameters
 from qtnml.errors import TrainingError
 from qtnml.structure import balanced_tree
 from qtnml.train import CrossEntropy, EpochRecord, TrainingOptions, TrainingSet, train
 from qtnml.train.records import merge_repeats
+from qtnml.train.steps import run_steps
 
 Problem = tuple[Model, Parameters, TrainingSet]
 
@@ -194,6 +196,22 @@ def test_padding_changes_nothing(problem: Problem, x64: None) -> None:
 
 def test_precision_follows_the_users_choice(problem: Problem, x64: None) -> None:
     assert run(problem, epochs=1).optimizer_state.mu.nodes[0].dtype == np.complex128
+
+
+def test_fits_of_similar_size_compile_once(rng: np.random.Generator) -> None:
+    """Whatever their number of samples, seed, rate and epochs, as far as they are padded alike."""
+    before = run_steps._cache_size()
+    for rows, rate, epochs in ((1100, 0.03, 2), (1500, 0.01, 3), (2000, 0.1, 2), (1100, 0.03, 2)):
+        X = rng.random((rows, 8))
+        clf = TreeClassifier(epochs=epochs, learning_rate=rate, batch_size=250, validation_fraction=0.0)
+        clf.fit(X, X[:, 0] > X[:, 1])
+        assert clf.n_iter_ == epochs
+    assert run_steps._cache_size() == before + 1
+    few = TreeClassifier(epochs=1, batch_size=250, validation_fraction=0.0).fit(
+        X[:900], X[:900, 0] > X[:900, 1]
+    )
+    assert few.n_iter_ == 1
+    assert run_steps._cache_size() == before + 2  # padded to 1,024 instead of 2,048
 
 
 def test_library_leaves_jax_alone(problem: Problem) -> None:
