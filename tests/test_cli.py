@@ -194,7 +194,7 @@ def test_ctrl_c_saves_what_was_learnt(run, model: Path, monkeypatch: pytest.Monk
     from qtnml.train import steps
 
     before, calls = model.read_bytes(), []
-    original = steps.Run.epoch
+    original = steps.GradientStep.epoch
 
     def interrupted(self, *arguments):
         if len(calls) == epoch:
@@ -202,7 +202,7 @@ def test_ctrl_c_saves_what_was_learnt(run, model: Path, monkeypatch: pytest.Monk
         calls.append(epoch)
         return original(self, *arguments)
 
-    monkeypatch.setattr(steps.Run, "epoch", interrupted)
+    monkeypatch.setattr(steps.GradientStep, "epoch", interrupted)
     status, _, _ = run("train", "digits", "--size", 4, "--classes", "3,5", "--seed", 1, "-o", model)
     assert status == 130
     assert (model.read_bytes() == before) == (epoch == 0)
