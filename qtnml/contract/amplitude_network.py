@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+import jax
 import numpy as np
 
 from qtnml.arrays import Array, full_precision, namespace
@@ -119,13 +120,9 @@ class AmplitudeNetwork:
             them. Derivatives of amplitudes take these factors as constants: right for ratios, and for
             ln |amplitude| + factor.
         """
-        prepared = _prepared(self)
-        maps = tuple(
-            _map_of([_core(part, stacks, at) for part, at in zip(parts, places, strict=True)])
-            for parts, places in zip(prepared.parts, prepared.places, strict=True)
-        )
-        pools = [rows_of(leaves, pool)[:, : self.leaf_dims[pool[0]]] for pool in prepared.plan.leaf_pools]
-        return contract_plan(prepared.plan, maps, pools, rescaling="largest")
+        if all(isinstance(array, np.ndarray) for array in (*stacks, leaves)):
+            return _contracted(self, stacks, leaves)
+        return _compiled(self, stacks, leaves)  # type: ignore[no-any-return]
 
 
 def compilable(
@@ -163,6 +160,20 @@ def _natural_bonds(network: AmplitudeNetwork) -> list[int]:
         inside.append(sum(logs[w] if w < tree.num_leaves else inside[w - tree.num_leaves] for w in wires))
         bonds.append(max(bond, 1 << min(inside[-1], total - inside[-1], 30)))
     return bonds
+
+
+def _contracted(network: AmplitudeNetwork, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:
+    prepared = _prepared(network)
+    maps = tuple(
+        _map_of([_core(part, stacks, at) for part, at in zip(parts, places, strict=True)])
+        for parts, places in zip(prepared.parts, prepared.places, strict=True)
+    )
+    pools = [rows_of(leaves, pool)[:, : network.leaf_dims[pool[0]]] for pool in prepared.plan.leaf_pools]
+    return contract_plan(prepared.plan, maps, pools, rescaling="largest")
+
+
+# Outside of a transformation JAX would compile every operation on its own: one compilation is quicker.
+_compiled = jax.jit(_contracted, static_argnums=0, inline=True)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ and on JAX (jitted, differentiated).
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from qtnml.ansatz.tensor_network import TensorNetwork
@@ -105,7 +106,7 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
         Probabilities of the 2**d root outcomes, shape (2**d, batch); kept qubit 0 is the most
         significant bit. Rounding may leave values slightly below 0.
     """
-    root, _ = _contracted(topology, maps, bloch, renormalise=False)
+    root, _ = _in_either(topology, maps, bloch, renormalise=False)
     return _outcomes_from_z(root)
 
 
@@ -125,8 +126,17 @@ def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Ar
         Probabilities (2**d, batch) summing to 1 (all 0 where success is impossible), and the natural
         logarithm of the success probability (batch,), of 0 a large negative number.
     """
-    root, log_success = _contracted(topology, maps, bloch, renormalise=True)
+    root, log_success = _in_either(topology, maps, bloch, renormalise=True)
     return _outcomes_from_z(root), log_success
+
+
+def _in_either(
+    topology: Topology, maps: tuple[Array, ...], bloch: Array, *, renormalise: bool
+) -> tuple[Array, Array]:
+    """`_contracted` on NumPy; in JAX as one compilation where no transformation makes it part of another."""
+    if all(isinstance(array, np.ndarray) for array in (*maps, bloch)):
+        return _contracted(topology, maps, bloch, renormalise=renormalise)
+    return _compiled(topology, maps, bloch, renormalise=renormalise)  # type: ignore[no-any-return]
 
 
 def _contracted(
@@ -151,6 +161,9 @@ def _contracted(
         rescaling="first" if renormalise else None,
         before_maps=uploaded,
     )
+
+
+_compiled = jax.jit(_contracted, static_argnums=0, static_argnames=("renormalise",), inline=True)
 
 
 def _turned(joint: Array, qubit: int, data: Array) -> Array:

@@ -160,17 +160,18 @@ def test_dimensions_that_do_not_fit(dims: tuple, bonds: tuple, message: str) -> 
 
 
 STATES = {
-    "chain": site_chain([2] * 20),
+    "chain": site_chain([2] * 14),
     "levels": site_chain([2, 3, 4, 2, 5, 2]),
-    "tree": balanced_site_tree([2] * 16),
-    "ternary": balanced_site_tree([3] * 9, arity=3),
+    "ternary": balanced_site_tree([3] * 6, arity=3),
     "own": Sites((2,) * 6, from_brackets([[0, [1, 2]], 3, [4, 5]])),
     "one node": Sites((2, 3), Tree(2, ((0, 1),))),
 }
 
 
-@pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize(
+    ("name", "is_complex"),
+    [("chain", True), ("levels", False), ("ternary", True), ("own", False), ("one node", True)],
+)
 def test_a_state_is_a_pytree_and_its_likelihood_a_pure_function(
     name: str, is_complex: bool, x64: None, rng: np.random.Generator
 ) -> None:
@@ -181,12 +182,12 @@ def test_a_state_is_a_pytree_and_its_likelihood_a_pure_function(
     on_device = jax.tree.map(jnp.asarray, state)
     assert isinstance(on_device, TreeState)
     np.testing.assert_allclose(jax.jit(log_likelihood)(on_device, jnp.asarray(X)), expected, rtol=1e-9)
-    each = jax.vmap(lambda x: log_likelihood(on_device, x[None])[0])(jnp.asarray(X))
+    each = jax.jit(jax.vmap(lambda x: log_likelihood(on_device, x[None])[0]))(jnp.asarray(X))
     np.testing.assert_allclose(each, expected, rtol=1e-9)
     stacked = jax.tree.map(
         lambda *cores: jnp.stack(cores), on_device, jax.tree.map(lambda c: 2 * c, on_device)
     )
-    both = jax.vmap(log_likelihood, (0, None))(stacked, jnp.asarray(X))
+    both = jax.jit(jax.vmap(log_likelihood, (0, None)))(stacked, jnp.asarray(X))
     np.testing.assert_allclose(
         both[1] - both[0], np.full(7, 2 * np.log(2) * len(sites.tree.nodes)), rtol=1e-9
     )
@@ -195,13 +196,14 @@ def test_a_state_is_a_pytree_and_its_likelihood_a_pure_function(
 
 
 def test_gradient_of_a_likelihood_equals_finite_differences(x64: None, rng: np.random.Generator) -> None:
-    state = jax.tree.map(jnp.asarray, TreeState.random(site_chain([2] * 30), 4, rng))
-    X = jnp.asarray(rng.integers(0, 2, (5, 30)))
+    state = jax.tree.map(jnp.asarray, TreeState.random(site_chain([2] * 20), 4, rng))
+    X = jnp.asarray(rng.integers(0, 2, (5, 20)))
 
+    @jax.jit
     def loss(state: TreeState) -> jax.Array:
         return -jnp.mean(log_likelihood(state, X))
 
-    gradient = jax.grad(loss)(state)
+    gradient = jax.jit(jax.grad(loss))(state)
     direction = jax.tree.map(lambda core: jnp.asarray(rng.normal(size=core.shape)), state)
     ahead, behind = (
         loss(jax.tree.map(lambda c, d, step=step: c + step * d, state, direction)) for step in (1e-6, -1e-6)
