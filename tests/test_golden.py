@@ -21,6 +21,7 @@ def test_answers_as_it_did(path: Path) -> None:
     np.testing.assert_allclose(answers(path.stem, model), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_is_saved_again(path: Path, tmp_path: Path) -> None:
     model = load_model(path)

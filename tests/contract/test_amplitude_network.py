@@ -89,7 +89,7 @@ def networks(draw: st.DrawFn) -> AmplitudeNetwork:
     return AmplitudeNetwork(tree, tuple(dims), (*bonds[:-1], 1), classes, label)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(networks(), st.booleans(), st.integers(0, 1000))
 def test_any_network_equals_brute_force(network: AmplitudeNetwork, is_complex: bool, seed: int) -> None:
     check(network, np.random.default_rng(seed), is_complex=is_complex)

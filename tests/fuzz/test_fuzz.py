@@ -12,10 +12,10 @@ def _words(bad: list) -> str:
 
 
 def test_a_few_hundred_cases() -> None:
-    ended, bad = run(seed=0, cases=150)
+    ended, bad = run(seed=0, cases=100)
     assert not bad, _words(bad)
-    assert ended["ok"] > 50
-    assert ended["refused"] > 50
+    assert ended["ok"] > 30
+    assert ended["refused"] > 30
 
 
 @pytest.mark.slow

@@ -47,7 +47,8 @@ TreeClassifier(epochs=12, batch_size=32, random_state=3, optimizer=optimizer, va
 """
 
 
-@pytest.mark.parametrize("optimizer", ["adam", pytest.param("spsa", marks=pytest.mark.slow)])
+@pytest.mark.slow  # the loop is that of Born machines, which are killed by default
+@pytest.mark.parametrize("optimizer", ["adam", "spsa"])
 def test_killed_and_resumed_is_never_killed(optimizer: str, small_digits: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "run.ckpt"
     for moment, epoch in (("after writing", 3), ("while writing", 7)):

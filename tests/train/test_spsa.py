@@ -140,7 +140,6 @@ def test_the_later_variant_learns(small_digits: Dataset) -> None:
 def test_any_optax_optimiser_on_angles_and_unitaries(small_digits: Dataset) -> None:
     options = {"epochs": 30, "batch_size": 64, "random_state": 0, "feature_range": (0, 1)}
     for ansatz, optimizer in (
-        ("brick-wall", optax.adam(0.03)),
         ("brick-wall", optax.chain(optax.clip(1.0), optax.sgd(0.1, momentum=0.9))),
         ("full", optax.adam(0.03)),
         ("orthogonal", optax.lion(0.01)),
