@@ -60,7 +60,7 @@ def capacity(X: np.ndarray, bond: int, sweeps: int) -> dict[str, Any]:
 
 def beside_reference(state: TreeState, X: np.ndarray, bond: int, repeats: int = 3) -> dict[str, Any]:
     """Seconds of one sweep from the trained state, ours and the reference's in turn; and that they agree."""
-    weights, batch = np.full(len(X), 1 / len(X)), Batch(state.tree, X)
+    weights, batch = np.full(len(X), 1 / len(X)), Batch(state.sites, X)
     # The chain's nodes stand from the last site to the first, as (parent, site, child).
     cores = [core if core.ndim == 3 else core[:, :, None] for core in state.cores[::-1]]
     angle = BornTraining(epochs=100).rate(99)
