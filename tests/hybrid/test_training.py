@@ -111,18 +111,23 @@ def test_measured_gradient_is_within_its_noise(small: tuple[CompiledCircuit, np.
 def test_every_optimiser_brings_a_spoilt_circuit_back(
     small: tuple[CompiledCircuit, np.ndarray, np.ndarray], optimizer: object
 ) -> None:
+    """The median of three spoilt circuits: how much one can gain depends on where it was turned."""
     compiled, angles, targets = small
-    rng = np.random.default_rng(5)
-    spoilt = compiled.with_weights(compiled.weights + rng.normal(0, 0.4, len(compiled.weights)))
     how = HybridTraining(optimizer, steps=40, batch_size=16, shots=200, random_state=1, loss="squared-error")  # type: ignore[arg-type]
-    store = JobStore("sqlite://")
-    result = train_on_backend(spoilt, angles, targets, Where(get_backend("aer"), store), how)
-    before = exact_loss(compiled, angles, targets, spoilt.weights)
-    after = exact_loss(compiled, angles, targets, result.compiled.weights)
-    assert result.stopped == "steps"
-    assert after < before - 0.02
-    assert result.shots == result.circuits * 200 == store.bought_shots
-    assert [record.step for record in result.history] == list(range(1, 41))
+    gains = []
+    for seed in (5, 6, 7):
+        turned = np.random.default_rng(seed).normal(0, 0.4, len(compiled.weights))
+        spoilt, store = compiled.with_weights(compiled.weights + turned), JobStore("sqlite://")
+        result = train_on_backend(spoilt, angles, targets, Where(get_backend("aer"), store), how)
+        before, after = (
+            exact_loss(compiled, angles, targets, weights)
+            for weights in (spoilt.weights, result.compiled.weights)
+        )
+        gains.append(before - after)
+        assert result.stopped == "steps"
+        assert result.shots == result.circuits * 200 == store.bought_shots
+        assert [record.step for record in result.history] == list(range(1, 41))
+    assert np.median(gains) > 0.04
 
 
 def where(store: JobStore) -> Where:
