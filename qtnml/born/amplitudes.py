@@ -9,7 +9,7 @@ import numpy as np
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.born.state import TreeState, site_index
 from qtnml.contract.amplitude_network import AmplitudeNetwork, compilable
-from qtnml.contract.many import evaluate_many
+from qtnml.contract.many import evaluate_many, pays
 
 _CHUNK_FLOATS = 2**22
 _MOST_STEPS = 80
@@ -37,10 +37,14 @@ def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
     X = site_index(state.sites, X)
     if not len(X):
         return np.empty(0), np.empty(0)
-    network, stacks = compilable(*stacked(state))
+    network, stacks = stacked(state)
     numbers = network.numbers_per_sample
-    if network.num_steps > _MOST_STEPS:
-        numbers = 1  # whatever the number of samples, a compilation would take minutes
+    if pays(len(X), numbers):
+        padded, wider = compilable(network, stacks)
+        if padded.num_steps <= _MOST_STEPS:
+            network, stacks = padded, wider
+        else:  # a compilation would take minutes, whatever the number of samples
+            numbers = 0
     logs, phases = evaluate_many(
         _of_strings, network, stacks, X, numbers=numbers, chunk=max(64, _CHUNK_FLOATS // network.widest)
     )

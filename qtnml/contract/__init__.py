@@ -1,6 +1,7 @@
 """The engine: contraction of a tree from its leaves to the root, and the dense referee."""
 
 from qtnml.contract.amplitude import AmplitudeModel
+from qtnml.contract.amplitude_network import AmplitudeNetwork
 from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.dense import dense_outcome_probabilities
 from qtnml.contract.model import Model, Parameters
@@ -8,6 +9,7 @@ from qtnml.contract.wire_noise import WireChannels
 
 __all__ = [
     "AmplitudeModel",
+    "AmplitudeNetwork",
     "Model",
     "Parameters",
     "WireChannels",

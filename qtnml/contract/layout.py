@@ -67,8 +67,8 @@ def _neighbours(tree: Tree, node: int) -> list[tuple[int, int]]:
 
 def _middle(tree: Tree) -> int:
     """Node from which the tree is lowest; the root where others are no better."""
+    # The middle of a longest path, which ends at the node farthest from any node.
     farthest, _ = _walk(tree, tree.root)[-1]
-    path = [farthest]
     walk = _walk(tree, farthest)
     origin = dict(walk)
     path = [walk[-1][0]]

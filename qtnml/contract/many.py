@@ -28,6 +28,11 @@ _THREADS = min(4, os.cpu_count() or 1)  # XLA runs the small products of one chu
 Contraction = Callable[[Any, Any, Any], tuple[Any, ...]]
 
 
+def pays(samples: int, numbers: int) -> bool:
+    """Whether a compilation pays for so many samples, of so many numbers each."""
+    return samples * numbers >= SWITCH
+
+
 def evaluate_many(
     function: Contraction, model: Hashable, parameters: Any, X: NDArray, *, numbers: int, chunk: int
 ) -> tuple[NDArray, ...]:
@@ -41,7 +46,7 @@ def evaluate_many(
         numbers: Numbers that pass through the contraction of one sample.
         chunk: Samples that NumPy contracts at once.
     """
-    if len(X) * numbers < SWITCH:
+    if not pays(len(X), numbers):
         parts = [function(model, parameters, X[k : k + chunk]) for k in range(0, len(X), chunk)]
         return tuple(np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
     # A power of two, so that batches of similar size share one compilation; the last one is filled up.

@@ -80,7 +80,7 @@ class NetworkEstimator(TrainedEstimator):
         best_epoch_: Index into `history_` of the epoch after which the weights were best (and kept), -1
             if the first ones were.
         n_iter_: Epochs run.
-        stopped_: Why training ended: "finished", "early", "interrupted" or "diverged".
+        stopped_: Why training ended: "finished", "early", "callback", "interrupted" or "diverged".
         n_features_in_: Number of features.
         notes_: JSON types of your own, saved with the model if you set it (the `qtnml` command notes
             how it read the data).

@@ -73,7 +73,7 @@ def sweep_state(
     if len(state.tree.nodes) < 2:
         return _single_node(state, batch.X, weights)
     sweeper = _Sweeper(state, batch, weights, options)
-    with _threads(state, options):
+    with _threads(state):
         for here, there in state.tree.tour:
             sweeper.step(here, there)
     edges = sweeper.edges
@@ -89,17 +89,17 @@ def growth_gains(state: TreeState, batch: Batch, weights: NDArray, options: Born
     """
     gains = np.zeros(len(state.tree.nodes) - 1)
     sweeper = _Sweeper(state, batch, weights, options)
-    for here, there in state.tree.tour:
-        gain = sweeper.trial(here, there)
-        edge = here if state.tree.parents[here] == there else there
-        gains[edge] = max(gains[edge], gain)
+    with _threads(state):
+        for here, there in state.tree.tour:
+            gain = sweeper.trial(here, there)
+            edge = here if state.tree.parents[here] == there else there
+            gains[edge] = max(gains[edge], gain)
     return gains
 
 
-def _threads(state: TreeState, options: BornSweepOptions) -> Any:
+def _threads(state: TreeState) -> Any:
     """One thread for linear algebra on small matrices, where several wait for each other far longer."""
-    bonds = options.max_bond if isinstance(options.max_bond, int) else max(options.max_bond, default=1)
-    largest = max(core.size for core in state.cores) / max(min(bonds, max(state.bond_dims)), 1)
+    largest = max(core.size // core.shape[0] for core in state.cores)
     return _POOL.limit(limits=1 if largest <= _SMALL_MATRIX else None)
 
 

@@ -116,7 +116,8 @@ def fit_loop(
             progress = following
             record = progress.history[-1]
             _log.info("epoch %d of %d: %s", record.epoch, epochs, record)
-            if callback is not None and callback(record) is True:
+            answer = None if callback is None else callback(record)
+            if isinstance(answer, bool | np.bool_) and answer:
                 stopped = "callback"
             is_last = stopped == "callback" or progress.epoch == epochs
             is_last = is_last or _out_of_patience(progress, patience, step.warm_up)

@@ -109,7 +109,7 @@ class TrainingResult:
         history: One record per finished epoch.
         best_epoch: Index into `history` of the epoch after which the weights were best, -1 if the
             first ones were.
-        stopped: "finished", "early", "interrupted" or "diverged".
+        stopped: "finished", "early", "callback", "interrupted" or "diverged".
     """
 
     parameters: Parameters

@@ -54,7 +54,7 @@ def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Gen
 
 def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) -> None:
     model = AmplitudeModel(784, 10, 4)
-    for factor in (1e-2,):
+    for factor in (1e-2, 1e2):
         start = model.start(rng)
         scaled = start._replace(nodes=tuple(factor * stack for stack in start.nodes))
         single = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), scaled)

@@ -304,9 +304,9 @@ def test_a_callback_sees_every_epoch_and_may_end_training(
     X = rng.integers(0, 2, (60, 5))
     seen: list[EpochRecord] = []
 
-    def stop_at_third(record: EpochRecord) -> bool:
+    def stop_at_third(record: EpochRecord) -> np.bool_:
         seen.append(record)
-        return record.epoch == 3
+        return np.bool_(record.epoch == 3)
 
     model = clone(model).set_params(random_state=0, callback=stop_at_third)
     with caplog.at_level(logging.INFO, logger="qtnml"):
