@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from qtnml.jobs import JobStore
     from qtnml.models import (
         AmplitudeMPSClassifier,
+        AmplitudeTreeClassifier,
         AnomalyDetector,
         BornMixture,
         MPSBornMachine,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AmplitudeMPSClassifier",
+    "AmplitudeTreeClassifier",
     "AnomalyDetector",
     "BornMixture",
     "JobStore",
@@ -51,6 +53,7 @@ __all__ = [
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
 _ROOMS = {
     "AmplitudeMPSClassifier": "qtnml.models",
+    "AmplitudeTreeClassifier": "qtnml.models",
     "AnomalyDetector": "qtnml.models",
     "BornMixture": "qtnml.models",
     "JobStore": "qtnml.jobs",

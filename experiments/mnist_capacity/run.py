@@ -20,10 +20,9 @@ from reference import Reference
 
 from qtnml import MPSBornMachine, TreeBornMachine, load_dataset
 from qtnml.born import TreeState
-from qtnml.born.edges import Batch
 from qtnml.data import pixel_order
-from qtnml.train.born_loop import BornTraining
-from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
+from qtnml.train import SweepOptions, SweepTraining
+from qtnml.train.born_loop import Strings, sweep_state
 
 FOLDER = Path(__file__).parent
 PUBLISHED = {10: 95.2, 20: 77.1, 30: 67.0, 50: 55.1, 100: 39.9, 200: 26.8}  # authors of arXiv:1709.01662
@@ -60,14 +59,15 @@ def capacity(X: np.ndarray, bond: int, sweeps: int) -> dict[str, Any]:
 
 def beside_reference(state: TreeState, X: np.ndarray, bond: int, repeats: int = 3) -> dict[str, Any]:
     """Seconds of one sweep from the trained state, ours and the reference's in turn; and that they agree."""
-    weights, batch = np.full(len(X), 1 / len(X)), Batch(state.sites, X)
+    strings = Strings(X, np.full(len(X), 1 / len(X)))
+    strings.batch(state.sites)
     # The chain's nodes stand from the last site to the first, as (parent, site, child).
     cores = [core if core.ndim == 3 else core[:, :, None] for core in state.cores[::-1]]
-    angle = BornTraining(epochs=100).rate(99)
+    angle = SweepTraining(epochs=100).rate(99)
     ours, theirs = [], []
     for _ in range(repeats):
         began = time.perf_counter()
-        _, swept = sweep_state(state, batch, weights, BornSweepOptions(bond, max_angle=angle))
+        _, nll, _ = sweep_state(state, strings, SweepOptions(bond, max_angle=angle))
         ours.append(time.perf_counter() - began)
         reference = Reference(cores, X, bond)
         began = time.perf_counter()
@@ -80,7 +80,7 @@ def beside_reference(state: TreeState, X: np.ndarray, bond: int, repeats: int = 
         "sweep_s": round(median(ours), 3),
         "reference_sweep_s": round(median(theirs), 3),
         "reference_over_ours": round(median(theirs) / median(ours), 2),
-        "nll_after_that_sweep": [round(swept.nll, 3), round(-born.score(X), 3)],
+        "nll_after_that_sweep": [round(nll, 3), round(-born.score(X), 3)],
     }
 
 

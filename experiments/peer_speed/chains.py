@@ -23,7 +23,7 @@ class ChainProblem:
 
     def __init__(self, bond_dim: int) -> None:
         rng = np.random.default_rng(0)
-        self.bond_dim, self.model = bond_dim, AmplitudeModel(SITES, CLASSES, bond_dim)
+        self.bond_dim, self.model = bond_dim, AmplitudeModel.mps(SITES, CLASSES, bond_dim)
         start = self.model.start(rng)
         self.parameters = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), start)
         self.X = jnp.asarray(rng.random((BATCH, SITES)), jnp.float32)
@@ -31,7 +31,7 @@ class ChainProblem:
 
 
 def ours(problem: ChainProblem) -> Contestant:
-    adam = RiemannianAdam()  # plain Adam for cores of rank 4
+    adam = RiemannianAdam()  # plain Adam for cores, whose rank is not 3
     state = {"parameters": problem.parameters, "adam": adam.init(problem.parameters)}
 
     def loss(parameters: Any) -> jax.Array:
@@ -50,18 +50,21 @@ def ours(problem: ChainProblem) -> Contestant:
 
 def scan_amplitudes(parameters: Any, X: jax.Array) -> jax.Array:
     """One scan from the left, one from the right: (classes, batch)."""
-    left, right, centre = parameters.nodes
+    ends, inner, (centre,) = (
+        parameters.nodes
+    )  # cores (parent, child, site, 1), and (1, left, right, site, label)
+    half = SITES // 2
     features = jnp.stack([jnp.cos(jnp.pi / 2 * X), jnp.sin(jnp.pi / 2 * X)], axis=-1)
 
     def step(carried: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         core, site = inputs
-        return jnp.einsum("bl,bs,lsr->br", carried, site, core), None
+        return jnp.einsum("bl,bs,rls->br", carried, site, core[..., 0]), None
 
-    start = jnp.zeros((X.shape[0], centre.shape[0])).at[:, 0].set(1.0)
     sites = features.transpose(1, 0, 2)
-    from_left = jax.lax.scan(step, start, (left, sites[: len(left)]))[0]
-    from_right = jax.lax.scan(step, start, (right, sites[len(left) + 1 :][::-1]))[0]
-    return jnp.einsum("bl,bs,lscr,br->cb", from_left, sites[len(left)], centre, from_right)
+    first, last = sites[0] @ ends[0, :, :, 0].T, sites[-1] @ ends[1, :, :, 0].T
+    from_left = jax.lax.scan(step, first, (inner[: half - 1], sites[1:half]))[0]
+    from_right = jax.lax.scan(step, last, (inner[half - 1 :], sites[half + 1 : -1][::-1]))[0]
+    return jnp.einsum("bl,bs,lrsc,br->cb", from_left, sites[half], centre[0], from_right)
 
 
 def plain_scan(problem: ChainProblem) -> Contestant:

@@ -1,18 +1,15 @@
 """Amplitudes of strings: one pass from the leaves to the root."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.born.state import TreeState, site_index
-from qtnml.contract.amplitude_network import AmplitudeNetwork, compilable
-from qtnml.contract.many import evaluate_many, pays
+from qtnml.contract.amplitude_network import AmplitudeNetwork, as_many_take_it, one_hot
+from qtnml.contract.many import evaluate_many
 
 _CHUNK_FLOATS = 2**22
-_MOST_STEPS = 80
 _LEAST_LOG = (
     -708.0
 )  # nats for each site, about ln of the least positive double: below any likelihood there is
@@ -38,13 +35,7 @@ def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
     if not len(X):
         return np.empty(0), np.empty(0)
     network, stacks = stacked(state)
-    numbers = network.numbers_per_sample
-    if pays(len(X), numbers):
-        padded, wider = compilable(network, stacks)
-        if padded.num_steps <= _MOST_STEPS:
-            network, stacks = padded, wider
-        else:  # a compilation would take minutes, whatever the number of samples
-            numbers = 0
+    network, stacks, numbers = as_many_take_it(network, stacks, len(X))
     logs, phases = evaluate_many(
         _of_strings, network, stacks, X, numbers=numbers, chunk=max(64, _CHUNK_FLOATS // network.widest)
     )
@@ -61,12 +52,6 @@ def stacked(state: TreeState) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
     bonds = (*(core.shape[0] for core in state.cores[:-1]), 1)
     network = AmplitudeNetwork(state.tree, state.sites.dims, bonds)
     return network, network.stacks(state.cores)
-
-
-def one_hot(X: Array, dim: int, dtype: Any) -> Array:
-    """Leaf vectors (sites, dim, samples) of levels (samples, sites)."""
-    levels = namespace(X).arange(dim)
-    return (X.T[:, None] == levels[None, :, None]).astype(dtype)  # type: ignore[no-any-return]
 
 
 def _of_strings(network: AmplitudeNetwork, stacks: tuple[Array, ...], X: Array) -> tuple[Array, Array]:

@@ -125,6 +125,89 @@ def log_marginal(state: TreeState, X: Any) -> NDArray:
     return logs
 
 
+def log_prefixes(state: TreeState, levels: NDArray) -> NDArray:
+    """ln P(x_0 ... x_k) of one string for every k, nats, (sites,); missing values (-1) are summed over.
+
+    The centre of the messages walks over the tree from site to site, and at every step only what lies between
+    two sites is made anew: for a chain in its order, and for a balanced tree, in time linear in the sites.
+    """
+    tree, walk = state.tree, _Walk(state)
+    logs, known = np.empty(len(levels)), 0.0
+    for site, level in enumerate(levels):
+        if level >= 0:
+            walk.go_to(tree.node_of_leaf[site])
+            walk.evidence[site] = (np.arange(state.sites.dims[site]) == level).astype(np.float64)[None]
+            known = walk.log_evidence()
+            if np.isneginf(known):  # and so is all that follows
+                logs[site:] = known
+                break
+        logs[site] = known
+    return logs
+
+
+class _Walk:
+    """Messages (1, bond, bond) of trace 1 towards one node, with the logarithms of what was divided out."""
+
+    def __init__(self, state: TreeState) -> None:
+        self._state, self._at = state, state.tree.root
+        self.evidence: list[NDArray | None] = [None] * len(state.sites.dims)
+        # Nothing is known yet: subtrees send identities up, which are not written down.
+        self._up: list[NDArray | None] = [None] * len(state.cores)
+        self._down: list[NDArray] = [np.ones((1, 1, 1))] * len(state.cores)
+        self._up_logs, self._down_logs = np.zeros(len(state.cores)), np.zeros(len(state.cores))
+
+    def go_to(self, node: int) -> None:
+        """Move the centre along the path between two nodes."""
+        parents = self._state.tree.parents
+        path = [node]
+        while path[-1] != self._state.tree.root:
+            path.append(parents[path[-1]])
+        above = set(path)
+        while self._at not in above:
+            self._send_up(self._at)
+            self._at = parents[self._at]
+        for below in reversed(path[: path.index(self._at)]):
+            self._send_down(self._at, below)
+            self._at = below
+
+    def log_evidence(self) -> float:
+        """ln of the sum of P(x) w(x)."""
+        state, node = self._state, self._at
+        core, legs = state.cores[node], self._legs(node)
+        matrix = close(through(core[None], legs), core)
+        total = float(np.einsum("bij,bij->", matrix, self._down[node]).real)
+        if not total > 0:
+            return -np.inf
+        return float(np.log(total) + self._down_logs[node] + self._logs_below(node))
+
+    def _legs(self, node: int) -> list[NDArray | None]:
+        tree = self._state.tree
+        return [
+            self.evidence[wire] if wire < tree.num_leaves else self._up[wire - tree.num_leaves]
+            for wire in tree.nodes[node]
+        ]
+
+    def _logs_below(self, node: int, but: int = -1) -> float:
+        return float(sum(self._up_logs[k] for k in self._state.tree.nodes_below(node) if k != but))
+
+    def _send_up(self, node: int) -> None:
+        legs, core = self._legs(node), self._state.cores[node]
+        if all(leg is None for leg in legs):
+            return
+        matrix = close(through(core[None], legs), core)
+        trace = max(float(np.trace(matrix[0]).real), _TINY)
+        self._up[node] = matrix / trace
+        self._up_logs[node] = self._logs_below(node) + np.log(trace)
+
+    def _send_down(self, node: int, below: int) -> None:
+        tree = self._state.tree
+        place = 1 + tree.nodes[node].index(tree.num_leaves + below)
+        matrix = _seen_from(self._state.cores[node], place, self._down[node], self._legs(node))
+        trace = max(float(np.trace(matrix[0]).real), _TINY)
+        self._down[below] = matrix / trace
+        self._down_logs[below] = self._down_logs[node] + self._logs_below(node, below) + np.log(trace)
+
+
 def chunk_of(state: TreeState) -> int:
     """Samples whose matrices fit in memory at once."""
     floats = sum(core.shape[0] ** 2 for core in state.cores) + 4 * max(core.size for core in state.cores)
@@ -164,13 +247,18 @@ def _rest(
 
     With U what the leg's own wire sends up, the evidence is sum_ij R_ij U_ij.
     """
-    tree, core = state.tree, state.cores[node]
+    tree = state.tree
     legs: list[NDArray | None] = []
     for wire in tree.nodes[node]:
         if wire < tree.num_leaves:
             legs.append(None if (evidence[wire] == 1).all() else evidence[wire])
         else:
             legs.append(up.up[wire - tree.num_leaves])
+    return _seen_from(state.cores[node], place, down, legs)
+
+
+def _seen_from(core: NDArray, place: int, down: NDArray, legs: list[NDArray | None]) -> NDArray:
+    """`_rest` from what enters the node over its other legs."""
     # (samples, p', legs...): the parent's index is handed over to the conjugate's.
     parent = core.shape[0]
     tensor = np.swapaxes(down, 1, 2) @ core.reshape(parent, -1)

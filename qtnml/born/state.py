@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.contract.canonical import canonical_cores
 from qtnml.errors import InvalidInputError
 from qtnml.structure.sites import Sites
 from qtnml.structure.tree import Tree
@@ -36,24 +37,7 @@ class TreeState:
     @classmethod
     def canonical(cls, sites: Sites, cores: Sequence[NDArray]) -> "TreeState":
         """The normalised state of any cores, their rows made orthonormal from the leaves to the root."""
-        tree = sites.tree
-        made: list[NDArray] = []
-        carried: list[NDArray] = []
-        for k, core in enumerate(cores):
-            core = np.asarray(core, dtype=np.complex128 if np.iscomplexobj(core) else np.float64)
-            for leg, wire in enumerate(tree.nodes[k], 1):
-                if wire >= tree.num_leaves:
-                    core = np.moveaxis(np.tensordot(core, carried[wire - tree.num_leaves], (leg, 0)), -1, leg)
-            rows, rest = orthonormal_rows(core)
-            norm = float(np.linalg.norm(rest))
-            if not (np.isfinite(norm) and norm > 0):
-                raise InvalidInputError(
-                    "the cores contract to zero or to no finite number; no state has norm 0"
-                )
-            made.append(rows)
-            carried.append(rest / norm)
-        made[-1] = made[-1] * carried[-1].reshape(-1)[0]
-        return cls(sites, tuple(made))
+        return cls(sites, canonical_cores(sites.tree, cores))
 
     @classmethod
     def product(cls, sites: Sites, vectors: Sequence[NDArray]) -> "TreeState":
@@ -130,12 +114,6 @@ class TreeState:
                 raise InvalidInputError(
                     f"core {k} is off canonical form by {error:.1e}; use TreeState.canonical"
                 )
-
-
-def orthonormal_rows(core: NDArray) -> tuple[NDArray, NDArray]:
-    """(rest, core') with core = rest @ core', core' of orthonormal rows; returned (core', rest)."""
-    q, r = np.linalg.qr(core.reshape(core.shape[0], -1).T)
-    return q.T.reshape(-1, *core.shape[1:]), r.T
 
 
 def levels_or_missing(sites: Sites, X: Any) -> NDArray:

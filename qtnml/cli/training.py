@@ -31,6 +31,7 @@ _ESTIMATORS = {
     "tree-regressor": "TreeRegressor",
     "mps-regressor": "MPSRegressor",
     "amplitude-mps": "AmplitudeMPSClassifier",
+    "amplitude-tree": "AmplitudeTreeClassifier",
 }
 
 
@@ -55,7 +56,7 @@ def train(
         str,
         typer.Option(help=f"One of {', '.join(_ESTIMATORS)}."),
     ] = "tree",
-    max_bond: Annotated[int, typer.Option(min=1, help="Largest bond dimension, for amplitude-mps.")] = 16,
+    max_bond: Annotated[int, typer.Option(min=1, help="Largest bond dimension, for amplitude models.")] = 16,
     leaf: Annotated[str, typer.Option(help="Leaf wires: data or fresh.")] = "data",
     ansatz: Annotated[str, typer.Option(help="Nodes: full, orthogonal, hermitian or brick-wall.")] = "full",
     encoding: Annotated[

@@ -1,110 +1,170 @@
-"""Amplitude matrix product states: a label amplitude per class, contracted from both ends to the middle.
+"""Amplitude classifiers: a tree of cores of any bond dimension, one of which carries the label.
 
-The model of arXiv:1605.05775: real cores of any bond dimension, one of them with the label index; the
-probability of class c is f_c**2 / sum f**2. As a quantum model it is a post-selected measurement, so that
-only ratios of amplitudes count: every wire is rescaled at will, and nothing over- or underflows whatever
-the number of sites.
+The model of arXiv:1605.05775 on any tree: the probability of class c is |f_c|**2 / sum |f|**2, with f_c the
+amplitudes of the label. As a quantum model it is a post-selected measurement, so that only ratios of
+amplitudes count: every wire is rescaled at will, and nothing over- or underflows with the number of sites.
 
 See `AmplitudeNetwork` for the contraction.
 """
 
-from dataclasses import dataclass, field
-from functools import cached_property
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
 
-from qtnml.ansatz.base import Normal
 from qtnml.arrays import Array, NDArray, full_precision, namespace
-from qtnml.contract.amplitude_network import AmplitudeNetwork
+from qtnml.contract.amplitude_network import AmplitudeNetwork, as_many_take_it, one_hot
 from qtnml.contract.many import evaluate_many
 from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
 from qtnml.errors import InvalidInputError
-from qtnml.structure import Tree
+from qtnml.structure import Tree, chain
 
 _TINY = 1e-30
 _CHUNK_FLOATS = 2**22
+_BOND_OF_A_LABEL = 0.1  # first entries of the label's core
 
 
 @dataclass(frozen=True)
 class AmplitudeModel:
-    """A chain of sites with the label on the middle one; `apply(parameters, x)` is pure.
+    """A network with a label; `apply(parameters, x)` is pure.
 
-    `Parameters.nodes` are three stacks: cores left of the label site, from the left end inwards, (n, D, 2,
-    D) as (outer bond, data, inner bond); cores right of it, from the right end inwards, likewise; and the
-    label core (D, 2, classes, D) as (left bond, data, label, right bond). The outermost bonds use their
-    first index only; a smaller bond has zeros beyond its dimension.
+    `Parameters.nodes` are the network's stacks of cores.
 
     Attributes:
-        num_features: Features of a sample; with `encoding.qubits_per_feature` they give the sites.
-        num_classes: Values of the label index.
-        bond_dim: Bond dimension D.
-        encoding: Features to data qubits.
+        network: Tree, dimensions, classes and the label's node.
+        encoding: Features to data qubits, one leaf each; None where samples are levels (integers), one leaf
+            of so many dimensions for each feature.
+
+    >>> model = AmplitudeModel.on_tree(chain(4, root=2), num_classes=3, bond_dim=5)
+    >>> parameters = model.start(np.random.default_rng(0))
+    >>> model.apply(parameters, np.full((2, 4), 0.5)).shape
+    (2, 3)
     """
 
-    num_features: int
-    num_classes: int
-    bond_dim: int
-    encoding: Encoding = field(default_factory=AngleEncoding)
+    network: AmplitudeNetwork
+    encoding: Encoding | None = field(default_factory=AngleEncoding)
 
     def __post_init__(self) -> None:
-        if self.num_features < 1 or self.num_classes < 2 or self.bond_dim < 1:
+        if self.network.num_classes < 2:
             raise InvalidInputError(
-                "an amplitude MPS needs at least one feature, two classes and a bond dimension of 1, got "
-                f"{self.num_features}, {self.num_classes} and {self.bond_dim}"
+                f"an amplitude classifier needs at least two classes, got {self.network.num_classes}"
             )
+        if self.encoding is not None:
+            if set(self.network.leaf_dims) != {2}:
+                raise InvalidInputError("encoded features are leaves of dimension 2")
+            if self.network.tree.num_leaves % self.encoding.qubits_per_feature:
+                raise InvalidInputError(
+                    f"encoding {self.encoding.name!r} has {self.encoding.qubits_per_feature} qubits for "
+                    f"each feature, which do not fit {self.network.tree.num_leaves} leaves"
+                )
+
+    @classmethod
+    def on_tree(
+        cls,
+        tree: Tree,
+        num_classes: int,
+        bond_dim: int,
+        encoding: Encoding | None = None,
+        *,
+        levels: Sequence[int] | None = None,
+    ) -> "AmplitudeModel":
+        """All bonds of one dimension, the label at the root.
+
+        Args:
+            tree: Its leaves are data qubits, or features of levels.
+            num_classes: Values of the label.
+            bond_dim: Bond dimension D.
+            encoding: Features to data qubits; an `AngleEncoding` by default.
+            levels: Of each feature, where samples are levels instead of numbers.
+        """
+        if bond_dim < 1:
+            raise InvalidInputError(f"a bond dimension is at least 1, got {bond_dim}")
+        leaf_dims = (2,) * tree.num_leaves if levels is None else tuple(levels)
+        bonds = (*[bond_dim] * tree.root, 1)
+        network = AmplitudeNetwork(tree, leaf_dims, bonds, num_classes, tree.root)
+        if levels is not None:
+            return cls(network, None)
+        return cls(network, AngleEncoding() if encoding is None else encoding)
+
+    @classmethod
+    def mps(
+        cls, num_features: int, num_classes: int, bond_dim: int, encoding: Encoding | None = None
+    ) -> "AmplitudeModel":
+        """A chain with the label at its middle site."""
+        encoding = AngleEncoding() if encoding is None else encoding
+        sites = num_features * encoding.qubits_per_feature
+        if sites < 1:
+            raise InvalidInputError(f"a chain needs at least one feature, got {num_features}")
+        return cls.on_tree(chain(sites, root=sites // 2), num_classes, bond_dim, encoding)
 
     @property
-    def num_sites(self) -> int:
-        """Data qubits."""
-        return self.num_features * self.encoding.qubits_per_feature
+    def num_features(self) -> int:
+        """Of a sample."""
+        leaves = self.network.tree.num_leaves
+        return leaves if self.encoding is None else leaves // self.encoding.qubits_per_feature
 
     @property
-    def label_site(self) -> int:
-        """The site that carries the label index."""
-        return self.num_sites // 2
+    def num_classes(self) -> int:
+        """Values of the label."""
+        return self.network.num_classes
+
+    @property
+    def bond_dim(self) -> int:
+        """The largest bond dimension."""
+        return max(self.network.bond_dims)
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in all cores, the unused ones of the outermost bonds left out."""
-        d, n, label = self.bond_dim, self.num_sites, self.label_site
-        left = 2 * d + (label - 1) * 2 * d * d if label else 0
-        right = 2 * d + (n - label - 2) * 2 * d * d if n - label - 1 else 0
-        ends = (d if label else 1) * (d if n - label - 1 else 1)
-        own = sum(array.size for array in self.encoding.parameters(self.num_features))
-        return left + right + 2 * self.num_classes * ends + own
+        """Numbers in all cores, and the encoding's."""
+        own = sum(np.size(array) for array in self._encoding_parameters())
+        return sum(map(math.prod, self.network.core_shapes)) + own
+
+    def with_bonds(self, bond_dims: Sequence[int]) -> "AmplitudeModel":
+        """The same with other bond dimensions, one for each node, 1 at the root."""
+        return replace(self, network=replace(self.network, bond_dims=tuple(bond_dims)))
+
+    def _encoding_parameters(self) -> tuple[NDArray, ...]:
+        return () if self.encoding is None else self.encoding.parameters(self.num_features)
 
     def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
         """First parameters in double precision: identities plus Gaussian noise of spread scale / (10 D).
 
-        Near the identity every site hands its neighbour's vector on, whatever its pixel, and no signal is
-        lost on the way to the label (as in arXiv:1605.05775; random cores would drown it).
+        Near the identity every node hands the deviations of its children's vectors from the first unit
+        vector on, added up, whatever its own leaf; no signal is lost on the way to the label (for chains as
+        in arXiv:1605.05775; random cores would drown it).
         """
-        return self._start(lambda shape: rng.normal(size=shape), scale)
+        network, spread = self.network, 0.1 * scale / self.bond_dim
+        cores = []
+        for node, shape in enumerate(network.core_shapes):
+            noise = spread * rng.normal(size=shape)
+            if node == network.label_node:
+                cores.append((_BOND_OF_A_LABEL + noise) / np.sqrt(self.bond_dim))
+            else:
+                cores.append(_handing_on(network, node) + noise)
+        return Parameters(network.stacks(cores), self._encoding_parameters())
 
     def parameter_shapes(self) -> Parameters:
         """Shapes and kinds of the parameters, of which none is made (`jax.ShapeDtypeStruct`)."""
-        d, label = self.bond_dim, self.label_site
-        shapes = [(n, d, 2, d) for n in (label, self.num_sites - label - 1)] + [(d, 2, self.num_classes, d)]
-        nodes = tuple(jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes)  # type: ignore[no-untyped-call]
-        return Parameters(nodes, self.encoding.parameters(self.num_features))  # type: ignore[arg-type]
-
-    def _start(self, normal: Normal, scale: float) -> Parameters:
-        d, label = self.bond_dim, self.label_site
-        spread = 0.1 * scale / d
-        identity = np.eye(d)[:, None, :] * np.ones((1, 2, 1))
-        halves = [identity + spread * normal((n, d, 2, d)) for n in (label, self.num_sites - label - 1)]
-        centre = (0.1 + spread * normal((d, 2, self.num_classes, d))) / np.sqrt(d)
-        return Parameters((*halves, centre), self.encoding.parameters(self.num_features))
+        nodes = tuple(
+            jax.ShapeDtypeStruct((len(nodes), *self.network.core_shapes[nodes[0]]), np.float64)  # type: ignore[no-untyped-call]
+            for nodes in self.network.stacking
+        )
+        return Parameters(nodes, self._encoding_parameters())  # type: ignore[arg-type]
 
     def project(self, parameters: Parameters) -> Parameters:
         """The same amplitudes up to a factor, in double precision on NumPy, every core of norm sqrt(D)."""
-        cores = [np.asarray(stack, dtype=np.float64) for stack in parameters.nodes]
-        halves = [stack / (_norms(stack) / np.sqrt(self.bond_dim)) for stack in cores[:2]]
-        centre = cores[2] / _norms(cores[2][None])[0]
+        label = next(s for s, nodes in enumerate(self.network.stacking) if self.network.label_node in nodes)
+        stacks = []
+        for s, stack in enumerate(parameters.nodes):
+            cores = np.asarray(stack, dtype=np.float64)
+            norms = np.sqrt((cores**2).sum(axis=tuple(range(1, cores.ndim)), keepdims=True))
+            size = 1.0 if s == label else np.sqrt(self.bond_dim)
+            stacks.append(cores / (np.where(norms > 0, norms, 1.0) / size))
         encoding = tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding)
-        return Parameters((*halves, centre), encoding)
+        return Parameters(tuple(stacks), encoding)
 
     def apply(self, parameters: Parameters, x: Array) -> Array:
         """Class probabilities (..., classes) of samples (..., features); precision as for `Model.apply`."""
@@ -124,7 +184,8 @@ class AmplitudeModel:
         amplitudes = self.amplitudes(parameters, X)
         # Squares of small amplitudes would underflow; a constant as far as derivatives are concerned.
         amplitudes = amplitudes / (_constant(namespace(amplitudes).abs(amplitudes).max(axis=0)) + _TINY)
-        squares = amplitudes.real**2 + amplitudes.imag**2 if not self.encoding.is_real else amplitudes**2
+        is_real = self.encoding is None or self.encoding.is_real
+        squares = amplitudes**2 if is_real else amplitudes.real**2 + amplitudes.imag**2
         xp = namespace(squares)
         return squares / (squares.sum(axis=0) + _TINY), xp.zeros(X.shape[0], dtype=squares.dtype)
 
@@ -132,53 +193,32 @@ class AmplitudeModel:
         """The probabilities as they are."""
         return outcomes
 
-    @cached_property
-    def network(self) -> AmplitudeNetwork:
-        """Tree and dimensions: both halves from their ends inwards, then the label's node."""
-        sites, label, d = self.num_sites, self.label_site, self.bond_dim
-        halves = (range(label), range(sites - 1, label, -1))
-        nodes = list[tuple[int, ...]]()
-        inner = list[int]()
-        for half in halves:
-            for leaf in half:
-                first = leaf == half[0]
-                nodes.append((leaf,) if first else (sites + len(nodes) - 1, leaf))
-            inner += [sites + len(nodes) - 1] if half else []
-        nodes.append((*inner, label))
-        bonds = (*[d] * (len(nodes) - 1), 1)
-        return AmplitudeNetwork(
-            Tree(sites, tuple(nodes)), (2,) * sites, bonds, self.num_classes, len(nodes) - 1
-        )
-
-    def _stacks(self, parameters: Parameters) -> tuple[Array, ...]:
-        """Cores as `network` stacks them."""
-        left, right, centre = parameters.nodes
-        xp = namespace(centre)
-        halves = [half for half in (left, right) if half.shape[0]]
-        label = centre.transpose(0, 3, 1, 2)  # (left bond, right bond, data, label)
-        if not right.shape[0]:
-            label = label[:, 0]
-        if not left.shape[0]:
-            label = label[0]
-        ends = [half[0, 0].T[None] for half in halves]
-        inner = [half[1:].transpose(0, 3, 1, 2) for half in halves if half.shape[0] > 1]
-        stacks = (xp.concat(part) for part in (ends, inner) if part)
-        return (*stacks, label[None, None])
+    def leaves(self, parameters: Parameters, X: Array) -> Array:
+        """Vectors of all leaves, (leaves, largest dimension, batch)."""
+        if self.encoding is None:
+            return one_hot(X, max(self.network.leaf_dims), parameters.nodes[0].real.dtype)
+        zero, one = self.encoding.amplitudes(self.encoding.angles(X, parameters.encoding).T)
+        return namespace(X).stack([zero, one], axis=1)  # type: ignore[no-any-return]
 
     @full_precision
     def amplitudes(self, parameters: Parameters, X: Array) -> Array:
         """Label amplitudes (classes, batch), each sample's up to a positive factor."""
-        zero, one = self.encoding.amplitudes(self.encoding.angles(X, parameters.encoding).T)
-        leaves = namespace(X).stack([zero, one], axis=1)  # (sites, 2, batch)
-        return self.network.amplitudes(self._stacks(parameters), leaves)[0]
+        return self.network.amplitudes(parameters.nodes, self.leaves(parameters, X))[0]
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:
         """Class probabilities (samples, classes) in float64, and zeros; see `evaluate_many`."""
         if not len(X):
             return np.empty((0, self.num_classes)), np.empty(0)
-        chunk = max(1, _CHUNK_FLOATS // (8 * self.bond_dim + 2 * self.num_sites))
-        numbers = 5 * self.bond_dim * self.num_sites
-        (found,) = evaluate_many(_probabilities, self, parameters, X, numbers=numbers, chunk=chunk)
+        network, stacks, numbers = as_many_take_it(self.network, parameters.nodes, len(X))
+        chunk = max(64, _CHUNK_FLOATS // (4 * network.widest + 2 * network.tree.num_leaves))
+        (found,) = evaluate_many(
+            _probabilities,
+            replace(self, network=network),
+            parameters._replace(nodes=stacks),
+            X,
+            numbers=numbers,
+            chunk=chunk,
+        )
         return found.T, np.zeros(len(X))
 
 
@@ -191,6 +231,16 @@ def _constant(array: Array) -> Array:
     return array if isinstance(array, np.ndarray) else jax.lax.stop_gradient(array)
 
 
-def _norms(cores: NDArray) -> NDArray:
-    norms = np.sqrt((cores**2).sum(axis=(1, 2, 3) if cores.ndim == 4 else (1, 2, 3, 4), keepdims=True))
-    return np.where(norms > 0, norms, 1.0)
+def _handing_on(network: AmplitudeNetwork, node: int) -> NDArray:
+    """Core that maps vectors e + a and e + b of its children, e the first unit vector, to e + a + b up to
+    second order, whatever its leaves.
+    """
+    shape, leaves = network.core_shapes[node], network.tree.num_leaves
+    inner = [axis for axis, wire in enumerate(network.tree.nodes[node], 1) if wire >= leaves]
+    core = np.zeros([dim if axis == 0 or axis in inner else 1 for axis, dim in enumerate(shape)])
+    for axis in inner:
+        only = [0] * core.ndim
+        only[0] = only[axis] = slice(None)  # type: ignore[call-overload]
+        core[tuple(only)] += np.eye(core.shape[0], core.shape[axis])
+    core.flat[0] += 1 - len(inner)
+    return core * np.ones(shape)

@@ -16,19 +16,22 @@ import numpy as np
 from qtnml.arrays import Array, full_precision, namespace
 from qtnml.contract.kernel import contract_plan, rows_of
 from qtnml.contract.layout import Layout, Part, layout_of
+from qtnml.contract.many import pays
 from qtnml.contract.plan import Plan, plan_contraction
 from qtnml.errors import InvalidInputError
 from qtnml.structure import Tree
 
 _FEW_STEPS = 24
+_MOST_STEPS = 80
 
 
 @dataclass(frozen=True)
 class AmplitudeNetwork:
     """A tree with the dimensions of its wires; holds no parameters.
 
-    A core has the axes (wire to the parent, children in order), and behind them the label at `label_node`.
-    Cores of one shape stand in one stack: pure functions act on `stacks`, in NumPy or JAX.
+    A core has the axes (wire to the parent, children in order); where there are classes also a last one, of
+    as many entries at `label_node` and of one elsewhere. Cores of one shape stand in one stack: pure
+    functions act on `stacks`, in NumPy or JAX.
 
     Attributes:
         tree: Connectivity.
@@ -57,6 +60,10 @@ class AmplitudeNetwork:
             )
         if self.bond_dims[-1] != 1:
             raise InvalidInputError(f"the wire above the root has dimension 1, got {self.bond_dims[-1]}")
+        if self.num_classes and not 0 <= self.label_node < len(self.tree.nodes):
+            raise InvalidInputError(
+                f"the label is at one of {len(self.tree.nodes)} nodes, got label_node={self.label_node}"
+            )
 
     @cached_property
     def core_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -66,7 +73,7 @@ class AmplitudeNetwork:
             (
                 self.bond_dims[k],
                 *(self.leaf_dims[w] if w < leaves else self.bond_dims[w - leaves] for w in wires),
-                *((self.num_classes,) if k == self.label_node and self.num_classes else ()),
+                *((self.num_classes if k == self.label_node else 1,) if self.num_classes else ()),
             )
             for k, wires in enumerate(self.tree.nodes)
         )
@@ -90,6 +97,15 @@ class AmplitudeNetwork:
         for nodes, stack in zip(self.stacking, stacks, strict=True):
             found |= dict(zip(nodes, stack, strict=True))
         return tuple(found[k] for k in range(len(self.tree.nodes)))
+
+    @cached_property
+    def useful_bonds(self) -> tuple[int, ...]:
+        """Dimension of the wire above each node: at most what the leaves below it can fill."""
+        leaves, below = self.tree.num_leaves, list[int]()
+        for wires, bond in zip(self.tree.nodes, self.bond_dims, strict=True):
+            most = math.prod(self.leaf_dims[w] if w < leaves else below[w - leaves] for w in wires)
+            below.append(min(bond, most))
+        return tuple(below)
 
     @cached_property
     def num_steps(self) -> int:
@@ -123,6 +139,12 @@ class AmplitudeNetwork:
         if all(isinstance(array, np.ndarray) for array in (*stacks, leaves)):
             return _contracted(self, stacks, leaves)
         return _compiled(self, stacks, leaves)  # type: ignore[no-any-return]
+
+
+def one_hot(X: Array, dim: int, dtype: Any) -> Array:
+    """Leaf vectors (leaves, dim, samples) of levels (samples, leaves)."""
+    levels = namespace(X).arange(dim)
+    return (X.T[:, None] == levels[None, :, None]).astype(dtype)  # type: ignore[no-any-return]
 
 
 def compilable(
@@ -176,6 +198,19 @@ def _contracted(network: AmplitudeNetwork, stacks: tuple[Array, ...], leaves: Ar
 _compiled = jax.jit(_contracted, static_argnums=0, inline=True)
 
 
+def as_many_take_it(
+    network: AmplitudeNetwork, stacks: tuple[Array, ...], samples: int
+) -> tuple[AmplitudeNetwork, tuple[Array, ...], int]:
+    """The network and stacks for `evaluate_many` of so many samples, and the numbers of one of them."""
+    numbers = network.numbers_per_sample
+    if not pays(samples, numbers):
+        return network, stacks, numbers
+    padded, wider = compilable(network, stacks)
+    if padded.num_steps <= _MOST_STEPS:
+        return padded, wider, numbers
+    return network, stacks, 0  # a compilation would take minutes, whatever the number of samples
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """Of each group of the plan: its parts, and of each of them the stack and rows of its nodes."""
@@ -223,25 +258,24 @@ def _wire_dims(layout: Layout, network: AmplitudeNetwork) -> list[int]:
 
 
 def _core(part: Part, stacks: tuple[Array, ...], place: tuple[int, tuple[int, ...]]) -> Array:
-    """Cores of a part as (nodes, outputs, first input, other inputs)."""
+    """Cores of a part as (nodes, first input, other inputs, outputs)."""
     stack, rows = place
     cores = rows_of(stacks[stack], rows)
     shape = cores.shape[1:]
-    axes = (0, *(1 + axis for axis in (*part.outputs, *part.inputs)))
+    axes = (0, *(1 + axis for axis in (*part.inputs, *part.outputs)))
     out = math.prod(shape[axis] for axis in part.outputs)
     first = shape[part.inputs[0]] if part.inputs else 1
-    return cores.transpose(axes).reshape(len(rows), out, first, -1)
+    return cores.transpose(axes).reshape(len(rows), first, -1, out)
 
 
 def _map_of(parts: list[Array]) -> Array:
-    """Maps (nodes, outputs, inputs) of one part, or of an upper and a lower one."""
-    n, out = parts[0].shape[:2]
+    """Maps (nodes, outputs, inputs) of one part, or of an upper and a lower one.
+
+    Inputs come first until the end: a chain wants them so, and nothing is transposed twice.
+    """
+    n, bond, above, out = parts[0].shape
     if len(parts) == 1:
-        return parts[0].reshape(n, out, -1)
-    upper, lower = parts
-    bond, above = upper.shape[2:]
-    # (n, out, above | bond) times (n, bond | carried, below), then the upper node's leaves last.
-    joined = namespace(upper).matmul(
-        upper.swapaxes(2, 3).reshape(n, out * above, bond), lower.reshape(n, bond, -1)
-    )
-    return joined.reshape(n, out, above, -1).swapaxes(2, 3).reshape(n, out, -1)  # type: ignore[no-any-return]
+        return parts[0].reshape(n, -1, out).swapaxes(1, 2)
+    lower = parts[1].reshape(n, -1, bond)
+    joined = namespace(lower).matmul(lower, parts[0].reshape(n, bond, above * out))
+    return joined.reshape(n, -1, out).swapaxes(1, 2)  # type: ignore[no-any-return]

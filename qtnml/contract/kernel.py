@@ -7,7 +7,8 @@ in NumPy.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +23,8 @@ Rescaling = Literal["first", "largest"] | None
 BeforeMaps = Callable[[Step, list[Array]], Array | None]
 
 _MOST_SLICES = 64
+_MOST_SEGMENTS = 4
+_SMALL = 4  # dimension of a leaf
 _TINY = 1e-30
 
 
@@ -48,9 +51,10 @@ def contract_plan(
     Returns:
         (outputs, batch) and (batch,).
     """
-    pools = list(leaves)
+    pools: list[Any] = list(leaves)
     log_scale: Any = 0.0
     for step in plan.steps:
+        out: Any
         if isinstance(step, Chain):
             out, log = _run_chain(step, maps, pools, rescaling)
         else:
@@ -58,11 +62,11 @@ def contract_plan(
             chosen = maps[step.group][step.start : step.stop]
             if before_maps is not None and (joint := before_maps(step, inputs)) is not None:
                 inputs = [joint]
-            out, log = _rescaled(_applied(chosen, inputs), rescaling)
-            log = log.sum(axis=0) if rescaling else 0.0
+            out, size = _rescaled(_applied(chosen, inputs), rescaling)
+            log = _logs([size])
         pools.append(out)
         log_scale = log_scale + log
-    root = pools[-1][0]
+    root = rows_of(pools[-1], (0,))[0]
     xp = namespace(root)
     return root, xp.zeros(root.shape[-1], dtype=root.real.dtype) + log_scale
 
@@ -75,7 +79,19 @@ def outer(vectors: list[Array]) -> Array:
     return joint
 
 
-def gathered(pools: list[Array], gather: Gather) -> Array:
+class LaneEnds(NamedTuple):
+    """What leaves the lanes of a chain, (batch, out) each: transposed only by what wants it so."""
+
+    vectors: tuple[Array, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """As an array (lanes, out, batch)."""
+        batch, out = self.vectors[0].shape
+        return len(self.vectors), out, batch
+
+
+def gathered(pools: Sequence[Any], gather: Gather) -> Array:
     """Rows of several pools as one array."""
     segments = [rows_of(pools[pool], rows) for pool, rows in gather]
     if len(segments) == 1:
@@ -84,18 +100,39 @@ def gathered(pools: list[Array], gather: Gather) -> Array:
     return joined
 
 
-def rows_of(array: Array, rows: tuple[int, ...]) -> Array:
-    """Rows of an array: a slice where they are evenly spaced (no copy, cheap gradient)."""
-    step = rows[1] - rows[0] if len(rows) > 1 else 1
-    if step != 0 and rows == tuple(range(rows[0], rows[-1] + (1 if step > 0 else -1), step)):
-        stop = rows[-1] + (1 if step > 0 else -1)
-        return array[rows[0] : stop if stop >= 0 else None : step]
-    return array[np.asarray(rows)]
+def rows_of(array: Any, rows: tuple[int, ...]) -> Array:
+    """Rows of an array: slices where they are evenly spaced (no copy, cheap gradient)."""
+    if isinstance(array, LaneEnds):
+        chosen = [array.vectors[row].T for row in rows]
+        return chosen[0][None] if len(rows) == 1 else namespace(chosen[0]).stack(chosen)
+    slices = _slices(rows)
+    if len(slices) == 1:
+        return array[slices[0]]  # type: ignore[no-any-return]
+    if len(slices) <= _MOST_SEGMENTS:
+        return namespace(array).concat([array[part] for part in slices])  # type: ignore[no-any-return]
+    return array[np.asarray(rows)]  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=4096)
+def _slices(rows: tuple[int, ...]) -> tuple[slice, ...]:
+    """Rows as evenly spaced parts, in order."""
+    found, start = list[slice](), 0
+    while start < len(rows):
+        stop = start + 1
+        step = rows[stop] - rows[start] if stop < len(rows) else 1
+        while step != 0 and stop < len(rows) and rows[stop] - rows[stop - 1] == step:
+            stop += 1
+        end = rows[stop - 1] + (1 if step > 0 else -1)
+        found.append(slice(rows[start], end if end >= 0 else None, step or 1))
+        start = stop
+    return tuple(found)
 
 
 def _applied(maps: Array, inputs: list[Array]) -> Array:
     """Maps (n, out, in) on the vectors (n, dimension, batch) of every child: (n, out, batch)."""
     dims = [vectors.shape[1] for vectors in inputs]
+    if len(maps) == 1 and len(dims) > 1 and not isinstance(maps, np.ndarray):
+        return _applied_by_row(maps[0], [vectors[0].T for vectors in inputs]).T[None]
     slot, out = int(np.argmax(dims)), maps.shape[1]
     # NumPy sums over a middle axis slowly.
     if len(dims) == 1 or out > dims[slot] or (out == dims[slot] and isinstance(maps, np.ndarray)):
@@ -107,6 +144,23 @@ def _applied(maps: Array, inputs: list[Array]) -> Array:
     found = _product(_split(maps, dims, others, slot), inputs[slot])
     for other in others:
         found = _weighing(found.reshape(n, dims[other], -1, batch), inputs[other])
+    return found
+
+
+def _applied_by_row(matrix: Array, inputs: list[Array]) -> Array:
+    """One map (out, in) on the vectors (batch, dimension) of every child: (batch, out)."""
+    dims = [vectors.shape[1] for vectors in inputs]
+    falling = sorted(range(len(dims)), key=lambda k: -dims[k])
+    # The largest child, and all that are small, by a product; the others weigh what it gives.
+    weighing = [k for k in falling[1:] if dims[k] > _SMALL]
+    taken = [k for k in falling if k not in weighing]
+    joint = inputs[taken[0]]
+    for k in taken[1:]:
+        joint = (joint[:, :, None] * inputs[k][:, None]).reshape(len(joint), -1)
+    axes = (*(1 + k for k in taken), 0, *(1 + k for k in weighing))
+    found = joint @ matrix.reshape(-1, *dims).transpose(axes).reshape(joint.shape[1], -1)
+    for k in reversed(weighing):
+        found = (found.reshape(len(found), -1, dims[k]) * inputs[k][:, None]).sum(axis=2)
     return found
 
 
@@ -125,15 +179,20 @@ def _split(maps: Array, dims: Sequence[int], others: Sequence[int], slot: int) -
 
 
 def _rescaled(out: Array, rescaling: Rescaling) -> tuple[Array, Any]:
-    """Vectors along axis 1 divided, and the logarithms (without that axis) of what they were divided by."""
+    """Vectors along axis 1 divided, and what they were divided by, without that axis; None for nothing."""
     xp = namespace(out)
     if rescaling is None:
-        return out, 0.0
+        return out, None
     if rescaling == "first":
         size = xp.maximum(out[:, :1], _TINY)
     else:
         size = _constant(xp.max(xp.abs(out), axis=1, keepdims=True)) + _TINY
-    return out / size, xp.log(size[:, 0])
+    return out / size, size[:, 0]
+
+
+def _logs(sizes: Sequence[Any]) -> Any:
+    """Sum over all but the batch (last) of the logarithms of factors."""
+    return sum(namespace(size).log(size).sum(axis=0) for size in sizes if size is not None)
 
 
 def _constant(array: Array) -> Array:
@@ -142,37 +201,37 @@ def _constant(array: Array) -> Array:
 
 
 def _run_chain(
-    chain: Chain, maps: tuple[Array, ...], pools: list[Array], rescaling: Rescaling
-) -> tuple[Array, Any]:
-    """Outputs (lanes, out, batch) of a chain, and logarithms (batch,).
+    chain: Chain, maps: tuple[Array, ...], pools: list[Any], rescaling: Rescaling
+) -> tuple[LaneEnds, Any]:
+    """What leaves a chain, and logarithms (batch,).
 
     Here the batch comes first: the products are large enough, and run up to twice as fast.
     """
     inputs = [_lane_inputs(lane, maps, pools) for lane in chain.lanes]
     first = [gathered(pools, lane.carried)[0].T for lane in chain.lanes]
-    xp = namespace(first[0])
 
     def step(carried: list[Array], given: Any) -> tuple[list[Array], Any]:
-        out, logs = list[Array](), 0.0
+        out, sizes = list[Array](), list[Any]()
         for vectors, (matrix, weights) in zip(carried, given, strict=True):
-            found, log = _rescaled(_weighing_rows(vectors @ matrix, weights), rescaling)
+            found, size = _rescaled(_weighing_rows(vectors @ matrix, weights), rescaling)
             out.append(found)
-            logs = logs + (log if rescaling else 0.0)
-        return out, logs
+            sizes.append(size)
+        return out, sizes
 
     if isinstance(first[0], np.ndarray):
         total: Any = 0.0
         for k in range(len(inputs[0][0])):
-            first, log = step(first, [(matrices[k], weights[k]) for matrices, weights in inputs])
-            total = total + log
-        return xp.stack([vectors.T for vectors in first]), total
+            first, sizes = step(first, [(matrices[k], weights[k]) for matrices, weights in inputs])
+            total = total + _logs([size if size is None else size[None] for size in sizes])
+        return LaneEnds(tuple(first)), total
     # Vectors may be narrower in type than what leaves a node (real leaves, complex maps).
     dtype = np.result_type(*(array.dtype for lane in inputs for array in lane), *(v.dtype for v in first))
-    carried, logs = jax.lax.scan(step, [v.astype(dtype) for v in first], inputs)
-    return xp.stack([vectors.T for vectors in carried]), logs.sum(axis=0) if rescaling else 0.0
+    # Sizes leave the scan as they are: logarithms that nobody asks for then cost nothing.
+    carried, sizes = jax.lax.scan(step, [v.astype(dtype) for v in first], inputs)
+    return LaneEnds(tuple(carried)), _logs(sizes)
 
 
-def _lane_inputs(lane: Lane, maps: tuple[Array, ...], pools: list[Array]) -> tuple[Array, Array]:
+def _lane_inputs(lane: Lane, maps: tuple[Array, ...], pools: list[Any]) -> tuple[Array, Array]:
     """Matrices (n, carried, weights * out) and weights (n, batch, weights) of a lane's leaves."""
     chosen = maps[lane.group][lane.start : lane.stop]
     carried = pools[lane.carried[0][0]]
@@ -181,8 +240,12 @@ def _lane_inputs(lane: Lane, maps: tuple[Array, ...], pools: list[Array]) -> tup
     vectors = [rows_of(pools[pool], rows) for pool, rows in lane.leaves]
     if not vectors:
         vectors = [namespace(carried).ones((len(chosen), 1, carried.shape[-1]), dtype=carried.dtype)]
-    others = [k for k in range(len(dims)) if k != lane.slot]
-    return _split(chosen, dims, others, lane.slot).swapaxes(1, 2), outer(vectors).swapaxes(1, 2)
+    if lane.slot == 0:
+        matrices = chosen.swapaxes(1, 2).reshape(len(chosen), dims[0], -1)
+    else:
+        others = [k for k in range(len(dims)) if k != lane.slot]
+        matrices = _split(chosen, dims, others, lane.slot).swapaxes(1, 2)
+    return matrices, outer(vectors).swapaxes(1, 2)
 
 
 def _weighing(by_weight: Array, weights: Array) -> Array:

@@ -50,7 +50,7 @@ def layout_of(tree: Tree, leaf_dims: Sequence[int], label: int | None = None) ->
         tree: Connectivity; axis 0 of a core is the wire to its parent, axis i its i-th child, and behind
             them the label's at its node.
         leaf_dims: Dimension of each leaf.
-        label: Node that carries the label, and so becomes the root.
+        label: Node that carries the label, and so becomes the root; all cores then have a last axis for it.
     """
     root = _middle(tree) if label is None else label
     return _merged(_rerooted(tree, root, label), leaf_dims)
@@ -104,8 +104,10 @@ def _rerooted(tree: Tree, root: int, label: int | None) -> Layout:
         outputs = tuple(axis for axis, other in inner if other == towards)
         if node == label:
             outputs = (len(tree.nodes[node]) + 1,)
-        # The original root's wire to nowhere has one dimension and no wire in the layout.
+        # The original root's wire to nowhere and other nodes' labels have one dimension and no wire.
         loose = (0,) if tree.parents[node] < 0 else ()
+        if label is not None and node != label:
+            loose = (*loose, len(tree.nodes[node]) + 1)
         inputs = (*(axis for axis, _ in behind), *(axis for axis, _ in leaves), *loose)
         nodes.append((*(wire_of[other] for _, other in behind), *(leaf for _, leaf in leaves)))
         parts.append((Part(node, outputs, inputs),))

@@ -8,7 +8,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
-from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
+from qtnml.born.evidence import log_marginal, log_prefixes, observed, site_marginals
 
 _SHOWN = 5
 _SURPRISING = 0.5  # nats less than the expected value of a feature
@@ -139,12 +139,8 @@ def explain_record(
 
 def chain_rule(state: TreeState, levels: NDArray) -> NDArray:
     """ln P(x_k | x_0 ... x_k-1) of each site, nats; 0 where missing. They add up to ln P of the record."""
-    sites = len(levels)
-    prefixes = np.where(np.arange(sites) <= np.arange(sites)[:, None], levels, -1)
-    logs, chunk = np.zeros(sites), chunk_of(state)
-    for start in range(0, sites, chunk):
-        logs[start : start + chunk] = log_marginal(state, prefixes[start : start + chunk])
-    steps = np.diff(logs, prepend=0.0)
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(log_prefixes(state, levels), prepend=0.0)
     # What follows an impossible prefix adds nothing.
     return np.where(np.isnan(steps), 0.0, steps)
 

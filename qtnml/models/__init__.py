@@ -1,6 +1,6 @@
 """scikit-learn estimators: classical and on a backend."""
 
-from qtnml.models.amplitude import AmplitudeMPSClassifier
+from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
@@ -18,6 +18,7 @@ from qtnml.models.trial import run_trial, trial
 
 __all__ = [
     "AmplitudeMPSClassifier",
+    "AmplitudeTreeClassifier",
     "AnomalyDetector",
     "BackendBornMachine",
     "BackendClassifier",

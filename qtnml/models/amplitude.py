@@ -1,34 +1,202 @@
-"""`AmplitudeMPSClassifier`: a matrix product state of any bond with the label on its middle site."""
+"""`AmplitudeMPSClassifier`, `AmplitudeTreeClassifier`: trees of any bond dimension with a label."""
 
 import os
+from abc import abstractmethod
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Parameters
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.validation import checked_training_data, generator
+from qtnml.structure import Tree, balanced, chain, chow_liu, mutual_information
 from qtnml.train import (
     Callback,
     Loss,
     Optimizer,
-    SweepOptions,
+    SweepTraining,
     TrainingResult,
     TrainingSet,
     get_loss,
-    grown,
     train_by_sweeps,
 )
 from qtnml.train.records import merge_repeats
 
 _FIRST_BOND = 2
 _AUTO_SWEEPS = 4
+_WHOLE_ANGLE = np.pi / 4
+_SWEEP_STEPS = 2
 
 
-class AmplitudeMPSClassifier(ClassReadout):
+class AmplitudeClassifier(ClassReadout):
+    """What `AmplitudeMPSClassifier` and `AmplitudeTreeClassifier` share."""
+
+    model_: AmplitudeModel
+
+    def __init__(
+        self,
+        max_bond: int = 16,
+        *,
+        method: Literal["gradient", "sweeps"] = "gradient",
+        cutoff: float = 1e-4,
+        metric: Literal["data", "cores"] = "data",
+        encoding: str | Encoding = "angle",
+        epochs: int | None = None,
+        batch_size: int = 250,
+        learning_rate: float | None = None,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        feature_range: Literal["learn"] | tuple[float, float] = "learn",
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        init_scale: float = 0.5,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+        devices: int | None = None,
+        callback: Callback | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.max_bond = max_bond
+        self.method = method
+        self.cutoff = cutoff
+        self.metric = metric
+        self.encoding = encoding
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.optimizer = optimizer
+        self.feature_range = feature_range
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.init_scale = init_scale
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
+        self.devices = devices
+        self.callback = callback
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @abstractmethod
+    def _tree(self, X: NDArray, leaves: int) -> Tree:
+        """Over so many data qubits, of training samples."""
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        unused = {"optimizer": "adam", "devices": None} if self.method == "sweeps" else {"metric": "data"}
+        for name, default in unused.items():
+            value = getattr(self, name)
+            if value is not default and value != default:
+                other = "gradient" if self.method == "sweeps" else "sweeps"
+                raise InvalidInputError(
+                    f"{name}={value!r} has no effect on method={self.method!r}; leave it at {default!r}, or "
+                    f"set method={other!r}"
+                )
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        self._check_parameters()
+        X, y, weights = checked_training_data(self, X, y, sample_weight)
+        classes, labels = np.unique(y, return_inverse=True)
+        self._check_same_classes(classes)
+        rng = generator(self.random_state)
+        bond = int(self.max_bond) if self.method == "gradient" else min(_FIRST_BOND, int(self.max_bond))
+        encoding = get_encoding(self.encoding)
+        self.n_features_in_ = X.shape[1]
+        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
+        tree = self._tree(training.X, X.shape[1] * encoding.qubits_per_feature)
+        model = AmplitudeModel.on_tree(tree, len(classes), bond, encoding)
+        if self.warm_start and self.__sklearn_is_fitted__():
+            self._check_same_model(model)
+            model, parameters, scaler = self.model_, self.params_, self.scaler_
+        else:
+            parameters = model.start(rng, scale=float(self.init_scale))
+            scaler = self._new_scaler(training.X)
+        training = training._replace(X=scaler(training.X))
+        if validation is not None:
+            validation = validation._replace(X=scaler.clipped(validation.X))
+        if self.method == "gradient":
+            result = self._train(model, parameters, training, validation, rng)
+        else:
+            model, result = self._sweep(model, parameters, training, validation, rng)
+        self._keep(model, scaler, result)
+        self.classes_ = classes
+        return self
+
+    def _check_same_model(self, model: AmplitudeModel) -> None:
+        old, bond = self.model_, int(self.max_bond)
+        fits = old.bond_dim <= bond if self.method == "sweeps" else old.bond_dim == bond
+        if (model.network.tree, model.encoding) != (old.network.tree, old.encoding) or not fits:
+            raise InvalidInputError(
+                f"warm_start goes on with the cores of the last fit ({old.num_features} features, bond "
+                f"dimension {old.bond_dim}), which data and settings no longer describe "
+                f"({model.num_features} features, max_bond={bond}, encoding {self.encoding!r}, and the "
+                "tree); set warm_start=False, or grow the bonds with method='sweeps'"
+            )
+
+    def _other_settings(self, model: AmplitudeModel) -> str:
+        bond = int(self.max_bond)
+        own = {
+            "encoding": get_encoding(self.encoding) == model.encoding,
+            "max_bond": model.bond_dim <= bond if self.method == "sweeps" else model.bond_dim == bond,
+        }
+        return ", ".join(name for name, alike in own.items() if not alike)
+
+    def _learning_rate(self) -> float:
+        if self.learning_rate is not None:
+            return float(self.learning_rate)
+        sites = self.n_features_in_ * get_encoding(self.encoding).qubits_per_feature
+        return 2.0 / (int(self.max_bond) * max(sites, 8))
+
+    def _sweep(
+        self,
+        model: AmplitudeModel,
+        parameters: Parameters,
+        training: TrainingSet,
+        validation: TrainingSet | None,
+        rng: np.random.Generator,
+    ) -> tuple[AmplitudeModel, TrainingResult]:
+        """Sweeps in the place of epochs."""
+        how = SweepTraining(
+            epochs=_AUTO_SWEEPS if self.epochs is None else int(self.epochs),
+            max_bond=int(self.max_bond),
+            batch_size=16 * int(self.batch_size),
+            learning_rate=_WHOLE_ANGLE if self.learning_rate is None else float(self.learning_rate),
+            last_rate=1.0,
+            cutoff=float(self.cutoff),
+            steps=_SWEEP_STEPS,
+            one_site_share=0.0,
+            metric=self.metric,
+            patience=self.patience,
+        )
+        if len(training.y) <= how.batch_size:
+            training = merge_repeats(training)
+        loss = get_loss(self._default_loss if self.loss is None else self.loss)
+        with progress_bar("sweeps", how.epochs, show=bool(self.verbose)) as advance:
+            model, result = train_by_sweeps(
+                model,
+                parameters,
+                training,
+                how,
+                loss,
+                rng,
+                validation=validation,
+                callback=each_epoch(advance, "loss", self.callback),
+                checkpoint=self._checkpoint(),
+            )
+        self._report_end(result, how.epochs)
+        return model, result
+
+
+class AmplitudeMPSClassifier(AmplitudeClassifier):
     """Label amplitudes f_c(x) of a matrix product state; the probability of class c is f_c**2 / sum f**2.
 
     The classifier of arXiv:1605.05775: bond dimensions beyond what a circuit of few qubits holds, for
@@ -36,15 +204,17 @@ class AmplitudeMPSClassifier(ClassReadout):
 
     Args:
         max_bond: Largest bond dimension D; time grows as D**2.
-        method: "gradient" trains all cores at once at bond dimension D; "sweeps" goes through the chain pair
-            by pair and lets singular values decide each bond (arXiv:1605.05775).
+        method: "gradient" trains all cores at once at bond dimension D; "sweeps" goes through the network
+            pair by pair and lets singular values decide each bond (arXiv:1605.05775).
         cutoff: For sweeps: singular values below this share of the largest are dropped.
+        metric: For sweeps: what a split keeps, see `qtnml.train.SweepOptions`.
         encoding: As for `TreeClassifier`; for sweeps one with real amplitudes.
         epochs: Passes over the training samples, or sweeps; None takes 30, or more on small data until 600
             steps are made, and 4 sweeps.
         batch_size: Samples per step; sweeps take 16 times as many.
         learning_rate: Of the first step; falls to zero along a half cosine. None takes 2 / (D sites): the
-            steps of all elements of all cores add up.
+            steps of all elements of all cores add up. Of sweeps: the largest angle of a step, in radians;
+            None leaves it to the search for the best one.
         loss: As for `TreeClassifier`.
         optimizer: As for `TreeClassifier` (gradient only); any optax transformation as well.
         feature_range, validation_fraction, patience: As for `TreeClassifier`.
@@ -68,14 +238,50 @@ class AmplitudeMPSClassifier(ClassReadout):
     (True, (2, 4, 2))
     """
 
-    model_: AmplitudeModel
+    def _tree(self, X: NDArray, leaves: int) -> Tree:
+        del X
+        return chain(leaves, root=leaves // 2)
+
+    @property
+    def bond_dims_(self) -> tuple[int, ...]:
+        """Dimension of every bond, left to right: what its core holds, at most what the ends allow."""
+        network = self.model_.network
+        middle = network.tree.num_leaves // 2
+        bonds = network.useful_bonds[:-1]
+        return (*bonds[:middle], *bonds[middle:][::-1])
+
+
+class AmplitudeTreeClassifier(AmplitudeClassifier):
+    """Label amplitudes of a tree tensor network, the label at its root; see `AmplitudeMPSClassifier`.
+
+    What is far apart in a chain is near in a tree. Pixels in z order (quad-tree) keep patches together.
+
+    Args:
+        max_bond: Largest bond dimension D; time grows as D**3.
+        topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
+            most about each other (learnt from the training samples); or a `qtnml.structure.Tree`.
+        method, cutoff, metric, encoding, epochs, batch_size, learning_rate, loss, optimizer, feature_range, \
+            validation_fraction, patience, init_scale, warm_start, checkpoint, checkpoint_every, resume, \
+            devices, callback, random_state, verbose: As for `AmplitudeMPSClassifier`.
+
+    Attributes:
+        bond_dims_: Dimension of the bond above each node but the root.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = AmplitudeTreeClassifier(max_bond=6, random_state=0).fit(X, y)
+    >>> bool(clf.score(X, y) > 0.9), clf.bond_dims_
+    (True, (4, 4))
+    """
 
     def __init__(
         self,
         max_bond: int = 16,
         *,
+        topology: Tree | Literal["chow-liu"] | None = None,
         method: Literal["gradient", "sweeps"] = "gradient",
         cutoff: float = 1e-4,
+        metric: Literal["data", "cores"] = "data",
         encoding: str | Encoding = "angle",
         epochs: int | None = None,
         batch_size: int = 250,
@@ -95,137 +301,46 @@ class AmplitudeMPSClassifier(ClassReadout):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
-        self.max_bond = max_bond
-        self.method = method
-        self.cutoff = cutoff
-        self.encoding = encoding
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.loss = loss
-        self.optimizer = optimizer
-        self.feature_range = feature_range
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.init_scale = init_scale
-        self.warm_start = warm_start
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.resume = resume
-        self.devices = devices
-        self.callback = callback
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.method == "sweeps":
-            unused = {"optimizer": "adam", "learning_rate": None, "devices": None}
-            for name, default in unused.items():
-                value = getattr(self, name)
-                if value is not default and value != default:
-                    raise InvalidInputError(
-                        f"sweeps search along conjugate gradients on one device: {name}={value!r} has no "
-                        f"effect; leave it at {default!r}, or set method='gradient'"
-                    )
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        self._check_parameters()
-        X, y, weights = checked_training_data(self, X, y, sample_weight)
-        classes, labels = np.unique(y, return_inverse=True)
-        self._check_same_classes(classes)
-        rng = generator(self.random_state)
-        bond = int(self.max_bond) if self.method == "gradient" else min(_FIRST_BOND, int(self.max_bond))
-        model = AmplitudeModel(X.shape[1], len(classes), bond, get_encoding(self.encoding))
-        self.n_features_in_ = X.shape[1]
-        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
-        if self.warm_start and self.__sklearn_is_fitted__():
-            self._check_same_model(model)
-            model, parameters, scaler = self.model_, self.params_, self.scaler_
-        else:
-            parameters = model.start(rng, scale=float(self.init_scale))
-            scaler = self._new_scaler(training.X)
-        training = training._replace(X=scaler(training.X))
-        if validation is not None:
-            validation = validation._replace(X=scaler.clipped(validation.X))
-        if self.method == "gradient":
-            result = self._train(model, parameters, training, validation, rng)
-        else:
-            model, result = self._sweep(model, parameters, training, validation, rng)
-        self._keep(model, scaler, result)
-        self.classes_ = classes
-        return self
-
-    def _check_same_model(self, model: AmplitudeModel) -> None:
-        old, bond = self.model_, int(self.max_bond)
-        grows = self.method == "sweeps" and old.bond_dim <= bond
-        if (model.num_features, model.encoding) != (old.num_features, old.encoding) or not (
-            grows or old.bond_dim == bond
-        ):
-            raise InvalidInputError(
-                f"warm_start goes on with the cores of the last fit ({old.num_features} features, bond "
-                f"dimension {old.bond_dim}, encoding {old.encoding.name!r}), got {model.num_features} "
-                f"features, max_bond={bond}, encoding {model.encoding.name!r}; set warm_start=False, or grow "
-                "the bonds with method='sweeps'"
-            )
-
-    def _other_settings(self, model: AmplitudeModel) -> str:
-        own = {
-            "encoding": get_encoding(self.encoding) == model.encoding,
-            "max_bond": int(self.max_bond) == model.bond_dim,
-        }
-        return ", ".join(name for name, alike in own.items() if not alike)
-
-    def _learning_rate(self) -> float:
-        if self.learning_rate is not None:
-            return float(self.learning_rate)
-        sites = self.n_features_in_ * get_encoding(self.encoding).qubits_per_feature
-        return 2.0 / (int(self.max_bond) * max(sites, 8))
-
-    def _sweep(
-        self,
-        model: AmplitudeModel,
-        parameters: Parameters,
-        training: TrainingSet,
-        validation: TrainingSet | None,
-        rng: np.random.Generator,
-    ) -> tuple[AmplitudeModel, TrainingResult]:
-        """Sweeps in the place of epochs."""
-        options = SweepOptions(
-            max_bond=int(self.max_bond),
-            cutoff=float(self.cutoff),
-            batch_size=16 * int(self.batch_size),
-            loss=get_loss(self._default_loss if self.loss is None else self.loss),
+        self.topology = topology
+        super().__init__(
+            max_bond,
+            method=method,
+            cutoff=cutoff,
+            metric=metric,
+            encoding=encoding,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            loss=loss,
+            optimizer=optimizer,
+            feature_range=feature_range,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            init_scale=init_scale,
+            warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            devices=devices,
+            callback=callback,
+            random_state=random_state,
+            verbose=verbose,
         )
-        if len(training.y) <= options.batch_size:
-            training = merge_repeats(training)
-        sweeps = _AUTO_SWEEPS if self.epochs is None else int(self.epochs)
-        model, parameters = grown(model, parameters, options.max_bond)
-        with progress_bar("sweeps", sweeps, show=bool(self.verbose)) as advance:
-            result = train_by_sweeps(
-                model,
-                parameters,
-                training,
-                options,
-                rng,
-                sweeps=sweeps,
-                patience=self.patience,
-                validation=validation,
-                callback=each_epoch(advance, "loss", self.callback),
-                checkpoint=self._checkpoint(),
-            )
-        self._report_end(result, sweeps)
-        return model, result
+
+    def _tree(self, X: NDArray, leaves: int) -> Tree:
+        if isinstance(self.topology, Tree):
+            if self.topology.num_leaves != leaves:
+                raise InvalidInputError(
+                    f"the topology has {self.topology.num_leaves} leaves, the data {leaves} data qubits"
+                )
+            return self.topology
+        if self.topology == "chow-liu" and leaves > 1:
+            if leaves != X.shape[1]:
+                raise InvalidInputError("topology='chow-liu' needs an encoding with one qubit per feature")
+            return chow_liu(mutual_information(X))
+        return balanced(leaves)
 
     @property
     def bond_dims_(self) -> tuple[int, ...]:
-        """Dimension of every bond, left to right: what its core holds, at most what the ends allow."""
-        left, right, _ = self.params_.nodes
-        bonds = [
-            [
-                min(int((np.abs(core).max(axis=(0, 1)) > 0).sum()), 2**distance)
-                for distance, core in enumerate(half, 1)
-            ]
-            for half in (left, right)
-        ]
-        return (*bonds[0], *bonds[1][::-1])
+        """Dimension of the bond above each node but the root: at most what the leaves below it fill."""
+        return self.model_.network.useful_bonds[:-1]

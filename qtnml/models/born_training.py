@@ -28,8 +28,9 @@ from qtnml.models.validation import generator, hold_out_any
 from qtnml.structure.sites import Sites
 from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient
-from qtnml.train.born_loop import BornResult, BornTraining, Strings, train_born
+from qtnml.train.born_loop import BornResult, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
+from qtnml.train.sweep_loop import SweepTraining
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _MOST_AUTO_COMPLEX = 32
@@ -225,12 +226,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
             vectors.append(vector.astype(np.complex128) if is_complex else vector)
         return TreeState.product(sites, vectors)
 
-    def _training(self, edges: int) -> BornTraining:
+    def _training(self, edges: int) -> SweepTraining:
         batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
         epochs = self.epochs
         if epochs is None:
             epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
-        return BornTraining(
+        return SweepTraining(
             epochs=int(epochs),
             max_bond=int(self.max_bond),
             batch_size=batch,

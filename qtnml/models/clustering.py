@@ -9,8 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.born.edges import Batch, EdgeVectors
 from qtnml.born.reduced import bond_entropies, bond_states, schmidt_values
+from qtnml.contract.environments import Batch, Environments
 from qtnml.data.frames import is_frame, joined_frames, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError, warn_user
@@ -262,7 +262,9 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
         _refuse_holes(levels)
-        edges = EdgeVectors(state, Batch(state.sites, levels), np.dtype(np.complex128))
+        edges = Environments(
+            state.cores, Batch.of_levels(state.tree, levels, state.sites.dims), np.dtype(np.complex128)
+        )
         edges.send_down()
         parent = state.tree.parents[self.bond_]
         below, above = edges.reaching(parent, self.bond_), edges.reaching(self.bond_, parent)

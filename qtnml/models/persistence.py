@@ -10,10 +10,10 @@ import numpy as np
 from qtnml.ansatz import get_ansatz, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
-from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import ModelFileError
-from qtnml.models.amplitude import AmplitudeMPSClassifier
+from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.born_persistence import BORN_MODELS, born_entry, restored_born
@@ -21,6 +21,7 @@ from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
+from qtnml.models.old_files import with_trimmed_cores
 from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.training import TrainedEstimator
@@ -30,7 +31,14 @@ from qtnml.train import EpochRecord
 
 MODELS: dict[str, type[TrainedEstimator]] = {
     cls.__name__: cls
-    for cls in (TreeClassifier, MPSClassifier, TreeRegressor, MPSRegressor, AmplitudeMPSClassifier)
+    for cls in (
+        TreeClassifier,
+        MPSClassifier,
+        TreeRegressor,
+        MPSRegressor,
+        AmplitudeMPSClassifier,
+        AmplitudeTreeClassifier,
+    )
 }
 MEASURED: dict[str, type[OnBackend]] = {cls.__name__: cls for cls in (BackendClassifier, BackendBornMachine)}
 
@@ -151,8 +159,10 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
         parameters["topology"] = structure_from_dict(parameters["topology"])
     estimator = MODELS[header["model"]](**parameters)
     is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
+    if "amplitude_mps" in header["network"]:
+        header, arrays = with_trimmed_cores(header, arrays)
     model = _restored_network(header["network"], "expectation" if is_regressor else "outcomes")
-    if isinstance(model, AmplitudeModel) != isinstance(estimator, AmplitudeMPSClassifier):
+    if isinstance(model, AmplitudeModel) != isinstance(estimator, AmplitudeClassifier):
         raise ModelFileError("its network is not of the model's kind")
     estimator.model_, estimator.params_ = model, _restored_parameters(model, arrays)
     estimator.scaler_ = _restored_scaler(model, arrays)
@@ -175,8 +185,16 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
 def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
     encoding = stored_setting("encoding", model.encoding)
     if isinstance(model, AmplitudeModel):
-        sizes = [model.num_features, model.num_classes, model.bond_dim]
-        return {"amplitude_mps": sizes, "encoding": encoding}
+        network = model.network
+        return {
+            "amplitudes": {
+                "tree": network.tree.to_dict(),
+                "leaf_dims": list(network.leaf_dims),
+                "bond_dims": list(network.bond_dims),
+                "classes": [network.num_classes, network.label_node],
+            },
+            "encoding": encoding,
+        }
     return {
         "topology": model.topology.to_dict(),
         "discard": model.discard,
@@ -187,9 +205,14 @@ def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
 
 def _restored_network(stored: dict[str, Any], readout: Any) -> Model | AmplitudeModel:
     encoding = get_encoding(stored_object("encoding", stored["encoding"]))
-    if "amplitude_mps" in stored:
-        num_features, num_classes, bond_dim = map(int, stored["amplitude_mps"])
-        return AmplitudeModel(num_features, num_classes, bond_dim, encoding)
+    if "amplitudes" in stored:
+        entry = stored["amplitudes"]
+        dims = (tuple(map(int, entry[name])) for name in ("leaf_dims", "bond_dims", "classes"))
+        leaf_dims, bond_dims, (num_classes, label_node) = dims
+        network = AmplitudeNetwork(
+            Tree.from_dict(entry["tree"]), leaf_dims, bond_dims, num_classes, label_node
+        )
+        return AmplitudeModel(network, encoding)
     ansatz = get_ansatz(stored_object("ansatz", stored["ansatz"]))
     topology = Topology.from_dict(stored["topology"])
     return Model(topology, encoding, ansatz, stored["discard"], readout=readout)

@@ -72,9 +72,23 @@ def check_settings(estimator: Any) -> None:
         )
     if hasattr(estimator, "bond_qubits"):
         _check_network(estimator)
-    elif estimator.method not in ("gradient", "sweeps"):
-        raise InvalidInputError(f"method must be 'gradient' or 'sweeps', got {estimator.method!r}")
+    else:
+        _check_amplitudes(estimator)
     check_run(estimator)
+
+
+def _check_amplitudes(estimator: Any) -> None:
+    for name, choices in (("method", ("gradient", "sweeps")), ("metric", ("data", "cores"))):
+        if getattr(estimator, name) not in choices:
+            raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(estimator, name)!r}")
+    if estimator.method == "sweeps" and (estimator.learning_rate or 0) > np.pi / 2:
+        raise InvalidInputError(
+            f"learning_rate is the angle of a sweep's steps, at most pi/2, got {estimator.learning_rate!r}"
+        )
+    topology = getattr(estimator, "topology", None)
+    is_name = isinstance(topology, str) and topology == "chow-liu"
+    if not (topology is None or is_name or isinstance(topology, Tree)):
+        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Tree, got {topology!r}")
 
 
 def _check_network(estimator: Any) -> None:

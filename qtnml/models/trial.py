@@ -12,19 +12,24 @@ from qtnml.compile import minimal_order
 from qtnml.contract import AmplitudeModel, Model
 from qtnml.data import Dataset, load_dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError
-from qtnml.models.amplitude import AmplitudeMPSClassifier
+from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import with_arguments
 from qtnml.noise import noise_from_settings
 from qtnml.study import task_key
 
-_MODELS = {"tree": TreeClassifier, "mps": MPSClassifier, "amplitude-mps": AmplitudeMPSClassifier}
+_MODELS = {
+    "tree": TreeClassifier,
+    "mps": MPSClassifier,
+    "amplitude-mps": AmplitudeMPSClassifier,
+    "amplitude-tree": AmplitudeTreeClassifier,
+}
 _SHOTS = 1024
 
 
 def trial(
     data: str,
-    model: Literal["tree", "mps", "amplitude-mps"],
+    model: Literal["tree", "mps", "amplitude-mps", "amplitude-tree"],
     *,
     size: int | None = 8,
     classes: list[int] | None = None,
@@ -38,7 +43,7 @@ def trial(
 
     Args:
         data: Name or path, as for `load_dataset`, which also takes size, classes, order and train_size.
-        model: "tree", "mps" or "amplitude-mps".
+        model: "tree", "mps", "amplitude-mps" or "amplitude-tree".
         parity: Labels are 0 for even and 1 for odd ones.
         noise: To train and test under: see `qtnml.noise.noise_from_settings`.
         options: Arguments of the estimator (JSON types; objects as {"name": class, field: value}).

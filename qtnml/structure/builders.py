@@ -12,23 +12,40 @@ from qtnml.structure.tree import Tree
 Edge = tuple[int, int]
 
 
-def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1) -> Tree:
+def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1, root: int = 0) -> Tree:
     """Matrix product state: every node joins one leaf with the wire of the node before.
 
     Args:
         num_leaves: Number of leaves.
-        order: Leaves from the root to the other end; as they come by default.
-        first: Leaves of the lowest node.
+        order: Leaves from one end to the other; as they come by default.
+        first: Leaves of the lowest node, at the far end.
+        root: Place of the root in the order. From another place than an end the chain has two arms, whose
+            wires enter the root before its leaf.
 
-    >>> chain(3).nodes, chain(3, first=2).nodes
-    (((2,), (1, 3), (0, 4)), ((1, 2), (0, 3)))
+    >>> chain(3).nodes, chain(3, first=2).nodes, chain(3, root=1).nodes
+    (((2,), (1, 3), (0, 4)), ((1, 2), (0, 3)), ((0,), (2,), (3, 4, 1)))
     """
     order = _checked_order(order, num_leaves)
     if not 1 <= first <= num_leaves:
         raise InvalidInputError(f"the lowest node takes 1 to {num_leaves} leaves, got first={first}")
+    if not 0 <= root < num_leaves or (root and first != 1):
+        raise InvalidInputError(
+            f"the root is one of {num_leaves} places, and 0 where first is not 1, got root={root}"
+        )
+    if root:
+        return _two_arms(order, root)
     upward = order[: num_leaves - first][::-1]
     nodes = [tuple(order[num_leaves - first :]), *((leaf, num_leaves + k) for k, leaf in enumerate(upward))]
     return Tree(num_leaves, tuple(nodes))
+
+
+def _two_arms(order: Sequence[int], root: int) -> Tree:
+    nodes, ends = list[tuple[int, ...]](), list[int]()
+    for arm in (order[:root], order[:root:-1]):
+        for place, leaf in enumerate(arm):
+            nodes.append((leaf,) if place == 0 else (len(order) + len(nodes) - 1, leaf))
+        ends += [len(order) + len(nodes) - 1] if arm else []
+    return Tree(len(order), (*nodes, (*ends, order[root])))
 
 
 def balanced(num_leaves: int, order: Sequence[int] | None = None, *, arity: int = 2) -> Tree:

@@ -12,14 +12,15 @@ from qtnml.train.riemannian import isometric_cores, riemannian, scale_by_norm_ad
 from qtnml.train.riemannian_adam import RiemannianAdam
 from qtnml.train.spsa import SPSA, CalibratedSPSA
 from qtnml.train.steps import emulate_shots
-from qtnml.train.sweep_loop import train_by_sweeps
-from qtnml.train.sweeps import SweepOptions, SweepRecord, grown, sweep
+from qtnml.train.sweep_loop import ClassTask, SweepStep, SweepTraining, train_by_sweeps
+from qtnml.train.sweeps import SweepOptions, Swept, sweep
 
 __all__ = [
     "SPSA",
     "CalibratedSPSA",
     "Callback",
     "Checkpoint",
+    "ClassTask",
     "CrossEntropy",
     "EpochRecord",
     "HingePower",
@@ -30,7 +31,9 @@ __all__ = [
     "RiemannianAdam",
     "Step",
     "SweepOptions",
-    "SweepRecord",
+    "SweepStep",
+    "SweepTraining",
+    "Swept",
     "TrainingOptions",
     "TrainingResult",
     "TrainingSet",
@@ -39,7 +42,6 @@ __all__ = [
     "fit_loop",
     "get_loss",
     "get_optimizer",
-    "grown",
     "isometric_cores",
     "riemannian",
     "scale_by_norm_adam",

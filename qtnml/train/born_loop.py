@@ -2,61 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood, mean_nll
-from qtnml.born.edges import Batch
+from qtnml.contract.environments import Batch
 from qtnml.errors import ModelFileError
 from qtnml.structure.sites import Sites
-from qtnml.train.born_sweeps import BornSweepOptions, sweep_state
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
-from qtnml.train.fit_loop import Callback, Epoch, fit_loop
+from qtnml.train.fit_loop import Callback, fit_loop
+from qtnml.train.objectives import LogLikelihood
 from qtnml.train.records import EpochRecord, drawn_by_weight
+from qtnml.train.sweep_loop import SweepStep, SweepTraining
+from qtnml.train.sweeps import Cores, SweepOptions, Swept, sweep
 
-_LAST_ANGLE = 0.1  # of the first
 _COPIES = 1000  # of strings, at least, to smooth their law
-
-
-@dataclass(frozen=True)
-class BornTraining:
-    """How to train.
-
-    Attributes:
-        epochs: Sweeps.
-        max_bond: Largest bond dimension of sweeps, or one for each bond.
-        batch_size: Samples of one sweep.
-        learning_rate: Largest angle of a step in radians; falls along a half cosine to a tenth.
-        cutoff: Singular values below this share of the largest are dropped.
-        steps: Conjugate-gradient steps on every pair.
-        one_site_share: The last part of the sweeps improves single cores, which loses nothing to
-            truncation.
-        patience: Stop after so many epochs without a better validation NLL (of training where nothing is
-            held out).
-        precision: "single" or "double" of the contraction; cores are in double precision.
-    """
-
-    epochs: int = 20
-    max_bond: int | tuple[int, ...] = 32
-    batch_size: int = 4096
-    learning_rate: float = 0.05
-    cutoff: float = 1e-7
-    steps: int = 1
-    one_site_share: float = 0.1
-    patience: int | None = None
-    precision: Literal["single", "double"] = "single"
-
-    def rate(self, epoch: int) -> float:
-        """Largest angle in an epoch (from 0)."""
-        fall = (1 + np.cos(np.pi * epoch / max(self.epochs, 1))) / 2
-        return float(self.learning_rate * (_LAST_ANGLE + (1 - _LAST_ANGLE) * fall))
-
-    def sites(self, epoch: int) -> Literal[1, 2]:
-        """Cores improved at once in an epoch (from 0)."""
-        return 1 if epoch >= self.epochs - int(self.one_site_share * self.epochs) else 2
 
 
 @dataclass(frozen=True)
@@ -99,7 +62,7 @@ class Strings:
     def batch(self, sites: Sites) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
         if self._batches.get(sites) is None:
-            self._batches[sites] = Batch(sites, self.X)
+            self._batches[sites] = Batch.of_levels(sites.tree, self.X, sites.dims)
         return self._batches[sites]
 
     def nll(self, state: TreeState) -> float:
@@ -120,7 +83,7 @@ class BornResult:
 def train_born(
     state: TreeState,
     data: Strings,
-    training: BornTraining,
+    training: SweepTraining,
     rng: np.random.Generator,
     *,
     validation: Strings | None = None,
@@ -128,6 +91,9 @@ def train_born(
     checkpoint: Checkpoint | None = None,
 ) -> BornResult:
     """Train a state on strings by sweeps: see `fit_loop`."""
+    dtype = np.dtype(np.float32 if training.precision == "single" else np.float64)
+    if len(state.tree.nodes) == 1:  # the best state is known
+        state = TreeState(state.sites, (frequencies(state.sites, data, state.cores[0]),))
     progress = Progress(state.cores, None, state.cores, dict(rng.bit_generator.state), np.zeros(0))
     identity = ""
     if checkpoint is not None:
@@ -138,7 +104,7 @@ def train_born(
         TreeState(state.sites, tuple(cores)).check()
 
     progress, stopped = fit_loop(
-        BornSweepStep(state.sites, data, training, validation),
+        SweepStep(LawTask(state.sites, data, validation, dtype), training),
         progress,
         epochs=training.epochs,
         patience=training.patience,
@@ -152,50 +118,60 @@ def train_born(
 
 
 @dataclass(frozen=True)
-class BornSweepStep:
-    """One sweep on a batch, as a `Step`; parameters are the cores, whose bonds adapt."""
+class LawTask:
+    """Sweeps of a Born machine: a `Task`."""
 
     sites: Sites
     data: Strings
-    training: BornTraining
     validation: Strings | None
-    warm_up: ClassVar[int] = 0
+    dtype: np.dtype[Any]
 
-    @property
-    def comparable(self) -> bool:
-        """Every sweep sees all samples."""
-        return len(self.data.X) <= self.training.batch_size
+    def __len__(self) -> int:
+        return len(self.data.X)
 
-    @property
-    def cure(self) -> str:
-        """What to do if the first sweep diverges."""
-        return f"lower the learning rate ({self.training.learning_rate:g})"
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Batch, LogLikelihood]:
+        """See `Task`."""
+        data = self.data if len(self) <= size else self.data.drawn(size, rng)
+        return data.batch(self.sites), LogLikelihood(data.weights.astype(self.dtype))
 
-    def epoch(self, progress: Progress) -> Epoch:
-        """One sweep."""
-        training, number = self.training, progress.epoch
-        rng = np.random.default_rng()
-        rng.bit_generator.state = progress.rng_state
-        options = BornSweepOptions(
-            training.max_bond,
-            training.cutoff,
-            training.steps,
-            training.rate(number),
-            training.sites(number),
-            training.precision,
-        )
-        data = self.data if self.comparable else self.data.drawn(training.batch_size, rng)
-        state = TreeState(self.sites, progress.parameters)
-        state, swept = sweep_state(state, data.batch(self.sites), data.weights, options)
-        finite = np.isfinite(swept.nll) and all(np.isfinite(core).all() for core in state.cores)
-        held = self.validation.nll(state) if finite and self.validation is not None else None
-        largest = max(state.bond_dims, default=1)
-        rng_state = dict(rng.bit_generator.state)
-        return Epoch(state.cores, None, rng_state, state.cores, swept.nll, None, held, largest_bond=largest)
+    def measured(self, swept: Swept, objective: LogLikelihood) -> tuple[float, float | None]:
+        """See `Task`: mean NLL in nats."""
+        return nll_of_sweep(swept, objective.weights, len(self.sites.dims)), None
 
-    def finish(self, progress: Progress) -> Progress:
-        """Nothing is left to be judged."""
-        return progress
+    def held_out(self, cores: Cores) -> tuple[float | None, float | None]:
+        """See `Task`."""
+        if self.validation is None:
+            return None, None
+        return self.validation.nll(TreeState(self.sites, cores)), None
+
+
+def sweep_state(state: TreeState, data: Strings, options: SweepOptions) -> tuple[TreeState, float, float]:
+    """One sweep: the state after it, the mean NLL of its strings in nats, and the largest norm that was cut.
+
+    Args:
+        state: To improve.
+        data: The same object for the same strings saves sorting them again.
+        options: How to sweep.
+    """
+    dtype = np.float32 if options.precision == "single" else np.float64
+    objective = LogLikelihood(data.weights.astype(dtype))
+    swept = sweep(state.cores, data.batch(state.sites), objective, options)
+    nll = nll_of_sweep(swept, data.weights, len(state.sites.dims))
+    return TreeState(state.sites, swept.cores), nll, swept.dropped
+
+
+def nll_of_sweep(swept: Swept, weights: NDArray, num_sites: int) -> float:
+    """Mean NLL in nats of a sweep's strings."""
+    with np.errstate(divide="ignore"):
+        logs = swept.logs + np.log(np.abs(swept.amplitudes[:, 0]))
+    return mean_nll(2 * logs, weights, num_sites)
+
+
+def frequencies(sites: Sites, data: Strings, core: NDArray) -> NDArray:
+    """The core of a state of one node whose law is that of the data."""
+    wires = sites.tree.nodes[0]
+    flat = np.ravel_multi_index(tuple(data.X[:, w] for w in wires), tuple(sites.dims[w] for w in wires))
+    return np.sqrt(np.bincount(flat, data.weights, core.size)).reshape(core.shape).astype(core.dtype)
 
 
 def stored_state(sites: Sites, arrays: Mapping[str, NDArray], name: str) -> TreeState:

@@ -8,9 +8,9 @@ import numpy as np
 
 from qtnml.arrays import Array, namespace
 from qtnml.born import TreeState
-from qtnml.born.amplitudes import one_hot, stacked
+from qtnml.born.amplitudes import stacked
 from qtnml.contract import Parameters
-from qtnml.contract.amplitude_network import AmplitudeNetwork
+from qtnml.contract.amplitude_network import AmplitudeNetwork, one_hot
 from qtnml.structure import Sites
 
 _LEAST = 1e-12  # squared amplitude between vectors of norm about 1, below which a gradient fades

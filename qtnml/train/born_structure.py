@@ -12,8 +12,10 @@ import numpy as np
 
 from qtnml.born import TreeState
 from qtnml.errors import InvalidInputError
-from qtnml.train.born_loop import BornTraining, Strings, train_born
-from qtnml.train.born_sweeps import BornSweepOptions, growth_gains
+from qtnml.train.born_loop import Strings, train_born
+from qtnml.train.objectives import LogLikelihood
+from qtnml.train.sweep_loop import SweepTraining
+from qtnml.train.sweeps import SweepOptions, growth_gains
 
 _TRIAL_STEPS, _TRIAL_ANGLE = 4, 0.5
 
@@ -49,7 +51,7 @@ def grow_bonds(
     state: TreeState,
     data: Strings,
     validation: Strings,
-    training: BornTraining,
+    training: SweepTraining,
     growth: GreedyGrowth,
     rng: np.random.Generator,
     on_round: Callable[[GrowthRecord], None] | None = None,
@@ -75,16 +77,16 @@ def grow_bonds(
         raise InvalidInputError("grow_bonds chooses each bond itself; give one max_bond for all")
     most = np.minimum(state.sites.largest_bonds[:-1], training.max_bond)
     best, best_score, records, improved = state, validation.nll(state), list[GrowthRecord](), 0
-    trial = BornSweepOptions(steps=_TRIAL_STEPS, max_angle=_TRIAL_ANGLE, cutoff=training.cutoff)
+    trial = SweepOptions(steps=_TRIAL_STEPS, max_angle=_TRIAL_ANGLE, cutoff=training.cutoff)
     number = max(1, round(growth.share * len(most)))
     interrupted = False
     try:
         for turn in range(1, growth.rounds + 1):
             bonds = np.array(state.bond_dims, dtype=int)
             part = data if len(data.X) <= training.batch_size else data.drawn(training.batch_size, rng)
-            gains = np.where(
-                bonds < most, growth_gains(state, part.batch(state.sites), part.weights, trial), -np.inf
-            )
+            objective = LogLikelihood(part.weights.astype(np.float32))
+            gains = growth_gains(state.cores, part.batch(state.sites), objective, trial)
+            gains = np.where(bonds < most, gains, -np.inf)
             chosen = np.argsort(-gains, kind="stable")[:number]
             chosen = chosen[gains[chosen] > 0]
             if not len(chosen):

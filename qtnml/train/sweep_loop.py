@@ -1,99 +1,279 @@
-"""Sweeps of an amplitude MPS in the training loop."""
+"""Sweeps in the training loop: of a Born machine or of a classifier, as one `Step`."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
+from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Parameters
+from qtnml.contract.canonical import canonical_cores
+from qtnml.contract.environments import Batch
+from qtnml.errors import InvalidInputError
+from qtnml.structure import Tree
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
 from qtnml.train.fit_loop import Callback, Epoch, fit_loop
 from qtnml.train.losses import Loss
-from qtnml.train.records import TrainingResult, TrainingSet
-from qtnml.train.sweeps import SweepOptions, sweep
+from qtnml.train.objectives import ClassLoss
+from qtnml.train.records import TrainingResult, TrainingSet, drawn_by_weight
+from qtnml.train.sweeps import Cores, SweepOptions, Swept, sweep
 
 
-def train_by_sweeps(
-    model: AmplitudeModel,
-    parameters: Parameters,
-    data: TrainingSet,
-    options: SweepOptions,
-    rng: np.random.Generator,
-    *,
-    sweeps: int,
-    patience: int | None = None,
-    validation: TrainingSet | None = None,
-    callback: Callback | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> TrainingResult:
-    """Sweep so many times: see `fit_loop`.
+@dataclass(frozen=True)
+class SweepTraining:
+    """How to train by sweeps.
 
-    Args:
-        model: Of bond dimension `options.max_bond`.
-        parameters: In double precision.
-        data: Class indices as targets.
-        options: How to sweep.
-        rng: Chooses the batches.
-        sweeps: How often.
-        patience, callback, checkpoint: As for `fit_loop`.
-        validation: Held-out samples.
+    Attributes:
+        epochs: Sweeps.
+        max_bond: Largest bond dimension, or one for each bond.
+        batch_size: Samples of one sweep.
+        learning_rate: Largest angle of a step in radians; falls along a half cosine to `last_rate` of it.
+        last_rate: See `learning_rate`.
+        cutoff: Singular values below this share of the largest are dropped.
+        steps: Conjugate-gradient steps on every pair.
+        one_site_share: The last part of the sweeps improves single cores, which loses nothing to
+            truncation.
+        metric: See `SweepOptions`.
+        patience: Stop after so many epochs without a better validation loss (of training where nothing is
+            held out).
+        precision: "single" or "double" of the contraction; cores are in double precision.
     """
-    progress = Progress(parameters, None, parameters, dict(rng.bit_generator.state), np.zeros(0))
-    identity = ""
-    if checkpoint is not None:
-        identity = fingerprint(model, parameters, options, sweeps, patience, data, validation)
-    progress, stopped = fit_loop(
-        SweepStep(model, data, options, validation),
-        progress,
-        epochs=sweeps,
-        patience=patience,
-        callback=callback,
-        checkpoint=checkpoint,
-        identity=identity,
-    )
-    best = model.project(progress.best)
-    return TrainingResult(best, None, progress.history, progress.best_epoch, stopped)
+
+    epochs: int = 20
+    max_bond: int | tuple[int, ...] = 32
+    batch_size: int = 4096
+    learning_rate: float = 0.05
+    last_rate: float = 0.1
+    cutoff: float = 1e-7
+    steps: int = 1
+    one_site_share: float = 0.1
+    metric: Literal["cores", "data"] = "cores"
+    patience: int | None = None
+    precision: Literal["single", "double"] = "single"
+
+    def rate(self, epoch: int) -> float:
+        """Largest angle in an epoch (from 0)."""
+        fall = (1 + np.cos(np.pi * epoch / max(self.epochs, 1))) / 2
+        return float(self.learning_rate * (self.last_rate + (1 - self.last_rate) * fall))
+
+    def sites(self, epoch: int) -> Literal[1, 2]:
+        """Cores improved at once in an epoch (from 0)."""
+        return 1 if epoch >= self.epochs - int(self.one_site_share * self.epochs) else 2
+
+    def options(self, epoch: int) -> SweepOptions:
+        """Of the sweep of an epoch (from 0)."""
+        return SweepOptions(
+            self.max_bond,
+            self.cutoff,
+            self.steps,
+            self.rate(epoch),
+            self.sites(epoch),
+            self.metric,
+            self.precision,
+        )
+
+
+class Task(Protocol):
+    """Samples and what is to be learnt from them."""
+
+    def __len__(self) -> int:
+        """Samples of training."""
+
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Batch, Any]:
+        """At most so many samples for a sweep, and the objective of them."""
+
+    def measured(self, swept: Swept, objective: Any) -> tuple[float, float | None]:
+        """Loss and accuracy of a sweep's samples."""
+
+    def held_out(self, cores: Cores) -> tuple[float | None, float | None]:
+        """Loss and accuracy of held-out samples."""
 
 
 @dataclass(frozen=True)
 class SweepStep:
-    """One sweep on a batch, as a `Step`."""
+    """One sweep on a batch, as a `Step`; parameters are cores, whose bonds adapt."""
 
-    model: AmplitudeModel
-    data: TrainingSet
-    options: SweepOptions
-    validation: TrainingSet | None
+    task: Task
+    training: SweepTraining
     warm_up: ClassVar[int] = 0
-    cure: ClassVar[str] = "raise cutoff"
 
     @property
     def comparable(self) -> bool:
         """Every sweep sees all samples."""
-        return len(self.data.y) <= self.options.batch_size
+        return len(self.task) <= self.training.batch_size
+
+    @property
+    def cure(self) -> str:
+        """What to do if the first sweep diverges."""
+        return f"lower the learning rate ({self.training.learning_rate:g})"
 
     def epoch(self, progress: Progress) -> Epoch:
-        """To the right end, to the left end, and back to the middle."""
+        """One sweep."""
         rng = np.random.default_rng()
         rng.bit_generator.state = progress.rng_state
-        cores, swept = sweep(self.model, progress.parameters, self.data, self.options, rng)
+        batch, objective = self.task.batch(self.training.batch_size, rng)
+        swept = sweep(progress.parameters, batch, objective, self.training.options(progress.epoch))
+        cores = swept.cores
+        loss, accuracy = self.task.measured(swept, objective)
         held: tuple[float | None, float | None] = (None, None)
-        if self.validation is not None:
-            held = _held_out(self.model, cores, self.validation, self.options.loss)
-        largest = max(swept.bond_dims, default=1)
+        if np.isfinite(loss) and all(np.isfinite(core).all() for core in cores):
+            held = self.task.held_out(cores)
+        largest = max((core.shape[0] for core in cores), default=1)
         rng_state = dict(rng.bit_generator.state)
-        return Epoch(cores, None, rng_state, cores, swept.loss, swept.accuracy, *held, largest_bond=largest)
+        return Epoch(cores, None, rng_state, cores, loss, accuracy, *held, largest_bond=largest)
 
     def finish(self, progress: Progress) -> Progress:
         """Nothing is left to be judged."""
         return progress
 
 
-def _held_out(
-    model: AmplitudeModel, parameters: Parameters, data: TrainingSet, loss: Loss
-) -> tuple[float, float]:
-    """Mean loss and accuracy on held-out samples."""
-    proba = model.predict(parameters, data.X)[0]
-    losses = np.asarray(loss(proba.T.astype(np.float32), data.y))  # type: ignore[arg-type]
-    correct = proba.argmax(axis=1) == data.y
-    return tuple(float(np.average(part, weights=data.weights)) for part in (losses, correct))  # type: ignore[return-value]
+def train_by_sweeps(
+    model: AmplitudeModel,
+    parameters: Parameters,
+    data: TrainingSet,
+    training: SweepTraining,
+    loss: Loss,
+    rng: np.random.Generator,
+    *,
+    validation: TrainingSet | None = None,
+    callback: Callback | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[AmplitudeModel, TrainingResult]:
+    """Train a classifier by sweeps: see `fit_loop`.
+
+    Args:
+        model: Its label is at the root.
+        parameters: In double precision; what an encoding learns stays as it is.
+        data: Class indices as targets.
+        training: How to train.
+        loss: Of a sample.
+        rng: Chooses the batches.
+        validation: Held-out samples.
+        callback, checkpoint: As for `fit_loop`.
+
+    Returns:
+        A model with the bonds that were found, and its parameters.
+    """
+    dtype = np.dtype(np.float32 if training.precision == "single" else np.float64)
+    task = ClassTask(model, parameters.encoding, data, validation, loss, dtype)
+    cores = canonical_cores(task.tree, list(map(np.asarray, model.network.cores(parameters.nodes))))
+    progress = Progress(cores, None, cores, dict(rng.bit_generator.state), np.zeros(0))
+    identity = ""
+    if checkpoint is not None:
+        identity = fingerprint(model, parameters, training, loss, data, validation)
+        checkpoint = replace(checkpoint, check=task.check)
+    with jax.enable_x64(True) if training.precision == "double" else nullcontext():
+        progress, stopped = fit_loop(
+            SweepStep(task, training),
+            progress,
+            epochs=training.epochs,
+            patience=training.patience,
+            callback=callback,
+            checkpoint=checkpoint,
+            identity=identity,
+        )
+    # What rounding made of orthonormal rows in many steps is put right.
+    trained, found = task.model_of(canonical_cores(task.tree, progress.best))
+    return trained, TrainingResult(found, None, progress.history, progress.best_epoch, stopped)
+
+
+class Labelled(NamedTuple):
+    """Samples at the leaves and their classes.
+
+    Attributes:
+        leaves: Of each leaf its levels (samples,), or vectors (samples, dimension).
+        y: Classes (samples,).
+        weights: (samples,).
+    """
+
+    leaves: tuple[NDArray, ...]
+    y: NDArray
+    weights: NDArray
+
+
+class ClassTask:
+    """Sweeps of an amplitude classifier, whose label is at the root: a `Task`."""
+
+    def __init__(
+        self,
+        model: AmplitudeModel,
+        encoding: tuple[Any, ...],
+        data: TrainingSet,
+        validation: TrainingSet | None,
+        loss: Loss,
+        dtype: np.dtype[Any],
+    ) -> None:
+        if model.encoding is not None and not model.encoding.is_real:
+            raise InvalidInputError(
+                f"sweeps need an encoding with real amplitudes, {model.encoding.name!r} has not"
+            )
+        if model.network.label_node != model.network.tree.root:
+            raise InvalidInputError("sweeps need the label at the root")
+        self._model, self._encoding, self._loss, self._dtype = model, encoding, loss, dtype
+        self._data = self._labelled(data)
+        self._validation = validation
+        self._whole: tuple[Batch, ClassLoss] | None = None
+
+    def __len__(self) -> int:
+        return len(self._data.y)
+
+    @property
+    def tree(self) -> Tree:
+        """Of the model."""
+        return self._model.network.tree
+
+    def _labelled(self, data: TrainingSet) -> Labelled:
+        model = self._model
+        if model.encoding is None:
+            leaves = tuple(np.ascontiguousarray(column) for column in data.X.T.astype(np.int64))
+        else:
+            parts = model.encoding.amplitudes(model.encoding.angles(data.X, self._encoding))
+            stacked = np.stack([np.asarray(part) for part in parts], axis=-1).astype(self._dtype)
+            leaves = tuple(np.ascontiguousarray(stacked[:, leaf]) for leaf in range(stacked.shape[1]))
+        return Labelled(leaves, data.y.astype(np.int64), data.weights)
+
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Batch, ClassLoss]:
+        """See `Task`; of repeated samples, so that all batches have one shape and nothing compiles again."""
+        if len(self) <= size:
+            if self._whole is None:
+                self._whole = self._made(self._data)
+            return self._whole
+        counts = drawn_by_weight(self._data.weights, size, rng)
+        drawn = np.repeat(np.arange(len(counts)), counts)
+        leaves = tuple(leaf[drawn] for leaf in self._data.leaves)
+        return self._made(Labelled(leaves, self._data.y[drawn], np.ones(len(drawn))))
+
+    def _made(self, data: Labelled) -> tuple[Batch, ClassLoss]:
+        weights = (data.weights / data.weights.sum()).astype(self._dtype)
+        batch = Batch(self.tree, data.leaves, self._model.network.leaf_dims)
+        return batch, ClassLoss(self._loss, data.y, weights)
+
+    def measured(self, swept: Swept, objective: ClassLoss) -> tuple[float, float | None]:
+        """See `Task`."""
+        f = swept.amplitudes.astype(self._dtype)
+        return objective.loss(f), objective.accuracy(f)
+
+    def held_out(self, cores: Cores) -> tuple[float | None, float | None]:
+        """See `Task`."""
+        if self._validation is None:
+            return None, None
+        model, parameters = self.model_of(cores)
+        proba = model.predict(parameters, self._validation.X)[0]
+        losses = np.asarray(self._loss(proba.T.astype(np.float32), self._validation.y))  # type: ignore[arg-type]
+        correct = proba.argmax(axis=1) == self._validation.y
+        weights = self._validation.weights
+        return tuple(float(np.average(part, weights=weights)) for part in (losses, correct))  # type: ignore[return-value]
+
+    def check(self, cores: Cores) -> None:
+        """Refuse cores that do not fit the model."""
+        model = self._model.with_bonds([core.shape[0] for core in cores])
+        if tuple(core.shape for core in cores) != model.network.core_shapes:
+            raise InvalidInputError("its cores do not fit their tree")
+
+    def model_of(self, cores: Cores) -> tuple[AmplitudeModel, Parameters]:
+        """A model with the bonds of cores, and its parameters."""
+        model = self._model.with_bonds([core.shape[0] for core in cores])
+        return model, Parameters(model.network.stacks(cores), self._encoding)

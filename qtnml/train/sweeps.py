@@ -1,29 +1,33 @@
-"""Two-site sweeps: neighbouring cores are joined, improved, and split again by singular values.
+"""Sweeps: neighbouring cores joined, improved on the data, and split by singular values.
 
-As in arXiv:1605.05775. The label index travels with the joined pair; the cores around it are orthonormal,
-so that a gradient step on the pair is well conditioned, and the split finds each bond's dimension: singular
-values below `cutoff` times the largest are dropped. Amplitudes are linear in the pair, so that a search
-along a direction needs them twice, not once for every step length tried.
+As in arXiv:1605.05775 for classifiers on chains, arXiv:1709.01662 for Born machines on chains and
+arXiv:1901.02217 for them on trees; one code for all. The centre of orthonormality travels with the joined
+pair, and the label with it, so that the norm of the state is that of the pair, and the loss and its gradient
+are exact. Amplitudes are linear in the pair: a step along a direction needs them twice, not once for every
+length tried. The angle of a step is bounded: large greedy steps collapse the singular values of a bond, and
+later sweeps cannot recover.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
-from qtnml.arrays import NDArray, full_precision
-from qtnml.contract import AmplitudeModel, Parameters
-from qtnml.errors import InvalidInputError
-from qtnml.train.losses import CrossEntropy, Loss
-from qtnml.train.records import TrainingSet, drawn_by_weight
+from qtnml.arrays import NDArray
+from qtnml.contract.environments import Batch, Environments, Meeting, Side, runs_of
+from qtnml.train.objectives import Objective
+from qtnml.train.pairs import Factors, PairProblem
+from qtnml.train.splits import Split, followed, norm, split, split_as_seen, widened
 
-_STEP_LENGTHS = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 24)])
-_RIDGE = 1e-6  # of the mean of a covariance, so that directions without data can be inverted
-_TINY = 1e-30
+_TRIED = 16  # lengths of a step
+_SHORTEST = 5e-4  # of the longest
+_SMALL_MATRIX = 256
+_LEAST_FOLLOWED = 48  # rows and columns of a pair: below, an eigendecomposition takes no longer
+_POOL = ThreadpoolController()
+
+Cores = tuple[NDArray, ...]
 
 
 @dataclass(frozen=True)
@@ -31,323 +35,193 @@ class SweepOptions:
     """How to sweep.
 
     Attributes:
-        max_bond: Largest bond dimension.
+        max_bond: Largest bond dimension, or one for the bond above each node but the root.
         cutoff: Singular values below this share of the largest are dropped.
-        steps: Conjugate-gradient steps on every pair.
-        batch_size: Samples of one sweep; the next sweep takes others.
-        loss: Loss per sample.
+        steps: Conjugate-gradient steps on every pair or core.
+        max_angle: The most a step turns the pair, radians.
+        sites: 2 joins pairs and lets bonds adapt; 1 improves single cores with the bonds they have, which
+            loses nothing to truncation.
+        metric: What a split keeps: the largest singular values of the pair ("cores"), or of the pair as the
+            data see it ("data"), which the amplitudes of the data miss least.
+        precision: "single" or "double", of environments and line search; splits are in double precision.
     """
 
-    max_bond: int = 32
-    cutoff: float = 1e-4
-    steps: int = 2
-    batch_size: int = 4096
-    loss: Loss = field(default_factory=CrossEntropy)
+    max_bond: int | tuple[int, ...] = 32
+    cutoff: float = 1e-7
+    steps: int = 1
+    max_angle: float = 0.05
+    sites: Literal[1, 2] = 2
+    metric: Literal["cores", "data"] = "cores"
+    precision: Literal["single", "double"] = "single"
 
 
-class SweepRecord(NamedTuple):
-    """After one sweep (to the right end, to the left end, back to the middle): mean loss and accuracy of
-    its samples with the bonds as they were cut, and the bond dimensions from left to right.
+class Swept(NamedTuple):
+    """Result of one sweep.
+
+    Attributes:
+        cores: Orthonormal towards the root, which is of norm 1 and carries the label.
+        amplitudes: Of the samples (samples, label), and `logs` the logarithms of the factors taken out.
+        dropped: Largest norm cut from a pair of norm 1.
     """
 
-    loss: float
-    accuracy: float
-    bond_dims: tuple[int, ...]
+    cores: Cores
+    amplitudes: NDArray
+    logs: NDArray
+    dropped: float
 
 
-class _Chain:
-    """Cores (D, 2, D) in double precision, padded with zeros; `centre` (D, 2, classes, D) at `site`."""
-
-    def __init__(self, cores: list[NDArray], centre: NDArray, site: int) -> None:
-        self.cores, self.centre, self.site = cores, centre, site
-
-    @classmethod
-    def from_parameters(cls, model: AmplitudeModel, parameters: Parameters, max_bond: int) -> "_Chain":
-        """Cores in order of the sites, orthonormal towards the label site."""
-        grow = max_bond - model.bond_dim
-        if grow < 0:
-            raise InvalidInputError(
-                f"max_bond={max_bond} is below the model's bond dimension {model.bond_dim}"
-            )
-        left, right, centre = (np.asarray(stack, dtype=np.float64) for stack in parameters.nodes)
-        pad = ((0, grow), (0, 0), (0, grow))
-        cores = [np.pad(core, pad) for core in left]
-        inner = [np.pad(core.transpose(2, 1, 0), pad) for core in right[::-1]]
-        middle = np.pad(centre, ((0, grow), (0, 0), (0, 0), (0, grow)))
-        chain = cls([*cores, np.zeros(0), *inner], middle, model.label_site)
-        chain._orthonormalise()
-        return chain
-
-    def _orthonormalise(self) -> None:
-        """QR from both ends to the label site."""
-        carry = np.zeros((len(self.centre), len(self.centre)))
-        carry[0, 0] = 1  # the outermost bonds use their first index only
-        end, carry_right = carry, carry.copy()
-        for k in range(self.site):
-            core = np.einsum("ab,bsc->asc", end, self.cores[k])
-            self.cores[k], end = _split_left(core)
-        for k in reversed(range(self.site + 1, len(self.cores))):
-            core = np.einsum("asb,bc->asc", self.cores[k], carry_right)
-            flipped, carry_right = _split_left(core.transpose(2, 1, 0))
-            self.cores[k], carry_right = flipped.transpose(2, 1, 0), carry_right.T
-        self.centre = np.einsum("ab,bscd,de->asce", end, self.centre, carry_right)
-        self.centre /= np.linalg.norm(self.centre)
-
-    def to_parameters(self, encoding: tuple[Any, ...]) -> Parameters:
-        """Stacks as `AmplitudeModel` has them; the label is at the middle site."""
-        d = len(self.centre)
-        left = np.array(self.cores[: self.site]).reshape(-1, d, 2, d)
-        right = np.array([core.transpose(2, 1, 0) for core in self.cores[self.site + 1 :][::-1]])
-        return Parameters((left, right.reshape(-1, d, 2, d), self.centre), encoding)
-
-    def bond_dims(self) -> tuple[int, ...]:
-        """Dimension of every bond, left to right."""
-        dims = []
-        for k in range(len(self.cores) - 1):
-            core = self.cores[k] if k < self.site else (self.centre if k == self.site else self.cores[k])
-            used = np.abs(core).max(axis=tuple(range(core.ndim - 1))) > 0
-            dims.append(int(used.sum()))
-        return tuple(dims)
-
-
-def _split_left(core: NDArray) -> tuple[NDArray, NDArray]:
-    """Orthonormal (in, data | out) and the rest (out, out), padded to the same shapes."""
-    d = core.shape[0]
-    left, values, right = np.linalg.svd(core.reshape(2 * d, core.shape[2]), full_matrices=False)
-    keep = values > 1e-12 * max(values[0], _TINY)
-    left, rest = left * keep, (values * keep)[:, None] * right
-    return left.reshape(core.shape), rest
-
-
-def sweep(
-    model: AmplitudeModel,
-    parameters: Parameters,
-    data: TrainingSet,
-    options: SweepOptions,
-    rng: np.random.Generator,
-) -> tuple[Parameters, SweepRecord]:
-    """One sweep on a random batch: to the right end, to the left end, and back to the middle.
+def sweep(cores: Sequence[NDArray], batch: Batch, objective: Objective, options: SweepOptions) -> Swept:
+    """One sweep over all edges, forth and back, and how it went.
 
     Args:
-        model: Its `bond_dim` must be `options.max_bond`, or less to grow; the encoding's trained values
-            stay as they are.
-        parameters: In double precision.
-        data: Class indices as targets.
+        cores: Of each node; orthonormal towards the root, which carries the label.
+        batch: Samples; the same object for the same samples saves sorting them again.
+        objective: To improve.
         options: How to sweep.
-        rng: Chooses the batch.
-
-    Returns:
-        Parameters of `AmplitudeModel` with bond_dim=max_bond, and what the sweep showed.
     """
-    if model.num_sites < 2:
-        raise InvalidInputError("sweeps join two sites, got n_features = 1; train by gradient instead")
-    chain = _Chain.from_parameters(model, parameters, options.max_bond)
-    if len(data.y) > options.batch_size:
-        counts = drawn_by_weight(data.weights, options.batch_size, rng)
-        drawn = np.repeat(np.arange(len(counts)), counts)  # one shape, so that nothing is compiled again
-        data = TrainingSet(data.X[drawn], data.y[drawn], np.ones(len(drawn)))
-    environments = _Environments(model, parameters, chain, data.X)
-    targets = (jnp.asarray(data.y, dtype=jnp.int32), jnp.asarray(data.weights, jnp.float32))
-    last = model.num_sites - 1
-    steps = [True] * (last - chain.site) + [False] * last + [True] * model.label_site
-    for to_right in steps:
-        _update_pair(chain, environments, targets, options, to_right=to_right)
-    near, far = environments.left[chain.site], environments.right[chain.site]
-    around = (near, environments.sites[chain.site], far)
-    loss, accuracy = _judged(jnp.asarray(chain.centre, jnp.float32), around, targets, loss=options.loss)
-    record = SweepRecord(float(loss), float(accuracy), chain.bond_dims())
-    return chain.to_parameters(parameters.encoding), record
+    sweeper = _Sweeper(cores, batch, objective, options)
+    with _threads(cores, options):
+        if len(cores) == 1:
+            sweeper.turn()
+        for here, there in batch.tree.tour:
+            sweeper.step(here, there)
+    return Swept(tuple(sweeper.at.cores), *sweeper.at.amplitudes(), sweeper.dropped)
 
 
-def grown(model: AmplitudeModel, parameters: Parameters, max_bond: int) -> tuple[AmplitudeModel, Parameters]:
-    """The same amplitudes with room for bonds up to `max_bond`."""
-    chain = _Chain.from_parameters(model, parameters, max_bond)
-    wide = AmplitudeModel(model.num_features, model.num_classes, max_bond, model.encoding)
-    return wide, chain.to_parameters(parameters.encoding)
+def growth_gains(
+    cores: Sequence[NDArray], batch: Batch, objective: Objective, options: SweepOptions
+) -> NDArray:
+    """By how much the loss falls if the bond above each node but the root may grow by one, (nodes - 1,).
 
-
-class _Environments:
-    """For every site the vectors (D, batch) that reach it from its left and from its right."""
-
-    def __init__(self, model: AmplitudeModel, parameters: Parameters, chain: _Chain, X: NDArray) -> None:
-        encoding = model.encoding
-        if not encoding.is_real:
-            raise InvalidInputError(
-                f"sweeps need an encoding with real amplitudes, {encoding.name!r} has not"
-            )
-        zero, one = encoding.amplitudes(encoding.angles(X, parameters.encoding).T)
-        self.sites = jnp.asarray(np.stack([zero, one], axis=1), dtype=jnp.float32)
-        self._sites_count = len(chain.cores)
-        start = jnp.zeros((len(chain.centre), X.shape[0]), dtype=jnp.float32).at[0].set(1.0)
-        self.left: dict[int, jax.Array] = {0: start}
-        self.right: dict[int, jax.Array] = {self._sites_count - 1: start}
-        for k in range(chain.site):
-            self.extend_left(k, chain.cores[k])
-        for k in reversed(range(chain.site + 1, self._sites_count)):
-            self.extend_right(k, chain.cores[k])
-
-    def extend_left(self, site: int, core: NDArray) -> None:
-        """Vectors behind a site whose core is orthonormal from the left."""
-        self.left[site + 1] = _extended(self.left[site], self.sites[site], jnp.asarray(core, jnp.float32))
-
-    def extend_right(self, site: int, core: NDArray) -> None:
-        """Vectors before a site whose core is orthonormal from the right."""
-        flipped = jnp.asarray(core.transpose(2, 1, 0), jnp.float32)
-        self.right[site - 1] = _extended(self.right[site], self.sites[site], flipped)
-
-
-@jax.jit
-@full_precision
-def _extended(vectors: jax.Array, site: jax.Array, core: jax.Array) -> jax.Array:
-    joint = (vectors[:, None] * site[None]).reshape(-1, vectors.shape[-1])
-    out = core.reshape(-1, core.shape[-1]).T @ joint
-    return out / (jnp.max(jnp.abs(out), axis=0) + _TINY)
-
-
-def _update_pair(
-    chain: _Chain,
-    environments: _Environments,
-    targets: tuple[jax.Array, jax.Array],
-    options: SweepOptions,
-    *,
-    to_right: bool,
-) -> None:
-    """Improve the label site and its neighbour, split them, move the label on.
-
-    To the left the same is done on the mirrored chain.
+    A short trial for each edge: `options.steps` steps on its pair, cut to one more than it has.
     """
-    here = chain.site
-    there = here + 1 if to_right else here - 1
-    near, far = (
-        (environments.left[here], environments.right[there])
-        if to_right
-        else (environments.right[here], environments.left[there])
-    )
-    centre = chain.centre if to_right else chain.centre.transpose(3, 1, 2, 0)
-    core = chain.cores[there] if to_right else chain.cores[there].transpose(2, 1, 0)
-    pair = np.einsum("asck,ktb->asctb", centre, core)
-    improved, moments = _improve(
-        jnp.asarray(pair, jnp.float32),
-        (near, environments.sites[here], environments.sites[there], far),
-        targets,
-        loss=options.loss,
-        steps=options.steps,
-    )
-    pair, inner, outer = (np.asarray(array, dtype=np.float64) for array in (improved, *moments))
-    kept, moved = _split_pair(pair, inner, outer, options.cutoff)
-    if to_right:
-        chain.cores[here], chain.centre = kept, moved
-        environments.extend_left(here, kept)
-    else:
-        chain.cores[here], chain.centre = kept.transpose(2, 1, 0), moved.transpose(3, 1, 2, 0)
-        environments.extend_right(here, chain.cores[here])
-    chain.cores[there], chain.site = np.zeros(0), there
+    gains = np.zeros(len(cores) - 1)
+    sweeper = _Sweeper(cores, batch, objective, options)
+    with _threads(cores, options):
+        for here, there in batch.tree.tour:
+            gain = sweeper.trial(here, there)
+            edge = here if batch.tree.parents[here] == there else there
+            gains[edge] = max(gains[edge], gain)
+    return gains
 
 
-def _split_pair(pair: NDArray, inner: NDArray, outer: NDArray, cutoff: float) -> tuple[NDArray, NDArray]:
-    """(in, data | bond) orthonormal and (bond, data, label, out), cut to dimension D and by `cutoff`.
-
-    What is dropped should be missed least by the amplitudes of the data, not by the cores: the singular
-    values are those of the pair seen by the data, S_in^(1/2) M S_out^(1/2) with S the second moments of
-    the vectors that reach the pair from its two sides.
-    """
-    d, _, classes, _, out = pair.shape
-    root_in, inverse_in = _square_roots(inner)
-    root_out, _ = _square_roots(outer)
-    matrix = pair.reshape(2 * d, classes, 2 * out)
-    seen = (np.tensordot(root_in, matrix, 1) @ root_out).reshape(2 * d, -1)
-    values, vectors = np.linalg.eigh(seen @ seen.T)  # squares of the singular values, rising
-    values, vectors = values[::-1][:d], vectors[:, ::-1][:, :d]
-    keep = values > cutoff**2 * max(values[0], _TINY)
-    basis, rotation = np.linalg.qr((inverse_in @ vectors)[:, keep])
-    moved = rotation @ vectors[:, keep].T @ root_in @ matrix.reshape(2 * d, -1)
-    kept, padded = np.zeros((2 * d, d)), np.zeros((d, classes * 2 * out))
-    kept[:, : keep.sum()], padded[: keep.sum()] = basis, moved
-    centre = padded.reshape(d, classes, 2, out).transpose(0, 2, 1, 3)
-    return kept.reshape(d, 2, d), centre / max(float(np.linalg.norm(centre)), _TINY)
+def _threads(cores: Sequence[NDArray], options: SweepOptions) -> Any:
+    """One thread for linear algebra on small matrices, where several wait for each other far longer."""
+    del options
+    largest = max(core.size // core.shape[0] for core in cores)
+    return _POOL.limit(limits=1 if largest <= _SMALL_MATRIX else None)
 
 
-def _square_roots(moments: NDArray) -> tuple[NDArray, NDArray]:
-    """Square root of a second moment matrix, and its inverse, ridged."""
-    values, vectors = np.linalg.eigh(moments)
-    values = np.sqrt(np.maximum(values, 0) + _RIDGE * max(float(values.mean()), _TINY))
-    return (vectors * values) @ vectors.T, (vectors / values) @ vectors.T
-
-
-def _along(
-    mean_loss: Callable[[jax.Array], jax.Array], base: jax.Array, slope: jax.Array, length: jax.Array
-) -> jax.Array:
-    return mean_loss(base + length * slope)
-
-
-@partial(jax.jit, static_argnames=("loss", "steps"))
-@full_precision
-def _improve(
-    pair: jax.Array,
-    around: tuple[jax.Array, jax.Array, jax.Array, jax.Array],
-    targets: tuple[jax.Array, jax.Array],
-    *,
-    loss: Loss,
-    steps: int,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Conjugate-gradient steps (Polak and Ribiere) with a search along each direction.
-
-    Returns:
-        The pair of norm 1, and second moments of the vectors that reach it from its two sides.
-    """
-    near, site, next_site, far = around
-    y, weights = targets
-    d, _, classes, _, out = pair.shape
-    inner = (near[:, None] * site[None]).reshape(2 * d, -1)
-    outer = (next_site[:, None] * far[None]).reshape(2 * out, -1)
-
-    def amplitudes(pair: jax.Array) -> jax.Array:
-        reached = pair.reshape(2 * d, -1).T @ inner
-        return jnp.sum(reached.reshape(classes, 2 * out, -1) * outer, axis=1)
-
-    mean_loss = partial(_mean_loss, loss=loss, y=y, weights=weights)
-    gradient_of = jax.grad(lambda pair: mean_loss(amplitudes(pair)))
-    direction = previous = jnp.zeros_like(pair)
-    for step in range(steps):
-        gradient = gradient_of(pair)
-        gradient = gradient - pair * jnp.vdot(pair, gradient) / jnp.vdot(pair, pair)
-        if step:
-            change = jnp.vdot(gradient, gradient - previous) / (jnp.vdot(previous, previous) + _TINY)
-            direction = jnp.maximum(change, 0.0) * direction - gradient
+class _Sweeper:
+    def __init__(
+        self, cores: Sequence[NDArray], batch: Batch, objective: Objective, options: SweepOptions
+    ) -> None:
+        self._batch, self._objective, self._options = batch, objective, options
+        wide = options.precision == "double"
+        if any(map(np.iscomplexobj, cores)):
+            self._dtype = np.dtype(np.complex128 if wide else np.complex64)
         else:
-            direction = -gradient
-        previous = gradient
-        unit = direction * jnp.linalg.norm(pair) / (jnp.linalg.norm(direction) + _TINY)
-        base, slope = amplitudes(pair), amplitudes(unit)
-        lengths = jnp.asarray(_STEP_LENGTHS, dtype=pair.dtype)
-        tried = jax.lax.map(partial(_along, mean_loss, base, slope), lengths)
-        pair = pair + lengths[jnp.nanargmin(tried)] * unit
-    f = amplitudes(pair)
-    # Only ratios of a sample's amplitudes count: an error matters relative to their size.
-    relative = inner / (jnp.linalg.norm(f, axis=0) + _TINY)
-    share = weights / jnp.sum(weights)
-    moments = ((relative * share) @ relative.T, (outer * share) @ outer.T)
-    return pair / jnp.linalg.norm(pair), moments
+            self._dtype = np.dtype(np.float64 if wide else np.float32)
+        self.at = Environments(cores, batch, self._dtype)
+        lengths = np.geomspace(_SHORTEST * options.max_angle, options.max_angle, _TRIED)
+        self._angles = np.concatenate([[0.0], lengths])
+        self.dropped = 0.0
+
+    def turn(self) -> None:
+        """Improve the only core."""
+        side, levels = self.at.side(0, -1), self._batch.levels(0)
+        order = np.argsort(levels, kind="stable")
+        meeting = Meeting(order, None, runs_of(levels[order]), flipped=False)
+        ones = np.ones((len(order), 1), self._dtype)
+        entering = self.at.entering(0, -1, order)
+        problem = PairProblem(entering, ones, meeting, self._objective.of(order))
+        pair = _of_norm_one(side.core.swapaxes(2, 3)[:, :, :, None].astype(self._dtype))
+        pair, _ = problem.improved(pair, problem.amplitudes(pair), self._options.steps, self._angles)
+        self.at.cores[0] = side.restored(widened(pair)[:, :, :, 0].swapaxes(2, 3))
+
+    def step(self, here: int, there: int) -> None:
+        """Improve the pair (or the core) at the centre, and move the centre and the label over the edge."""
+        at = self.at
+        near, far = at.side(here, there), at.side(there, here)
+        if self._options.sites == 2:
+            problem, _, (pair, f) = self._improved_pair(here, there, near, far)
+            parts = self._split(problem, pair, f, self._limit(here, there), far)
+            beyond = parts.rest.reshape(-1, pair.shape[2], *pair.shape[3:]).transpose(2, 3, 0, 1)
+        else:
+            pair = _of_norm_one(near.core.swapaxes(2, 3)[:, :, :, None].astype(self._dtype))
+            problem = self._problem(here, there, two=False)
+            pair, _ = problem.improved(pair, problem.amplitudes(pair), self._options.steps, self._angles)
+            matrix = widened(pair).reshape(pair.shape[0] * pair.shape[1], -1)
+            if pair.shape[2] == 1:
+                kept, rest = np.linalg.qr(matrix)
+                parts = Split(kept, rest / norm(rest), 0.0)
+            else:
+                parts = split(matrix, near.core.shape[2], self._options.cutoff)
+            # (bond, label, edge) into the far core (levels, bonds, edge).
+            rest = parts.rest.reshape(len(parts.rest) * pair.shape[2], -1)
+            beyond = far.core[..., 0] @ rest.T
+            beyond = beyond.reshape(*far.core.shape[:2], len(parts.rest), pair.shape[2])
+        self.dropped = max(self.dropped, parts.dropped)
+        at.cores[here] = near.restored(parts.kept.reshape(*near.core.shape[:2], -1, 1))
+        at.cores[there] = far.restored(beyond)
+        at.cross(here, there)
+
+    def trial(self, here: int, there: int) -> float:
+        """Fall of the loss if the bond of an edge may grow by one; only the centre moves."""
+        at = self.at
+        near, far = at.side(here, there), at.side(there, here)
+        problem, before, (improved, _) = self._improved_pair(here, there, near, far)
+        matrix = widened(improved).reshape(improved.shape[0] * improved.shape[1], -1)
+        parts = split(matrix, near.core.shape[2] + 1, self._options.cutoff)
+        cut = (parts.kept @ parts.rest).reshape(improved.shape).astype(self._dtype)
+        after = problem.objective.loss(problem.amplitudes(cut))
+        kept, rest = np.linalg.qr(near.core[..., 0].reshape(-1, near.core.shape[2]))
+        at.cores[here] = near.restored(kept.reshape(*near.core.shape[:2], -1, 1))
+        at.cores[there] = far.restored((far.core[..., 0] @ rest.T)[..., None])
+        at.cross(here, there)
+        return problem.objective.loss(before) - after
+
+    def _improved_pair(
+        self, here: int, there: int, near: Side, far: Side
+    ) -> tuple[PairProblem, NDArray, tuple[NDArray, NDArray]]:
+        """The problem, its amplitudes before any step, and its pair and amplitudes after them."""
+        problem = self._problem(here, there, two=True)
+        size = norm(near.core)
+        factors = Factors((near.core / size).astype(self._dtype), far.core[..., 0].astype(self._dtype))
+        pair = factors.joined()
+        f = problem.amplitudes_of(factors, pair)
+        return problem, f, problem.improved(pair, f, self._options.steps, self._angles)
+
+    def _problem(self, here: int, there: int, *, two: bool) -> PairProblem:
+        """Of a pair, or of the core `here` and what reaches it from `there`."""
+        at, meeting = self.at, self._batch.meeting(here, there, two=two)
+        order = meeting.order
+        rows = order if meeting.starts is None else order[meeting.starts]
+        few, many = (order, rows) if meeting.flipped else (rows, order)
+        near = at.entering(here, there, few)
+        far = at.entering(there, here, many) if two else at.reaching(here, there, many)
+        inner, outer = (far, near) if meeting.flipped else (near, far)
+        return PairProblem(inner, outer, meeting, self._objective.of(order))
+
+    def _split(self, problem: PairProblem, pair: NDArray, f: NDArray, limit: int, far: Side) -> Split:
+        matrix = pair.reshape(pair.shape[0] * pair.shape[1], -1)
+        cutoff = self._options.cutoff
+        if self._options.metric == "data":
+            inner, outer = problem.moments(pair, f)
+            return split_as_seen(widened(matrix), inner, outer, limit, cutoff)
+        bond, smaller = far.core.shape[2], min(matrix.shape)
+        if pair.shape[2] == 1 and bond <= limit and smaller >= max(_LEAST_FOLLOWED, 1.5 * bond):
+            parts = followed(matrix, far.core.reshape(-1, bond).conj(), limit, cutoff)
+            if parts is not None:
+                return parts
+        return split(widened(matrix), limit, cutoff)
+
+    def _limit(self, here: int, there: int) -> int:
+        limit = self._options.max_bond
+        if isinstance(limit, int):
+            return limit
+        return limit[here if self.at.tree.parents[here] == there else there]
 
 
-def _mean_loss(f: jax.Array, *, loss: Loss, y: jax.Array, weights: jax.Array) -> jax.Array:
-    """Of amplitudes (classes, batch)."""
-    squares = f**2
-    p = squares / (jnp.sum(squares, axis=0) + _TINY)
-    return jnp.sum(loss(p, y) * weights) / jnp.sum(weights)
-
-
-@partial(jax.jit, static_argnames=("loss",))
-@full_precision
-def _judged(
-    centre: jax.Array,
-    around: tuple[jax.Array, jax.Array, jax.Array],
-    targets: tuple[jax.Array, jax.Array],
-    *,
-    loss: Loss,
-) -> tuple[jax.Array, jax.Array]:
-    """Mean loss and accuracy, given the vectors around the label site."""
-    y, weights = targets
-    f = jnp.einsum("ab,sb,ascd,db->cb", around[0], around[1], centre, around[2], optimize="optimal")
-    correct = (jnp.argmax(f**2, axis=0) == y) * weights
-    return _mean_loss(f, loss=loss, y=y, weights=weights), jnp.sum(correct) / jnp.sum(weights)
+def _of_norm_one(pair: NDArray) -> NDArray:
+    return pair / norm(pair)

@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from qtnml import AmplitudeMPSClassifier, load_dataset
+from qtnml import AmplitudeMPSClassifier, AmplitudeTreeClassifier, load_dataset
 from qtnml.contract import AmplitudeModel, Parameters
 from qtnml.encoding import AngleEncoding, Encoding, MultiQubitEncoding, state_vectors
 from qtnml.errors import InvalidInputError, ModelFileError, TrainingInterruptedWarning
-from qtnml.train import SweepOptions, TrainingSet, sweep, sweep_loop
-from qtnml.train.sweeps import _Chain
+from qtnml.structure import balanced, chain, from_brackets
+from qtnml.train import (
+    CrossEntropy,
+    SweepOptions,
+    SweepTraining,
+    TrainingSet,
+    sweep,
+    sweep_loop,
+    train_by_sweeps,
+)
+from qtnml.train.objectives import ClassLoss
+from qtnml.train.sweep_loop import ClassTask
 from tests.references import PhaseEncoding
 
 pytestmark = pytest.mark.portable
@@ -26,24 +36,33 @@ def random_parameters(model: AmplitudeModel, rng: np.random.Generator) -> Parame
 
 
 def brute_force(model: AmplitudeModel, parameters: Parameters, x: np.ndarray) -> np.ndarray:
-    """Class probabilities from the whole tensor, one site after the other."""
-    left, right, centre = parameters.nodes
-    vectors = state_vectors(model.encoding, x, parameters.encoding)
-    cores = [*left, centre, *(core.transpose(2, 1, 0) for core in right[::-1])]
-    row = np.eye(model.bond_dim)[0][None]  # (label so far, bond)
-    for core, vector in zip(cores, vectors, strict=True):
-        if core.ndim == 4:
-            row = np.einsum("b,bscd,s->cd", row[0], core, vector)
-        else:
-            row = np.einsum("cb,bsd,s->cd", row, core, vector)
-    f = row[:, 0]
+    """Class probabilities from one core after the other, from the leaves to the root."""
+    tree = model.network.tree
+    if model.encoding is None:
+        vectors = [np.eye(dim)[int(level)] for dim, level in zip(model.network.leaf_dims, x, strict=True)]
+    else:
+        vectors = list(state_vectors(model.encoding, x, parameters.encoding))
+    for core, wires in zip(model.network.cores(parameters.nodes), tree.nodes, strict=True):
+        for wire in wires:
+            core = np.tensordot(core, vectors[wire], (1, 0))
+        vectors.append(core[:, 0] if core.shape[1] == 1 else core)
+    f = vectors[-1][0]
     return np.abs(f) ** 2 / (np.abs(f) ** 2).sum()
+
+
+TREES = {
+    "chain": chain(6),
+    "chain from its middle": chain(7, root=3),
+    "balanced": balanced(8),
+    "three at a node": balanced(9, arity=3),
+    "uneven": from_brackets([[0, [3, 1]], 2, [4]]),
+}
 
 
 @pytest.mark.parametrize("bond_dim", [1, 5])
 @pytest.mark.parametrize("num_features", [1, 2, 3, 16, 21, 45])
 def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Generator) -> None:
-    model = AmplitudeModel(num_features, 3, bond_dim)
+    model = AmplitudeModel.mps(num_features, 3, bond_dim)
     parameters, X = random_parameters(model, rng), rng.random((4, num_features))
     expected = [brute_force(model, parameters, x) for x in X]
     np.testing.assert_allclose(model.predict(parameters, X)[0], expected, atol=1e-10)
@@ -52,8 +71,44 @@ def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Gen
     np.testing.assert_allclose(model.predict(model.project(parameters), X)[0], expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("of_levels", [False, True])
+def test_any_tree_equals_brute_force(name: str, of_levels: bool, rng: np.random.Generator) -> None:
+    tree = TREES[name]
+    levels = tuple(int(k) for k in rng.integers(2, 5, tree.num_leaves)) if of_levels else None
+    model = AmplitudeModel.on_tree(tree, 3, 4, levels=levels)
+    # Bonds that differ, as sweeps leave them.
+    model = model.with_bonds([*rng.integers(1, 5, tree.root).tolist(), 1])
+    parameters, X = random_parameters(model, rng), rng.random((5, tree.num_leaves))
+    if levels is not None:
+        X = np.floor(X * np.array(levels))
+    expected = [brute_force(model, parameters, x) for x in X]
+    np.testing.assert_allclose(model.predict(parameters, X)[0], expected, atol=1e-10)
+    single = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parameters)
+    np.testing.assert_allclose(jax.jit(model.apply)(single, jnp.asarray(X)), expected, atol=2e-4)
+
+
+def test_many_samples_give_what_few_give(rng: np.random.Generator) -> None:
+    """A compiled contraction with bonds filled up, and NumPy."""
+    model = AmplitudeModel.mps(30, 3, 6).with_bonds([*rng.integers(1, 7, 29).tolist(), 1])
+    parameters, X = random_parameters(model, rng), rng.random((4000, 30))
+    many = model.predict(parameters, np.concatenate([X] * 4))[0]
+    np.testing.assert_allclose(many[:50], model.predict(parameters, X[:50])[0], atol=1e-10)
+
+
+def test_at_the_start_signals_reach_the_label() -> None:
+    """Whatever the tree: the class probabilities of a fresh model depend on every feature about as much."""
+    for tree in (chain(32, root=16), balanced(32)):
+        model = AmplitudeModel.on_tree(tree, 2, 8)
+        parameters, middle = model.start(np.random.default_rng(0)), np.full(32, 0.5)
+        gradient = np.abs(
+            jax.jacobian(lambda x, m=model, p=parameters: m.apply(p, x)[0])(jnp.asarray(middle))
+        )
+        assert gradient.min() > 1e-3 * gradient.max() > 0
+
+
 def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) -> None:
-    model = AmplitudeModel(784, 10, 4)
+    model = AmplitudeModel.mps(784, 10, 4)
     for factor in (1e-2, 1e2):
         start = model.start(rng)
         scaled = start._replace(nodes=tuple(factor * stack for stack in start.nodes))
@@ -68,7 +123,7 @@ def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) 
 
 def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator) -> None:
     """The rescaling on the way is a constant for the derivative, and rightly so."""
-    model = AmplitudeModel(30, 3, 3)
+    model = AmplitudeModel.mps(30, 3, 3)
     parameters = jax.tree.map(jnp.asarray, random_parameters(model, rng))
     X = jnp.asarray(rng.random((4, 30)))
 
@@ -86,44 +141,69 @@ def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator)
 
 
 def test_parameters_are_counted() -> None:
-    assert AmplitudeModel(3, 2, 4).num_parameters == 2 * 4 + 2 * 4 * 2 * 4 + 2 * 4
-    assert AmplitudeModel(1, 2, 4).num_parameters == 2 * 2
-    assert AmplitudeModel(5, 10, 3, AngleEncoding(trainable=True)).num_parameters == 2 * (6 + 18) + 180 + 5
+    assert AmplitudeModel.mps(3, 2, 4).num_parameters == 2 * 4 + 2 * 4 * 2 * 4 + 2 * 4
+    assert AmplitudeModel.mps(1, 2, 4).num_parameters == 2 * 2
+    assert (
+        AmplitudeModel.mps(5, 10, 3, AngleEncoding(trainable=True)).num_parameters == 2 * (6 + 18) + 180 + 5
+    )
 
 
-@pytest.mark.parametrize("num_features", [2, 3, 8, 9])
-def test_orthonormal_form_has_the_same_probabilities(num_features: int, rng: np.random.Generator) -> None:
-    model = AmplitudeModel(num_features, 3, 4)
-    parameters, X = random_parameters(model, rng), rng.random((5, num_features))
-    chain = _Chain.from_parameters(model, parameters, 6)
-    for k, core in enumerate(chain.cores):
-        if k == chain.site:
-            continue
-        matrix = core.reshape(12, 6) if k < chain.site else core.transpose(2, 1, 0).reshape(12, 6)
-        overlaps = matrix.T @ matrix
-        np.testing.assert_allclose(overlaps, np.diag(np.diag(overlaps)), atol=1e-12)
-        assert set(np.diag(overlaps).round(12)) <= {0.0, 1.0}
-    grown = AmplitudeModel(num_features, 3, 6)
-    found = grown.predict(chain.to_parameters(()), X)[0]
-    np.testing.assert_allclose(found, model.predict(parameters, X)[0], atol=1e-10)
+def direct_loss(model: AmplitudeModel, parameters: Parameters, data: TrainingSet) -> float:
+    p = model.predict(parameters, data.X)[0]
+    losses = np.asarray(CrossEntropy()(jnp.asarray(p.T), jnp.asarray(data.y)))
+    return float(np.average(losses, weights=data.weights))
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("of_levels", [False, True])
+@pytest.mark.parametrize("metric", ["data", "cores"])
+def test_sweeps_lower_the_loss_they_report(
+    name: str, of_levels: bool, metric: str, rng: np.random.Generator
+) -> None:
+    """Against the loss of the model that comes out, on any tree, of encoded numbers and of levels."""
+    tree = TREES[name]
+    levels = (3,) * tree.num_leaves if of_levels else None
+    model = AmplitudeModel.on_tree(tree, 3, 2, levels=levels)
+    X = rng.random((60, tree.num_leaves))
+    X = np.floor(3 * X) if of_levels else X
+    data = TrainingSet(X, rng.integers(0, 3, 60), rng.random(60))
+    task = ClassTask(model, (), data, None, CrossEntropy(), np.dtype(np.float64))
+    parameters = model.start(rng)
+    first = direct_loss(model, parameters, data)
+    how = SweepTraining(
+        epochs=6,
+        max_bond=4,
+        learning_rate=0.3,
+        steps=2,
+        one_site_share=0.34,
+        precision="double",
+        metric=metric,  # type: ignore[arg-type]
+    )
+    found, result = train_by_sweeps(model, parameters, data, how, CrossEntropy(), rng)
+    losses = [record.loss for record in result.history]
+    assert min(losses) == pytest.approx(direct_loss(found, result.parameters, data), abs=1e-5)
+    assert losses[-1] < first - 0.05
+    assert max(found.network.bond_dims) <= 4
+    batch, objective = task.batch(1000, rng)
+    assert isinstance(objective, ClassLoss)
+    swept = sweep(
+        found.network.cores(result.parameters.nodes), batch, objective, SweepOptions(precision="double")
+    )
+    again, parameters = task.model_of(swept.cores)
+    loss, accuracy = task.measured(swept, objective)
+    assert loss == pytest.approx(direct_loss(again, parameters, data), abs=1e-5)
+    p = again.predict(parameters, X)[0]
+    assert accuracy == pytest.approx(np.average(p.argmax(axis=1) == data.y, weights=data.weights))
 
 
 def test_sweeps_learn_and_adapt_the_bonds(rng: np.random.Generator) -> None:
     """Class = whether two distant pixels agree: the bonds between them open, those outside do not."""
     X = rng.integers(0, 2, (600, 8)).astype(float)
     y = (X[:, 2] == X[:, 5]).astype(int)
-    model, options = AmplitudeModel(8, 2, 2), SweepOptions(max_bond=6, batch_size=600, cutoff=1e-3)
-    parameters = model.start(rng)
-    data = TrainingSet(X, y, np.ones(600))
-    for _ in range(3):
-        parameters, record = sweep(model, parameters, data, options, rng)
-        model = AmplitudeModel(8, 2, 6)
-    predicted = model.predict(parameters, X)[0].argmax(axis=1)
-    assert (predicted == y).mean() == record.accuracy == 1.0
-    p = model.predict(parameters, X)[0]
-    assert record.loss == pytest.approx(float(np.mean(options.loss(jnp.asarray(p.T), y))), rel=1e-3)
-    assert min(record.bond_dims[2:5]) >= 2
-    assert max(record.bond_dims) <= 6
+    clf = AmplitudeMPSClassifier(6, method="sweeps", cutoff=1e-3, epochs=3, random_state=0).fit(X, y)
+    assert clf.score(X, y) == clf.history_[-1].accuracy == 1.0
+    assert min(clf.bond_dims_[2:5]) >= 2
+    assert max(clf.bond_dims_) <= 6
 
 
 def test_sweeps_resume_bit_for_bit(
@@ -156,9 +236,11 @@ def test_sweeps_resume_bit_for_bit(
         clf.set_params(cutoff=0.1).fit(X, y)
 
 
-def test_one_site_cannot_sweep(rng: np.random.Generator) -> None:
-    with pytest.raises(InvalidInputError, match="sweeps join two sites, got n_features = 1"):
-        AmplitudeMPSClassifier(2, method="sweeps").fit(rng.random((6, 1)), [0, 1] * 3)
+@pytest.mark.parametrize("kind", [AmplitudeMPSClassifier, AmplitudeTreeClassifier])
+def test_one_feature_can_be_swept(kind: type, rng: np.random.Generator) -> None:
+    X = np.linspace(0, 1, 80)[:, None]
+    clf = kind(2, method="sweeps", random_state=0, feature_range=(0, 1)).fit(X, X[:, 0] > 0.4)
+    assert clf.score(X, X[:, 0] > 0.4) > 0.9
 
 
 @pytest.mark.parametrize("num_features", [1, 2, 3, 8])
@@ -169,7 +251,7 @@ def test_encodings_have_derivatives(
     num_features: int, encoding: Encoding, x64: None, rng: np.random.Generator
 ) -> None:
     """By cores, trained scales and samples, forward and backward, against brute force."""
-    model = AmplitudeModel(num_features, 3, 3, encoding)
+    model = AmplitudeModel.mps(num_features, 3, 3, encoding)
     parameters, x = random_parameters(model, rng), 0.2 + 0.6 * rng.random(num_features)
     direction = jax.tree.map(lambda a: rng.normal(size=a.shape), (parameters, x))
     values = [
@@ -204,7 +286,7 @@ def test_bonds_may_grow_between_fits(rng: np.random.Generator) -> None:
     y = (X[:, 0] > X[:, 5]).astype(int)
     clf = AmplitudeMPSClassifier(3, method="sweeps", epochs=2, warm_start=True, random_state=0).fit(X, y)
     clf.set_params(max_bond=5).fit(X, y)
-    assert clf.model_.bond_dim == 5
+    assert 3 < clf.model_.bond_dim <= 5
     with pytest.raises(InvalidInputError, match="warm_start goes on with the cores .*bond dimension 5"):
         clf.set_params(max_bond=3).fit(X, y)
     with pytest.raises(InvalidInputError, match="warm_start goes on with the cores"):
@@ -215,11 +297,22 @@ def test_bonds_may_grow_between_fits(rng: np.random.Generator) -> None:
     ("options", "message"),
     [
         ({"max_bond": 0}, "max_bond must be an integer of at least 1, got 0"),
-        ({"method": "annealing"}, "method must be 'gradient' or 'sweeps', got 'annealing'"),
+        ({"method": "annealing"}, "method must be one of .*, got 'annealing'"),
         ({"cutoff": -1.0}, "cutoff must be a positive number, got -1.0"),
         ({"cutoff": 1.0}, "cutoff must be below 1 .*, got 1.0"),
-        ({"method": "sweeps", "devices": 2}, "devices=2 has no effect; leave it at None, or set method="),
-        ({"method": "sweeps", "optimizer": "spsa"}, "optimizer='spsa' has no effect; leave it at 'adam'"),
+        (
+            {"method": "sweeps", "devices": 2},
+            "devices=2 has no effect on method=.sweeps.; leave it at None, or set",
+        ),
+        (
+            {"method": "sweeps", "optimizer": "spsa"},
+            "optimizer='spsa' has no effect on .*; leave it at 'adam'",
+        ),
+        ({"metric": "cores"}, "metric='cores' has no effect on method='gradient'; leave it at 'data'"),
+        (
+            {"method": "sweeps", "learning_rate": 2.0},
+            "learning_rate is the angle of a sweep's steps, at most",
+        ),
         ({"learning_rate": 0}, "learning_rate must be a positive number, got 0"),
     ],
 )
@@ -229,8 +322,23 @@ def test_bad_settings(options: dict[str, object], message: str, rng: np.random.G
 
 
 def test_bad_models() -> None:
-    with pytest.raises(InvalidInputError, match="two classes and a bond dimension of 1, got 4, 1 and 3"):
-        AmplitudeModel(4, 1, 3)
+    with pytest.raises(InvalidInputError, match="at least two classes, got 1"):
+        AmplitudeModel.mps(4, 1, 3)
+    with pytest.raises(InvalidInputError, match="a bond dimension is at least 1, got 0"):
+        AmplitudeModel.mps(4, 2, 0)
+    model = AmplitudeModel.mps(4, 2, 3)
     with pytest.raises(InvalidInputError, match="samples with 4 features"):
-        AmplitudeModel(4, 2, 3).apply(AmplitudeModel(4, 2, 3).start(np.random.default_rng(0)), np.zeros(3))
-    assert AmplitudeModel(4, 2, 3, MultiQubitEncoding(2)).num_sites == 8
+        model.apply(model.start(np.random.default_rng(0)), np.zeros(3))
+    assert AmplitudeModel.mps(4, 2, 3, MultiQubitEncoding(2)).network.tree.num_leaves == 8
+
+
+def test_trees_of_ones_own(rng: np.random.Generator) -> None:
+    X, tree = rng.random((200, 4)), from_brackets([[0, 3], [1, 2]])
+    y = ((X[:, 0] > 0.5) == (X[:, 3] > 0.5)).astype(int)
+    clf = AmplitudeTreeClassifier(4, topology=tree, random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.9
+    assert clf.model_.network.tree == tree
+    learnt = AmplitudeTreeClassifier(4, topology="chow-liu", epochs=2, random_state=0).fit(X, y)
+    assert learnt.model_.network.tree.num_leaves == 4
+    with pytest.raises(InvalidInputError, match="the topology has 4 leaves, the data 3 data qubits"):
+        clf.fit(X[:, :3], y)

@@ -91,7 +91,9 @@ def test_between_both_ends(topology: Topology, weight: float, rng: np.random.Gen
         assert np.exp(log) == pytest.approx(success, rel=1e-10)
 
 
-@pytest.mark.parametrize("model", [Model(balanced_tree(4)), AmplitudeModel(4, 3, 4)], ids=["tree", "chain"])
+@pytest.mark.parametrize(
+    "model", [Model(balanced_tree(4)), AmplitudeModel.mps(4, 3, 4)], ids=["tree", "chain"]
+)
 def test_parameters_of_an_estimator_go_into_jax(model: Model, rng: np.random.Generator) -> None:
     """They are NumPy arrays; under a transformation JAX takes over."""
     parameters, X = model.start(rng), rng.random((3, 4))

@@ -13,17 +13,17 @@ import optax
 import pytest
 
 from qtnml.born import TreeState, finite_logs, log_likelihood, mean_nll
-from qtnml.born.edges import Batch
 from qtnml.contract import Parameters
 from qtnml.errors import ModelFileError, TrainingError
 from qtnml.structure.sites import balanced_site_tree, site_chain
-from qtnml.train import Checkpoint, RiemannianAdam, isometric_cores, riemannian
+from qtnml.train import Checkpoint, RiemannianAdam, SweepOptions, SweepTraining, isometric_cores, riemannian
 from qtnml.train.born_gradient import train_born_by_gradient
-from qtnml.train.born_loop import BornTraining, Strings, train_born
+from qtnml.train.born_loop import Strings, sweep_state, train_born
 from qtnml.train.born_model import BornModel
 from qtnml.train.born_structure import GreedyGrowth, grow_bonds
-from qtnml.train.born_sweeps import BornSweepOptions, growth_gains, sweep_state
+from qtnml.train.objectives import LogLikelihood
 from qtnml.train.records import drawn_by_weight
+from qtnml.train.sweeps import growth_gains
 from tests.born.trees import TREES
 
 
@@ -73,18 +73,18 @@ def test_gradient_is_that_of_the_likelihood(
 def test_sweeps_and_gradient_lower_the_nll(name: str, is_complex: bool, rng: np.random.Generator) -> None:
     sites = TREES[name]
     X, weights = data_on(sites, rng)
-    batch, first = Batch(sites, X), TreeState.random(sites, 4, rng, is_complex=is_complex)
+    strings, first = Strings(X, weights), TreeState.random(sites, 4, rng, is_complex=is_complex)
     state, before = first, -float(weights @ log_likelihood(first, X))
     for sites in (2, 1):
         for _ in range(10):
-            options = BornSweepOptions(max_bond=4, max_angle=0.3, sites=sites, precision="double")  # type: ignore[arg-type]
-            state, swept = sweep_state(state, batch, weights, options)
+            options = SweepOptions(max_bond=4, max_angle=0.3, sites=sites, precision="double")  # type: ignore[arg-type]
+            state, nll, dropped = sweep_state(state, strings, options)
             state.check()
-            assert swept.nll == pytest.approx(-weights @ log_likelihood(state, X), abs=1e-9)
+            assert nll == pytest.approx(-weights @ log_likelihood(state, X), abs=1e-9)
             if sites == 1:  # nothing is truncated, so nothing gets worse
-                assert swept.nll <= before + 1e-9
-                assert swept.dropped == 0
-            before = swept.nll
+                assert nll <= before + 1e-9
+                assert dropped == 0
+            before = nll
     assert before < -float(weights @ log_likelihood(first, X)) - 0.3
     assert max(state.bond_dims, default=1) <= 4
     strings = Strings.of(X, weights)
@@ -99,7 +99,7 @@ def test_single_precision_finds_the_same_way(rng: np.random.Generator) -> None:
     strings = Strings.of(bars_and_stripes(4, 3), np.ones(22))
     start = TreeState.random(sites, 2, rng)
     double, single = (
-        train_born(start, strings, BornTraining(epochs=5, precision=p), np.random.default_rng(0))  # type: ignore[arg-type]
+        train_born(start, strings, SweepTraining(epochs=5, precision=p), np.random.default_rng(0))  # type: ignore[arg-type]
         for p in ("double", "single")
     )
     assert double.history[-1].loss == pytest.approx(single.history[-1].loss, abs=1e-3)
@@ -107,7 +107,7 @@ def test_single_precision_finds_the_same_way(rng: np.random.Generator) -> None:
 
 def test_bars_and_stripes_are_learnt_to_the_last_nat(rng: np.random.Generator) -> None:
     sites, strings = site_chain([2] * 12), Strings.of(bars_and_stripes(4, 3), np.ones(22))
-    training = BornTraining(epochs=60, max_bond=8, learning_rate=0.5, precision="double")
+    training = SweepTraining(epochs=60, max_bond=8, learning_rate=0.5, precision="double")
     start = TreeState.random(sites, 8, rng, is_complex=True)
     result = train_born(start, strings, training, rng)
     assert strings.nll(result.state) < 3.0915  # ln 22 = 3.0910
@@ -123,11 +123,11 @@ def test_bonds_grow_where_they_are_needed(rng: np.random.Generator) -> None:
     sites = site_chain([2] * 6)
     vectors = [np.sqrt([1 - p, p]) for p in X.mean(axis=0)]
     start = TreeState.product(sites, vectors)
-    options = BornSweepOptions(steps=4, max_angle=0.5, precision="double")
-    gains = growth_gains(start, strings.batch(sites), strings.weights, options)
+    options = SweepOptions(steps=4, max_angle=0.5, precision="double")
+    gains = growth_gains(start.cores, strings.batch(sites), LogLikelihood(strings.weights), options)
     # Node k is site 5 - k: the bonds above sites 1 and 5.
     assert set(np.argsort(-gains)[:2]) == {0, 4}
-    training = BornTraining(max_bond=4, learning_rate=0.3, precision="double")
+    training = SweepTraining(max_bond=4, learning_rate=0.3, precision="double")
     state, records, interrupted = grow_bonds(
         start, strings, strings, training, GreedyGrowth(share=0.2, rounds=8), rng
     )
@@ -149,7 +149,7 @@ def test_repeats_are_weights_and_batches_are_drawn(rng: np.random.Generator) -> 
 def test_early_stop_keeps_the_best(rng: np.random.Generator) -> None:
     sites = site_chain([2] * 8)
     noise = [Strings.of(rng.integers(0, 2, size=(40, 8)), np.ones(40)) for _ in range(2)]
-    training = BornTraining(epochs=50, max_bond=8, learning_rate=0.5, patience=3)
+    training = SweepTraining(epochs=50, max_bond=8, learning_rate=0.5, patience=3)
     result = train_born(TreeState.random(sites, 2, rng), noise[0], training, rng, validation=noise[1])
     scores = [record.validation_loss for record in result.history]
     assert result.stopped == "early"
@@ -200,7 +200,7 @@ def test_interrupted_training_returns_the_best_so_far(rng: np.random.Generator, 
             raise KeyboardInterrupt
 
     start = TreeState.random(sites, 2, rng)
-    result = train_born(start, strings, BornTraining(epochs=9), rng, callback=stop)
+    result = train_born(start, strings, SweepTraining(epochs=9), rng, callback=stop)
     assert result.stopped == "interrupted"
     assert len(result.history) == 3
 
@@ -219,7 +219,7 @@ def test_checkpoints_only_replace_checkpoints(rng: np.random.Generator, tmp_path
     strings = Strings.of(rng.integers(0, 2, size=(30, 6)), np.ones(30))
     start = TreeState.random(site_chain([2] * 6), 2, rng)
     with pytest.raises(ModelFileError, match="is not a checkpoint file"):
-        train_born(start, strings, BornTraining(epochs=2), rng, checkpoint=Checkpoint(path))
+        train_born(start, strings, SweepTraining(epochs=2), rng, checkpoint=Checkpoint(path))
     assert path.read_text() == "mine"
 
 
@@ -233,7 +233,7 @@ def test_batches_stand_for_weights(method: str) -> None:
     sites = site_chain([2] * 12)
     start = TreeState.random(sites, 4, rng, is_complex=True)
     if method == "sweeps":
-        training = BornTraining(epochs=30, max_bond=4, batch_size=400, learning_rate=0.2)
+        training = SweepTraining(epochs=30, max_bond=4, batch_size=400, learning_rate=0.2)
         state = train_born(start, strings, training, rng).state
     else:
         settings = {"epochs": 30, "batch_size": 400, "learning_rate": 0.2}
@@ -257,7 +257,7 @@ def test_nll_of_long_strings_is_told_as_it_is(method: str, rng: np.random.Genera
     strings = Strings.of(rng.integers(0, 2, (20, 800)), np.ones(20))
     start = TreeState.random(site_chain([2] * 800), 2, rng)
     if method == "sweeps":
-        training = BornTraining(epochs=2, max_bond=2, precision="double")
+        training = SweepTraining(epochs=2, max_bond=2, precision="double")
         result = train_born(start, strings, training, rng, validation=strings)
     else:
         result = train_born_by_gradient(start, strings, rng, epochs=2, precision="double", validation=strings)
@@ -344,7 +344,7 @@ def test_growth_can_be_interrupted(
             raise KeyboardInterrupt
 
     state, records, interrupted = grow_bonds(
-        start, strings, strings, BornTraining(max_bond=4), GreedyGrowth(share=0.1), rng, stop
+        start, strings, strings, SweepTraining(max_bond=4), GreedyGrowth(share=0.1), rng, stop
     )
     assert interrupted
     assert rounds == [1, 2]
