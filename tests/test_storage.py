@@ -70,7 +70,9 @@ def test_an_amplitude_chain_that_claims_a_bond_of_thousands(tmp_path: Path, litt
     AmplitudeMPSClassifier(2, epochs=1).fit(X, y).save(source)
     for bond in (15_000, 10**9):
         path = _changed(
-            source, tmp_path / "h", lambda h, b=bond: h["network"].update(amplitude_mps=[4, 2, b])
+            source,
+            tmp_path / "h",
+            lambda h, b=bond: h["network"]["amplitudes"].update(bond_dims=[2, b, 2, 1]),
         )
         with pytest.raises(ModelFileError, match="do not fit its topology"):
             load_model(path)

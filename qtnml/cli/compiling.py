@@ -122,7 +122,7 @@ def compile_(
     if verify is not None:
         from qtnml.models import samples_for
 
-        samples = samples_for(estimator, verify)[0][:_VERIFIED]
+        samples = estimator.features(samples_for(estimator, verify)[0][:_VERIFIED])
     chosen = Synthesis(
         synthesis,  # type: ignore[arg-type]
         max_two_qubit_gates=max_gates,

@@ -62,24 +62,23 @@ def fit(
         raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
     estimator = getattr(qtnml, _ESTIMATORS[model])(max_bond, random_state=seed, verbose=1)
     if _is_table(data):
-        from qtnml.data.mixed import read_table
+        from qtnml.data.mixed import named_table, read_table
 
-        names, X = read_table(Path(data), ignore=ignore or (), header=header)
+        names, cells = read_table(Path(data), ignore=ignore or (), header=header)
+        X = named_table(names, cells)
         estimator.set_params(encoder=qtnml.TableEncoder(bins=bins, unseen="missing"))
         notes: dict[str, Any] = {"columns": names, "header": header}
     else:
         X, notes = _pictures(data, size, threshold), {"size": size, "threshold": threshold}
     estimator = with_arguments(estimator, named_values(settings)).fit(X)
     estimator.notes_ = notes
-    if estimator.encoder_ is not None:
-        estimator.encoder_.rename(notes["columns"])
     estimator.save(output)
     last = estimator.history_[estimator.best_epoch_]
     facts = {
         "model": str(output),
         "kind": type(estimator).__name__,
         "samples": len(X),
-        "features": int(X.shape[1]),
+        "features": estimator.n_features_in_,
         "largest_bond": max(estimator.bond_dims_, default=1),
         "parameters": estimator.state_.num_parameters,
         "training_nll": float(last.loss),

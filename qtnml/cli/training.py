@@ -46,6 +46,16 @@ def train(
     order: Order = "z",
     target: Target = None,
     header: Header = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Leave a column of a CSV file out, e.g. a number of a row; may be repeated.",
+        ),
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(min=2, help="For amplitude models on tables: intervals of a column of numbers.")
+    ] = 8,
     train_size: Annotated[
         int | None, typer.Option(min=1, help="Use only this many training samples.")
     ] = None,
@@ -113,21 +123,18 @@ def train(
 
     Example: qtnml train mnist --size 8 --classes 3,5 --bond-qubits 2 -o model.qtnml
     """
-    from qtnml.data import load_dataset
-
     check_parent(output, data)
     if checkpoint is not None:
         check_parent(checkpoint, data, output)
     cache_compilations()
-    loaded = load_dataset(
-        data,
-        size=size,
-        classes=labels(classes),
-        order=order,
-        target=target,
-        header=header,
-        train_size=train_size,
-    )
+    how = {
+        "classes": labels(classes),
+        "target": target,
+        "header": header,
+        "ignore": tuple(ignore or ()),
+        "train_size": train_size,
+    }
+    loaded = _loaded(data, size, order, how)
     settings: dict[str, Any] = {
         "bond_qubits": bond_qubits,
         "max_bond": max_bond,
@@ -148,6 +155,10 @@ def train(
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
     clf = _estimator(model, settings, named_values(others))
+    if not hasattr(loaded, "image_shape") and clf.encoder is None:
+        from qtnml.data import TableEncoder
+
+        clf.set_params(encoder=TableEncoder(bins, unseen="missing"))
     if warm_start is not None:
         _go_on_from(clf, warm_start)
     under = _noise(noise, reuse, clf)
@@ -164,6 +175,7 @@ def train(
         "train_samples": len(loaded.y_train),
         "test_samples": len(loaded.y_test),
         "feature_names": list(loaded.feature_names),
+        "target_name": loaded.target_name,
     }
     if noise is not None:
         clf.notes_["noise"] = noise
@@ -176,6 +188,19 @@ def train(
     report(f"Trained on {loaded.name}", rows, facts, as_json)
     if clf.stopped_ == "interrupted":
         raise typer.Exit(130)
+
+
+def _loaded(data: str, size: int | None, order: str, how: dict[str, Any]) -> Any:
+    """A data set, or a table with columns of text or gaps."""
+    from qtnml.data import load_dataset
+    from qtnml.data.mixed import is_mixed, load_table
+
+    path = Path(data)
+    if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz")):
+        given = {name: how[name] for name in ("target", "header", "ignore")}
+        if is_mixed(path, **given):
+            return load_table(path, **how)
+    return load_dataset(data, size=size, order=order, **how)
 
 
 _ROWS = {
@@ -246,15 +271,26 @@ def _facts(clf: Any, data: Any) -> dict[str, Any]:
         "test_samples": len(data.y_test),
         **({"label_column": data.target_name} if data.target_name is not None else {}),
         "num_features": data.num_features,
+        **({} if clf.table_ is None else {"columns": _columns(clf.table_)}),
         **_network_facts(clf.model_),
         "epochs": clf.n_iter_,
         **_scores(clf, train_part, test_part),
     }
 
 
+def _columns(table: Any) -> str:
+    """What the columns of a table were taken for."""
+    kinds = [
+        "categories" if not column.is_numeric else "numbers with gaps" if hole else "numbers"
+        for column, hole in zip(table.encoder.columns_, table.holes, strict=True)
+    ]
+    return ", ".join(f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds))
+
+
 def _network_facts(model: Any) -> dict[str, Any]:
     if hasattr(model, "bond_dim"):
-        return {"sites": model.num_sites, "bond_dim": model.bond_dim, "parameters": model.num_parameters}
+        sites = model.network.tree.num_leaves
+        return {"sites": sites, "bond_dim": model.bond_dim, "parameters": model.num_parameters}
     return {
         "nodes": len(model.topology.nodes),
         "parameters": model.num_parameters,

@@ -167,7 +167,7 @@ class Binning:
             if len(distinct) > MOST_LEVELS:
                 raise InvalidInputError(
                     f"column {name!r} has {len(distinct)} different values, more than {MOST_LEVELS}; group "
-                    "them, or leave the column out"
+                    "them, or leave the column out (--ignore on the command line)"
                 )
             return Column(name, "values", tuple(distinct), is_whole=is_whole)
         numbers = as_numbers(cells, name)

@@ -15,19 +15,27 @@ from qtnml.errors import DataError
 
 
 def load_file(
-    path: Path, *, target: str | None, header: bool | None, test_fraction: float, seed: int
+    path: Path,
+    *,
+    target: str | None,
+    header: bool | None,
+    ignore: tuple[str, ...] = (),
+    test_fraction: float,
+    seed: int,
 ) -> RawData:
     """Load a folder of four IDX files, one IDX picture file, an `.npz` or a `.csv`(`.gz`).
 
     Files without a test part of their own are split by `seed`, stratified.
     """
     suffixes = "".join(path.suffixes[-2:]).lower()
+    if ignore and not suffixes.endswith((".csv", ".csv.gz")):
+        raise DataError(f"ignore={ignore!r} is for CSV files; {path} is none")
     if path.is_dir():
         return _load_idx_folder(path)
     if suffixes.endswith(".npz"):
         return _load_npz(path, test_fraction, seed)
     if suffixes.endswith((".csv", ".csv.gz")):
-        return _load_csv(path, target, header, test_fraction, seed)
+        return _load_csv(path, target, header, ignore, test_fraction, seed)
     if is_idx(path):
         images, labels = read_idx(path), read_idx(_labels_of(path))
         check_pairs(images, labels, path)
@@ -79,15 +87,24 @@ def _samples(X: NDArray) -> NDArray:
 
 
 def _load_csv(
-    path: Path, target: str | None, header: bool | None, test_fraction: float, seed: int
+    path: Path,
+    target: str | None,
+    header: bool | None,
+    ignore: tuple[str, ...],
+    test_fraction: float,
+    seed: int,
 ) -> RawData:
     """A table with an optional header; the label stands in column `target`, by default the last."""
     table = CsvTable.read(path, header=header)
     if len(table.names) < 2:
         hint = "; it seems to be separated by semicolons" if ";" in table.names[0] else ""
         raise DataError(f"{path} needs at least two comma-separated columns (features and a label){hint}")
-    label = len(table.names) - 1 if target is None else table.column(target)
-    features = [column for column in range(len(table.names)) if column != label]
+    left_out = {table.column(name) for name in ignore}
+    kept = [column for column in range(len(table.names)) if column not in left_out]
+    label = (kept or [0])[-1] if target is None else table.column(target)
+    features = [column for column in kept if column != label]
+    if not features:
+        raise DataError(f"{path} has no column of features left")
     if table.has_header and any(table.names[column] == "" for column in features):
         raise DataError(
             f"{path} has a column without a name, which looks like row numbers; save it without an index "

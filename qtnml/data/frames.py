@@ -69,6 +69,11 @@ class Table:
         """Which rows have no missing cell, (rows,)."""
         return np.asarray(~np.any(self.missing, axis=0))
 
+    def __getitem__(self, chosen: NDArray | slice) -> "Table":
+        """Some rows of it: a slice, places or booleans."""
+        columns = tuple(cells[chosen] for cells in self.columns)
+        return Table(self.names, columns, tuple(missing[chosen] for missing in self.missing), self.frame)
+
     def numbers(self) -> NDArray:
         """All cells as float64 (rows, columns), NaN where missing.
 

@@ -26,6 +26,7 @@ def load_dataset(
     order: str = "raster",
     target: str | None = None,
     header: bool | None = None,
+    ignore: Sequence[str] = (),
     train_size: int | None = None,
     test_fraction: float = 0.25,
     seed: int = 0,
@@ -42,6 +43,7 @@ def load_dataset(
         order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).
         target: The label's column in a CSV file with a header; the last by default.
         header: Whether the first row of a CSV file names the columns; None decides by its cells.
+        ignore: Columns of a CSV file to leave out.
         train_size: Keep this many training samples, drawn by `seed`.
         test_fraction: Share of test samples where the source has no split of its own.
         seed: Seed of that split and of the draw of `train_size`.
@@ -57,8 +59,8 @@ def load_dataset(
     Dataset('digits', 273 training and 92 test samples, 64 features, classes [3, 5])
     """
     _check_options(size, classes, order, train_size, test_fraction)
-    name, raw = _load_raw(name_or_path, target, header, test_fraction, seed)
-    raw = _draw(_keep_classes(raw, classes, name), train_size, seed)
+    name, raw = _load_raw(name_or_path, target, header, tuple(ignore), test_fraction, seed)
+    raw = drawn(with_classes(raw, classes, name), train_size, seed)
     _check_samples(raw, name)
     X_train, X_test, shape = _flat_features(raw, size, name)
     positions = pixel_order(order, *shape) if shape else np.arange(X_train.shape[1])
@@ -101,10 +103,13 @@ def _load_raw(
     name_or_path: str | os.PathLike[str],
     target: str | None,
     header: bool | None,
+    ignore: tuple[str, ...],
     test_fraction: float,
     seed: int,
 ) -> tuple[str, RawData]:
     if isinstance(name_or_path, str) and name_or_path in DATASET_NAMES:
+        if ignore:
+            raise InvalidInputError(f"ignore={ignore!r} is for CSV files; {name_or_path!r} is none")
         return name_or_path, load_named(name_or_path, test_fraction=test_fraction, seed=seed)
     try:
         path = Path(name_or_path).expanduser()
@@ -117,10 +122,14 @@ def _load_raw(
         raise DataError(
             f"unknown data set {str(name_or_path)!r}: neither a file nor one of {', '.join(DATASET_NAMES)}"
         )
-    return path.name, load_file(path, target=target, header=header, test_fraction=test_fraction, seed=seed)
+    found = load_file(
+        path, target=target, header=header, ignore=ignore, test_fraction=test_fraction, seed=seed
+    )
+    return path.name, found
 
 
-def _keep_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> RawData:
+def with_classes(raw: RawData, classes: Sequence[object] | None, name: str) -> RawData:
+    """Only samples of some classes."""
     if classes is None:
         return raw
     present = np.unique(raw.y_train).tolist()
@@ -150,7 +159,8 @@ def _as_label(value: object, labels: NDArray) -> object:
     return value
 
 
-def _draw(raw: RawData, train_size: int | None, seed: int) -> RawData:
+def drawn(raw: RawData, train_size: int | None, seed: int) -> RawData:
+    """So many training samples."""
     if train_size is None:
         return raw
     if train_size > len(raw.y_train):

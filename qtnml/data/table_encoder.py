@@ -129,7 +129,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             more = f", nor {len(found) - 1} more in other columns" if len(found) > 1 else ""
             message = f"value {found[0]} was not seen in fit{more}"
             if self.unseen == "error":
-                raise InvalidInputError(f"{message}; set unseen='missing' to marginalise such values")
+                raise InvalidInputError(f"{message}; set unseen='missing' to take such values as missing")
             warn_user(f"{message}; such values count as missing", UnseenCategoryWarning)
         return levels
 

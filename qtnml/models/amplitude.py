@@ -5,15 +5,19 @@ from abc import abstractmethod
 from typing import Any, Literal, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Parameters
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.progress import each_epoch, progress_bar
-from qtnml.models.validation import checked_training_data, generator
+from qtnml.models.table_input import TableInput
+from qtnml.models.validation import checked_samples, checked_training_data, generator
 from qtnml.structure import Tree, balanced, chain, chow_liu, mutual_information
+from qtnml.structure.information import level_mutual_information
 from qtnml.train import (
     Callback,
     Loss,
@@ -44,6 +48,7 @@ class AmplitudeClassifier(ClassReadout):
         method: Literal["gradient", "sweeps"] = "gradient",
         cutoff: float = 1e-4,
         metric: Literal["data", "cores"] = "data",
+        encoder: TableEncoder | None = None,
         encoding: str | Encoding = "angle",
         epochs: int | None = None,
         batch_size: int = 250,
@@ -67,6 +72,7 @@ class AmplitudeClassifier(ClassReadout):
         self.method = method
         self.cutoff = cutoff
         self.metric = metric
+        self.encoder = encoder
         self.encoding = encoding
         self.epochs = epochs
         self.batch_size = batch_size
@@ -87,8 +93,8 @@ class AmplitudeClassifier(ClassReadout):
         self.verbose = verbose
 
     @abstractmethod
-    def _tree(self, X: NDArray, leaves: int) -> Tree:
-        """Over so many data qubits, of training samples."""
+    def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
+        """Over so many leaves, of training samples: numbers, or levels of so many values."""
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -104,32 +110,50 @@ class AmplitudeClassifier(ClassReadout):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
+        given = X
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
         self._check_same_classes(classes)
         rng = generator(self.random_state)
         bond = int(self.max_bond) if self.method == "gradient" else min(_FIRST_BOND, int(self.max_bond))
-        encoding = get_encoding(self.encoding)
-        self.n_features_in_ = X.shape[1]
-        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
-        tree = self._tree(training.X, X.shape[1] * encoding.qubits_per_feature)
-        model = AmplitudeModel.on_tree(tree, len(classes), bond, encoding)
+        data = TrainingSet(X, labels.ravel(), weights)
+        training, validation, table = self._split_input(given, data, rng, as_levels=True)
+        model = self._fresh(training.X, len(classes), bond, table)
         if self.warm_start and self.__sklearn_is_fitted__():
             self._check_same_model(model)
             model, parameters, scaler = self.model_, self.params_, self.scaler_
         else:
             parameters = model.start(rng, scale=float(self.init_scale))
-            scaler = self._new_scaler(training.X)
-        training = training._replace(X=scaler(training.X))
-        if validation is not None:
-            validation = validation._replace(X=scaler.clipped(validation.X))
+            scaler = self._new_scaler(training.X if table is None else training.X[:, :0])
+        if table is None:
+            training = training._replace(X=scaler(training.X))
+            if validation is not None:
+                validation = validation._replace(X=scaler.clipped(validation.X))
         if self.method == "gradient":
             result = self._train(model, parameters, training, validation, rng)
         else:
             model, result = self._sweep(model, parameters, training, validation, rng)
-        self._keep(model, scaler, result)
+        self._keep(model, scaler, result, table)
         self.classes_ = classes
         return self
+
+    def _fresh(self, X: NDArray, num_classes: int, bond: int, table: TableInput | None) -> AmplitudeModel:
+        if table is not None:
+            tree = self._tree(X, X.shape[1], table.dims)
+            return AmplitudeModel.on_tree(tree, num_classes, bond, levels=table.dims)
+        encoding = get_encoding(self.encoding)
+        tree = self._tree(X, X.shape[1] * encoding.qubits_per_feature)
+        return AmplitudeModel.on_tree(tree, num_classes, bond, encoding)
+
+    def features(self, X: Any) -> NDArray:
+        """Samples as the network takes them, (samples, features): X itself, or a table's levels."""
+        check_is_fitted(self)
+        return checked_samples(self, X) if self.table_ is None else self.table_.levels(X)
+
+    def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
+        features = self.features(X)
+        given = features if self.table_ is not None else self.scaler_(features)
+        return self.model_.predict(self.params_, given)
 
     def _check_same_model(self, model: AmplitudeModel) -> None:
         old, bond = self.model_, int(self.max_bond)
@@ -145,16 +169,15 @@ class AmplitudeClassifier(ClassReadout):
     def _other_settings(self, model: AmplitudeModel) -> str:
         bond = int(self.max_bond)
         own = {
-            "encoding": get_encoding(self.encoding) == model.encoding,
+            "encoding": model.encoding is None or get_encoding(self.encoding) == model.encoding,
             "max_bond": model.bond_dim <= bond if self.method == "sweeps" else model.bond_dim == bond,
         }
         return ", ".join(name for name, alike in own.items() if not alike)
 
-    def _learning_rate(self) -> float:
+    def _learning_rate(self, model: Any) -> float:
         if self.learning_rate is not None:
             return float(self.learning_rate)
-        sites = self.n_features_in_ * get_encoding(self.encoding).qubits_per_feature
-        return 2.0 / (int(self.max_bond) * max(sites, 8))
+        return float(2.0 / (int(self.max_bond) * max(model.network.tree.num_leaves, 8)))
 
     def _sweep(
         self,
@@ -208,7 +231,9 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
             pair by pair and lets singular values decide each bond (arXiv:1605.05775).
         cutoff: For sweeps: singular values below this share of the largest are dropped.
         metric: For sweeps: what a split keeps, see `qtnml.train.SweepOptions`.
-        encoding: As for `TreeClassifier`; for sweeps one with real amplitudes.
+        encoder: None for numbers; a `TableEncoder` for tables of any kind, whose columns are then sites of so
+            many levels.
+        encoding: As for `TreeClassifier`, without an encoder; for sweeps one with real amplitudes.
         epochs: Passes over the training samples, or sweeps; None takes 30, or more on small data until 600
             steps are made, and 4 sweeps.
         batch_size: Samples per step; sweeps take 16 times as many.
@@ -238,8 +263,8 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
     (True, (2, 4, 2))
     """
 
-    def _tree(self, X: NDArray, leaves: int) -> Tree:
-        del X
+    def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
+        del X, levels
         return chain(leaves, root=leaves // 2)
 
     @property
@@ -260,9 +285,10 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         max_bond: Largest bond dimension D; time grows as D**3.
         topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
             most about each other (learnt from the training samples); or a `qtnml.structure.Tree`.
-        method, cutoff, metric, encoding, epochs, batch_size, learning_rate, loss, optimizer, feature_range, \
-            validation_fraction, patience, init_scale, warm_start, checkpoint, checkpoint_every, resume, \
-            devices, callback, random_state, verbose: As for `AmplitudeMPSClassifier`.
+        method, cutoff, metric, encoder, encoding, epochs, batch_size, learning_rate, loss, optimizer, \
+            feature_range, validation_fraction, patience, init_scale, warm_start, checkpoint, \
+            checkpoint_every, resume, devices, callback, random_state, verbose: As for \
+            `AmplitudeMPSClassifier`.
 
     Attributes:
         bond_dims_: Dimension of the bond above each node but the root.
@@ -282,6 +308,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         method: Literal["gradient", "sweeps"] = "gradient",
         cutoff: float = 1e-4,
         metric: Literal["data", "cores"] = "data",
+        encoder: TableEncoder | None = None,
         encoding: str | Encoding = "angle",
         epochs: int | None = None,
         batch_size: int = 250,
@@ -307,6 +334,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
             method=method,
             cutoff=cutoff,
             metric=metric,
+            encoder=encoder,
             encoding=encoding,
             epochs=epochs,
             batch_size=batch_size,
@@ -327,16 +355,19 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
             verbose=verbose,
         )
 
-    def _tree(self, X: NDArray, leaves: int) -> Tree:
+    def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
         if isinstance(self.topology, Tree):
             if self.topology.num_leaves != leaves:
                 raise InvalidInputError(
-                    f"the topology has {self.topology.num_leaves} leaves, the data {leaves} data qubits"
+                    f"the topology has {self.topology.num_leaves} leaves, the data {leaves} data qubits or "
+                    "columns"
                 )
             return self.topology
         if self.topology == "chow-liu" and leaves > 1:
             if leaves != X.shape[1]:
                 raise InvalidInputError("topology='chow-liu' needs an encoding with one qubit per feature")
+            if levels is not None:
+                return chow_liu(level_mutual_information(X.astype(int), levels))
             return chow_liu(mutual_information(X))
         return balanced(leaves)
 

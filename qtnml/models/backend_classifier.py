@@ -22,6 +22,7 @@ from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import class_probabilities, counts_to_outcomes
+from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples, outcomes_of_labels
 
 
@@ -37,6 +38,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         classes: Class labels in the order of the outcomes.
         backend: A backend, its name, or a Qiskit backend or sampler.
         feature_names: Column names the model was fitted on; other names are refused.
+        table: What turns tables into features, of a model with an encoder.
         shots: Measurements per sample.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
         repeat: Another number measures anew, independently of what is stored.
@@ -55,6 +57,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         backend: Backend | str | None = "aer",
         *,
         feature_names: NDArray | None = None,
+        table: TableInput | None = None,
         shots: int = 1024,
         jobs: JobStore | str | os.PathLike[str] | None = None,
         repeat: int = 0,
@@ -67,6 +70,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         self.classes = classes
         self.backend = backend
         self.feature_names = feature_names
+        self.table = table
         self.shots = shots
         self.jobs = jobs
         self.repeat = repeat
@@ -82,8 +86,12 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
 
     @property
     def n_features_in_(self) -> int:
-        """Number of features."""
-        return self.compiled.num_features
+        """Number of features, or of the columns of a table."""
+        return self.compiled.num_features if self.table is None else self.table.num_columns
+
+    def features(self, X: Any) -> NDArray:
+        """Samples as the circuit takes them, (samples, features): X itself, or numbers from a table."""
+        return checked_samples(self, X) if self.table is None else self.table.numbers(X)
 
     @property
     def trained(self) -> CompiledCircuit:
@@ -122,13 +130,13 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
 
     def plan_fit(self, X: Any) -> TrainingPlan:
         """What `fit` would spend on these samples at most."""
-        angles = self.compiled.angles(checked_samples(self, X))
+        angles = self.compiled.angles(self.features(X))
         problem = Classification(self.compiled, angles, np.zeros(len(angles), dtype=int))
         return plan_training(problem, self.training or HybridTraining(), self.shots)
 
     def _training_data(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Data angles, and the outcome that stands for each label."""
-        angles = self.compiled.angles(checked_samples(self, X))
+        angles = self.compiled.angles(self.features(X))
         labels = column_or_1d(y)
         if len(labels) != len(angles):
             raise InvalidInputError(f"{len(angles)} samples but {len(labels)} labels")
@@ -154,7 +162,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
 
     def _bound(self, X: Any) -> Callable[[CompiledCircuit], BoundCircuits]:
         """Binds samples to a circuit with the weights of the one that predicts."""
-        angles = self.trained.angles(checked_samples(self, X))
+        angles = self.trained.angles(self.features(X))
         weights = self.trained.weights if hasattr(self, "compiled_") else None
         return lambda compiled: compiled.bind_angles(angles, weights)
 
@@ -223,7 +231,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         self._store().check_plan(plan)
         if plan.shots and confirm is not None and not confirm(plan):
             raise JobError("not confirmed; nothing was bought")
-        angles = self.trained.angles(checked_samples(self, X))
+        angles = self.trained.angles(self.features(X))
         return mitigated_outcomes(
             self.trained,
             angles,

@@ -11,7 +11,7 @@ from qtnml.errors import ModelFileError
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
-from qtnml.models.objects import plain
+from qtnml.models.objects import plain, unfitted_encoder
 from qtnml.models.settings import is_number
 from qtnml.structure import Sites, Tree, structure_from_dict
 from qtnml.train import EpochRecord
@@ -60,7 +60,7 @@ def unfitted_born(header: dict[str, Any]) -> BornMachine:
         parameters["topology"] = structure_from_dict(parameters["topology"])
     settings = header["encoder_settings"]
     if settings is not None:
-        parameters["encoder"] = TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})
+        parameters["encoder"] = unfitted_encoder(settings)
     if isinstance(parameters.get("order"), list):
         parameters["order"] = tuple(parameters["order"])
     model: BornMachine = BORN_MODELS[header["model"]](**parameters)

@@ -14,7 +14,7 @@ from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
-from qtnml.models.validation import checked_samples, checked_training_data, generator, outcomes_of_labels
+from qtnml.models.validation import checked_training_data, generator, outcomes_of_labels
 from qtnml.noise import Sensitivity, sensitivity
 from qtnml.structure import Topology
 from qtnml.train import TrainingSet
@@ -25,13 +25,14 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self:
         self._check_parameters()
+        given = X
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
         self._check_same_classes(classes)
         rng = generator(self.random_state)
-        training, validation = self._split(TrainingSet(X, labels.ravel(), weights), rng)
+        training, validation, table = self._split_input(given, TrainingSet(X, labels.ravel(), weights), rng)
         topology = self._topology_for(training.X, len(classes))
-        self._learn(training, validation, topology, "outcomes", rng, noisy)
+        self._learn(training, validation, topology, "outcomes", rng, noisy, table)
         self.classes_ = classes
         return self
 
@@ -63,7 +64,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         """
         check_is_fitted(self)
         noisy = noisy_circuit(self, noise, reuse_qubits, num_qubits)
-        X, outcomes = checked_samples(self, X), outcomes_of_labels(y, self.classes_)
+        X, outcomes = self.features(X), outcomes_of_labels(y, self.classes_)
         return sensitivity(noisy, X, outcomes)
 
     def _topology_for(self, X: NDArray, num_classes: int) -> Topology:
@@ -107,6 +108,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             self.classes_,
             found,
             feature_names=getattr(self, "feature_names_in_", None),
+            table=self.table_,
             shots=shots,
             **settings,
         )

@@ -11,13 +11,14 @@ from qtnml.ansatz import NodeAnsatz, TensorNetwork, get_ansatz
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.contract import Model
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
 from qtnml.models.progress import progress_bar
+from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator, TrainingNoise
-from qtnml.models.validation import checked_samples
 from qtnml.noise import Channel
 from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, with_qubits, with_reuploads
 from qtnml.train import Callback, Loss, Optimizer, TrainingSet
@@ -36,6 +37,9 @@ class NetworkEstimator(TrainedEstimator):
             `qtnml.structure.Topology` with widths of your own.
         reuploads: Times that the data of its features are uploaded again inside every node, as gates
             between two parts of the node.
+        encoder: None for numbers; a `TableEncoder` for tables with text, categories or gaps. A column of
+            numbers is one feature, one of k categories the ceil(log2 k) bits of their numbers (see
+            `features`).
         encoding: "angle", "trainable-angle", "rational", "multi-qubit", or an encoding object.
         ansatz: "full" (any unitary), "orthogonal" (real), "hermitian" (exp(iH)), "brick-wall", or an
             ansatz object such as `qtnml.ansatz.BrickWall(depth=4)`.
@@ -76,6 +80,7 @@ class NetworkEstimator(TrainedEstimator):
         params_: Its trained `Parameters` in double precision, matrices exactly unitary.
         network_: The unitaries they stand for, as a `TensorNetwork`.
         scaler_: The `FeatureScaler` in use.
+        table_: What `encoder` learnt, a `TableInput`; None without one.
         history_: One `EpochRecord` per epoch.
         best_epoch_: Index into `history_` of the epoch after which the weights were best (and kept), -1
             if the first ones were.
@@ -96,6 +101,7 @@ class NetworkEstimator(TrainedEstimator):
         leaf: Literal["data", "fresh"] = "data",
         topology: Tree | Topology | Literal["chow-liu"] | None = None,
         reuploads: int = 0,
+        encoder: TableEncoder | None = None,
         encoding: str | Encoding = "angle",
         ansatz: str | NodeAnsatz = "full",
         discard: Literal["trace", "postselect"] = "trace",
@@ -123,6 +129,7 @@ class NetworkEstimator(TrainedEstimator):
         self.leaf = leaf
         self.topology = topology
         self.reuploads = reuploads
+        self.encoder = encoder
         self.encoding = encoding
         self.ansatz = ansatz
         self.discard = discard
@@ -197,6 +204,7 @@ class NetworkEstimator(TrainedEstimator):
         readout: Any,
         rng: np.random.Generator,
         noisy: NoisyTraining | None,
+        table: TableInput | None,
     ) -> None:
         """Train on checked data in the user's units; set what every estimator has."""
         model = Model(
@@ -215,7 +223,7 @@ class NetworkEstimator(TrainedEstimator):
         if validation is not None:
             validation = validation._replace(X=scaler.clipped(validation.X))
         result = self._train(model, parameters, training, validation, rng, noise)
-        self._keep(model, scaler, result)
+        self._keep(model, scaler, result, table)
 
     def _topology(self, X: NDArray, root_qubits: int) -> Topology:
         """The network's shape for these samples, re-uploads included."""
@@ -296,7 +304,7 @@ class NetworkEstimator(TrainedEstimator):
                 )
             return self._evaluated(X)
         check_is_fitted(self)
-        X = checked_samples(self, X)
+        X = self.features(X)
         if isinstance(noise, Channel):
             wires = wire_noise(noise, self.model_, self.params_, reuse_qubits, num_qubits)
             return self.model_.predict(self.params_, self.scaler_(X), channels=wires.at(1.0))

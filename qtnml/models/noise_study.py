@@ -20,7 +20,7 @@ from qtnml.compile import CompiledCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.models.classifiers import NetworkClassifier
 from qtnml.models.readout import class_probabilities
-from qtnml.models.validation import checked_samples, outcomes_of_labels
+from qtnml.models.validation import outcomes_of_labels
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, depolarizing, noise_settings
 from qtnml.noise.device import NUMBERS
 from qtnml.storage import write_atomically
@@ -123,7 +123,7 @@ def noise_study(
         raise InvalidInputError("a noise study needs at least one axis with values: {'t1': [1e-5, 1e-4]}")
     grid = {axis: _checked_axis(axis, values, base) for axis, values in grid.items()}
     first = next(iter(seeds.values()))
-    X = checked_samples(first, X)
+    X = first.features(X)
     for model in seeds.values():
         if len(outcomes_of_labels(y, model.classes_)) != len(X) or not len(X):
             raise InvalidInputError(f"{len(X)} samples but {len(y)} labels; give at least one of each")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from qtnml.ansatz import BrickWall, FullUnitary, HermitianExponential, Orthogonal
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.train import SPSA, CalibratedSPSA, RiemannianAdam
@@ -77,3 +78,8 @@ def plain(value: Any) -> Any:
         if isinstance(value, tuple | list | range | set | frozenset)
         else value
     )
+
+
+def unfitted_encoder(settings: dict[str, Any]) -> TableEncoder:
+    """A table encoder from its settings as JSON types."""
+    return TableEncoder(**{**settings, "categorical": tuple(settings["categorical"])})

@@ -20,10 +20,11 @@ from qtnml.models.born_persistence import BORN_MODELS, born_entry, restored_born
 from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
-from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting
+from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting, unfitted_encoder
 from qtnml.models.old_files import with_trimmed_cores
 from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
+from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator
 from qtnml.storage import arrays_under, load_archive
 from qtnml.structure import Topology, Tree, structure_from_dict
@@ -76,6 +77,8 @@ def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, N
         "stopped": model.stopped_,
         "notes": getattr(model, "notes_", {}),
     }
+    if model.table_ is not None:
+        header["table"] = plain(model.table_.to_dict())
     if isinstance(model, TreeRegressor | MPSRegressor):
         header["target"] = [model.target_mean_, model.target_scale_]
     elif model.classes_.dtype == object:
@@ -120,6 +123,8 @@ def _measured_entry(
         header["circuit"], arrays = circuit_entry(model.compiled)
         names = model.feature_names
         header["feature_names"] = None if names is None else [str(name) for name in names]
+        if model.table is not None:
+            header["table"] = plain(model.table.to_dict())
         if model.classes.dtype == object:
             header["object_classes"] = [str(label) for label in model.classes]
         else:
@@ -140,8 +145,15 @@ def _restored_measured(header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
         if not 2 <= len(classes) <= circuit.num_outcomes:
             raise ModelFileError(f"{len(classes)} classes do not fit {circuit.num_outcomes} outcomes")
         names = header["feature_names"]
+        table = TableInput.from_dict(header["table"]) if "table" in header else None
+        if table is not None and len(table.names) != circuit.num_features:
+            raise ModelFileError("its table does not fit its circuit")
         model = BackendClassifier(
-            circuit, classes, None, feature_names=None if names is None else np.array(names, dtype=object)
+            circuit,
+            classes,
+            None,
+            feature_names=None if names is None else np.array(names, dtype=object),
+            table=table,
         )
     restore_backend(model, header, arrays.get("tuned"))
     return model
@@ -153,6 +165,8 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
         parameters[name] = stored_object(name, parameters[name])
     # A file must not choose where checkpoints are written.
     parameters |= {"checkpoint": None, "resume": False, "callback": None}
+    if isinstance(parameters.get("encoder"), dict):
+        parameters["encoder"] = unfitted_encoder(parameters["encoder"])
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
@@ -176,10 +190,26 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
     estimator.history_ = [EpochRecord(*record) for record in header["history"]]
     estimator.best_epoch_, estimator.n_iter_ = int(header["best_epoch"]), len(estimator.history_)
     estimator.stopped_, estimator.notes_ = str(header["stopped"]), dict(header["notes"])
-    estimator.n_features_in_ = model.num_features
+    estimator.table_ = _restored_table(model, header)
+    estimator.n_features_in_ = (
+        model.num_features if estimator.table_ is None else estimator.table_.num_columns
+    )
     if "feature_names_in" in header:
         estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
     return estimator
+
+
+def _restored_table(model: Model | AmplitudeModel, header: dict[str, Any]) -> TableInput | None:
+    if "table" not in header:
+        return None
+    table = TableInput.from_dict(header["table"])
+    if isinstance(model, AmplitudeModel):
+        fits = model.encoding is None and table.dims == model.network.leaf_dims
+    else:
+        fits = len(table.names) == model.num_features
+    if not fits:
+        raise ModelFileError("its table does not fit its network")
+    return table
 
 
 def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
@@ -204,8 +234,9 @@ def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
 
 
 def _restored_network(stored: dict[str, Any], readout: Any) -> Model | AmplitudeModel:
-    encoding = get_encoding(stored_object("encoding", stored["encoding"]))
     if "amplitudes" in stored:
+        given = stored_object("encoding", stored["encoding"])
+        encoding = None if given is None else get_encoding(given)
         entry = stored["amplitudes"]
         dims = (tuple(map(int, entry[name])) for name in ("leaf_dims", "bond_dims", "classes"))
         leaf_dims, bond_dims, (num_classes, label_node) = dims
@@ -213,6 +244,7 @@ def _restored_network(stored: dict[str, Any], readout: Any) -> Model | Amplitude
             Tree.from_dict(entry["tree"]), leaf_dims, bond_dims, num_classes, label_node
         )
         return AmplitudeModel(network, encoding)
+    encoding = get_encoding(stored_object("encoding", stored["encoding"]))
     ansatz = get_ansatz(stored_object("ansatz", stored["ansatz"]))
     topology = Topology.from_dict(stored["topology"])
     return Model(topology, encoding, ansatz, stored["discard"], readout=readout)
@@ -245,8 +277,9 @@ def _unitarity_error(stack: Any) -> float:
 
 def _restored_scaler(model: Model | AmplitudeModel, arrays: Mapping[str, NDArray]) -> FeatureScaler:
     scaler = FeatureScaler(arrays["feature_low"], arrays["feature_high"])
+    features = 0 if isinstance(model, AmplitudeModel) and model.encoding is None else model.num_features
     for bound in (scaler.low, scaler.high):
-        if bound.dtype != np.float64 or bound.shape != (model.num_features,):
+        if bound.dtype != np.float64 or bound.shape != (features,):
             raise ModelFileError("its feature ranges do not fit its topology")
     if not (np.isfinite([scaler.low, scaler.high]).all() and (scaler.low <= scaler.high).all()):
         raise ModelFileError("its feature ranges are not finite and in order")
@@ -279,6 +312,8 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     parameters = model.get_params(deep=False)
     for name in OBJECTS.keys() & parameters.keys():
         parameters[name] = stored_setting(name, parameters[name])
+    if parameters.get("encoder") is not None:
+        parameters["encoder"] = parameters["encoder"].get_params()
     if isinstance(parameters.get("topology"), Topology | Tree):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):

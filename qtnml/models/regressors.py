@@ -26,9 +26,10 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         by_class = (CrossEntropy.name, HingePower.name)
         if self.loss in by_class or isinstance(self.loss, CrossEntropy | HingePower):
             raise InvalidInputError(f"a regressor's loss is 'squared-error', got {self.loss!r}")
+        given = X
         X, y, weights = checked_regression_data(self, X, y, sample_weight)
         rng = generator(self.random_state)
-        training, validation = self._split(TrainingSet(X, y, weights), rng)
+        training, validation, table = self._split_input(given, TrainingSet(X, y, weights), rng)
         y, weights = training.y, training.weights
         going_on = self.warm_start and self.__sklearn_is_fitted__()
         mean = self.target_mean_ if going_on else float(np.average(y, weights=weights))
@@ -40,7 +41,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         training = training._replace(y=(training.y - mean) / scale)
         if validation is not None:
             validation = validation._replace(y=(validation.y - mean) / scale)
-        self._learn(training, validation, self._topology(training.X, 1), "expectation", rng, noisy)
+        topology = self._topology(training.X, 1)
+        self._learn(training, validation, topology, "expectation", rng, noisy, table)
         self.target_mean_, self.target_scale_ = mean, scale
         return self
 

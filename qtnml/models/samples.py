@@ -8,11 +8,13 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.data import load_dataset, read_samples
+from qtnml.data.mixed import named_table, read_table
+from qtnml.data.tables import CsvTable
 from qtnml.errors import InvalidInputError
 from qtnml.models.training import TrainedEstimator
 
 
-def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDArray, NDArray | None]:
+def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[Any, NDArray | None]:
     """Read samples in the source's own units, and their labels if there are any.
 
     Args:
@@ -25,15 +27,18 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     """
     how = getattr(model, "notes_", {}) | {name: value for name, value in given.items() if value is not None}
     path, target = Path(source), how.get("target")
+    X: Any
     y: NDArray | None
-    if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
+    if getattr(model, "table_", None) is not None:
+        X, y = _of_table(model, path, how)
+    elif path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".npy")):
         names = how.get("feature_names", ())
         header = how.get("header")
         X, y = read_samples(path, model.n_features_in_, feature_names=names, target=target, header=header)
     else:
         data = load_dataset(source, size=how.get("size"), order=how.get("order", "z"), target=target)
         X, y = data.raw(data.X_test), data.y_test
-    if X.shape[1] != model.n_features_in_:
+    if isinstance(X, np.ndarray) and X.shape[1] != model.n_features_in_:
         raise InvalidInputError(
             f"{source} has {X.shape[1]} features, the model takes {model.n_features_in_}; give the --size it "
             "was trained with"
@@ -53,15 +58,27 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[NDA
     return _of_classes(X, y, how.get("classes"), model.classes_, source)
 
 
+def _of_table(model: TrainedEstimator, path: Path, how: dict[str, Any]) -> tuple[Any, NDArray | None]:
+    """Rows of a table as the model's encoder takes them, and their labels where there is the column."""
+    if not (path.is_file() and path.name.lower().endswith((".csv", ".csv.gz"))):
+        raise InvalidInputError(f"the model takes tables; give a CSV file, not {path}")
+    assert model.table_ is not None
+    names = list(how.get("feature_names") or [column.name for column in model.table_.encoder.columns_])
+    X = named_table(*read_table(path, columns=names, header=how.get("header")))
+    table = CsvTable.read(path, header=how.get("header"))
+    target = how.get("target") or how.get("target_name")
+    return X, table.labels(table.column(target)) if target in table.names else None
+
+
 def _of_classes(
-    X: NDArray, y: NDArray, classes: Sequence[object] | None, known: NDArray, source: str
-) -> tuple[NDArray, NDArray]:
+    X: Any, y: NDArray, classes: Sequence[object] | None, known: NDArray, source: str
+) -> tuple[Any, NDArray]:
     """Keep the samples of the wanted classes, with labels of the model's own type."""
     labels = [str(label) for label in y]
     if classes is not None:
         wanted = {str(label) for label in classes}
         chosen = [k for k, label in enumerate(labels) if label in wanted]
-        X, labels = X[chosen], [labels[k] for k in chosen]
+        X, labels = X[np.array(chosen, dtype=int)], [labels[k] for k in chosen]
     places = {str(label): k for k, label in enumerate(known.tolist())}
     strange = sorted(set(labels) - set(places))
     if strange or not labels:

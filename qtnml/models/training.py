@@ -13,11 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.data.frames import Table
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import check_settings
+from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples
 from qtnml.train import (
     Callback,
@@ -52,6 +55,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     _default_loss: ClassVar[str]
     model_: Model | AmplitudeModel
     params_: Parameters
+    table_: TableInput | None
     scaler_: FeatureScaler
     history_: list[EpochRecord]
     best_epoch_: int
@@ -59,6 +63,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     stopped_: str
     notes_: dict[str, Any]
     n_features_in_: int
+    encoder: TableEncoder | None
     batch_size: int
     epochs: int | None
     learning_rate: float | None
@@ -116,7 +121,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     ) -> TrainingResult:
         if len(training.y) <= self.batch_size:
             training = merge_repeats(training)
-        options = self._options(len(training.y))
+        options = self._options(len(training.y), model)
         if noise is not None:
             options = replace(options, noise=noise.wires, noise_start=noise.start, noise_ramp=noise.ramp)
             if noise.ramp and noise.ramp >= options.epochs:
@@ -144,6 +149,56 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
         validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
         return TrainingSet(*(array[kept] for array in data)), validation
 
+    def _split_input(
+        self, given: Any, data: TrainingSet, rng: np.random.Generator, *, as_levels: bool = False
+    ) -> tuple[TrainingSet, TrainingSet | None, TableInput | None]:
+        """`_split` of checked data, and what turns tables into features, learnt without the held-out rows.
+
+        Args:
+            given: Samples as the user gave them.
+            data: Rows of the table as X, where there is an encoder.
+            rng: Chooses the rows.
+            as_levels: Features are levels; otherwise numbers.
+        """
+        training, validation = self._split(data, rng)
+        if self.encoder is None:
+            return training, validation, None
+        table = Table.of(given)
+        table_input = self.table_ if getattr(self, "warm_start", False) and hasattr(self, "table_") else None
+        if table_input is None:
+            weights, held_out = np.zeros(len(table)), np.zeros(len(table), dtype=bool)
+            weights[data.X[:, 0].astype(int)] = data.weights
+            if validation is not None:
+                held_out[validation.X[:, 0].astype(int)] = True
+            table_input = TableInput.learn(self.encoder, table, weights, held_out)
+        used = data.X[:, 0].astype(int)
+        some = table[used]
+        found = table_input.levels(some) if as_levels else table_input.numbers(some)
+        features = np.zeros((len(table), found.shape[1]))
+        features[used] = found
+        parts = [
+            None if part is None else part._replace(X=features[part.X[:, 0].astype(int)])
+            for part in (training, validation)
+        ]
+        assert parts[0] is not None
+        return parts[0], parts[1], table_input
+
+    def features(self, X: Any) -> NDArray:
+        """Samples as the network takes them, (samples, features): X itself, or what `encoder` makes of it.
+
+        Numbers in the user's units, before they are scaled; `compile().bind` takes them.
+        """
+        check_is_fitted(self)
+        if self.table_ is None:
+            return checked_samples(self, X)
+        return self.table_.numbers(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        has_encoder = self.encoder is not None
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = has_encoder
+        return tags
+
     def _checkpoint(self) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
@@ -152,7 +207,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     @abstractmethod
     def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]: ...
 
-    def _options(self, samples: int) -> TrainingOptions:
+    def _options(self, samples: int, model: Model | AmplitudeModel) -> TrainingOptions:
         steps = -(-samples // self.batch_size)
         epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs)
         homotopy = int(getattr(self, "homotopy", 0))
@@ -164,7 +219,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
         return TrainingOptions(
             epochs=epochs,
             batch_size=int(self.batch_size),
-            learning_rate=self._learning_rate(),
+            learning_rate=self._learning_rate(model),
             loss=get_loss(self._default_loss if self.loss is None else self.loss),
             patience=self.patience,
             optimizer=get_optimizer(self.optimizer),
@@ -173,11 +228,18 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
             devices=self.devices,
         )
 
-    def _learning_rate(self) -> float:
+    def _learning_rate(self, model: Model | AmplitudeModel) -> float:  # noqa: ARG002
         return float(self.learning_rate)  # type: ignore[arg-type]
 
-    def _keep(self, model: Model | AmplitudeModel, scaler: FeatureScaler, result: TrainingResult) -> None:
+    def _keep(
+        self,
+        model: Model | AmplitudeModel,
+        scaler: FeatureScaler,
+        result: TrainingResult,
+        table: TableInput | None,
+    ) -> None:
         """Set what every estimator has learnt."""
+        self.table_ = table
         self.model_, self.params_, self.scaler_ = model, result.parameters, scaler
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
@@ -199,7 +261,11 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     def check_settings(self) -> None:
         """Refuse settings of a fitted estimator that cannot be used, or do not describe what was learnt."""
         self._check_parameters()
-        if changed := self._other_settings(self.model_):
+        changed = self._other_settings(self.model_)
+        learnt = None if self.table_ is None else self.table_.encoder.get_params()
+        if (None if self.encoder is None else self.encoder.get_params()) != learnt:
+            changed = ", ".join(filter(None, [changed, "encoder"]))
+        if changed:
             raise InvalidInputError(f"{changed} changed after fit")
 
     @abstractmethod
@@ -208,5 +274,4 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
 
     def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
         """Outcomes or values of samples, and log success probabilities."""
-        check_is_fitted(self)
-        return self.model_.predict(self.params_, self.scaler_(checked_samples(self, X)))
+        return self.model_.predict(self.params_, self.scaler_(self.features(X)))

@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_y, validate_data
 
 from qtnml.arrays import NDArray
-from qtnml.data.frames import refuse_masked, row_weights
+from qtnml.data.frames import Table, is_frame, refuse_masked, row_weights
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError, invalid_input
 
 _SMALLEST_HOLD_OUT = 50
@@ -19,11 +20,11 @@ def checked_training_data(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Return X (float64), y and weights of the samples whose weight is not zero.
 
-    scikit-learn's own messages, raised as this package's error.
+    Where the estimator has an encoder X is the row of each sample in its table, (samples, 1). scikit-learn's
+    own messages, raised as this package's error.
     """
-    refuse_masked(X=X, y=y, sample_weight=sample_weight)
+    X, y = _checked(estimator, X, y, sample_weight, y_numeric=False)
     try:
-        X, y = validate_data(estimator, X, y, dtype=np.float64)
         check_classification_targets(y)
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
@@ -42,10 +43,9 @@ def checked_training_data(
 def checked_regression_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Return X, y (float64) and weights of the samples whose weight is not zero."""
-    refuse_masked(X=X, y=y, sample_weight=sample_weight)
+    """Return X, y (float64) and weights of the samples whose weight is not zero; X as for classes."""
+    X, y = _checked(estimator, X, y, sample_weight, y_numeric=True)
     try:
-        X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise invalid_input(error) from error
@@ -53,6 +53,58 @@ def checked_regression_data(
     weights = row_weights(sample_weight, len(X))
     used = weights > 0
     return X[used], y[used], weights[used] / weights[used].mean()
+
+
+def _checked(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, y_numeric: bool
+) -> tuple[NDArray, NDArray]:
+    if estimator.encoder is not None:
+        refuse_masked(y=y, sample_weight=sample_weight)
+        return _checked_table(estimator, X, y)
+    refuse_masked(X=X, y=y, sample_weight=sample_weight)
+    try:
+        X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=y_numeric)
+    except (TypeError, ValueError) as error:
+        raise _told_where(X, error) from error
+    return X, y
+
+
+def _checked_table(estimator: Any, X: Any, y: Any) -> tuple[NDArray, NDArray]:
+    """Rows of a table as samples, and targets."""
+    if not isinstance(estimator.encoder, TableEncoder):
+        raise InvalidInputError(f"encoder must be a qtnml.TableEncoder or None, got {estimator.encoder!r}")
+    table = Table.of(X)
+    try:
+        y = _check_y(y, multi_output=False, y_numeric=False, estimator=estimator)
+        check_consistent_length(table.columns[0], y)
+    except (TypeError, ValueError) as error:
+        raise invalid_input(error) from error
+    estimator.n_features_in_ = len(table.names)
+    if table.frame is not None:
+        estimator.feature_names_in_ = np.array(table.names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return np.arange(len(table), dtype=np.float64)[:, None], np.asarray(y)
+
+
+def _told_where(X: Any, error: Exception) -> InvalidInputError:
+    """scikit-learn's message; of text or gaps also the column of a DataFrame, and the cure."""
+    if not any(word in str(error) for word in ("could not convert", "NaN", "missing values")):
+        return invalid_input(error)
+    where = ""
+    if is_frame(X):
+        try:
+            table = Table.of(X)
+        except InvalidInputError as told:
+            return told
+        for name, cells, missing in zip(table.names, table.columns, table.missing, strict=True):
+            if missing.any() or cells.dtype.kind == "O":
+                where = f"column {name!r}: "
+                break
+    return InvalidInputError(
+        f"{where}{str(error).splitlines()[0]}; for text, categories and missing cells pass "
+        "encoder=qtnml.TableEncoder()"
+    )
 
 
 def checked_samples(estimator: Any, X: Any) -> NDArray:

@@ -45,8 +45,8 @@ def brute_force(network: AmplitudeNetwork, cores: list[np.ndarray], vectors: lis
     leaves = network.tree.num_leaves
     wires: dict[int, np.ndarray] = dict(enumerate(vectors))
     for k, (core, below) in enumerate(zip(cores, network.tree.nodes, strict=True)):
-        # The label's leg stands last, at whatever node: it is moved to the front of what leaves.
-        found = np.moveaxis(core, -1, 0) if k == network.label_node and network.num_classes else core[None]
+        # The label's axis stands last, at whatever node: it is moved to the front of what leaves.
+        found = np.moveaxis(core, -1, 0) if network.num_classes else core[None]
         for wire in below:
             part = wires[wire]
             part = part if part.ndim == 2 else part[None]

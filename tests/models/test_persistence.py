@@ -21,7 +21,7 @@ from qtnml.data import Dataset
 from qtnml.encoding import MultiQubitEncoding
 from qtnml.errors import ModelFileError, WriteError
 from qtnml.storage import write_atomically
-from qtnml.structure import balanced_tree, mps
+from qtnml.structure import balanced, balanced_tree, mps
 from qtnml.train import SPSA, CrossEntropy, HingePower
 
 pytestmark = pytest.mark.portable
@@ -116,6 +116,14 @@ def test_every_flipped_byte_is_noticed_or_harmless(saved: Path, trained: TreeCla
         np.testing.assert_array_equal(loaded.network_.unitaries[0], trained.network_.unitaries[0])
 
 
+AMPLITUDES = {
+    "tree": balanced(16).to_dict(),
+    "leaf_dims": [2] * 16,
+    "bond_dims": [3] * 14 + [1],
+    "classes": [2, 14],
+}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -128,7 +136,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(saved: Path, trained: TreeCla
             "nodes do not fit its topology",
         ),
         ({"network": NETWORK | {"topology": 3}}, "is damaged: .*a topology has leaf_widths and nodes"),
-        ({"network": {"amplitude_mps": [16, 2, 3], "encoding": "angle"}}, "not of the model's kind"),
+        ({"network": {"amplitudes": AMPLITUDES, "encoding": "angle"}}, "not of the model's kind"),
         ({"network": NETWORK | {"ansatz": {"name": "Diagonal"}}}, "is damaged: KeyError"),
         ({"network": NETWORK | {"discard": "keep"}}, "discard must be 'trace' or"),
         ({"history": [[1]]}, "is damaged: TypeError"),
