@@ -274,4 +274,5 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
 
     def _evaluated(self, X: Any) -> tuple[NDArray, NDArray]:
         """Outcomes or values of samples, and log success probabilities."""
-        return self.model_.predict(self.params_, self.scaler_(self.features(X)))
+        features = self.features(X)
+        return self.model_.predict(self.params_, self.scaler_(features))
