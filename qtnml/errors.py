@@ -109,6 +109,10 @@ class DamagedLedgerWarning(UserWarning):
     """A row of the ledger of jobs cannot be read; the others can."""
 
 
+class IndependentColumnsWarning(UserWarning):
+    """Nothing was learnt that explains new rows better than independent columns."""
+
+
 class IncompleteDataWarning(UserWarning):
     """Training samples with missing values were left out."""
 

@@ -53,6 +53,40 @@ class TreeState:
         return cls.canonical(sites, cores)
 
     @classmethod
+    def near_product(
+        cls,
+        sites: Sites,
+        vectors: Sequence[NDArray],
+        bond_dim: int,
+        rng: np.random.Generator,
+        *,
+        spread: float = 0.1,
+        is_complex: bool = False,
+    ) -> "TreeState":
+        """A product state and Gaussian noise, with room in its bonds: where training starts well.
+
+        Args:
+            sites: Tree and levels.
+            vectors: Amplitudes of each site.
+            bond_dim: Of all bonds; none is larger than its smaller side needs.
+            rng: Draws the noise.
+            spread: Of the noise: norm of a row of a core, where that of the product is 1.
+            is_complex: Of the noise.
+        """
+        tree = sites.tree
+        noisy = cls.random(sites, bond_dim, rng, is_complex=is_complex)
+        cores = []
+        for core, wires in zip(noisy.cores, tree.nodes, strict=True):
+            first: NDArray = np.ones((1,))
+            for axis, wire in enumerate(wires, 1):
+                part = vectors[wire] if wire < tree.num_leaves else np.eye(core.shape[axis])[0]
+                first = np.multiply.outer(first, part / np.linalg.norm(part))
+            moved = spread * core  # rows of norm 1
+            moved[:1] += first
+            cores.append(moved)
+        return cls.canonical(sites, cores)
+
+    @classmethod
     def random(
         cls, sites: Sites, bond_dim: int, rng: np.random.Generator, *, is_complex: bool = False
     ) -> "TreeState":

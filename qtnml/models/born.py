@@ -43,14 +43,17 @@ class MPSBornMachine(BornMachine):
         cutoff: Of sweeps: singular values below this share of the largest are dropped.
         steps: Of sweeps: conjugate-gradient steps on every pair. Many small steps end lower than few
             greedy ones.
-        init_bond: Of sweeps: bond of the random state they start from.
+        init_bond: Of sweeps: bond of the state they start from: every column on its own, and a little noise.
         smoothing: Share of the training weight that noisy copies of the samples get: with 0, values that
             never occur are learnt to be impossible; 0.01 to 0.1 leaves them unlikely.
         precision: "single" or "double", of training; the state itself is always in double precision.
-        validation_fraction: Share of the samples held out to pick the best epoch; nothing is held out
-            where that would be fewer than 50. Bins, too, are learnt without them.
+        validation_fraction: Share of the samples held out to pick the best epoch: at least 50, or a quarter
+            where there are fewer than 200, and none of fewer than 40. Bins, too, are learnt without them.
+            Columns that are taken as independent are kept where nothing explains held-out rows better.
         patience: Stop after this many epochs without improvement of the held-out likelihood (of the training
-            likelihood where nothing is held out).
+            likelihood where nothing is held out). None takes 20 where rows are held out and `epochs` is
+            None, otherwise no end before the last epoch.
+        n_init: Starts; the best by the held-out likelihood (of training where nothing is held out) is kept.
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
         devices: Of a gradient: share each batch over so many JAX devices.
@@ -63,6 +66,8 @@ class MPSBornMachine(BornMachine):
         encoder_: The fitted encoder, or None.
         bond_dims_: Dimension of the bond above each node but the root (from the end of the chain).
         history_: An `EpochRecord` for each epoch; its losses are mean negative log-likelihoods in nats.
+        independent_nll_: Mean negative log-likelihood, nats, of the held-out rows (of training where nothing
+            is held out) under independent columns: what `history_` is to be compared with.
         growth_: With method="greedy", a `GrowthRecord` for each round; absent otherwise.
         best_epoch_, n_iter_, stopped_, n_features_in_, notes_: As for `TreeClassifier`.
 
@@ -91,7 +96,7 @@ class TreeBornMachine(BornMachine):
         topology: None for a balanced binary tree over the features in `order`; "chow-liu" joins first what
             knows most about each other; or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`).
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
-            init_bond, smoothing, precision, validation_fraction, patience, warm_start, checkpoint, \
+            init_bond, smoothing, precision, validation_fraction, patience, n_init, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
@@ -119,6 +124,7 @@ class TreeBornMachine(BornMachine):
         precision: Literal["single", "double"] = "single",
         validation_fraction: float = 0.1,
         patience: int | None = None,
+        n_init: int = 1,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
@@ -145,6 +151,7 @@ class TreeBornMachine(BornMachine):
             precision=precision,
             validation_fraction=validation_fraction,
             patience=patience,
+            n_init=n_init,
             warm_start=warm_start,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,

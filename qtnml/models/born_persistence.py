@@ -45,12 +45,17 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
         "best_epoch": model.best_epoch_,
         "stopped": model.stopped_,
         "notes": model.notes_,
+        "independent_nll": _finite(getattr(model, "independent_nll_", float("nan"))),
     }
     if hasattr(model, "growth_"):
         header["growth"] = [list(record) for record in model.growth_]
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
     return header, {f"core_{k}": core for k, core in enumerate(model.state_.cores)}
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def unfitted_born(header: dict[str, Any]) -> BornMachine:
@@ -90,6 +95,11 @@ def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Born
     model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
     if not -1 <= model.best_epoch_ < max(model.n_iter_, 1):
         raise ModelFileError("its best epoch is not one of its history")
+    # Files of version 0.1 have none.
+    baseline = header.get("independent_nll")
+    if baseline is not None and not is_number(baseline, int, float):
+        raise ModelFileError("its baseline is not a number")
+    model.independent_nll_ = float("nan") if baseline is None else float(baseline)
     model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
     model.n_features_in_ = len(sites.dims)
     if "feature_names_in" in header:

@@ -16,6 +16,7 @@ _LEAST = {
     "epochs": 1,
     "batch_size": 1,
     "patience": 1,
+    "n_init": 1,
     "checkpoint_every": 1,
     "devices": 1,
 }

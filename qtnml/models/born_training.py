@@ -17,6 +17,7 @@ from qtnml.data.frames import Table, frame_columns, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import (
     IncompleteDataWarning,
+    IndependentColumnsWarning,
     InvalidInputError,
     TrainingInterruptedWarning,
     warn_user,
@@ -24,7 +25,7 @@ from qtnml.errors import (
 from qtnml.models.born_data import bits
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.progress import each_epoch, progress_bar
-from qtnml.models.validation import generator, hold_out_any
+from qtnml.models.validation import generator, hold_out_rows
 from qtnml.structure.sites import Sites
 from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient
@@ -34,6 +35,7 @@ from qtnml.train.sweep_loop import SweepTraining
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _MOST_AUTO_COMPLEX = 32
+_AUTO_PATIENCE = 20
 _AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
 
 
@@ -44,6 +46,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
     encoder_: TableEncoder | None
     history_: list[EpochRecord]
     growth_: list[GrowthRecord]
+    independent_nll_: float
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         precision: Literal["single", "double"] = "single",
         validation_fraction: float = 0.1,
         patience: int | None = None,
+        n_init: int = 1,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
@@ -87,6 +91,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.precision = precision
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.n_init = n_init
         self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
@@ -165,9 +170,18 @@ class LearntLaw(DensityMixin, BaseEstimator):
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
         sites = self._sites(levels[kept], dims, weights[kept])
+        independent = _independent(sites, training)
         training = training.smoothed(dims, float(self.smoothing), rng)
-        start = self._start(sites, training, rng)
-        result, growth = self._trained(start, training, validation, rng)
+        result, growth = self._best_of_starts(sites, training, validation, rng)
+        baseline = (training if validation is None else validation).nll(independent)
+        if validation is not None and baseline < _score(result):
+            # Nothing that was learnt explains new rows better than columns on their own.
+            warn_user(
+                f"independent columns explain the held-out rows best ({baseline:.4g} nats, what was trained "
+                f"{_score(result):.4g}) and are kept; there may be too few rows to learn more from",
+                IndependentColumnsWarning,
+            )
+            result = replace(result, state=_like(independent, result.state), best_epoch=-1)
         if growth is not None:
             self.growth_ = growth
         elif hasattr(self, "growth_"):
@@ -175,8 +189,21 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.encoder_, self.state_ = encoder, result.state
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
+        self.independent_nll_ = baseline
         self.n_features_in_ = levels.shape[1]
         self.notes_: dict[str, Any] = {}
+
+    def _best_of_starts(
+        self, sites: Sites, training: Strings, validation: Strings | None, rng: np.random.Generator
+    ) -> tuple[BornResult, list[GrowthRecord] | None]:
+        """Train from `n_init` starts; each has a generator of its own, so that a killed run can go on."""
+        found = []
+        for number, own in enumerate(rng.spawn(int(self.n_init))):
+            start = self._start(sites, training, own)
+            found.append(self._trained(start, training, validation, own, self._checkpoint(number)))
+            if found[-1][0].stopped in ("interrupted", "callback"):
+                break
+        return min(found, key=lambda pair: _score(pair[0]))
 
     def _split(
         self, complete: NDArray, weights: NDArray, rng: np.random.Generator
@@ -195,7 +222,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 IncompleteDataWarning,
             )
         rows = np.flatnonzero(used & complete)
-        kept, held = hold_out_any(len(rows), self.validation_fraction, rng)
+        kept, held = hold_out_rows(len(rows), self.validation_fraction, rng)
         return rows[kept], rows[held]
 
     def _start(self, sites: Sites, data: Strings, rng: np.random.Generator) -> TreeState:
@@ -217,16 +244,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
         is_complex = self.complex_amplitudes
         if is_complex is None:
             is_complex = len(sites.dims) <= _MOST_AUTO_COMPLEX
+        vectors = _marginal_amplitudes(sites, data)
         if bond > 1:
-            return TreeState.random(sites, bond, rng, is_complex=bool(is_complex))
-        vectors = []
-        for site, dim in enumerate(sites.dims):
-            counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
-            vector = np.sqrt(counts / counts.sum())
-            vectors.append(vector.astype(np.complex128) if is_complex else vector)
-        return TreeState.product(sites, vectors)
+            return TreeState.near_product(sites, vectors, bond, rng, is_complex=bool(is_complex))
+        return TreeState.product(sites, [v.astype(np.complex128) for v in vectors] if is_complex else vectors)
 
-    def _training(self, edges: int) -> SweepTraining:
+    def _training(self, edges: int, *, held_out: bool) -> SweepTraining:
         batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
         epochs = self.epochs
         if epochs is None:
@@ -238,17 +261,28 @@ class LearntLaw(DensityMixin, BaseEstimator):
             learning_rate=float(self.learning_rate),
             cutoff=float(self.cutoff),
             steps=int(self.steps),
-            patience=self.patience,
+            patience=self._patience(held_out=held_out),
             precision=self.precision,
         )
 
+    def _patience(self, *, held_out: bool) -> int | None:
+        if self.patience is not None:
+            return int(self.patience)
+        return _AUTO_PATIENCE if held_out and self.epochs is None else None
+
     def _trained(
-        self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
+        self,
+        start: TreeState,
+        data: Strings,
+        validation: Strings | None,
+        rng: np.random.Generator,
+        checkpoint: Checkpoint | None,
     ) -> tuple[BornResult, list[GrowthRecord] | None]:
         """The result, and with method="greedy" how bonds grew."""
         if self.method == "gradient":
-            return self._by_gradient(start, data, validation, rng), None
-        training, growth = self._training(len(start.tree.nodes) - 1), None
+            return self._by_gradient(start, data, validation, rng, checkpoint), None
+        held_out = validation is not None
+        training, growth = self._training(len(start.tree.nodes) - 1, held_out=held_out), None
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
                 start, records, interrupted = grow_bonds(
@@ -280,12 +314,17 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 rng,
                 validation=validation,
                 callback=each_epoch(advance, "NLL", self.callback),
-                checkpoint=self._checkpoint(),
+                checkpoint=checkpoint,
             )
         return self._warned(result, training.epochs), growth
 
     def _by_gradient(
-        self, start: TreeState, data: Strings, validation: Strings | None, rng: np.random.Generator
+        self,
+        start: TreeState,
+        data: Strings,
+        validation: Strings | None,
+        rng: np.random.Generator,
+        checkpoint: Checkpoint | None,
     ) -> BornResult:
         batch = _AUTO_BATCH["gradient"] if self.batch_size is None else int(self.batch_size)
         steps = -(-len(data.X) // batch)
@@ -298,19 +337,22 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 epochs=epochs,
                 batch_size=batch,
                 learning_rate=float(self.learning_rate),
-                patience=self.patience,
+                patience=self._patience(held_out=validation is not None),
                 precision=self.precision,
                 devices=self.devices,
                 validation=validation,
                 callback=each_epoch(advance, "NLL", self.callback),
-                checkpoint=self._checkpoint(),
+                checkpoint=checkpoint,
             )
         return self._warned(result, epochs)
 
-    def _checkpoint(self) -> Checkpoint | None:
+    def _checkpoint(self, number: int) -> Checkpoint | None:
+        """Of the number-th start; those after the first have files of their own."""
         if self.checkpoint is None:
             return None
-        return Checkpoint(Path(self.checkpoint), int(self.checkpoint_every), bool(self.resume))
+        path = Path(self.checkpoint)
+        path = path if number == 0 else path.with_name(f"{path.name}.{number}")
+        return Checkpoint(path, int(self.checkpoint_every), bool(self.resume))
 
     def _warned(self, result: BornResult, epochs: int) -> BornResult:
         if result.stopped in ("interrupted", "diverged"):
@@ -372,6 +414,33 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """Dimension of the bond above each node but the root."""
         check_is_fitted(self, "state_")
         return self.state_.bond_dims
+
+
+def _marginal_amplitudes(sites: Sites, data: Strings) -> list[NDArray]:
+    """Square roots of the frequencies of each site's levels, none of them 0."""
+    vectors = []
+    for site, dim in enumerate(sites.dims):
+        counts = np.bincount(data.X[:, site], data.weights, dim) + 0.5 / len(data.X)
+        vectors.append(np.sqrt(counts / counts.sum()))
+    return vectors
+
+
+def _independent(sites: Sites, data: Strings) -> TreeState:
+    """Every column on its own."""
+    return TreeState.product(sites, _marginal_amplitudes(sites, data))
+
+
+def _score(result: BornResult) -> float:
+    """NLL of the state that was kept: of held-out strings, or else of training."""
+    scores = [record.score for record in result.history]
+    return scores[result.best_epoch] if result.best_epoch >= 0 else min(scores, default=np.inf)
+
+
+def _like(state: TreeState, other: TreeState) -> TreeState:
+    """With amplitudes of the kind another state has."""
+    if not other.is_complex:
+        return state
+    return TreeState(state.sites, tuple(core.astype(np.complex128) for core in state.cores))
 
 
 def encoded(model: LearntLaw, X: Any) -> tuple[TableEncoder | None, NDArray]:

@@ -12,11 +12,13 @@ from sklearn.base import clone
 from qtnml import MPSBornMachine, TableEncoder, TreeBornMachine, load_model
 from qtnml.errors import (
     IncompleteDataWarning,
+    IndependentColumnsWarning,
     InvalidInputError,
     ModelFileError,
     ZeroProbabilityWarning,
 )
 from qtnml.models import BornMachine
+from qtnml.models.validation import hold_out_rows
 from qtnml.noise import DeviceNoise
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
 from qtnml.structure import Tree, site_chain
@@ -197,7 +199,7 @@ def test_constant_columns_and_one_feature(bits: np.ndarray) -> None:
     X[:, 1] = 1
     model = MPSBornMachine(4, random_state=0, order="mutual-information").fit(X)
     assert (model.sample(200, random_state=0)[:, 1] == 1).mean() > 0.98
-    one = TreeBornMachine(random_state=0).fit(bits[:, :1])
+    one = TreeBornMachine(random_state=0, validation_fraction=0).fit(bits[:, :1])
     assert np.exp(one.score_samples([[1]]))[0] == pytest.approx(bits[:, 0].mean(), abs=1e-6)
     assert one.compile().num_qubits == 1
     same = TableEncoder().fit(np.full((20, 2), 7))
@@ -445,3 +447,64 @@ def test_crafted_checkpoints_are_refused(change: dict, bits: np.ndarray, tmp_pat
     save_archive(path, header | change, arrays, kind=CHECKPOINT)
     with pytest.raises(ModelFileError, match="does not fit this run"):
         model.fit(bits)
+
+
+def test_never_worse_than_independent_columns_on_rows_held_out() -> None:
+    """Random columns: what is learnt by heart is thrown away, and said so; the same with every method."""
+    rng = np.random.default_rng(0)
+    X, fresh = rng.integers(0, 2, (150, 8)), rng.integers(0, 2, (2000, 8))
+    for method in ("sweeps", "gradient", "greedy"):
+        with pytest.warns(
+            IndependentColumnsWarning, match="independent columns explain the held-out rows best"
+        ):
+            born = MPSBornMachine(16, method=method, random_state=0).fit(X)  # type: ignore[arg-type]
+        assert born.best_epoch_ == -1
+        assert set(born.bond_dims_) == {1}
+        assert -born.score(fresh) < 8 * np.log(2) + 0.1
+        assert born.independent_nll_ < min(record.score for record in born.history_)
+
+
+def test_training_starts_from_independent_columns() -> None:
+    """Skewed columns, of which two are alike: the first sweeps keep what columns on their own tell."""
+    rng = np.random.default_rng(0)
+    X = (rng.random((400, 10)) < 0.1).astype(int)
+    X[:, 7] = X[:, 2]
+    born = TreeBornMachine(8, random_state=0).fit(X)
+    assert born.history_[0].score < born.independent_nll_ + 0.05
+    assert min(record.score for record in born.history_) < born.independent_nll_ - 0.1
+    assert born.stopped_ == "early"
+    assert born.n_iter_ - born.best_epoch_ <= 30
+
+
+def test_few_rows_are_held_out_as_well() -> None:
+    rng = np.random.default_rng(0)
+    for rows, held in ((39, 0), (40, 10), (120, 30), (400, 50), (1000, 100)):
+        kept, left = hold_out_rows(rows, 0.1, rng)
+        assert (len(kept), len(left)) == (rows - held, held)
+    assert len(hold_out_rows(1000, 0.0, rng)[1]) == 0
+
+
+def test_the_best_of_several_starts_is_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (200, 6))
+    X[:, 3] = X[:, 0] ^ X[:, 5]
+    seen: list[int] = []
+    several = MPSBornMachine(
+        4, epochs=4, n_init=3, random_state=0, callback=lambda record: seen.append(record.epoch)
+    ).fit(X)
+    assert seen == [1, 2, 3, 4] * 3
+    scores = [
+        min(r.score for r in MPSBornMachine(4, epochs=4, n_init=n, random_state=0).fit(X).history_)
+        for n in (1, 2, 3)
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert min(record.score for record in several.history_) == scores[-1]
+    # Killed and started again: every start has a file of its own.
+    path = tmp_path / "c"
+    kept = MPSBornMachine(4, epochs=4, n_init=3, random_state=0, checkpoint=path, resume=True)
+    first = kept.fit(X).state_
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "c.1", "c.2"]
+    for ours, theirs in zip(kept.fit(X).state_.cores, first.cores, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(InvalidInputError, match="n_init must be an integer of at least 1, got 0"):
+        MPSBornMachine(n_init=0).fit(X)

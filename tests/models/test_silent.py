@@ -104,7 +104,7 @@ def _generator() -> np.random.Generator:
     "model",
     [
         AmplitudeMPSClassifier(2, method="sweeps", epochs=40, patience=2, random_state=0),
-        MPSBornMachine(2, epochs=80, patience=2, random_state=0),
+        MPSBornMachine(2, epochs=80, patience=2, validation_fraction=0, random_state=0),
         TreeClassifier(epochs=400, patience=2, random_state=0, learning_rate=0.3),
     ],
     ids=str,
