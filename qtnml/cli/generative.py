@@ -73,7 +73,9 @@ def fit(
     estimator = with_arguments(estimator, named_values(settings)).fit(X)
     estimator.notes_ = notes
     estimator.save(output)
-    last = estimator.history_[estimator.best_epoch_]
+    kept = estimator.best_epoch_ >= 0
+    last = estimator.history_[estimator.best_epoch_ if kept else -1]
+    held_out = last.score if kept or last.validation_loss is None else estimator.independent_nll_
     facts = {
         "model": str(output),
         "kind": type(estimator).__name__,
@@ -81,8 +83,9 @@ def fit(
         "features": estimator.n_features_in_,
         "largest_bond": max(estimator.bond_dims_, default=1),
         "parameters": estimator.state_.num_parameters,
-        "training_nll": float(last.loss),
-        "validation_nll": None if last.validation_loss is None else float(last.validation_loss),
+        "training_nll": float(last.loss) if kept else None,
+        "validation_nll": None if last.validation_loss is None else float(held_out),
+        "independent_columns_nll": estimator.independent_nll_,
         "sweeps": estimator.n_iter_,
         "seconds": round(estimator.history_[-1].seconds, 3),
     }

@@ -1,5 +1,6 @@
 """CSV tables of numbers, text and missing cells, as `TableEncoder` takes them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from qtnml.data.raw import stratified_split
 from qtnml.data.tables import CsvTable, is_plain_number
 from qtnml.errors import DataError, InvalidInputError
 
+_WHOLE = re.compile(r"[+-]?\d+(\.0+)?", re.ASCII)
 _MISSING = ("", "na", "nan", "null", "none", "?")
 
 
@@ -150,8 +152,9 @@ def _cells(texts: list[str]) -> list[Any]:
         if present and all(map(_is_float, present)) and not all(map(_is_finite, present)):
             raise InvalidInputError("has an infinite value; leave the cell empty or scale the column")
         return list(kept)
-    kind = int if all(text.lstrip("+-").isdigit() for text in present) else float
-    return [None if text is None else kind(text) for text in kept]
+    # Integers beside missing cells are often written 45.0.
+    whole = all(_WHOLE.fullmatch(text) for text in present)
+    return [None if text is None else int(text.partition(".")[0]) if whole else float(text) for text in kept]
 
 
 def _is_float(text: str) -> bool:
