@@ -52,7 +52,7 @@ def layout_of(tree: Tree, leaf_dims: Sequence[int], label: int | None = None) ->
         leaf_dims: Dimension of each leaf.
         label: Node that carries the label, and so becomes the root; all cores then have a last axis for it.
     """
-    root = _middle(tree) if label is None else label
+    root = middle(tree) if label is None else label
     return _merged(_rerooted(tree, root, label), leaf_dims)
 
 
@@ -65,7 +65,7 @@ def _neighbours(tree: Tree, node: int) -> list[tuple[int, int]]:
     return above + below
 
 
-def _middle(tree: Tree) -> int:
+def middle(tree: Tree) -> int:
     """Node from which the tree is lowest; the root where others are no better."""
     # The middle of a longest path, which ends at the node farthest from any node.
     farthest, _ = _walk(tree, tree.root)[-1]

@@ -5,6 +5,7 @@ from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
+from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.clustering import BornMixture, SchmidtClustering
@@ -22,6 +23,7 @@ __all__ = [
     "AnomalyDetector",
     "BackendBornMachine",
     "BackendClassifier",
+    "BornClassifier",
     "BornMachine",
     "BornMixture",
     "MPSBornMachine",

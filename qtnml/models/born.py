@@ -51,8 +51,8 @@ class MPSBornMachine(BornMachine):
             where there are fewer than 200, and none of fewer than 40. Bins, too, are learnt without them.
             Columns that are taken as independent are kept where nothing explains held-out rows better.
         patience: Stop after this many epochs without improvement of the held-out likelihood (of the training
-            likelihood where nothing is held out). None takes 20 where rows are held out and `epochs` is
-            None, otherwise no end before the last epoch.
+            likelihood where nothing is held out). None takes 20 (for a gradient 200 steps, if that is
+            more) where rows are held out and `epochs` is None, otherwise no end before the last epoch.
         n_init: Starts; the best by the held-out likelihood (of training where nothing is held out) is kept.
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.

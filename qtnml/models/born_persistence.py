@@ -47,6 +47,8 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
         "notes": model.notes_,
         "independent_nll": _finite(getattr(model, "independent_nll_", float("nan"))),
     }
+    if (more := len(model.state_.sites.dims) - model.n_features_in_) > 0:
+        header["labels"] = model.state_.sites.dims[-more:]
     if hasattr(model, "growth_"):
         header["growth"] = [list(record) for record in model.growth_]
     if hasattr(model, "feature_names_in_"):
@@ -81,8 +83,10 @@ def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Born
     sites = Sites.from_dict(header["tree"])
     model.state_ = stored_state(sites, arrays, "core")
     model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])
-    dims = (2,) * len(sites.dims) if model.encoder_ is None else model.encoder_.site_dims_
-    if sites.dims != dims:
+    labels = tuple(map(int, header.get("labels", ())))  # sites of a class, behind those of the columns
+    columns = len(sites.dims) - len(labels)
+    dims = (2,) * columns if model.encoder_ is None else model.encoder_.site_dims_
+    if sites.dims != (*dims, *labels) or columns < 1:
         raise ModelFileError("its encoder does not fit its tree")
     model.history_ = [EpochRecord(*record) for record in header["history"]]
     records: list[tuple[Any, ...]] = list(model.history_)
@@ -101,10 +105,10 @@ def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Born
         raise ModelFileError("its baseline is not a number")
     model.independent_nll_ = float("nan") if baseline is None else float(baseline)
     model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
-    model.n_features_in_ = len(sites.dims)
+    model.n_features_in_ = columns
     if "feature_names_in" in header:
         names = header["feature_names_in"]
-        if len(names) != len(sites.dims) or not all(isinstance(name, str) for name in names):
+        if len(names) != columns or not all(isinstance(name, str) for name in names):
             raise ModelFileError("its feature names do not fit its tree")
         model.feature_names_in_ = np.array(names, dtype=object)
     return model

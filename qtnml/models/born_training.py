@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.contract.layout import middle
 from qtnml.data.frames import Table, frame_columns, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import (
@@ -26,7 +27,7 @@ from qtnml.models.born_data import bits
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.progress import each_epoch, progress_bar
 from qtnml.models.validation import generator, hold_out_rows
-from qtnml.structure.sites import Sites
+from qtnml.structure import Sites, Tree
 from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient
 from qtnml.train.born_loop import BornResult, Strings, train_born
@@ -37,6 +38,28 @@ _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _MOST_AUTO_COMPLEX = 32
 _AUTO_PATIENCE = 20
 _AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
+
+
+class Labels(NamedTuple):
+    """The classes of labelled samples.
+
+    Attributes:
+        number: Of classes.
+        discriminative: Weight of the cross-entropy in the loss, see `BornClassifier`.
+    """
+
+    number: int
+    discriminative: float = 0.0
+
+    def beside(self, sites: Sites) -> Sites:
+        """Sites with one more for the class, the last, at the node in the middle of the tree."""
+        tree, leaf = sites.tree, sites.tree.num_leaves
+        at = middle(tree)
+        nodes = tuple(
+            (*(wire + (wire >= leaf) for wire in wires), *((leaf,) if k == at else ()))
+            for k, wires in enumerate(tree.nodes)
+        )
+        return Sites((*sites.dims, self.number), Tree(leaf + 1, nodes))
 
 
 class LearntLaw(DensityMixin, BaseEstimator):
@@ -126,6 +149,15 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """
         check_born_settings(self)
         rng = generator(self.random_state)
+        encoder, levels, weights, split = self._encoded_split(X, sample_weight, rng)
+        self._learn(encoder, levels, weights, split, rng)
+        self.remember_features(X, levels.shape[1])
+        return self
+
+    def _encoded_split(
+        self, X: Any, sample_weight: Any, rng: np.random.Generator
+    ) -> tuple[TableEncoder | None, NDArray, NDArray, tuple[NDArray, NDArray]]:
+        """The fitted encoder, levels (rows, columns), weights, and rows of training and held-out ones."""
         encoder = known_encoder(self)
         if encoder is None and self.encoder is not None:
             # Rows are held out before anything is learnt: the edges of bins are learnt as well.
@@ -134,16 +166,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
             kept, held = self._split(table.complete, weights, rng)
             held_out = np.isin(np.arange(len(table)), held)
             encoder = clone(self.encoder).fit_table(table, weights, held_out)
-            levels = encoder.transform_quietly(table)[
-                0
-            ]  # values that only rows of no weight have are not there
-        else:
-            levels = bits(X) if encoder is None else encoder.transform(X)
-            weights = row_weights(sample_weight, len(levels))
-            kept, held = self._split(np.all(levels >= 0, axis=1), weights, rng)
-        self._learn(encoder, levels, weights, (kept, held), rng)
-        self.remember_features(X, levels.shape[1])
-        return self
+            # Values that only rows of no weight have are not there.
+            levels = encoder.transform_quietly(table)[0]
+            return encoder, levels, weights, (kept, held)
+        levels = bits(X) if encoder is None else encoder.transform(X)
+        weights = row_weights(sample_weight, len(levels))
+        return encoder, levels, weights, self._split(np.all(levels >= 0, axis=1), weights, rng)
 
     def learn_levels(self, encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> None:
         """`fit` on samples that are levels already, by an encoder that is fitted already (None for bits).
@@ -164,17 +192,23 @@ class LearntLaw(DensityMixin, BaseEstimator):
         weights: NDArray,
         split: tuple[NDArray, NDArray],
         rng: np.random.Generator,
+        labels: Labels | None = None,
     ) -> None:
+        """Learn from levels; with `labels` the last column is a class, whose site is at the tree's middle."""
         kept, held = split
-        dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
+        columns = levels.shape[1] - (labels is not None)
+        dims = (2,) * columns if encoder is None else encoder.site_dims_
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        sites = self._sites(levels[kept], dims, weights[kept])
+        sites = self._sites(levels[kept][:, :columns], dims, weights[kept])
+        if labels is not None:
+            sites, dims = labels.beside(sites), (*dims, labels.number)
         independent = _independent(sites, training)
         training = training.smoothed(dims, float(self.smoothing), rng)
-        result, growth = self._best_of_starts(sites, training, validation, rng)
+        share = 0.0 if labels is None else labels.discriminative
+        result, growth = self._best_of_starts(sites, training, validation, rng, share)
         baseline = (training if validation is None else validation).nll(independent)
-        if validation is not None and baseline < _score(result):
+        if validation is not None and not share and baseline < _score(result):
             # Nothing that was learnt explains new rows better than columns on their own.
             warn_user(
                 f"independent columns explain the held-out rows best ({baseline:.4g} nats, what was trained "
@@ -190,17 +224,23 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
         self.independent_nll_ = baseline
-        self.n_features_in_ = levels.shape[1]
+        self.n_features_in_ = columns
         self.notes_: dict[str, Any] = {}
 
     def _best_of_starts(
-        self, sites: Sites, training: Strings, validation: Strings | None, rng: np.random.Generator
+        self,
+        sites: Sites,
+        training: Strings,
+        validation: Strings | None,
+        rng: np.random.Generator,
+        discriminative: float,
     ) -> tuple[BornResult, list[GrowthRecord] | None]:
         """Train from `n_init` starts; each has a generator of its own, so that a killed run can go on."""
         found = []
         for number, own in enumerate(rng.spawn(int(self.n_init))):
             start = self._start(sites, training, own)
-            found.append(self._trained(start, training, validation, own, self._checkpoint(number)))
+            checkpoint = self._checkpoint(number)
+            found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
             if found[-1][0].stopped in ("interrupted", "callback"):
                 break
         return min(found, key=lambda pair: _score(pair[0]))
@@ -265,10 +305,11 @@ class LearntLaw(DensityMixin, BaseEstimator):
             precision=self.precision,
         )
 
-    def _patience(self, *, held_out: bool) -> int | None:
+    def _patience(self, *, held_out: bool, steps: int = 10) -> int | None:
+        """Epochs, where one has so many steps."""
         if self.patience is not None:
             return int(self.patience)
-        return _AUTO_PATIENCE if held_out and self.epochs is None else None
+        return max(_AUTO_PATIENCE, 10 * _AUTO_PATIENCE // steps) if held_out and self.epochs is None else None
 
     def _trained(
         self,
@@ -277,10 +318,11 @@ class LearntLaw(DensityMixin, BaseEstimator):
         validation: Strings | None,
         rng: np.random.Generator,
         checkpoint: Checkpoint | None,
+        discriminative: float = 0.0,
     ) -> tuple[BornResult, list[GrowthRecord] | None]:
         """The result, and with method="greedy" how bonds grew."""
         if self.method == "gradient":
-            return self._by_gradient(start, data, validation, rng, checkpoint), None
+            return self._by_gradient(start, data, validation, rng, checkpoint, discriminative), None
         held_out = validation is not None
         training, growth = self._training(len(start.tree.nodes) - 1, held_out=held_out), None
         if self.method == "greedy":
@@ -325,6 +367,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         validation: Strings | None,
         rng: np.random.Generator,
         checkpoint: Checkpoint | None,
+        discriminative: float,
     ) -> BornResult:
         batch = _AUTO_BATCH["gradient"] if self.batch_size is None else int(self.batch_size)
         steps = -(-len(data.X) // batch)
@@ -337,12 +380,13 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 epochs=epochs,
                 batch_size=batch,
                 learning_rate=float(self.learning_rate),
-                patience=self._patience(held_out=validation is not None),
+                patience=self._patience(held_out=validation is not None, steps=steps),
                 precision=self.precision,
                 devices=self.devices,
                 validation=validation,
-                callback=each_epoch(advance, "NLL", self.callback),
+                callback=each_epoch(advance, "loss" if discriminative else "NLL", self.callback),
                 checkpoint=checkpoint,
+                discriminative=discriminative,
             )
         return self._warned(result, epochs)
 

@@ -9,6 +9,7 @@ from qtnml.arrays import NDArray
 from qtnml.born.reduced import schmidt_values
 from qtnml.errors import ModelFileError
 from qtnml.models.anomaly import AnomalyDetector
+from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_persistence import (
     BORN_MODELS,
@@ -22,11 +23,14 @@ from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
 from qtnml.storage import arrays_under
 
-BUILT: dict[str, Any] = {cls.__name__: cls for cls in (AnomalyDetector, BornMixture, SchmidtClustering)}
+BUILT: dict[str, Any] = {
+    cls.__name__: cls for cls in (AnomalyDetector, BornClassifier, BornMixture, SchmidtClustering)
+}
 _LEARNT = {
     "AnomalyDetector": ("offset_",),
     "BornMixture": ("weights_", "lower_bound_", "n_iter_", "converged_", "labels_"),
     "SchmidtClustering": ("bond_", "schmidt_values_", "labels_"),
+    "BornClassifier": ("classes_",),
 }
 
 
@@ -40,7 +44,7 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     if isinstance(parameters.get("random_state"), np.random.RandomState):
         parameters["random_state"] = None
     learnt = {key: getattr(estimator, key) for key in _LEARNT[name]}
-    arrays = {key: value for key, value in learnt.items() if isinstance(value, np.ndarray)}
+    arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray) and v.dtype != object}
     parts = []
     for k, machine in enumerate(_machines(estimator)):
         header, cores = born_entry(machine)
@@ -76,6 +80,8 @@ def restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
         estimator.model_ = machine
         if isinstance(estimator, SchmidtClustering):
             _check_schmidt(estimator)
+        elif isinstance(estimator, BornClassifier):
+            estimator.classes_ = _checked_classes(learnt["classes_"], machine)
         elif not isinstance(estimator.offset_, float):
             raise ModelFileError("its threshold is not a number")
     estimator.n_features_in_ = machines[0].n_features_in_
@@ -113,6 +119,14 @@ def _check_schmidt(clustering: SchmidtClustering) -> None:
     if len(values) != min(clustering.n_clusters, bonds[clustering.bond_]):
         raise ModelFileError("its Schmidt values do not fit n_clusters")
     _check_labels(clustering.labels_, len(values))
+
+
+def _checked_classes(stored: Any, machine: BornMachine) -> NDArray:
+    classes = stored if isinstance(stored, np.ndarray) else np.array([str(c) for c in stored], dtype=object)
+    sites = len(machine.state_.sites.dims) - machine.n_features_in_
+    if sites != 1 or classes.ndim != 1 or len(set(classes.tolist())) != machine.state_.sites.dims[-1]:
+        raise ModelFileError("its classes do not fit its law")
+    return classes
 
 
 def _check_labels(labels: NDArray, count: int) -> None:

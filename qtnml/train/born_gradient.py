@@ -11,7 +11,7 @@ import numpy as np
 
 from qtnml.born import TreeState
 from qtnml.train.born_loop import BornResult, Strings
-from qtnml.train.born_model import BornModel, NegativeLogLikelihood
+from qtnml.train.born_model import BornModel, JointLoss, LabelledBornModel, NegativeLogLikelihood
 from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.fit_loop import Callback
 from qtnml.train.loop import train
@@ -33,6 +33,7 @@ def train_born_by_gradient(
     validation: Strings | None = None,
     callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
+    discriminative: float = 0.0,
 ) -> BornResult:
     """Train a state on strings by `train`, with Riemannian Adam.
 
@@ -46,31 +47,36 @@ def train_born_by_gradient(
         patience, devices, callback, checkpoint: As for `train` and `TrainingOptions`.
         precision: "single" or "double".
         validation: Held-out strings.
+        discriminative: Weight of the cross-entropy of the last site, a class, given the others; the rest is
+            that of the negative log-likelihood. Losses in the result are then this mixture.
     """
     options = TrainingOptions(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        loss=NegativeLogLikelihood(),
+        loss=JointLoss(discriminative) if discriminative else NegativeLogLikelihood(),
         patience=patience,
         optimizer=RiemannianAdam(matrices="isometric"),
         devices=devices,
     )
-    model, parameters = BornModel.of(state)
+    kind = LabelledBornModel if discriminative else BornModel
+    model, parameters = kind.of(state)
     with jax.enable_x64(True) if precision == "double" else nullcontext():
         result = train(
             model,
             parameters,
-            _samples(data),
+            _samples(data, labelled=bool(discriminative)),
             options,
             rng,
-            validation=None if validation is None else _samples(validation),
+            validation=None if validation is None else _samples(validation, labelled=bool(discriminative)),
             callback=callback,
             checkpoint=checkpoint,
         )
     return BornResult(model.state(result.parameters), result.history, result.best_epoch, result.stopped)
 
 
-def _samples(strings: Strings) -> TrainingSet:
+def _samples(strings: Strings, *, labelled: bool) -> TrainingSet:
     """As `train` takes them; a likelihood has no target."""
+    if labelled:
+        return TrainingSet(strings.X[:, :-1], strings.X[:, -1], strings.weights)
     return TrainingSet(strings.X, np.zeros(len(strings.X)), strings.weights)

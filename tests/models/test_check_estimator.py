@@ -5,7 +5,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from qtnml import (
     AmplitudeMPSClassifier,
+    AmplitudeTreeClassifier,
     AnomalyDetector,
+    BornClassifier,
     BornMixture,
     MPSBornMachine,
     MPSClassifier,
@@ -37,6 +39,7 @@ def test_check_estimator(estimator: object, check: object) -> None:
         MPSRegressor(2, encoding="multi-qubit"),
         AmplitudeMPSClassifier(8),
         AmplitudeMPSClassifier(8, method="sweeps"),
+        AmplitudeTreeClassifier(8),
     ]
 )
 def test_check_the_other_estimators(estimator: object, check: object) -> None:
@@ -59,6 +62,7 @@ def _expected(estimator: object) -> dict[str, str]:
     [
         MPSBornMachine(4, epochs=3, encoder=TableEncoder()),
         TreeBornMachine(4, epochs=3, encoder=TableEncoder()),
+        BornClassifier(MPSBornMachine(4, epochs=10, encoder=TableEncoder())),
         TableEncoder(),
     ]
 )
