@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         load_model,
         noise_study,
     )
+    from qtnml.registry import register
     from qtnml.train import enable_compilation_cache
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "noise_study",
+    "register",
 ]
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
@@ -75,6 +77,7 @@ _ROOMS = {
     "load_dataset": "qtnml.data",
     "load_model": "qtnml.models",
     "noise_study": "qtnml.models",
+    "register": "qtnml.registry",
 }
 
 

@@ -37,6 +37,10 @@ class ModelFileError(QtnmlError, ValueError):
     """A saved model is missing, damaged, foreign, or of a newer format."""
 
 
+class NotRegisteredError(ModelFileError):
+    """A file names a class that is not known here."""
+
+
 class CircuitFileError(QtnmlError, ValueError):
     """A circuit file is missing, damaged, foreign or of a newer format."""
 

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from qtnml import MPSBornMachine, TreeClassifier
+from qtnml import AmplitudeTreeClassifier, BornClassifier, MPSBornMachine, TreeClassifier
 from qtnml.data import Dataset
+from qtnml.errors import InvalidInputError
 from qtnml.plots import (
     plot_circuit,
     plot_confusion,
     plot_explanation,
+    plot_network,
     plot_record,
     plot_samples,
     plot_strings,
@@ -92,3 +94,23 @@ def test_generative_figures(rng: np.random.Generator) -> None:
     strings = np.array([[0, 1, np.nan, 1, 0, 0]])
     (image,) = plot_strings(strings, (2, 3), columns=1).axes[0].images
     np.testing.assert_array_equal(image.get_array(), [[1, 0, 0.5], [0, 1, 1]])
+
+
+def test_networks_are_drawn_with_their_bonds(trained: TreeClassifier) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (60, 5))
+    born = MPSBornMachine(4, epochs=2, random_state=0).fit(X)
+    figure = plot_network(born, names=["a", "b", "c", "d", "e"])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == [str(bond) for bond in born.bond_dims_]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == list("abcde")
+    both = BornClassifier(MPSBornMachine(2, epochs=1)).fit(X, X[:, 0])
+    assert len(plot_network(both).axes[0].get_xticklabels()) == 6
+    for network in (trained, trained.model_, trained.model_.topology, trained.model_.topology.tree):
+        assert f"{trained.n_features_in_} leaves, 15 nodes" in plot_network(network).axes[0].get_title()
+    clf = AmplitudeTreeClassifier(3, epochs=1).fit(X, X[:, 0])
+    assert "label" in [text.get_text() for text in plot_network(clf).axes[0].texts]
+    with pytest.raises(InvalidInputError, match="the network has 5 leaves, got 2 names"):
+        plot_network(born, names=["a", "b"])
+    with pytest.raises(InvalidInputError, match="plot_network draws a state, .* got ndarray"):
+        plot_network(X)

@@ -6,6 +6,7 @@ from typing import Any
 from qtnml.ansatz.base import FullUnitary, HermitianExponential, NodeAnsatz, Orthogonal
 from qtnml.ansatz.brick_wall import BrickWall
 from qtnml.errors import InvalidInputError
+from qtnml.registry import register
 
 ANSAETZE: dict[str, Callable[[], NodeAnsatz]] = {
     "full": FullUnitary,
@@ -13,6 +14,9 @@ ANSAETZE: dict[str, Callable[[], NodeAnsatz]] = {
     "hermitian": HermitianExponential,
     "brick-wall": BrickWall,
 }
+
+for _class in (FullUnitary, Orthogonal, HermitianExponential, BrickWall):
+    register("ansatz", _class)
 
 
 def get_ansatz(ansatz: Any) -> NodeAnsatz:

@@ -188,8 +188,8 @@ def _hermitian(matrix: NDArray) -> NDArray:
 def mutual_information(reduced: ReducedStates, kind: Literal["quantum", "classical"] = "quantum") -> NDArray:
     """I(i : j) of every pair of sites in nats, (sites, sites); the diagonal is each site's entropy.
 
-    "quantum" is S(i) + S(j) - S(ij) of the reduced states; "classical" that of the levels' joint law, what
-    measured data show.
+    "quantum" is S(i) + S(j) - S(ij) of the reduced states; "classical" that of the joint distribution of the
+    levels, what measured data show.
     """
     count = len(reduced.single)
     found = np.zeros((count, count))

@@ -1,4 +1,4 @@
-"""Exact samples: site after site, each drawn from its law given those before it and the evidence.
+"""Exact samples: site after site, each drawn from its distribution given those before it and the evidence.
 
 A wire whose part of the tree comes next carries a factor F (samples, bond, columns) of what everything drawn
 so far says about it, F F^+ being the matrix of that. Along a chain it has one column all the way.
@@ -132,7 +132,7 @@ class _Sampler:
         law = np.einsum("bkxr,bkxr->bx", *(_flat(t) for t in (weighted, tensor.conj()))).real
         if self.evidence is not None:
             law = np.maximum(law, 0) * self.evidence[site]
-            # Where rounding has eaten a law, at least the evidence is kept.
+            # Where rounding has eaten a distribution, at least the evidence is kept.
             law = np.where(law.sum(axis=1, keepdims=True) > 0, law, self.evidence[site])
         level = draw(law, self.rng)
         self.drawn[:, site] = level

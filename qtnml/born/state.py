@@ -11,6 +11,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.contract.canonical import canonical_cores
 from qtnml.errors import InvalidInputError
+from qtnml.shown import facts_html, some
 from qtnml.structure.sites import Sites
 from qtnml.structure.tree import Tree
 
@@ -19,7 +20,7 @@ _MOST_NUMBERS = 2**28  # 2 GB
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TreeState:
     """Amplitudes psi(x) of all strings of sites; their squares are probabilities.
 
@@ -130,6 +131,23 @@ class TreeState:
     def num_parameters(self) -> int:
         """Numbers in the cores."""
         return sum(core.size for core in self.cores)
+
+    def __repr__(self) -> str:
+        kind = "complex" if self.is_complex else "real"
+        return (
+            f"TreeState({len(self.sites.dims)} sites of {some(sorted(set(self.sites.dims)))} levels, "
+            f"{len(self.cores)} cores, bonds up to {max(self.bond_dims, default=1)}, {kind})"
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "sites": len(self.sites.dims),
+            "levels": some(self.sites.dims),
+            "bond dimensions": some(self.bond_dims),
+            "amplitudes": "complex" if self.is_complex else "real",
+            "parameters": f"{self.num_parameters:,}",
+        }
+        return facts_html("TreeState", facts)
 
     def check(self) -> None:
         """Refuse cores that do not fit the tree or are not canonical."""

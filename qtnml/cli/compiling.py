@@ -56,7 +56,7 @@ def demo(
 def compile_(
     model: ModelArgument,
     reuse: Annotated[
-        bool, typer.Option("--reuse/--no-reuse", help="Reset and reuse qubits that were let go.")
+        bool, typer.Option("--reuse/--no-reuse", help="Reset and reuse qubits that were discarded.")
     ] = True,
     num_qubits: Annotated[
         int | None,

@@ -14,7 +14,7 @@ from qtnml.errors import InvalidInputError
 
 born = typer.Typer(
     name="born",
-    help="Born machines: learn the law of a table or of pictures, draw from it, score and explain records.",
+    help="Born machines: learn the distribution of a table or of pictures; sample, score, explain records.",
     no_args_is_help=True,
 )
 app.add_typer(born)
@@ -50,7 +50,7 @@ def fit(
     settings: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Learn the law of a table or of pictures.
+    """Learn the distribution of a table or of pictures.
 
     Example: qtnml born fit records.csv --ignore label -o born.qtnml
     """
@@ -90,7 +90,7 @@ def fit(
         "seconds": round(estimator.history_[-1].seconds, 3),
     }
     rows = {name.replace("_", " "): shown(value) for name, value in facts.items() if value is not None}
-    report(f"Learnt the law of {data} (NLL in nats)", rows, facts, as_json)
+    report(f"Learnt the distribution of {data} (NLL in nats)", rows, facts, as_json)
     if estimator.stopped_ == "interrupted":
         raise typer.Exit(130)
 

@@ -72,7 +72,7 @@ def train(
     encoding: Annotated[
         str, typer.Option(help="Features: angle, trainable-angle, rational or multi-qubit.")
     ] = "angle",
-    discard: Annotated[str, typer.Option(help="Qubits let go: trace or postselect.")] = "trace",
+    discard: Annotated[str, typer.Option(help="Discarded qubits: trace or postselect.")] = "trace",
     optimizer: Annotated[str, typer.Option(help="adam, spsa, spsa-as-printed or spsa-later.")] = "adam",
     shots: Annotated[
         int | None,

@@ -28,7 +28,7 @@ def assemble(
 ) -> QuantumCircuit:
     """Lay data gates and node gates out on the scheduled qubits, then measure the root.
 
-    Where qubits let go are post-selected, each is measured into a bit of its own of a second register,
+    Where discarded qubits are post-selected, each is measured into a bit of its own of a second register,
     `postselect`, which is 0 in shots that count.
     """
     bits = ClassicalRegister(len(schedule.measured), "c")

@@ -27,6 +27,12 @@ class BoundCircuits(Sequence[QuantumCircuit]):
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:
+        return (
+            f"BoundCircuits({len(self)} circuits on {self.template.num_qubits} qubits, "
+            f"{len(self.parameters)} parameters each)"
+        )
+
     @overload
     def __getitem__(self, place: int) -> QuantumCircuit: ...
     @overload

@@ -35,10 +35,10 @@ def compile_model(
     """Compile a trained model into a circuit with the same outcome probabilities.
 
     Args:
-        model: With discard="postselect", qubits let go are measured in the middle of the circuit, and only
+        model: With discard="postselect", discarded qubits are measured in the middle of the circuit, and only
             shots in which all of them are 0 count: see `CompiledCircuit.postselected`.
         parameters: Matrices exactly unitary (to 1e-9).
-        reuse_qubits: Reset and reuse qubits that were let go (7 instead of 64 for 64 features).
+        reuse_qubits: Reset and reuse qubits that were discarded (7 instead of 64 for 64 features).
         num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
             or on a target the number that is likeliest to succeed.
         target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
@@ -94,7 +94,7 @@ def compile_network(
     """Compile a network of any unitaries; see `compile_model`.
 
     `encoding_parameters` are an encoding's trained values (its first values by default), `discard` what
-    becomes of qubits let go.
+    becomes of discarded qubits.
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.structure import balanced_tree

@@ -21,6 +21,7 @@ from qtnml.compile.timing import GateTimes
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
+from qtnml.shown import facts_html
 from qtnml.structure import Topology
 
 
@@ -44,7 +45,7 @@ class CompiledCircuit:
         nodes: Gates of each node of the network, with their trained angles.
         topology: Of the network.
         network: What was compiled; None once the weights have been changed.
-        postselected: Qubits let go are measured into a second register, `postselect`, and only shots in
+        postselected: Discarded qubits are measured into a second register, `postselect`, and only shots in
             which it is 0 count; as one integer, a result below `num_outcomes` is an outcome, any other is
             to be thrown away.
         device: What it was compiled for; its circuit then acts on the device's own qubits.
@@ -216,6 +217,9 @@ class CompiledCircuit:
         if weights.shape != self.weights.shape:
             raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
         return replace(self, weights=weights, infidelity=float("nan"), network=None)
+
+    def _repr_html_(self) -> str:
+        return facts_html("CompiledCircuit", self.report().rows())
 
     def __repr__(self) -> str:
         return (

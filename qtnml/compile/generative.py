@@ -31,6 +31,7 @@ from qtnml.compile.strings import log_probabilities
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
+from qtnml.shown import facts_html
 from qtnml.storage import write_atomically
 from qtnml.structure import Node, Topology
 from qtnml.structure.sites import Sites
@@ -206,6 +207,18 @@ class GenerativeCircuit:
                 bits[:, place] = levels[:, site] >> shift & 1
         return bits
 
+    def _repr_html_(self) -> str:
+        facts = {
+            "sites": self.num_sites,
+            "qubits": self.num_qubits,
+            "depth": self.depth,
+            "two-qubit gates": self.two_qubit_gates,
+            "resets": self.num_resets,
+            "weights": len(self.w),
+            "infidelity": f"{self.infidelity:.1e}",
+        }
+        return facts_html("GenerativeCircuit", facts)
+
     def __repr__(self) -> str:
         return (
             f"GenerativeCircuit({self.num_sites} sites on {self.num_qubits} qubits, depth {self.depth}, "
@@ -370,7 +383,7 @@ def _synthesized(
 def _assembled(
     topology: Topology, schedule: Schedule, nodes: Sequence[QuantumCircuit], w: ParameterVector
 ) -> QuantumCircuit:
-    """The schedule backwards: a node's qubits let go are reset before it, its leaves measured after it."""
+    """The schedule backwards: a node's discarded qubits are reset before it, its leaves measured after it."""
     bits = ClassicalRegister(topology.num_data_qubits, "c")
     circuit = QuantumCircuit(QuantumRegister(schedule.num_qubits, "q"), bits)
     starts = list(accumulate((len(node_angles(node)) for node in nodes), initial=0))

@@ -27,7 +27,7 @@ class NetworkCircuit:
         encoding: Data gates.
         encoding_parameters: Their trained values.
         scaler: Features to [0, 1].
-        postselected: Whether qubits let go count only in |0>.
+        postselected: Whether discarded qubits count only in |0>.
         on_node: Called with the nodes synthesised so far and their number, for a progress bar.
     """
 

@@ -57,7 +57,7 @@ def synthesized_nodes(
     """Gates of every node with their trained angles.
 
     What is done last to a kept wire moves into the node above, where it costs nothing; what is done last
-    to a qubit let go is left out, because nothing after it can see it, unless it is post-selected. An
+    to a discarded qubit is left out, because nothing after it can see it, unless it is post-selected. An
     ansatz's own gates stay as they are, and so does what stands before data that are uploaded again.
     """
     topology = network.topology

@@ -64,6 +64,11 @@ class PennyLaneCircuit:
     weights: NDArray
     _steps: tuple[_Step, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"PennyLaneCircuit({self.num_wires} wires, {len(self.weights)} weights, measures {self.measured})"
+        )
+
     def __call__(self, angles: Array, weights: Array | None = None) -> None:
         """Queue the gates.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtnml.compile.schedule import depth_bound
 from qtnml.compile.timing import GateTimes, TypicalTimes, timeline, two_qubit_depth
+from qtnml.shown import PrintedHtml
 
 if TYPE_CHECKING:
     from qtnml.compile.compiled import CompiledCircuit
@@ -34,7 +35,7 @@ class LevelReport:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(PrintedHtml):
     """Resources of a circuit; prints as a table, `to_dict` and `to_json` for machines.
 
     Attributes:

@@ -73,7 +73,7 @@ def schedule_network(
 
     A node starts as soon as its inputs are there and qubits for its leaves and fresh ones are free, the one
     with the longest way to the root first, unless what is left could then no longer be done on
-    `num_qubits`. A qubit that was let go is reset when it is needed again, never before; leaves are
+    `num_qubits`. A qubit that was discarded is reset when it is needed again, never before; leaves are
     prepared when their node needs them.
 
     Args:
@@ -226,7 +226,7 @@ class _Scheduler:
                 bisect.insort(self._ready, above, key=self._priority)
 
     def _take(self, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return (qubits, those of them to reset): unused ones first, then those let go longest ago."""
+        """Return (qubits, those of them to reset): unused ones first, then those discarded longest ago."""
         qubits = [self._unused.popleft() for _ in range(min(count, len(self._unused)))]
         resets = [self._used.popleft() for _ in range(count - len(qubits))]
         return (*qubits, *resets), tuple(resets)

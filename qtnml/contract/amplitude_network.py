@@ -19,13 +19,14 @@ from qtnml.contract.layout import Layout, Part, layout_of
 from qtnml.contract.many import pays
 from qtnml.contract.plan import Plan, plan_contraction
 from qtnml.errors import InvalidInputError
+from qtnml.shown import facts_html, some
 from qtnml.structure import Tree
 
 _FEW_STEPS = 24
 _MOST_STEPS = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AmplitudeNetwork:
     """A tree with the dimensions of its wires; holds no parameters.
 
@@ -64,6 +65,22 @@ class AmplitudeNetwork:
             raise InvalidInputError(
                 f"the label is at one of {len(self.tree.nodes)} nodes, got label_node={self.label_node}"
             )
+
+    def __repr__(self) -> str:
+        label = f", {self.num_classes} classes at node {self.label_node}" if self.num_classes else ""
+        return (
+            f"AmplitudeNetwork({self.tree.num_leaves} leaves, {len(self.tree.nodes)} nodes, bonds up to "
+            f"{max(self.bond_dims)}{label})"
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "leaves": self.tree.num_leaves,
+            "leaf dimensions": some(self.leaf_dims),
+            "bond dimensions": some(self.bond_dims[:-1]),
+            "classes": self.num_classes or "none",
+        }
+        return facts_html("AmplitudeNetwork", facts)
 
     @cached_property
     def core_shapes(self) -> tuple[tuple[int, ...], ...]:

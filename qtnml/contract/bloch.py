@@ -33,7 +33,7 @@ def transfer_maps(
     Args:
         network: NumPy or JAX unitaries.
         leaf_paulis: The Pauli labels that the encoding can produce, "IXZ" for real states.
-        postselection: Weight of the branch in which all qubits let go are 0; see
+        postselection: Weight of the branch in which all discarded qubits are 0; see
             `pauli_transfer_maps`.
     """
     plan = contraction_plan(network.topology)

@@ -37,6 +37,14 @@ class Parameters(NamedTuple):
     encoding: tuple[Array, ...] = ()
     readout: tuple[Array, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = (
+            f"{name}=[{', '.join(f'{np.dtype(a.dtype).name}{list(a.shape)}' for a in arrays)}]"
+            for name, arrays in self._asdict().items()
+            if arrays
+        )
+        return f"Parameters({', '.join(parts)})"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -51,7 +59,7 @@ class Model:
         topology: Its data qubits are those of the features, in order.
         encoding: Features to data qubits.
         ansatz: Parameters to node unitaries.
-        discard: "trace": qubits let go are traced out. "postselect": only the branch in which all of
+        discard: "trace": discarded qubits are traced out. "postselect": only the branch in which all of
             them are found in |0> counts (arXiv:1605.05775 in isometric form), renormalised.
         readout: "outcomes": probabilities of the root's outcomes. "expectation": a number, offset +
             scale * <Z> of the root's first qubit.

@@ -40,7 +40,7 @@ def pauli_transfer_maps(
         out_paulis: Pauli labels wanted on each kept qubit, starting with "I".
         in_paulis: Pauli labels that can occur on each input qubit that is not fresh, each
             starting with "I".
-        postselection: Weight p of the branch in which every qubit let go is found in |0>: the map is
+        postselection: Weight p of the branch in which every discarded qubit is found in |0>: the map is
             (1 - p) times the traced one plus p times that branch's. The plain number 0 traces (and
             makes the trace row exact), the plain number 1 post-selects.
 

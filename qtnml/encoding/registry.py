@@ -6,6 +6,7 @@ from typing import Any
 from qtnml.encoding.base import Encoding
 from qtnml.encoding.rotations import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError
+from qtnml.registry import register
 
 ENCODINGS: dict[str, Callable[[], Encoding]] = {
     "angle": AngleEncoding,
@@ -13,6 +14,9 @@ ENCODINGS: dict[str, Callable[[], Encoding]] = {
     "rational": RationalEncoding,
     "multi-qubit": MultiQubitEncoding,
 }
+
+for _class in (AngleEncoding, RationalEncoding, MultiQubitEncoding):
+    register("encoding", _class)
 
 
 def get_encoding(encoding: Any) -> Encoding:

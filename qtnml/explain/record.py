@@ -9,6 +9,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.born.evidence import log_marginal, log_prefixes, observed, site_marginals
+from qtnml.shown import PrintedHtml
 
 _SHOWN = 5
 _SURPRISING = 0.5  # nats less than the expected value of a feature
@@ -42,7 +43,7 @@ class FeatureExplanation:
 
 
 @dataclass(frozen=True)
-class RecordExplanation:
+class RecordExplanation(PrintedHtml):
     """Why a record has its likelihood; prints in words.
 
     Attributes:

@@ -17,12 +17,13 @@ from qtnml.born.reduced import (
     schmidt_values,
     spectrum_decay,
 )
+from qtnml.shown import PrintedHtml
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class ModelExplanation:
+class ModelExplanation(PrintedHtml):
     """What a model learnt; prints in words.
 
     Attributes:

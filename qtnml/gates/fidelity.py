@@ -1,4 +1,4 @@
-"""How near two nodes are, once their other qubits are let go."""
+"""How near two nodes are, once their other qubits are discarded."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from qtnml.gates.shape import NodeShape
 def channel_infidelity(wanted: NDArray, built: NDArray, shape: NodeShape) -> float:
     """1 - fidelity of the Choi states of two unitaries as channels (at the root: as measurements).
 
-    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the qubits let go, before a
+    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the discarded qubits, before a
     measurement over one for each outcome: (nuclear norm of Tr_kept(V U^+) / number of columns)**2. It is 0
     up to rounding for an exact synthesis.
     """

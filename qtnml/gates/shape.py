@@ -1,7 +1,7 @@
 """What of a node its surroundings can see: the freedom that gates may be saved with.
 
 A node's unitary U stands in a tree. Qubits that enter in |0> leave most of its columns free. What is done
-last to the qubits let go is invisible (W); what is done last to a kept wire can be handed to the node
+last to the discarded qubits is invisible (W); what is done last to a kept wire can be handed to the node
 above (K); before a measurement, W may depend on the outcome and phases are free. So U and F U are worth
 the same for every F of a group, the *frame*.
 """
@@ -25,11 +25,11 @@ class NodeShape:
 
     Attributes:
         num_qubits: Qubits the node acts on; qubit 0 is the most significant of a matrix index.
-        width: The first `width` of them are kept, the others let go.
+        width: The first `width` of them are kept, the others discarded.
         fresh: The last `fresh` of them enter in |0>; all of them where a state is prepared.
         output: What becomes of the kept qubits: a "wire" whose node above takes over a unitary K, "fixed"
             where it must not, "measured" at the root.
-        postselected: The qubits let go count only where they are found in |0>: most rows are free.
+        postselected: The discarded qubits count only where they are found in |0>: most rows are free.
     """
 
     num_qubits: int
@@ -51,13 +51,13 @@ class NodeShape:
 
     @property
     def rows(self) -> NDArray:
-        """Indices of the rows that count: all, or those with the qubits let go in |0>."""
+        """Indices of the rows that count: all, or those with the discarded qubits in |0>."""
         lost = self.num_qubits - self.width if self.postselected else 0
         return np.arange(0, 2**self.num_qubits, 2**lost)
 
     @property
     def adjoint(self) -> "NodeShape":
-        """Of the inverse circuit of a post-selected node: the qubits let go enter in |0>, nothing is free."""
+        """Of the inverse circuit of a post-selected node: discarded qubits enter in |0>, nothing is free."""
         return NodeShape(self.num_qubits, self.num_qubits, self.num_qubits - self.width, "fixed")
 
     def frame_generators(self, *, real: bool = False) -> NDArray:

@@ -2,7 +2,7 @@
 
 Two qubits: the Cartan (KAK) form with at most three CX (quant-ph/0308006). More: Qiskit's quantum
 Shannon decomposition (quant-ph/0406176). In both, neighbouring rotations of a qubit are merged into
-one `u`, and the last rotation of every qubit is handed back apart: on a qubit that is let go it is
+one `u`, and the last rotation of every qubit is handed back apart: on a qubit that is discarded it is
 invisible, on a kept wire the next node can absorb it.
 """
 

@@ -1,9 +1,8 @@
 """Training of a generative circuit by its own samples: losses of counted strings, and their exact gradients.
 
-Of a loss that depends on the law p alone, a parameter-shift rule measures the derivative by drawing at
-shifted
-weights: sum over terms of coefficient * E[witness(x)], where the witness is the loss's derivative by p(x)
-(arXiv:1804.04168 for the maximum mean discrepancy).
+Of a loss that depends on the distribution p alone, a parameter-shift rule measures the derivative by drawing
+at shifted weights: sum over terms of coefficient * E[witness(x)], where the witness is the loss's derivative
+by p(x) (arXiv:1804.04168 for the maximum mean discrepancy).
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class GenerativeLoss(Protocol):
-    """How far a law is from data, from samples of both."""
+    """How far a distribution is from data, from samples of both."""
 
     name: ClassVar[str]
 

@@ -8,10 +8,11 @@ from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend
 from qtnml.backends.translation import Translator
+from qtnml.shown import PrintedHtml
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(PrintedHtml):
     """What is left to buy.
 
     Attributes:

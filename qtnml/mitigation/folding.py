@@ -27,7 +27,7 @@ class Folded:
 
 
 def folded(compiled: CompiledCircuit, factor: float) -> Folded:
-    """U -> U (U^+ U)**n for node blocks, before their qubits are let go and reset (arXiv:2005.10921).
+    """U -> U (U^+ U)**n for node blocks, before their qubits are discarded and reset (arXiv:2005.10921).
 
     Where the factor is not odd, some nodes, spread evenly, are folded once more than the others. The data
     gates, the resets and the read-out stay as they are: their noise is not extrapolated, waiting is as far

@@ -24,6 +24,7 @@ from qtnml.mitigation.folding import Folded, folded
 from qtnml.mitigation.learned import LearnedExtrapolation, noise_levels
 from qtnml.mitigation.readout import Confusion, ReadoutMitigation
 from qtnml.noise import DeviceNoise, NoisyCircuit
+from qtnml.shown import PrintedHtml
 
 _APART = 0.25  # factors that differ by less extrapolate shot noise
 
@@ -50,8 +51,8 @@ Measure = Callable[[Any, int], Measured]
 class Mitigation:
     """Read-out mitigation, extrapolation, or both: the read-out is undone first.
 
-    Where a model's circuit is post-selected (its qubits let go must be 0), only shots that pass count, which
-    removes errors by itself; all else acts on what is left.
+    Where a model's circuit is post-selected (its discarded qubits must be 0), only shots that pass count,
+    which removes errors by itself; all else acts on what is left.
 
     Attributes:
         readout: Undo errors of the read-out of the outcome.
@@ -85,7 +86,7 @@ class Mitigation:
         """
         if self.postselection and not compiled.postselected:
             raise InvalidInputError(
-                "the model traces out the qubits it lets go, whatever they are; post-selection needs one "
+                "the model traces out the qubits it discards, whatever they are; post-selection needs one "
                 "trained with discard='postselect'"
             )
         found = [folded(compiled, factor) for factor in self.factors]
@@ -153,7 +154,7 @@ def _outcome_errors(variances: NDArray, correlations: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True, eq=False)
-class MitigatedOutcomes:
+class MitigatedOutcomes(PrintedHtml):
     """What mitigation found for samples.
 
     Attributes:

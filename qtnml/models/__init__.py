@@ -9,6 +9,7 @@ from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.clustering import BornMixture, SchmidtClustering
+from qtnml.models.docs import documented
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
@@ -42,3 +43,18 @@ __all__ = [
     "trial",
     "with_arguments",
 ]
+
+# Every argument under help(Class), though each is written down once.
+for _class in (
+    NetworkEstimator,
+    TreeClassifier,
+    MPSClassifier,
+    TreeRegressor,
+    MPSRegressor,
+    AmplitudeMPSClassifier,
+    AmplitudeTreeClassifier,
+    MPSBornMachine,
+    TreeBornMachine,
+    BornClassifier,
+):
+    documented(_class)

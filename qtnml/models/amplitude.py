@@ -241,20 +241,22 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
             steps of all elements of all cores add up. Of sweeps: the largest angle of a step, in radians;
             None leaves it to the search for the best one.
         loss: As for `TreeClassifier`.
-        optimizer: As for `TreeClassifier` (gradient only); any optax transformation as well.
+        optimizer: As for `TreeClassifier`; for method="gradient".
         feature_range, validation_fraction, patience: As for `TreeClassifier`.
         init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
-        devices: As for `TreeClassifier` (gradient only).
+        devices: As for `TreeClassifier`; for method="gradient".
         callback: As for `TreeClassifier`.
         random_state: Seed of weights, split and batches.
         verbose: 1 shows a progress bar on standard error.
 
     Attributes:
         bond_dims_: Dimension of every bond, left to right.
-        model_, params_, scaler_, classes_, history_, best_epoch_, n_iter_, stopped_, n_features_in_, notes_:
-            As for `TreeClassifier`; `model_` is an `AmplitudeModel`.
+        model_: The `AmplitudeModel`: a pure function for JAX users, `model_.apply(params_, x)`.
+        params_: Its trained `Parameters`, stacks of cores in double precision.
+        scaler_, table_, classes_, history_, best_epoch_, n_iter_, stopped_, n_features_in_, notes_: As for \
+            `TreeClassifier`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -292,6 +294,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
 
     Attributes:
         bond_dims_: Dimension of the bond above each node but the root.
+        model_, params_, scaler_, table_, classes_, history_, best_epoch_, n_iter_, stopped_, \
+            n_features_in_, notes_: As for `AmplitudeMPSClassifier`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -16,12 +16,14 @@ from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_o
 from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
-from qtnml.models.born_machine import BornMachine
 from qtnml.models.on_backend import OnBackend
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
 
 _REPEATS = 10**6  # numbers of `repeat` between two calls of `sample`
+
+if TYPE_CHECKING:
+    from qtnml.models.born_machine import BornMachine
 
 
 class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
@@ -45,7 +47,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: BornMachine,
+        model: "BornMachine",
         compiled: GenerativeCircuit,
         backend: Backend | str | None = "aer",
         *,

@@ -1,4 +1,4 @@
-"""`MPSBornMachine`, `TreeBornMachine`: networks whose squared amplitudes are the law of the data."""
+"""`MPSBornMachine`, `TreeBornMachine`: networks whose squared amplitudes are the distribution of the data."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from qtnml.train import Callback
 
 
 class MPSBornMachine(BornMachine):
-    """Matrix product state whose squared amplitudes are the law of the data (arXiv:1709.01662).
+    """Matrix product state whose squared amplitudes are the distribution of the data (arXiv:1709.01662).
 
     A density estimator as scikit-learn has them: `fit`, `score_samples`, `score`, `sample`; and exactly:
     likelihoods and samples of any features given any others, most probable completions, and a circuit that
@@ -87,7 +87,7 @@ class MPSBornMachine(BornMachine):
 
 
 class TreeBornMachine(BornMachine):
-    """Tree tensor network whose squared amplitudes are the law of the data (arXiv:1901.02217).
+    """Tree tensor network whose squared amplitudes are the distribution of the data (arXiv:1901.02217).
 
     Everything `MPSBornMachine` does, on a tree: what is far apart in a chain is near in a tree.
 
@@ -98,6 +98,10 @@ class TreeBornMachine(BornMachine):
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
             init_bond, smoothing, precision, validation_fraction, patience, n_init, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.
+
+    Attributes:
+        state_, encoder_, bond_dims_, history_, independent_nll_, growth_, best_epoch_, n_iter_, stopped_, \
+            n_features_in_, notes_: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = TreeBornMachine(max_bond=4, topology="chow-liu", random_state=0).fit(bits)

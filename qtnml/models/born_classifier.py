@@ -1,4 +1,4 @@
-"""`BornClassifier`: the joint law of records and classes, which classifies by Bayes and draws by class."""
+"""`BornClassifier`: the joint distribution of records and classes, which classifies by Bayes."""
 
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from qtnml.train import EpochRecord
 
 
 class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
-    """Joint law P(x, y) of records and classes by a Born machine, the class being one more site.
+    """Joint distribution P(x, y) of records and classes by a Born machine, the class being one more site.
 
     One model answers both questions: `predict_proba` is P(y | x) by Bayes, exactly, also where values of a
     record are missing; `sample(label=...)` draws records of a class; `log_likelihood` says how unlikely a
@@ -80,7 +80,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn the joint law of samples X (samples, features) and labels y.
+        """Learn the joint distribution of samples X (samples, features) and labels y.
 
         Rows with missing values are left out, with a warning.
 

@@ -23,6 +23,7 @@ from qtnml.errors import (
 )
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
+from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born_training import LearntLaw
 from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
@@ -47,8 +48,7 @@ class BornMachine(SavedToFile, LearntLaw):
 
         Args:
             X: Samples.
-            noise: A `qtnml.noise.DeviceNoise`: the law of what the circuit's read-out shows under it,
-                exactly.
+            noise: A `qtnml.noise.DeviceNoise`: the exact distribution of the circuit's read-out under it.
             reuse_qubits, num_qubits: The circuit that is meant, as for `compile`.
         """
         levels = self.levels(X)
@@ -242,7 +242,7 @@ class BornMachine(SavedToFile, LearntLaw):
         synthesis: Synthesis | None = None,
         **settings: Any,
     ) -> Any:
-        """The same law drawn from on a backend, and trained further there: a `BackendBornMachine`.
+        """The same distribution drawn from on a backend, and trained further there: a `BackendBornMachine`.
 
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
@@ -250,8 +250,6 @@ class BornMachine(SavedToFile, LearntLaw):
             reuse_qubits, num_qubits, synthesis: As for `compile`.
             settings: Other arguments of `BackendBornMachine` (jobs, repeat, label, training, verbose).
         """
-        from qtnml.models.backend_born import BackendBornMachine
-
         compiled = self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits, synthesis=synthesis)
         return BackendBornMachine(self, compiled, get_backend(backend), shots=shots, **settings)
 

@@ -8,17 +8,15 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import ModelFileError
-from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.objects import plain, unfitted_encoder
 from qtnml.models.settings import is_number
+from qtnml.registry import REGISTRIES
 from qtnml.structure import Sites, Tree, structure_from_dict
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import stored_state
 from qtnml.train.born_structure import GrowthRecord
-
-BORN_MODELS = {"MPSBornMachine": MPSBornMachine, "TreeBornMachine": TreeBornMachine}
 
 
 def settings_entry(model: BornMachine) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def settings_entry(model: BornMachine) -> dict[str, Any]:
         parameters["topology"] = parameters["topology"].to_dict()
     encoder = parameters.pop("encoder")
     return {
-        "model": type(model).__name__,
+        "model": REGISTRIES["estimator"].name_of(type(model)) or type(model).__name__,
         "parameters": plain(parameters),
         "encoder_settings": None if encoder is None else plain(encoder.get_params()),
     }
@@ -60,7 +58,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def unfitted_born(header: dict[str, Any]) -> BornMachine:
+def unfitted_born(cls: Any, header: dict[str, Any]) -> BornMachine:
     """The inverse of `settings_entry`."""
     parameters = dict(header["parameters"]) | {"checkpoint": None, "resume": False, "callback": None}
     if isinstance(parameters.get("topology"), dict):
@@ -70,16 +68,16 @@ def unfitted_born(header: dict[str, Any]) -> BornMachine:
         parameters["encoder"] = unfitted_encoder(settings)
     if isinstance(parameters.get("order"), list):
         parameters["order"] = tuple(parameters["order"])
-    model: BornMachine = BORN_MODELS[header["model"]](**parameters)
+    model: BornMachine = cls(**parameters)
     check_born_settings(model)
     if model.encoder is not None:
         model.encoder.check_settings()
     return model
 
 
-def restored_born(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> BornMachine:
+def restored_born(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> BornMachine:
     """The inverse of `born_entry`; whatever does not fit raises."""
-    model = unfitted_born(header)
+    model = unfitted_born(cls, header)
     sites = Sites.from_dict(header["tree"])
     model.state_ = stored_state(sites, arrays, "core")
     model.encoder_ = None if header["encoder"] is None else TableEncoder.from_dict(header["encoder"])

@@ -134,7 +134,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
-        """Learn the law of samples X (samples, features).
+        """Learn the distribution of samples X (samples, features).
 
         Rows with missing values (NaN) are left out, with a warning. Ctrl-C ends training with the best
         state so far.

@@ -12,7 +12,6 @@ from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_persistence import (
-    BORN_MODELS,
     born_entry,
     restored_born,
     settings_entry,
@@ -21,29 +20,32 @@ from qtnml.models.born_persistence import (
 from qtnml.models.clustering import BornMixture, SchmidtClustering
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
+from qtnml.registry import REGISTRIES
 from qtnml.storage import arrays_under
 
-BUILT: dict[str, Any] = {
-    cls.__name__: cls for cls in (AnomalyDetector, BornClassifier, BornMixture, SchmidtClustering)
+BUILT: tuple[type, ...] = (AnomalyDetector, BornClassifier, BornMixture, SchmidtClustering)
+_LEARNT: dict[type, tuple[str, ...]] = {
+    AnomalyDetector: ("offset_",),
+    BornMixture: ("weights_", "lower_bound_", "n_iter_", "converged_", "labels_"),
+    SchmidtClustering: ("bond_", "schmidt_values_", "labels_"),
+    BornClassifier: ("classes_",),
 }
-_LEARNT = {
-    "AnomalyDetector": ("offset_",),
-    "BornMixture": ("weights_", "lower_bound_", "n_iter_", "converged_", "labels_"),
-    "SchmidtClustering": ("bond_", "schmidt_values_", "labels_"),
-    "BornClassifier": ("classes_",),
-}
+
+
+def _learnt(cls: type) -> tuple[str, ...]:
+    """What a class learns beside its machines."""
+    return next(names for known, names in _LEARNT.items() if issubclass(cls, known))
 
 
 def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A fitted Born machine, or what is built on some, as JSON types and arrays."""
-    name = type(estimator).__name__
     if isinstance(estimator, BornMachine):
         return born_entry(estimator)
     parameters = estimator.get_params(deep=False)
     given = parameters.pop("model")
     if isinstance(parameters.get("random_state"), np.random.RandomState):
         parameters["random_state"] = None
-    learnt = {key: getattr(estimator, key) for key in _LEARNT[name]}
+    learnt = {key: getattr(estimator, key) for key in _learnt(type(estimator))}
     arrays = {k: v for k, v in learnt.items() if isinstance(v, np.ndarray) and v.dtype != object}
     parts = []
     for k, machine in enumerate(_machines(estimator)):
@@ -51,7 +53,6 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         parts.append(header)
         arrays |= {f"part{k}_{key}": core for key, core in cores.items()}
     return {
-        "model": name,
         "parameters": plain(parameters),
         "given": None if given is None else settings_entry(given),
         "learnt": plain({key: value for key, value in learnt.items() if key not in arrays}),
@@ -59,18 +60,20 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     }, arrays
 
 
-def restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
+def restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `entry_of`; whatever does not fit raises."""
-    if header["model"] in BORN_MODELS:
-        return restored_born(header, arrays)
-    given = None if header["given"] is None else unfitted_born(header["given"])
-    estimator = BUILT[header["model"]](model=given, **header["parameters"])
+    if issubclass(cls, BornMachine):
+        return restored_born(cls, header, arrays)
+    find, given = REGISTRIES["estimator"].find, None
+    if header["given"] is not None:
+        given = unfitted_born(find(header["given"]["model"]), header["given"])
+    estimator = cls(model=given, **header["parameters"])
     estimator.check_settings()
     machines = []
     for k, part in enumerate(header["parts"]):
-        machines.append(restored_born(part, arrays_under(arrays, f"part{k}_")))
-    learnt = header["learnt"] | {key: arrays[key] for key in _LEARNT[header["model"]] if key in arrays}
-    for key in _LEARNT[header["model"]]:
+        machines.append(restored_born(find(part["model"]), part, arrays_under(arrays, f"part{k}_")))
+    learnt = header["learnt"] | {key: arrays[key] for key in _learnt(cls) if key in arrays}
+    for key in _learnt(cls):
         setattr(estimator, key, learnt[key])
     if isinstance(estimator, BornMixture):
         _check_mixture(estimator, machines)
@@ -125,7 +128,7 @@ def _checked_classes(stored: Any, machine: BornMachine) -> NDArray:
     classes = stored if isinstance(stored, np.ndarray) else np.array([str(c) for c in stored], dtype=object)
     sites = len(machine.state_.sites.dims) - machine.n_features_in_
     if sites != 1 or classes.ndim != 1 or len(set(classes.tolist())) != machine.state_.sites.dims[-1]:
-        raise ModelFileError("its classes do not fit its law")
+        raise ModelFileError("its classes do not fit its distribution")
     return classes
 
 

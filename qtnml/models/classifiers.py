@@ -126,10 +126,13 @@ class TreeClassifier(NetworkClassifier):
     """Balanced tree of unitaries over the features, read out at the root (arXiv:1803.11537).
 
     Every feature is encoded in one qubit (or more, by `encoding`). A node acts on the qubits of two
-    wires, keeps `bond_qubits` of them and lets the others go; measuring what the root keeps gives the
+    wires, keeps `bond_qubits` of them and discards the others; measuring what the root keeps gives the
     class. `predict_proba` is the exact probability of that measurement.
 
-    Arguments and attributes are those of `NetworkEstimator`, and `classes_`, the labels.
+    Arguments and attributes are those of `NetworkEstimator`.
+
+    Attributes:
+        classes_: The labels, in the order of the outcomes.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -147,7 +150,10 @@ class MPSClassifier(NetworkClassifier):
     The carried wire has `bond_qubits` qubits; with reuse the circuit needs one more, whatever the
     number of features (arXiv:1803.11537). The last node is read out.
 
-    Arguments and attributes are those of `NetworkEstimator`, and `classes_`, the labels.
+    Arguments and attributes are those of `NetworkEstimator`.
+
+    Attributes:
+        classes_: The labels, in the order of the outcomes.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)

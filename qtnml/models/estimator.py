@@ -43,7 +43,7 @@ class NetworkEstimator(TrainedEstimator):
         encoding: "angle", "trainable-angle", "rational", "multi-qubit", or an encoding object.
         ansatz: "full" (any unitary), "orthogonal" (real), "hermitian" (exp(iH)), "brick-wall", or an
             ansatz object such as `qtnml.ansatz.BrickWall(depth=4)`.
-        discard: "trace" traces out the qubits let go; "postselect" counts only the branch in which all of
+        discard: "trace" traces out the discarded qubits; "postselect" counts only the branch in which all of
             them are 0.
         homotopy: With discard="trace": epochs at the start over which the weight of the post-selected
             branch falls from 1 to 0. With `warm_start` it carries a post-selected model over to the trace.
@@ -54,7 +54,7 @@ class NetworkEstimator(TrainedEstimator):
         loss: "cross-entropy" (a classifier's default), "hinge" (the paper's), "squared-error" (a
             regressor's only one), or a loss object such as `qtnml.train.CrossEntropy(sharpness=1)`.
         optimizer: "adam" (Riemannian), "spsa", "spsa-as-printed", "spsa-later", an optimiser object, or
-            any optax gradient transformation (for an ansatz of angles; it brings its learning rate).
+            any optax gradient transformation, which brings its learning rate.
         shots: Emulate so many measurements per sample and evaluation while training (SPSA only).
         feature_range: "learn" takes each feature's range from the training samples (not those held out);
             (low, high) sets one for all. New data are clipped to it; the first time that this moves more
@@ -286,7 +286,7 @@ class NetworkEstimator(TrainedEstimator):
         return self._topology(np.empty((0, features)), topology.root_qubits) == topology
 
     def success_probability(self, X: Any) -> NDArray:
-        """Probability that all qubits let go are found in |0>, per sample; 1 where they are traced out.
+        """Probability that all discarded qubits are found in |0>, per sample; 1 where they are traced out.
 
         Of hundreds of post-selected qubits it is tiny; `log_success_probability` does not underflow.
         """
@@ -329,7 +329,7 @@ class NetworkEstimator(TrainedEstimator):
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
 
         Args:
-            reuse_qubits: Reset and reuse qubits that were let go: 7 qubits for 64 features in a tree at
+            reuse_qubits: Reset and reuse qubits that were discarded: 7 qubits for 64 features in a tree at
                 V=1, V + 1 in a chain.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
                 takes the fewest there can be, or on a target the number that is likeliest to succeed.

@@ -1,50 +1,27 @@
 """Settings that are objects (a loss, an encoding, ...) as JSON, and back."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from qtnml.ansatz import BrickWall, FullUnitary, HermitianExponential, Orthogonal
 from qtnml.data.table_encoder import TableEncoder
-from qtnml.encoding import AngleEncoding, MultiQubitEncoding, RationalEncoding
 from qtnml.errors import InvalidInputError, ModelFileError
-from qtnml.train import SPSA, CalibratedSPSA, RiemannianAdam
-from qtnml.train.losses import LOSSES
+from qtnml.registry import REGISTRIES
 
-# Settings that may be objects, and the classes that come back from a file.
-OBJECTS: dict[str, dict[str, Any]] = {
-    "loss": dict(LOSSES),
-    "encoding": {cls.__name__: cls for cls in (AngleEncoding, RationalEncoding, MultiQubitEncoding)},
-    "ansatz": {cls.__name__: cls for cls in (FullUnitary, Orthogonal, HermitianExponential, BrickWall)},
-    "optimizer": {cls.__name__: cls for cls in (RiemannianAdam, SPSA, CalibratedSPSA)},
-}
-_CURES = {
-    "loss": "set_params(loss=None) first, predictions do not need it",
-    "optimizer": "set_params(optimizer='adam') first, predictions do not need it",
-    "encoding": "save params_ yourself, the file format knows the built-in encodings only",
-    "ansatz": "save params_ yourself, the file format knows the built-in ansaetze only",
-}
+# Settings that may be objects, each with a registry of the classes that a file may name.
+OBJECTS = ("ansatz", "encoding", "loss", "optimizer")
 
 
 def stored_setting(name: str, value: Any) -> Any:
-    """A setting as JSON: a name as it is, an object of ours as its class and fields."""
+    """A setting as JSON: a name as it is, an object as its class and fields."""
     if value is None or isinstance(value, str):
         return value
-    key = getattr(value, "name", "") if name == "loss" else type(value).__name__
-    if OBJECTS[name].get(key) is not type(value):
-        raise ModelFileError(
-            f"a model with the user-defined {name} {value!r} cannot be saved; {_CURES[name]}"
-        )
-    return {"name": key, **asdict(value)}
+    return REGISTRIES[name].stored(value)
 
 
 def stored_object(name: str, stored: Any) -> Any:
     """The inverse of `stored_setting`."""
-    if not isinstance(stored, dict):
-        return stored
-    fields = dict(stored)
-    return OBJECTS[name][fields.pop("name")](**fields)
+    return REGISTRIES[name].restored(stored) if isinstance(stored, dict) else stored
 
 
 def with_arguments(estimator: Any, arguments: dict[str, Any]) -> Any:
@@ -59,9 +36,9 @@ def with_arguments(estimator: Any, arguments: dict[str, Any]) -> Any:
         if isinstance(value, dict):
             try:
                 value = stored_object(name, value)
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, ModelFileError) as error:
                 raise InvalidInputError(
-                    f"{name}={value!r} is none of {sorted(OBJECTS.get(name, {}))} with its fields"
+                    f"{name}={value!r} is none of {sorted(REGISTRIES.get(name, ()))} with its fields"
                 ) from error
         values[name] = tuple(value) if isinstance(value, list) else value
     return estimator.set_params(**values)

@@ -12,55 +12,73 @@ from qtnml.arrays import NDArray
 from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
-from qtnml.errors import ModelFileError
+from qtnml.errors import ModelFileError, NotRegisteredError
 from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
-from qtnml.models.born_persistence import BORN_MODELS, born_entry, restored_born
+from qtnml.models.born import MPSBornMachine, TreeBornMachine
+from qtnml.models.born_persistence import born_entry, restored_born
 from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting, unfitted_encoder
 from qtnml.models.old_files import with_trimmed_cores
-from qtnml.models.on_backend import OnBackend, backend_entry, restore_backend, tuned_weights
+from qtnml.models.on_backend import backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
+from qtnml.models.saved import set_format
 from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator
+from qtnml.registry import REGISTRIES, register
 from qtnml.storage import arrays_under, load_archive
 from qtnml.structure import Topology, Tree, structure_from_dict
 from qtnml.train import EpochRecord
 
-MODELS: dict[str, type[TrainedEstimator]] = {
-    cls.__name__: cls
-    for cls in (
-        TreeClassifier,
-        MPSClassifier,
-        TreeRegressor,
-        MPSRegressor,
-        AmplitudeMPSClassifier,
-        AmplitudeTreeClassifier,
-    )
-}
-MEASURED: dict[str, type[OnBackend]] = {cls.__name__: cls for cls in (BackendClassifier, BackendBornMachine)}
+for _class in (
+    TreeClassifier,
+    MPSClassifier,
+    TreeRegressor,
+    MPSRegressor,
+    AmplitudeMPSClassifier,
+    AmplitudeTreeClassifier,
+    BackendClassifier,
+    BackendBornMachine,
+    MPSBornMachine,
+    TreeBornMachine,
+    *BUILT,
+):
+    register("estimator", _class)
 
 
 def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A fitted estimator as JSON types and arrays.
 
     Raises:
-        ModelFileError: Its class or one of its settings is the user's own, and could not be read again.
+        ModelFileError: Its class or that of one of its settings is not registered, and could not be read
+            again.
     """
     kind = type(estimator)
-    if (MODELS | BORN_MODELS | BUILT | MEASURED).get(kind.__name__) is not kind:
+    name = REGISTRIES["estimator"].name_of(kind)
+    if name is None:
         raise ModelFileError(
-            f"{kind.__name__} cannot be saved: a file holds the package's own classes only; save params_ or "
-            "state_ yourself, or copy what was learnt into an object of the class it derives from"
+            f"{kind.__name__} cannot be saved: a file holds registered classes only; register it: "
+            f"qtnml.register('estimator', {kind.__name__}), or save params_ or state_ yourself"
         )
     if isinstance(estimator, TrainedEstimator):
-        return _trained_entry(estimator)
-    if isinstance(estimator, BackendClassifier | BackendBornMachine):
-        return _measured_entry(estimator)
-    return built_entry(estimator)
+        header, arrays = _trained_entry(estimator)
+    elif isinstance(estimator, BackendClassifier | BackendBornMachine):
+        header, arrays = _measured_entry(estimator)
+    else:
+        header, arrays = built_entry(estimator)
+    own = {key: getattr(estimator, key) for key in getattr(estimator, "learnt_attributes", ())}
+    found = {f"own_{key}": value for key, value in own.items() if _is_numeric(value)}
+    header |= {"model": name}
+    if own:
+        header["own"] = plain({key: value for key, value in own.items() if not _is_numeric(value)})
+    return header, arrays | found
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype != object
 
 
 def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, NDArray]]:
@@ -69,7 +87,6 @@ def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, N
     for part, stacks in model.params_._asdict().items():
         arrays |= {f"{part}_{k}": np.asarray(stack) for k, stack in enumerate(stacks)}
     header: dict[str, Any] = {
-        "model": type(model).__name__,
         "parameters": _plain_parameters(model),
         "network": _stored_network(model.model_),
         "history": [list(record) for record in model.history_],
@@ -99,22 +116,31 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     header, arrays = load_archive(Path(path))
     try:
         return restored_model(header, arrays)
+    except NotRegisteredError as error:
+        raise NotRegisteredError(f"cannot load {path}: {error}") from error
     except Exception as error:  # whatever a hostile file makes the parts below raise
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
 def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `entry_of`; whatever does not fit raises."""
-    if header["model"] in BORN_MODELS | BUILT:
-        return restored(header, arrays)
-    return (_restored_measured if header["model"] in MEASURED else _restored)(header, arrays)
+    cls = REGISTRIES["estimator"].find(header["model"])
+    if issubclass(cls, TrainedEstimator):
+        estimator: Any = _restored(cls, header, arrays)
+    elif issubclass(cls, BackendClassifier | BackendBornMachine):
+        estimator = _restored_measured(cls, header, arrays)
+    else:
+        estimator = restored(cls, header, arrays)
+    for key in getattr(cls, "learnt_attributes", ()):
+        setattr(estimator, key, arrays[f"own_{key}"] if f"own_{key}" in arrays else header["own"][key])
+    return estimator
 
 
 def _measured_entry(
     model: BackendClassifier | BackendBornMachine,
 ) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A model on a backend: its circuit and tuned weights, where it was measured, and what it came from."""
-    header = {"model": type(model).__name__, **backend_entry(model)}
+    header = dict(backend_entry(model))
     if isinstance(model, BackendBornMachine):
         header["born"], cores = born_entry(model.model)
         header["circuit"], arrays = generative_entry(model.compiled)
@@ -132,13 +158,17 @@ def _measured_entry(
     return header, arrays | tuned_weights(model)
 
 
-def _restored_measured(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
+def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `_measured_entry`."""
     model: BackendClassifier | BackendBornMachine
-    if header["model"] == "BackendBornMachine":
+    if issubclass(cls, BackendBornMachine):
         cores = arrays_under(arrays, "born_")
         compiled = restored_generative(header["circuit"], arrays)
-        model = BackendBornMachine(restored_born(header["born"], cores), compiled, None)
+        model = cls(
+            restored_born(REGISTRIES["estimator"].find(header["born"]["model"]), header["born"], cores),
+            compiled,
+            None,
+        )
     else:
         circuit = restored_circuit(header["circuit"], arrays)
         classes = _checked_classes(header, arrays)
@@ -148,7 +178,7 @@ def _restored_measured(header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
         table = TableInput.from_dict(header["table"]) if "table" in header else None
         if table is not None and len(table.names) != circuit.num_features:
             raise ModelFileError("its table does not fit its circuit")
-        model = BackendClassifier(
+        model = cls(
             circuit,
             classes,
             None,
@@ -159,9 +189,9 @@ def _restored_measured(header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
     return model
 
 
-def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedEstimator:
+def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedEstimator:
     parameters = dict(header["parameters"])
-    for name in OBJECTS.keys() & parameters.keys():
+    for name in set(OBJECTS) & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
     # A file must not choose where checkpoints are written.
     parameters |= {"checkpoint": None, "resume": False, "callback": None}
@@ -171,7 +201,7 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
         parameters["topology"] = structure_from_dict(parameters["topology"])
-    estimator = MODELS[header["model"]](**parameters)
+    estimator: Any = cls(**parameters)
     is_regressor = isinstance(estimator, TreeRegressor | MPSRegressor)
     if "amplitude_mps" in header["network"]:
         header, arrays = with_trimmed_cores(header, arrays)
@@ -196,7 +226,7 @@ def _restored(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedE
     )
     if "feature_names_in" in header:
         estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
-    return estimator
+    return estimator  # type: ignore[no-any-return]
 
 
 def _restored_table(model: Model | AmplitudeModel, header: dict[str, Any]) -> TableInput | None:
@@ -310,7 +340,7 @@ def _checked_classes(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> N
 def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     """Constructor arguments as JSON types; a generator as random_state is not kept."""
     parameters = model.get_params(deep=False)
-    for name in OBJECTS.keys() & parameters.keys():
+    for name in set(OBJECTS) & parameters.keys():
         parameters[name] = stored_setting(name, parameters[name])
     if parameters.get("encoder") is not None:
         parameters["encoder"] = parameters["encoder"].get_params()
@@ -320,3 +350,6 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
         parameters["random_state"] = None
     parameters |= {"checkpoint": None, "resume": False, "callback": None}
     return {name: plain(value) for name, value in parameters.items()}
+
+
+set_format(entry_of, restored_model)

@@ -69,8 +69,10 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 class TreeRegressor(NetworkRegressor):
     """Balanced tree of unitaries whose root predicts a number.
 
-    Arguments and attributes are those of `NetworkEstimator` (loss: "squared-error"), and
-    `target_mean_` and `target_scale_`, by which targets are standardised.
+    Arguments and attributes are those of `NetworkEstimator`.
+
+    Attributes:
+        target_mean_, target_scale_: By which targets are standardised.
 
     >>> X = np.linspace(0, 1, 200)[:, None]
     >>> y = np.sin(2 * np.pi * X[:, 0])
@@ -85,8 +87,10 @@ class TreeRegressor(NetworkRegressor):
 class MPSRegressor(NetworkRegressor):
     """Matrix product state whose last node predicts a number.
 
-    Arguments and attributes are those of `NetworkEstimator` (loss: "squared-error"), and
-    `target_mean_` and `target_scale_`, by which targets are standardised.
+    Arguments and attributes are those of `NetworkEstimator`.
+
+    Attributes:
+        target_mean_, target_scale_: By which targets are standardised.
     """
 
     _shape: ClassVar[Literal["tree", "mps"]] = "mps"

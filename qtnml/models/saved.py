@@ -1,12 +1,23 @@
 """`save` of all estimators."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from qtnml.arrays import NDArray
 from qtnml.errors import ModelFileError
 from qtnml.storage import save_archive
+
+Entry = tuple[dict[str, Any], dict[str, NDArray]]
+_FORMAT: list[tuple[Callable[[Any], Entry], Callable[..., Any]]] = []
+
+
+def set_format(entry_of: Callable[[Any], Entry], restored_model: Callable[..., Any]) -> None:
+    """How estimators become JSON types and arrays, and back; the file format says so once it is imported."""
+    _FORMAT[:] = [(entry_of, restored_model)]
 
 
 class SavedToFile:
@@ -20,9 +31,8 @@ class SavedToFile:
                 class of the user's own.
             WriteError: Nothing was written.
         """
-        from qtnml.models.persistence import entry_of, restored_model
-
         check_is_fitted(self)
+        entry_of, restored_model = _FORMAT[0]
         try:
             header, arrays = entry_of(self)
         except ModelFileError:

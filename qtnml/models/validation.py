@@ -157,7 +157,7 @@ def hold_out(y: NDArray, fraction: float, rng: np.random.Generator) -> tuple[NDA
 def hold_out_rows(samples: int, fraction: float, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
     """Indices (training, validation) for a density: of few rows up to a quarter, of fewer than 40 none.
 
-    A law that knows nothing of held-out rows learns small tables by heart.
+    A distribution that knows nothing of held-out rows learns small tables by heart.
     """
     if fraction == 0 or samples < _FEWEST_ROWS:
         return np.arange(samples), np.arange(0)

@@ -1,4 +1,4 @@
-"""A circuit that draws strings, under a device's noise: the exact law of what is read.
+"""A circuit that draws strings, under a device's noise: the exact distribution of what is read.
 
 Every node is one Pauli transfer map from its parent's wire to its own wires, with its fresh qubits'
 resets, its gates, the noise after each of them and the waiting; where a site is measured the errors of the
@@ -105,7 +105,7 @@ class NoisyGenerativeCircuit:
 
     @cached_property
     def _valid(self) -> TreeLaw | None:
-        """The law of the levels there are, whose sum is less than 1; None where there are no others."""
+        """The distribution of the levels there are, of sum below 1; None where there are no others."""
         law, dims = self.law, self.compiled.site_dims
         if law.sites.dims == dims:
             return None
@@ -119,7 +119,7 @@ class NoisyGenerativeCircuit:
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
         """Strings as they are read, (count, sites), given that all bits stand for levels."""
-        # Drawn level by level from the restricted law, so whatever share of the shots is lost.
+        # Drawn level by level from the restricted distribution, so whatever share of the shots is lost.
         return (self._valid or self.law).sample(rng, count)
 
 

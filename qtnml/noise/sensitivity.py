@@ -12,6 +12,7 @@ from qtnml.contract.bloch_plan import contraction_plan
 from qtnml.errors import InvalidInputError
 from qtnml.noise.circuit import NoisyCircuit, grouped_maps
 from qtnml.noise.instructions import Sources
+from qtnml.shown import PrintedHtml
 
 SOURCES = {
     "gate errors": Sources(False, False, True, False, False),
@@ -24,7 +25,7 @@ _STEP = 1e-3  # of the strength, for the difference of maps that are nearly line
 
 
 @dataclass(frozen=True, eq=False)
-class Sensitivity:
+class Sensitivity(PrintedHtml):
     """Loss of the mean probability of the right outcome by each part of the noise, to first order.
 
     A number is minus the derivative by that part's strength: what would be gained, about, if it were gone.
@@ -69,7 +70,7 @@ def sensitivity(noisy: NoisyCircuit, X: NDArray, outcomes: NDArray) -> Sensitivi
     difference.
 
     Args:
-        noisy: A circuit that traces what it lets go.
+        noisy: A circuit that traces what it discards.
         X: Samples (samples, features).
         outcomes: The right outcome of each, integers (samples,).
     """

@@ -37,7 +37,7 @@ def scheduled_noise(
     """Rates at every place of a model, for the circuit that its parameters are compiled into.
 
     Args:
-        model: It traces what it lets go.
+        model: It traces what it discards.
         parameters: Any; what matters is how many gates their nodes have.
         noise: Of the circuit's qubits.
         reuse_qubits, num_qubits, schedule: As for `compile_model`.

@@ -19,7 +19,7 @@ class Piece:
         pairs: Local qubits of each gate, in order.
         maps: Its maps (gates, 16, 16).
         last: Of each local qubit, (rows, 4): four rows, or two for a measured one, or the one of a qubit
-            let go.
+            discarded.
         kept: Local qubits that go on, in order.
         uploads: Data angles that turn each local qubit first; empty for none.
     """

@@ -1,6 +1,6 @@
 """A noisy circuit as a tree of maps, found by walking through it: nothing is known of networks here.
 
-Qubits that a gate joins are held together. Once some of them are let go (reset next, or never used again),
+Qubits that a gate joins are held together. Once some of them are discarded (reset next, or never used again),
 the others are a *wire*, and what happened to them is one linear map of the wires and qubits that went in.
 Noise on single qubits and on a gate's qubits stays inside such a map, so the map is exact whatever the
 noise, and samples enter only at the leaves. Circuits whose qubits do not come apart, as those routed by
@@ -314,7 +314,7 @@ def _last_uses(rows: Instructions) -> set[tuple[int, int]]:
                 needed.discard(qubit)
             elif qubit not in needed:
                 needed.add(qubit)
-                if row not in rows.checks:  # let go where it is measured
+                if row not in rows.checks:  # discarded where it is measured
                     ends.add((row, qubit))
     return ends
 

@@ -2,6 +2,7 @@
 
 from qtnml.plots.circuits import plot_circuit
 from qtnml.plots.generative import plot_explanation, plot_record, plot_strings
+from qtnml.plots.networks import plot_network
 from qtnml.plots.trained import (
     plot_confusion,
     plot_noise_study,
@@ -14,6 +15,7 @@ __all__ = [
     "plot_circuit",
     "plot_confusion",
     "plot_explanation",
+    "plot_network",
     "plot_noise_study",
     "plot_record",
     "plot_samples",

@@ -28,7 +28,7 @@ class Node:
     uploads: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Topology:
     """A `Tree` whose wires are bundles of qubits.
 
@@ -79,6 +79,12 @@ class Topology:
             )
         if not all(0 <= place < self.num_data_qubits for place in node.uploads):
             raise InvalidInputError(f"node {k} uploads data qubits {node.uploads}, which do not all exist")
+
+    def __repr__(self) -> str:
+        return (
+            f"Topology({self.num_data_qubits} data qubits, {len(self.nodes)} nodes, wires of up to "
+            f"{max(node.width for node in self.nodes)} qubits)"
+        )
 
     @property
     def num_leaves(self) -> int:

@@ -19,7 +19,7 @@ from qtnml.train.records import EpochRecord, drawn_by_weight
 from qtnml.train.sweep_loop import SweepStep, SweepTraining
 from qtnml.train.sweeps import Cores, SweepOptions, Swept, sweep
 
-_COPIES = 1000  # of strings, at least, to smooth their law
+_COPIES = 1000  # of strings, at least, to smooth their distribution
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Strings:
     def smoothed(self, dims: Sequence[int], share: float, rng: np.random.Generator) -> "Strings":
         """With noisy copies of strings, which weigh `share` of the whole: no neighbour stays impossible.
 
-        A copy has each site drawn anew with probability 2 / sites, from a law that is half the site's own
-        frequencies and half uniform.
+        A copy has each site drawn anew with probability 2 / sites, from a distribution that is half the
+        frequencies of the site and half uniform.
         """
         if not share:
             return self
@@ -168,7 +168,7 @@ def nll_of_sweep(swept: Swept, weights: NDArray, num_sites: int) -> float:
 
 
 def frequencies(sites: Sites, data: Strings, core: NDArray) -> NDArray:
-    """The core of a state of one node whose law is that of the data."""
+    """The core of a state of one node whose distribution is that of the data."""
     wires = sites.tree.nodes[0]
     flat = np.ravel_multi_index(tuple(data.X[:, w] for w in wires), tuple(sites.dims[w] for w in wires))
     return np.sqrt(np.bincount(flat, data.weights, core.size)).reshape(core.shape).astype(core.dtype)

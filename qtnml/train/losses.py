@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from qtnml.errors import InvalidInputError
+from qtnml.registry import register
 
 
 class Loss(Protocol):
@@ -116,6 +117,9 @@ LOSSES: dict[str, type[CrossEntropy] | type[HingePower] | type[MeanSquaredError]
     HingePower.name: HingePower,
     MeanSquaredError.name: MeanSquaredError,
 }
+
+for _class in LOSSES.values():
+    register("loss", _class)
 
 
 def get_loss(loss: "str | Loss") -> Loss:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtnml.errors import InvalidInputError
+from qtnml.registry import register
 from qtnml.train.optimizer import OptaxOptimizer, Optimizer
 from qtnml.train.riemannian_adam import RiemannianAdam
 from qtnml.train.spsa import SPSA, CalibratedSPSA
@@ -14,6 +15,9 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "spsa-as-printed": SPSA,
     "spsa-later": SPSA.later,
 }
+
+for _class in (RiemannianAdam, SPSA, CalibratedSPSA):
+    register("optimizer", _class)
 
 
 def get_optimizer(optimizer: Any) -> Optimizer:

@@ -147,7 +147,7 @@ def test_tables_files_and_what_does_not_fit(tmp_path: Path) -> None:
     assert again.predict(X).tolist() == clf.predict(X).tolist()
     header, arrays = load_archive(path)
     save_archive(path, header | {"learnt": {"classes_": ["north", "south", "east"]}}, dict(arrays))
-    with pytest.raises(ModelFileError, match="its classes do not fit its law"):
+    with pytest.raises(ModelFileError, match="its classes do not fit its distribution"):
         load_model(path)
 
 

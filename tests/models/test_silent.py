@@ -171,7 +171,7 @@ def test_classes_of_ones_own_are_refused_when_saved(tmp_path: Path) -> None:
     X, y = rng.integers(0, 2, (30, 4)), rng.integers(0, 2, 30)
     for model in (Mine(epochs=1).fit(X, y), MyBorn(2, epochs=1).fit(X)):
         with pytest.raises(
-            ModelFileError, match=f"{type(model).__name__} cannot be saved: .*own classes only"
+            ModelFileError, match=f"{type(model).__name__} cannot be saved: .*registered classes only"
         ):
             model.save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
