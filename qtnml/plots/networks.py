@@ -111,9 +111,21 @@ def _names(network: Any, tree: Tree) -> list[str]:
 
 def _places(tree: Tree) -> list[tuple[float, float]]:
     """(x, y) of every wire's lower end: leaves side by side, nodes above the middle of what they join."""
-    x = {leaf: float(place) for place, leaf in enumerate(tree.leaves_in_order)}
+    in_order = range(tree.num_leaves) if _is_planar(tree) else tree.leaves_in_order
+    x = {leaf: float(place) for place, leaf in enumerate(in_order)}
     places = [(x[leaf], 0.0) for leaf in range(tree.num_leaves)]
     for node, wires in enumerate(tree.nodes):
         middle = sum(places[wire][0] for wire in wires) / len(wires)
         places.append((middle, float(tree.heights[node])))
     return places
+
+
+def _is_planar(tree: Tree) -> bool:
+    """Whether the leaves below every node stand side by side in their own order."""
+    ends = [(leaf, leaf) for leaf in range(tree.num_leaves)]
+    for node, wires in enumerate(tree.nodes):
+        low, high = min(ends[wire][0] for wire in wires), max(ends[wire][1] for wire in wires)
+        if high - low + 1 != tree.num_below[node]:
+            return False
+        ends.append((low, high))
+    return True
