@@ -1,5 +1,6 @@
 """Amplitude MPS: brute force, both libraries, lengths, scales; and what sweeps may and may not do."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -101,9 +102,8 @@ def test_at_the_start_signals_reach_the_label() -> None:
     for tree in (chain(32, root=16), balanced(32)):
         model = AmplitudeModel.on_tree(tree, 2, 8)
         parameters, middle = model.start(np.random.default_rng(0)), np.full(32, 0.5)
-        gradient = np.abs(
-            jax.jacobian(lambda x, m=model, p=parameters: m.apply(p, x)[0])(jnp.asarray(middle))
-        )
+        signals = jax.jit(jax.grad(lambda x, m=model, p=parameters: m.apply(p, x)[0]))
+        gradient = np.abs(signals(jnp.asarray(middle)))
         assert gradient.min() > 1e-3 * gradient.max() > 0
 
 
@@ -115,7 +115,7 @@ def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) 
         single = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), scaled)
         X = jnp.asarray(rng.random((5, 784)), jnp.float32)
         p = model.apply(single, X)
-        gradient = jax.grad(lambda q: -jnp.sum(jnp.log(model.apply(q, X)[:, 0])))(single)  # noqa: B023
+        gradient = jax.jit(jax.grad(lambda q: -jnp.sum(jnp.log(model.apply(q, X)[:, 0]))))(single)  # noqa: B023
         assert bool(jnp.isfinite(p).all())
         assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
         np.testing.assert_allclose(p, model.predict(start, np.asarray(X))[0], atol=1e-3)
@@ -130,7 +130,7 @@ def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator)
     def loss(parameters: Parameters) -> jax.Array:
         return -jnp.mean(jnp.log(model.apply(parameters, X)[:, 1]))
 
-    gradient = jax.grad(loss)(parameters)
+    gradient = jax.jit(jax.grad(loss))(parameters)
     direction = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape)), parameters)
     ahead, behind = (
         loss(jax.tree.map(lambda a, d: a + sign * 1e-6 * d, parameters, direction))  # noqa: B023
@@ -243,7 +243,7 @@ def test_one_feature_can_be_swept(kind: type, rng: np.random.Generator) -> None:
     assert clf.score(X, X[:, 0] > 0.4) > 0.9
 
 
-@pytest.mark.parametrize("num_features", [1, 2, 3, 8])
+@pytest.mark.parametrize("num_features", [1, 2, 8])
 @pytest.mark.parametrize(
     "encoding", [AngleEncoding(trainable=True), MultiQubitEncoding(2), PhaseEncoding()], ids=repr
 )
@@ -259,10 +259,10 @@ def test_encodings_have_derivatives(
         for shift in (-1e-6, 0.0, 1e-6)
     ]
     given = jax.tree.map(jnp.asarray, (parameters, x))
-    value, along = jax.jvp(model.apply, given, jax.tree.map(jnp.asarray, direction))
+    value, along = jax.jit(partial(jax.jvp, model.apply))(given, jax.tree.map(jnp.asarray, direction))
     np.testing.assert_allclose(value, values[1], atol=1e-12)
     np.testing.assert_allclose(along, (values[2] - values[0]) / 2e-6, atol=1e-6, rtol=1e-5)
-    gradient = jax.grad(lambda pair: model.apply(*pair)[1])(given)
+    gradient = jax.jit(jax.grad(lambda pair: model.apply(*pair)[1]))(given)
     product = sum(
         jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
     )

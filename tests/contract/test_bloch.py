@@ -128,7 +128,7 @@ def test_gradient_equals_finite_differences(x64: None, rng: np.random.Generator)
         return jnp.sum(contract(topology, maps, bloch)[0] ** 2)
 
     stacks = tuple(jnp.asarray(stack) for stack in network.unitaries)
-    gradients = jax.grad(loss)(stacks)
+    gradients = jax.jit(jax.grad(loss))(stacks)
     for k, (stack, gradient) in enumerate(zip(stacks, gradients, strict=True)):
         direction = rng.normal(size=stack.shape) + 1j * rng.normal(size=stack.shape)
         moved = [

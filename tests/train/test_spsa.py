@@ -90,7 +90,8 @@ def test_moves_are_rotations(is_complex: bool, rng: np.random.Generator, x64: No
 def test_emulated_shots_are_multinomial() -> None:
     p = jnp.array([[0.5, 0.0, 1.0], [0.2, 0.3, 0.0], [0.3, 0.7, 0.0]])
     shots = 50
-    draws = jax.vmap(lambda key: emulate_shots(key, p, shots))(jax.random.split(jax.random.key(0), 4000))
+    draw = jax.jit(jax.vmap(lambda key: emulate_shots(key, p, shots)))
+    draws = draw(jax.random.split(jax.random.key(0), 4000))
     np.testing.assert_allclose(draws.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(draws * shots, np.round(draws * shots), atol=1e-4)
     np.testing.assert_allclose(draws.mean(axis=0), p, atol=5 * np.sqrt(0.25 / shots / 4000))
@@ -102,7 +103,7 @@ def test_emulated_shots_are_multinomial() -> None:
 @pytest.mark.parametrize(
     ("ansatz", "shots"),
     [
-        ("full", None),
+        pytest.param("full", None, marks=pytest.mark.slow),
         ("full", 100),
         pytest.param("orthogonal", 100, marks=pytest.mark.slow),
         pytest.param("hermitian", 100, marks=pytest.mark.slow),
