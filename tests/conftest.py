@@ -6,8 +6,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 
-# Most of the tests' time is LLVM's, on functions that run once: the same programs, less optimised. They are as
-# users have them with QTNML_TEST_OPTIMISED=1. Set before JAX starts, also for processes that tests start.
+# Most of the tests' time is LLVM's, on functions that run once: the same programs, less optimised. They are
+# as users have them with QTNML_TEST_OPTIMISED=1. Set before JAX starts, also for processes that tests start.
 if "QTNML_TEST_OPTIMISED" not in os.environ:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 

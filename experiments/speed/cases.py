@@ -5,6 +5,7 @@ python experiments/speed/cases.py CASE [--smoke]   prints {"value": number, "uni
 
 import argparse
 import json
+import resource
 import statistics
 import time
 import warnings
@@ -113,6 +114,78 @@ def training(model: str, **settings: Any) -> Callable[[bool], tuple[float, str]]
     return case
 
 
+def sweep(model: str, bond: int, rows: int, sites: int) -> Callable[[bool], tuple[float, str]]:
+    """A sweep of a Born machine whose bonds are as large as they may be: seconds, median over later ones."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        X = bits(100 if smoke else rows, 20 if smoke else sites)
+        machine = getattr(qtnml, model)(
+            bond, init_bond=bond, epochs=5, validation_fraction=0.0, complex_amplitudes=False, random_state=0
+        ).fit(X)
+        return statistics.median(np.diff([record.seconds for record in machine.history_])), "s"
+
+    return case
+
+
+def sweep_memory(bond: int, rows: int, sites: int) -> Callable[[bool], tuple[float, str]]:
+    """What two sweeps of a chain add to the largest resident memory of the process."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        X = bits(100 if smoke else rows, 20 if smoke else sites)
+        settings = {"epochs": 2, "validation_fraction": 0.0, "complex_amplitudes": False, "random_state": 0}
+        qtnml.MPSBornMachine(2, **settings).fit(X[:60, :20])  # what is imported and compiled once
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        qtnml.MPSBornMachine(bond, init_bond=bond, **settings).fit(X)
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, "MB"
+
+    return case
+
+
+def explained(model: str, bond: int, sites: int) -> Callable[[bool], tuple[float, str]]:
+    """The explanation of one record."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        X = bits(200, 30 if smoke else sites)
+        machine = getattr(qtnml, model)(
+            bond, init_bond=bond, epochs=1, validation_fraction=0.0, complex_amplitudes=False, random_state=0
+        ).fit(X)
+        return repeated(lambda: machine.explain(X[0]), 3, smoke), "s"
+
+    return case
+
+
+def sampled(model: str, bond: int) -> Callable[[bool], tuple[float, str]]:
+    """Exact samples: microseconds each."""
+
+    def case(smoke: bool) -> tuple[float, str]:
+        import qtnml
+
+        machine = getattr(qtnml, model)(
+            bond, init_bond=bond, epochs=1, validation_fraction=0.0, complex_amplitudes=False, random_state=0
+        ).fit(bits(200))
+        count = 100 if smoke else SAMPLES
+        return repeated(lambda: machine.sample(count, random_state=0), 3, smoke) / count * 1e6, "us a sample"
+
+    return case
+
+
+def detector(smoke: bool) -> tuple[float, str]:
+    """An anomaly detector with its defaults on 59 rows of 13 numbers."""
+    import qtnml
+
+    del smoke
+    X = np.random.default_rng(0).normal(size=(59, 13))
+    began = time.perf_counter()
+    qtnml.AnomalyDetector(random_state=0).fit(X)
+    return time.perf_counter() - began, "s"
+
+
 CASES: dict[str, Callable[[bool], tuple[float, str]]] = {
     "Born gradient, chain D=16": gradient("MPSBornMachine", 16),
     "Born gradient, chain D=32": gradient("MPSBornMachine", 32),
@@ -132,6 +205,14 @@ CASES: dict[str, Callable[[bool], tuple[float, str]]] = {
     "Born likelihood, chain D=32": inference("MPSBornMachine", SAMPLES, max_bond=32, init_bond=32),
     "Born likelihood, 100,000 samples": inference("MPSBornMachine", 10 * SAMPLES, max_bond=32, init_bond=32),
     "Born likelihood, tree D=16": inference("TreeBornMachine", SAMPLES, max_bond=16, init_bond=16),
+    "Born sweep, chain D=100, 784 sites": sweep("MPSBornMachine", 100, 1000, 784),
+    "Born sweep, memory of the same": sweep_memory(100, 1000, 784),
+    "Born sweep, tree D=16, 1600 x 180": sweep("TreeBornMachine", 16, 1600, 180),
+    "explain, chain D=30, 784 sites": explained("MPSBornMachine", 30, 784),
+    "explain, tree D=30, 784 sites": explained("TreeBornMachine", 30, 784),
+    "sample, chain D=32": sampled("MPSBornMachine", 32),
+    "sample, tree D=16": sampled("TreeBornMachine", 16),
+    "detector, 59 x 13, defaults": detector,
     "ten samples, tree V=1": ten("TreeClassifier"),
     "ten samples, Born chain D=32": ten("MPSBornMachine", max_bond=32, init_bond=32),
     "compilation, tree V=2": compiled("TreeClassifier", bond_qubits=2),
