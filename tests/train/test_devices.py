@@ -5,6 +5,7 @@ directions without any effect on the loss becomes steps of full size.
 """
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -57,3 +58,45 @@ def test_two_to_four_devices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     for alone, *shared in json.loads(done.stdout).values():
         for probabilities in shared:
             assert max(abs(a - b) for a, b in zip(alone, probabilities, strict=True)) < 1e-5
+
+
+TWO_PROCESSES = """
+import sys
+import jax
+import numpy as np
+number, port = int(sys.argv[1]), sys.argv[2]
+if number >= 0:
+    jax.distributed.initialize(f"localhost:{port}", 2, number)
+    assert jax.process_count() == jax.device_count() == 2
+import qtnml
+X = np.random.default_rng(0).integers(0, 2, (300, 8))
+X[:, 5] = X[:, 1]
+born = qtnml.TreeBornMachine(
+    4, method="gradient", epochs=3, precision="double", devices=2 if number >= 0 else None, random_state=0
+).fit(X)
+print(*born.log_likelihood(X[:20]).tolist())
+"""
+
+
+def _free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return str(listener.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_born_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with a device of its own, over `jax.distributed` on one machine."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    command, port = [sys.executable, "-c", TWO_PROCESSES], _free_port()
+    both = [
+        subprocess.Popen([*command, str(number), port], stdout=subprocess.PIPE, text=True)
+        for number in (0, 1)
+    ]
+    found = [[float(word) for word in process.communicate(timeout=120)[0].split()[-20:]] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    done = subprocess.run([*command, "-1", port], capture_output=True, text=True, check=True)
+    alone = [float(word) for word in done.stdout.split()]
+    assert len(alone) == 20
+    for shared in found:
+        assert max(abs(a - b) for a, b in zip(alone, shared, strict=True)) < 1e-9
