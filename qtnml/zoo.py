@@ -144,7 +144,9 @@ def write_circuit(
     del resources["idle"], resources["layout"]
     card = {
         "name": name,
-        "model": f"{type(model).__name__}, V={model.bond_qubits}, ansatz {model.model_.ansatz.name!r}",
+        "model": (
+            f"{type(model).__name__}, V={model.model_.topology.widest}, ansatz {model.model_.ansatz.name!r}"
+        ),
         "data": model.notes_,
         "encoding": f"{compiled.encoding.name}: one angle per data qubit; NAME.qasm says which",
         "read_out": {

@@ -29,7 +29,14 @@ def test_command_lines_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    records = pd.DataFrame({"age": rng.integers(20, 60, 80), "kind": rng.choice(["a", "b"], 80), "label": 0})
+    records = pd.DataFrame(
+        {
+            "id": [f"R{row}" for row in range(80)],
+            "age": rng.integers(20, 60, 80),
+            "kind": rng.choice(["a", "b"], 80),
+            "label": rng.choice(["no", "yes"], 80),
+        }
+    )
     records.to_csv("records.csv", index=False)
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("qtnml ")]

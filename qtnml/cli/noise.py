@@ -206,7 +206,7 @@ def _by_name(models: list[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for model in models:
         ansatz = "" if model.ansatz == "full" else f", {getattr(model.ansatz, 'name', model.ansatz)}"
-        name = f"{type(model).__name__} V={model.bond_qubits}{ansatz}"
+        name = f"{type(model).__name__} V={model.model_.topology.widest}{ansatz}"
         found.setdefault(name, []).append(model)
     return found
 

@@ -45,9 +45,11 @@ def study(
     ] = Path("study.jsonl"),
     pairs: Annotated[bool, typer.Option("--pairs", help="Every pair of classes on its own.")] = False,
     classes: Classes = None,
-    models: Annotated[str, typer.Option(help="tree, mps, amplitude-mps; several by commas.")] = "tree",
+    models: Annotated[
+        str, typer.Option(help="tree, mps, amplitude-mps, amplitude-tree; several by commas.")
+    ] = "tree",
     bonds: Annotated[
-        str, typer.Option(help="bond_qubits (max_bond for amplitude-mps); several by commas.")
+        str, typer.Option(help="bond_qubits (max_bond for amplitude models); several by commas.")
     ] = "1",
     seeds: Annotated[str, typer.Option(help="Seeds; several by commas.")] = "0",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
@@ -120,7 +122,7 @@ def _task(
 ) -> dict[str, Any]:
     from qtnml.models import trial
 
-    width = {"max_bond": bond} if model == "amplitude-mps" else {"bond_qubits": bond}
+    width = {"max_bond": bond} if model.startswith("amplitude") else {"bond_qubits": bond}
     return trial(data, model, classes=classes, random_state=seed, **width, **shared)  # type: ignore[arg-type]
 
 

@@ -60,8 +60,9 @@ def train(
         int | None, typer.Option(min=1, help="Use only this many training samples.")
     ] = None,
     bond_qubits: Annotated[
-        int, typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3; 1 for up to 4 classes.")
-    ] = 1,
+        int | None,
+        typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3 (default: as classes need)."),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help=f"One of {', '.join(_ESTIMATORS)}."),
@@ -208,7 +209,7 @@ _ROWS = {
     "log_success": "mean log probability of passing post-selection",
 }
 _DEFAULTS = {
-    "bond_qubits": 1,
+    "bond_qubits": None,
     "max_bond": 16,
     "leaf": "data",
     "ansatz": "full",

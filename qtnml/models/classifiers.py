@@ -68,11 +68,13 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         return sensitivity(noisy, X, outcomes)
 
     def _topology_for(self, X: NDArray, num_classes: int) -> Topology:
-        available = self._topology(X, 1).num_qubits[-1]
+        needed = qubits_for_classes(num_classes)
+        width = self._width(needed)
+        available = self._topology(X, 1, width).num_qubits[-1]
         if isinstance(self.topology, Topology):
             available = self.topology.root_qubits
-        check_root(num_classes, available, X.shape[1], int(self.bond_qubits), self._shape)
-        return self._topology(X, qubits_for_classes(num_classes))
+        check_root(num_classes, available, X.shape[1], width, self._shape)
+        return self._topology(X, needed, width)
 
     def to_backend(
         self,

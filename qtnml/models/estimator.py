@@ -17,6 +17,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
 from qtnml.models.progress import progress_bar
+from qtnml.models.readout import width_for
 from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.noise import Channel
@@ -28,7 +29,8 @@ class NetworkEstimator(TrainedEstimator):
     """A tree or chain of nodes over encoded features, trained by one loop.
 
     Args:
-        bond_qubits: Width V of the inner wires, 1 to 3; the bond dimension is 2**V.
+        bond_qubits: Width V of the inner wires, 1 to 3; the bond dimension is 2**V. None takes the least
+            whose root tells all classes apart: 1 for up to 4 classes, 2 for up to 16 in a tree.
         leaf: "data" for leaf wires of V data qubits (a chain starts with one such), "fresh" for one data
             qubit and V - 1 fresh ones.
         topology: None for this class's own (a balanced tree, a chain); "chow-liu" joins first what knows
@@ -96,7 +98,7 @@ class NetworkEstimator(TrainedEstimator):
 
     def __init__(
         self,
-        bond_qubits: int = 1,
+        bond_qubits: int | None = None,
         *,
         leaf: Literal["data", "fresh"] = "data",
         topology: Tree | Topology | Literal["chow-liu"] | None = None,
@@ -225,12 +227,17 @@ class NetworkEstimator(TrainedEstimator):
         result = self._train(model, parameters, training, validation, rng, noise)
         self._keep(model, scaler, result, table)
 
-    def _topology(self, X: NDArray, root_qubits: int) -> Topology:
-        """The network's shape for these samples, re-uploads included."""
-        return with_reuploads(self._plain_topology(X, root_qubits), int(self.reuploads))
+    def _width(self, root_qubits: int) -> int:
+        """V, for so many qubits at the root."""
+        return width_for(root_qubits, self._shape) if self.bond_qubits is None else int(self.bond_qubits)
 
-    def _plain_topology(self, X: NDArray, root_qubits: int) -> Topology:
-        width, qubits = int(self.bond_qubits), X.shape[1] * get_encoding(self.encoding).qubits_per_feature
+    def _topology(self, X: NDArray, root_qubits: int, width: int | None = None) -> Topology:
+        """The network's shape for these samples, re-uploads included."""
+        width = self._width(root_qubits) if width is None else width
+        return with_reuploads(self._plain_topology(X, root_qubits, width), int(self.reuploads))
+
+    def _plain_topology(self, X: NDArray, root_qubits: int, width: int) -> Topology:
+        qubits = X.shape[1] * get_encoding(self.encoding).qubits_per_feature
         if isinstance(self.topology, Topology):
             if self.topology.num_data_qubits != qubits or self.topology.root_qubits < root_qubits:
                 raise InvalidInputError(
@@ -281,7 +288,8 @@ class NetworkEstimator(TrainedEstimator):
     def _may_describe(self, topology: Topology) -> bool:
         """Whether the settings lead to this topology; one learnt from data is known by its widths only."""
         if isinstance(self.topology, str):
-            return max((node.width for node in topology.nodes[:-1]), default=1) <= int(self.bond_qubits)
+            widest = max((node.width for node in topology.nodes[:-1]), default=1)
+            return widest <= self._width(topology.root_qubits)
         features = topology.num_data_qubits // get_encoding(self.encoding).qubits_per_feature
         return self._topology(np.empty((0, features)), topology.root_qubits) == topology
 

@@ -13,6 +13,12 @@ def qubits_for_classes(num_classes: int) -> int:
     return max(1, (num_classes - 1).bit_length())
 
 
+def width_for(root_qubits: int, shape: str) -> int:
+    """The least width V of inner wires whose root holds so many qubits: a tree's has 2 V, a chain's V + 1."""
+    least = (root_qubits + 1) // 2 if shape == "tree" else root_qubits - 1
+    return min(max(1, least), MAX_BOND_QUBITS)
+
+
 def class_probabilities(outcomes: NDArray, num_classes: int) -> tuple[NDArray, NDArray]:
     """Leave out outcomes without a class and renormalise the rest.
 

@@ -93,7 +93,7 @@ def _check_amplitudes(estimator: Any) -> None:
 
 def _check_network(estimator: Any) -> None:
     width, topology = estimator.bond_qubits, estimator.topology
-    if not (is_number(width, int, np.integer) and 1 <= width <= MAX_BOND_QUBITS):
+    if width is not None and not (is_number(width, int, np.integer) and 1 <= width <= MAX_BOND_QUBITS):
         raise InvalidInputError(
             f"bond_qubits must be 1 to {MAX_BOND_QUBITS}, got {width!r}: a node of a tree is a unitary on "
             "twice as many qubits"

@@ -83,7 +83,7 @@ class Topology:
     def __repr__(self) -> str:
         return (
             f"Topology({self.num_data_qubits} data qubits, {len(self.nodes)} nodes, wires of up to "
-            f"{max(node.width for node in self.nodes)} qubits)"
+            f"{self.widest} qubits)"
         )
 
     @property
@@ -100,6 +100,11 @@ class Topology:
     def root_qubits(self) -> int:
         """Number of qubits measured at the root."""
         return self.nodes[-1].width
+
+    @property
+    def widest(self) -> int:
+        """Qubits of the widest inner wire."""
+        return max(node.width for node in self.nodes[:-1] or self.nodes)
 
     def wire_width(self, wire: int) -> int:
         """Number of qubits on a wire."""

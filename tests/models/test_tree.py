@@ -346,3 +346,18 @@ def test_progress_bar_stays_on_stderr(small_digits: Dataset, capfd: pytest.Captu
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "training" in captured.err
+
+
+def test_the_width_follows_the_number_of_classes(rng: np.random.Generator) -> None:
+    X = rng.random((120, 12))
+    for classes, tree_width, chain_width in ((2, 1, 1), (4, 1, 1), (5, 2, 2), (16, 2, 3)):
+        y = np.arange(120) % classes
+        for kind, width in ((TreeClassifier, tree_width), (MPSClassifier, chain_width)):
+            clf = kind(epochs=1, random_state=0).fit(X, y)
+            assert clf.bond_qubits is None
+            assert clf.model_.topology.widest == width
+            same = kind(width, epochs=1, random_state=0).fit(X, y)
+            np.testing.assert_array_equal(clf.predict_proba(X), same.predict_proba(X))
+    assert TreeRegressor(epochs=1).fit(X, X[:, 0]).model_.topology.widest == 1
+    with pytest.raises(InvalidInputError, match="65 classes need 7 root qubits"):
+        TreeClassifier(epochs=1).fit(rng.random((130, 12)), np.arange(130) % 65)
