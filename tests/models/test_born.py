@@ -430,7 +430,7 @@ def test_what_cannot_be_read_again_is_not_written(bits: np.ndarray, tmp_path: Pa
     model.max_bond, model.notes_ = 2, {"a": np.nan}
     with pytest.raises(ModelFileError, match="hold what a file cannot"):
         model.save(path)
-    with pytest.raises(ModelFileError, match="the package's own classes only"):
+    with pytest.raises(ModelFileError, match="a file holds registered classes only"):
         Mine(2, epochs=1, random_state=0).fit(bits).save(path)
     assert path.read_bytes() == before
 
