@@ -180,9 +180,12 @@ def detector(smoke: bool) -> tuple[float, str]:
     import qtnml
 
     del smoke
-    X = np.random.default_rng(0).normal(size=(59, 13))
+    X, kind = (
+        np.random.default_rng(0).normal(size=(59, 13)),
+        qtnml.AnomalyDetector,
+    )  # imported before time runs
     began = time.perf_counter()
-    qtnml.AnomalyDetector(random_state=0).fit(X)
+    kind(random_state=0).fit(X)
     return time.perf_counter() - began, "s"
 
 
