@@ -766,3 +766,39 @@ def test_help_has_a_short_name_and_shells_complete(run) -> None:
     assert "Usage: qtnml train" in run("train", "-h")[1]
     assert "--install-completion" in run("--help")[1]
     assert run("--version")[1].startswith("qtnml ")
+
+
+def test_records_with_classes(run, tmp_path: Path) -> None:
+    """Joint distribution of a table and the classes in a column: classified, drawn by class, scored."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Oslo", "Rome"], 60)
+    wanted = np.where(city == "Oslo", "yes", "no")
+    rows = [
+        f"{k},{c},{n},{w}"
+        for k, (c, n, w) in enumerate(zip(city, rng.integers(0, 9, 60), wanted, strict=True))
+    ]
+    table, model = tmp_path / "t.csv", tmp_path / "j.qtnml"
+    table.write_text("\n".join(["id,city,number,buys", *rows]))
+    fitting = ("born", "fit", table, "--ignore", "id", "--label", "buys", "-o", model, "-b", 4, "--json")
+    status, out, err = run(*fitting)
+    assert status == 0, err
+    facts = json.loads(out)
+    assert (facts["kind"], facts["classes"], facts["features"]) == ("BornClassifier", ["no", "yes"], 2)
+    status, out, err = run("born", "classify", model, table, "--json")
+    assert (status, json.loads(out)["accuracy"]) == (0, 1.0), err
+    status, out, _ = run("born", "sample", model, "-n", 5, "--label", "yes", "--seed", 0)
+    assert out.splitlines()[0] == "city,number,buys"
+    assert all(line.startswith("Oslo,") and line.endswith(",yes") for line in out.splitlines()[1:])
+    assert run("born", "score", model, table)[0] == 0
+    plain = tmp_path / "b.qtnml"
+    assert run("born", "fit", table, "--ignore", "id", "-o", plain, "-b", 2)[0] == 0
+    for words, message in (
+        (("born", "sample", model, "--label", "maybe"), "--label is one of ['no', 'yes'], got 'maybe'"),
+        (("born", "sample", plain, "--label", "yes"), "--label is of models with classes"),
+        (("born", "classify", plain, table), "knows no classes; fit one with --label"),
+        (("born", "explain", model), "fit one without --label for this"),
+        (("born", "fit", "digits", "--label", "x", "-o", model), "--label is for tables"),
+    ):
+        status, _, err = run(*words)
+        assert status == 2
+        assert message in " ".join(err.split())

@@ -1,6 +1,18 @@
 """States on trees of sites whose squared amplitudes are probabilities: Born machines, exactly."""
 
 from qtnml.born.amplitudes import finite_logs, log_amplitudes, log_likelihood, mean_nll, stacked
+from qtnml.born.reduced import bond_entropies, expectation, reduced_states, schmidt_values
 from qtnml.born.state import TreeState
 
-__all__ = ["TreeState", "finite_logs", "log_amplitudes", "log_likelihood", "mean_nll", "stacked"]
+__all__ = [
+    "TreeState",
+    "bond_entropies",
+    "expectation",
+    "finite_logs",
+    "log_amplitudes",
+    "log_likelihood",
+    "mean_nll",
+    "reduced_states",
+    "schmidt_values",
+    "stacked",
+]

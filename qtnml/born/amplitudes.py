@@ -7,6 +7,7 @@ import numpy as np
 from qtnml.arrays import Array, NDArray, namespace
 from qtnml.born.state import TreeState, site_index
 from qtnml.contract.amplitude_network import AmplitudeNetwork, as_many_take_it, one_hot
+from qtnml.contract.environments import outer
 from qtnml.contract.many import evaluate_many
 
 _CHUNK_FLOATS = 2**22
@@ -108,19 +109,3 @@ def contract_node(
         rows = np.flatnonzero(levels == level)
         out[rows] = joint[rows] @ by_level[level]
     return out
-
-
-def outer(vectors: list[NDArray]) -> NDArray:
-    """Products of all entries, row by row: (samples, product of dimensions)."""
-    joint = vectors[0]
-    for vector in vectors[1:]:
-        size = joint.shape[1] * vector.shape[1]
-        joint = (joint[:, :, None] * vector[:, None, :]).reshape(len(joint), size)
-    return joint
-
-
-def normalised(vectors: NDArray) -> tuple[NDArray, NDArray]:
-    """Rows of norm 1 and the logarithms of their norms; rows of zeros stay, with logarithm 0."""
-    squares = np.einsum("...i,...i->...", vectors, vectors.conj()).real
-    norms = np.sqrt(np.where(squares > 0, squares, 1.0))
-    return vectors / norms[..., None], np.log(norms, dtype=np.float64)

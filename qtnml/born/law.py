@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born.amplitudes import normalised, outer
 from qtnml.born.sampling import draw
 from qtnml.born.state import levels_or_missing
+from qtnml.contract.environments import normalised, outer
 from qtnml.structure.sites import Sites
 from qtnml.structure.tree import Tree
 

@@ -43,6 +43,10 @@ def fit(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="Leave a column out, e.g. a label; may be repeated."),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Learn the joint distribution with the classes in this column."),
+    ] = None,
     header: Header = None,
     size: Annotated[int | None, typer.Option(help="Average pictures down to SIZE x SIZE.")] = None,
     threshold: Annotated[float, typer.Option(help="Pixels at least as bright are 1.")] = 0.5,
@@ -64,21 +68,30 @@ def fit(
     if _is_table(data):
         from qtnml.data.mixed import named_table, read_table
 
-        names, cells = read_table(Path(data), ignore=ignore or (), header=header)
+        left_out = [*(ignore or ()), *(() if label is None else (label,))]
+        names, cells = read_table(Path(data), ignore=left_out, header=header)
         X = named_table(names, cells)
         estimator.set_params(encoder=qtnml.TableEncoder(bins=bins, unseen="missing"))
-        notes: dict[str, Any] = {"columns": names, "header": header}
+        notes: dict[str, Any] = {"columns": names, "header": header, "label": label}
+    elif label is not None:
+        raise InvalidInputError(f"--label is for tables; {data} is none")
     else:
         X, notes = _pictures(data, size, threshold), {"size": size, "threshold": threshold}
-    estimator = with_arguments(estimator, named_values(settings)).fit(X)
+    estimator = with_arguments(estimator, named_values(settings))
+    if label is None:
+        whole = estimator.fit(X)
+    else:
+        whole = qtnml.BornClassifier(estimator, random_state=seed).fit(X, _labels(data, label, header))
+        estimator = whole.model_
     estimator.notes_ = notes
-    estimator.save(output)
+    whole.save(output)
     kept = estimator.best_epoch_ >= 0
     last = estimator.history_[estimator.best_epoch_ if kept else -1]
     held_out = last.score if kept or last.validation_loss is None else estimator.independent_nll_
     facts = {
         "model": str(output),
-        "kind": type(estimator).__name__,
+        "kind": type(whole).__name__,
+        **({} if label is None else {"classes": whole.classes_.tolist()}),
         "samples": len(X),
         "features": estimator.n_features_in_,
         "largest_bond": max(estimator.bond_dims_, default=1),
@@ -109,10 +122,10 @@ def _pictures(name: str, size: int | None, threshold: float, part: str = "train"
 
 
 def _loaded(path: Path) -> Any:
-    from qtnml.models import BornMachine, load_model
+    from qtnml.models import BornClassifier, BornMachine, load_model
 
     model = load_model(path)
-    if not isinstance(model, BornMachine):
+    if not isinstance(model, BornMachine | BornClassifier):
         raise InvalidInputError(
             f"{path} holds a model of the class {type(model).__name__}; this command takes Born "
             "machines, which `qtnml born fit` makes"
@@ -120,8 +133,23 @@ def _loaded(path: Path) -> Any:
     return model
 
 
+def _labels(data: str, column: str, header: bool | None) -> Any:
+    from qtnml.data.tables import CsvTable
+
+    table = CsvTable.read(Path(data), header=header)
+    return table.labels(table.column(column))
+
+
+def _of_records(model: Any, path: Path) -> Any:
+    """A model of records alone."""
+    if hasattr(model, "classes_"):
+        raise InvalidInputError(f"{path} is a model of records and classes; fit one without --label for this")
+    return model
+
+
 def _samples(model: Any, data: str) -> Any:
     """As the model's own training data were read."""
+    model = getattr(model, "model_", model)
     is_table = model.encoder_ is not None
     if is_table != _is_table(data):
         wanted = "no CSV file: the model is of a table" if is_table else "a table: the model is of pictures"
@@ -149,6 +177,9 @@ def sample(
     repeat: Annotated[
         int, typer.Option(min=0, help="With --backend: another number draws anew instead of what is stored.")
     ] = 0,
+    label: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Of models with classes: records of one class.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     as_json: Json = False,
 ) -> None:
@@ -160,8 +191,21 @@ def sample(
 
     if output is not None:
         check_parent(output, model)
-    machine = _loaded(model).set_params(verbose=1)
-    if backend is None:
+    loaded, classes = _loaded(model), None
+    machine = getattr(loaded, "model_", loaded).set_params(verbose=1)
+    if label is not None and loaded is machine:
+        raise InvalidInputError(f"--label is of models with classes; {model} has none")
+    if loaded is not machine:
+        if backend is not None or num_qubits is not None or repeat:
+            raise InvalidInputError(
+                f"{model} is a model of records and classes, drawn from without --backend"
+            )
+        by_name = {str(known): known for known in loaded.classes_.tolist()}
+        if label is not None and label not in by_name:
+            raise InvalidInputError(f"--label is one of {list(by_name)}, got {label!r}")
+        wanted = None if label is None else by_name[label]
+        drawn, classes = loaded.sample(number, label=wanted, random_state=seed)
+    elif backend is None:
         if num_qubits is not None or repeat:
             raise InvalidInputError("--num-qubits and --repeat are of a circuit: give --backend, e.g. aer")
         drawn = machine.sample(number, random_state=seed)
@@ -180,6 +224,9 @@ def sample(
         ["" if _is_hole(cell) else int(cell) if k in whole else cell for k, cell in enumerate(row)]
         for row in np.asarray(drawn).tolist()
     ]
+    if classes is not None:
+        names = [*names, machine.notes_.get("label", "class")]
+        rows = [[*row, found] for row, found in zip(rows, classes.tolist(), strict=True)]
     if output is not None:
         _write(output, names, rows)
     elif as_json:
@@ -224,6 +271,41 @@ def score(
 
 
 @born.command()
+def classify(
+    model: Model,
+    data: Data,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """The likeliest class of every record, by Bayes, of a model with classes; empty cells are summed over.
+
+    Example: qtnml born classify joint.qtnml records.csv -o classes.csv
+    """
+    if output is not None:
+        check_parent(output, model, data)
+    clf = _loaded(model)
+    if not hasattr(clf, "classes_"):
+        raise InvalidInputError(f"{model} knows no classes; fit one with --label")
+    proba = clf.predict_proba(_samples(clf, data))
+    best = proba.argmax(axis=1)
+    names = [str(name) for name in clf.classes_.tolist()]
+    rows = [[k, names[b], round(float(proba[k, b]), 6)] for k, b in enumerate(best)]
+    if output is not None:
+        _write(output, ["row", "class", "probability"], rows)
+    facts: dict[str, Any] = {
+        "records": len(rows),
+        "predicted": {n: int((best == k).sum()) for k, n in enumerate(names)},
+    }
+    column, header = clf.model_.notes_.get("label"), clf.model_.notes_.get("header")
+    from qtnml.data.tables import CsvTable
+
+    if column in CsvTable.read(Path(data), header=header).names:
+        told = [str(value) for value in _labels(data, column, header).tolist()]
+        facts["accuracy"] = float(np.mean([names[b] == wanted for b, wanted in zip(best, told, strict=True)]))
+    report(f"Classes of {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+@born.command()
 def explain(
     model: Model,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="A table or pictures.")] = None,
@@ -238,7 +320,7 @@ def explain(
     from qtnml.plots import plot_explanation, plot_record
 
     check_figure(figure, model, data)
-    machine = _loaded(model)
+    machine = _of_records(_loaded(model), model)
     if data is None:
         found: Any = machine.explain()
         plot: Any = plot_explanation

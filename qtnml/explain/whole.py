@@ -18,6 +18,7 @@ from qtnml.born.reduced import (
     spectrum_decay,
 )
 from qtnml.shown import PrintedHtml
+from qtnml.structure import Tree
 
 _SHOWN = 5
 
@@ -35,7 +36,8 @@ class ModelExplanation(PrintedHtml):
             `classical_information`.
         classical_information: Mutual information of every pair's levels, nats; the diagonal is Shannon's
             entropy.
-        bond_features: Features on the far side of each bond (below the node it leaves).
+        bond_features: Features on the far side of each bond (below the node it leaves). Bonds are numbered as
+            features are: in a chain bond k is between features k and k + 1.
         bond_entropies: Von Neumann entropy of each bond, nats.
         schmidt_values: Of each bond, falling, squares of sum 1.
         decays: Power law by which each bond's spectrum falls.
@@ -102,7 +104,9 @@ def explain_model(
     """
     tree = state.tree
     reduced = reduced_states(state)
-    spectra = schmidt_values(state)
+    order = _bonds_in_order(tree)
+    below, values = tree.leaves_below, schmidt_values(state)
+    spectra = tuple(values[bond] for bond in order)
     marginals = site_marginals(state, observed(state.sites, np.full((1, tree.num_leaves), -1)))
     return ModelExplanation(
         names=tuple(names),
@@ -110,8 +114,17 @@ def explain_model(
         marginals=tuple(law[0] for law in marginals),
         mutual_information=mutual_information(reduced),
         classical_information=mutual_information(reduced, "classical"),
-        bond_features=tree.leaves_below[:-1],
+        bond_features=tuple(below[bond] for bond in order),
         bond_entropies=np.array([entropy(values**2) for values in spectra]),
         schmidt_values=spectra,
         decays=tuple(spectrum_decay(values) for values in spectra),
     )
+
+
+def _bonds_in_order(tree: Tree) -> list[int]:
+    """Nodes but the root by the first place, from left to right, of what is below them; wider ones first."""
+    places = {leaf: place for place, leaf in enumerate(tree.leaves_in_order)}
+    first: list[int] = []
+    for wires in tree.nodes:
+        first.append(min(places[w] if w < tree.num_leaves else first[w - tree.num_leaves] for w in wires))
+    return sorted(range(tree.root), key=lambda node: (first[node], -tree.num_below[node]))

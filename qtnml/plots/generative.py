@@ -28,7 +28,7 @@ def plot_explanation(found: ModelExplanation, *, title: str = "") -> Figure:
     figure.colorbar(image, ax=information)
     bonds = np.arange(len(found.bond_entropies))
     entropies.bar(bonds, found.bond_entropies, color=_EXPECTED)
-    entropies.set(xlabel="bond (from the leaves to the root)", ylabel="nats")
+    entropies.set(xlabel="bond (numbered as the features are)", ylabel="nats")
     entropies.set_title("von Neumann entropy of each bond", fontsize=10)
     for bond in np.argsort(-found.bond_entropies)[:_MOST_SPECTRA]:
         squares = found.schmidt_values[bond] ** 2

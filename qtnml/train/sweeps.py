@@ -80,7 +80,7 @@ def sweep(cores: Sequence[NDArray], batch: Batch, objective: Objective, options:
         options: How to sweep.
     """
     sweeper = _Sweeper(cores, batch, objective, options)
-    with _threads(cores, options):
+    with _threads(cores):
         if len(cores) == 1:
             sweeper.turn()
         for here, there in batch.tree.tour:
@@ -97,7 +97,7 @@ def growth_gains(
     """
     gains = np.zeros(len(cores) - 1)
     sweeper = _Sweeper(cores, batch, objective, options)
-    with _threads(cores, options):
+    with _threads(cores):
         for here, there in batch.tree.tour:
             gain = sweeper.trial(here, there)
             edge = here if batch.tree.parents[here] == there else there
@@ -105,9 +105,8 @@ def growth_gains(
     return gains
 
 
-def _threads(cores: Sequence[NDArray], options: SweepOptions) -> Any:
+def _threads(cores: Sequence[NDArray]) -> Any:
     """One thread for linear algebra on small matrices, where several wait for each other far longer."""
-    del options
     largest = max(core.size // core.shape[0] for core in cores)
     return _POOL.limit(limits=1 if largest <= _SMALL_MATRIX else None)
 
