@@ -97,7 +97,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         except (TypeError, ValueError) as error:
             raise invalid_input(error) from error
         rng = generator(model.random_state)
-        encoder, levels, weights, (kept, held) = model._encoded_split(X, sample_weight, rng)
+        encoder, levels, weights, (kept, held) = model.encoded_split(X, sample_weight, rng)
         if len(y) != len(levels):
             raise InvalidInputError(
                 f"Found input variables with inconsistent numbers: {len(levels)}, {len(y)}"
@@ -113,7 +113,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         kept, held = _every_class_kept(numbers, kept, held)
         joint = np.concatenate([levels, numbers[:, None]], axis=1)
         labels = Labels(len(classes), float(self.discriminative))
-        model._learn(encoder, joint, weights, (kept, held), rng, labels)
+        model.learn(encoder, joint, weights, (kept, held), rng, labels)
         model.remember_features(X, levels.shape[1])
         self.model_, self.classes_, self.n_features_in_ = model, classes, model.n_features_in_
         if hasattr(model, "feature_names_in_"):
@@ -164,6 +164,24 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         """Epochs run."""
         check_is_fitted(self)
         return self.model_.n_iter_
+
+    @property
+    def best_epoch_(self) -> int:
+        """See `MPSBornMachine`."""
+        check_is_fitted(self)
+        return self.model_.best_epoch_
+
+    @property
+    def stopped_(self) -> str:
+        """See `MPSBornMachine`."""
+        check_is_fitted(self)
+        return self.model_.stopped_
+
+    @property
+    def independent_nll_(self) -> float:
+        """Of columns and class taken as independent; losses of a mixed loss are no likelihoods."""
+        check_is_fitted(self)
+        return self.model_.independent_nll_
 
     def _joint(self, levels: NDArray) -> NDArray:
         """ln P(x, y) of every class, (samples, classes)."""

@@ -149,12 +149,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """
         check_born_settings(self)
         rng = generator(self.random_state)
-        encoder, levels, weights, split = self._encoded_split(X, sample_weight, rng)
-        self._learn(encoder, levels, weights, split, rng)
+        encoder, levels, weights, split = self.encoded_split(X, sample_weight, rng)
+        self.learn(encoder, levels, weights, split, rng)
         self.remember_features(X, levels.shape[1])
         return self
 
-    def _encoded_split(
+    def encoded_split(
         self, X: Any, sample_weight: Any, rng: np.random.Generator
     ) -> tuple[TableEncoder | None, NDArray, NDArray, tuple[NDArray, NDArray]]:
         """The fitted encoder, levels (rows, columns), weights, and rows of training and held-out ones."""
@@ -183,9 +183,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """
         rng = generator(self.random_state)
         split = self._split(np.all(levels >= 0, axis=1), weights, rng)
-        self._learn(encoder, levels, weights, split, rng)
+        self.learn(encoder, levels, weights, split, rng)
 
-    def _learn(
+    def learn(
         self,
         encoder: TableEncoder | None,
         levels: NDArray,
@@ -235,12 +235,26 @@ class LearntLaw(DensityMixin, BaseEstimator):
         rng: np.random.Generator,
         discriminative: float,
     ) -> tuple[BornResult, list[GrowthRecord] | None]:
-        """Train from `n_init` starts; each has a generator of its own, so that a killed run can go on."""
-        found = []
-        for number, own in enumerate(rng.spawn(int(self.n_init))):
+        """Train from `n_init` starts; each has a generator of its own, so that a killed run can go on.
+
+        With `warm_start` there is one, the last state. Ctrl-C keeps the starts that are done.
+        """
+        going_on = self.warm_start and hasattr(self, "state_")
+        found: list[tuple[BornResult, list[GrowthRecord] | None]] = []
+        for number, own in enumerate(rng.spawn(1 if going_on else int(self.n_init))):
             start = self._start(sites, training, own)
             checkpoint = self._checkpoint(number)
-            found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
+            try:
+                found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
+            except KeyboardInterrupt:  # before the first epoch of this start was over
+                if not found:
+                    raise
+                warn_user(
+                    f"training was interrupted in start {number + 1} of {self.n_init}; the best of those "
+                    "before it was kept",
+                    TrainingInterruptedWarning,
+                )
+                break
             if found[-1][0].stopped in ("interrupted", "callback"):
                 break
         return min(found, key=lambda pair: _score(pair[0]))

@@ -43,13 +43,16 @@ class BornModel:
     ) -> tuple[Array, Array]:
         """Log-likelihoods (batch,) in nats of levels X (batch, sites), and zeros."""
         del postselection
+        found = self._log_squares(parameters, X)[0]
+        return found, namespace(found).zeros_like(found)
+
+    def _log_squares(self, parameters: Parameters, X: Array) -> Array:
+        """ln |amplitude|**2, (classes or 1, batch)."""
         stacks = parameters.nodes
-        xp = namespace(stacks[0])
         leaves = one_hot(X, max(self.network.leaf_dims), stacks[0].real.dtype)
         amplitudes, logs = self.network.amplitudes(stacks, leaves)
-        squares = amplitudes[0].real ** 2 + amplitudes[0].imag ** 2
-        found = xp.log(squares + _LEAST) + 2 * logs
-        return found, xp.zeros_like(found)
+        squares = amplitudes.real**2 + amplitudes.imag**2
+        return namespace(squares).log(squares + _LEAST) + 2 * logs  # type: ignore[no-any-return]
 
     def read_out(self, parameters: Parameters, outcomes: Array) -> Array:  # noqa: ARG002
         """The log-likelihoods as they are."""
@@ -57,11 +60,13 @@ class BornModel:
 
     def project(self, parameters: Parameters) -> Parameters:
         """In double precision on NumPy."""
-        return _widened(parameters)
+        wide = (np.complex128 if np.iscomplexobj(stack) else np.float64 for stack in parameters.nodes)
+        stacks = zip(parameters.nodes, wide, strict=True)
+        return Parameters(tuple(np.asarray(stack, dtype=dtype) for stack, dtype in stacks))
 
 
 @dataclass(frozen=True)
-class LabelledBornModel:
+class LabelledBornModel(BornModel):
     """Joint log-likelihoods of strings and every class, the class being the last site.
 
     Attributes:
@@ -111,20 +116,8 @@ class LabelledBornModel:
     ) -> tuple[Array, Array]:
         """Joint log-likelihoods (classes, batch) in nats of levels X (batch, sites), and zeros."""
         del postselection
-        stacks = parameters.nodes
-        xp = namespace(stacks[0])
-        leaves = one_hot(X, max(self.network.leaf_dims), stacks[0].real.dtype)
-        amplitudes, logs = self.network.amplitudes(stacks, leaves)
-        found = xp.log(amplitudes.real**2 + amplitudes.imag**2 + _LEAST) + 2 * logs
-        return found, xp.zeros_like(logs)
-
-    def read_out(self, parameters: Parameters, outcomes: Array) -> Array:  # noqa: ARG002
-        """The log-likelihoods as they are."""
-        return outcomes
-
-    def project(self, parameters: Parameters) -> Parameters:
-        """In double precision on NumPy."""
-        return _widened(parameters)
+        found = self._log_squares(parameters, X)
+        return found, namespace(found).zeros_like(found[0])
 
 
 @dataclass(frozen=True)
@@ -142,12 +135,6 @@ class JointLoss:
         """Loss of each sample, of outputs (classes, batch)."""
         own = jnp.take_along_axis(outputs, targets[None], axis=0)[0]
         return self.discriminative * jax.nn.logsumexp(outputs, axis=0) - own
-
-
-def _widened(parameters: Parameters) -> Parameters:
-    wide = (np.complex128 if np.iscomplexobj(stack) else np.float64 for stack in parameters.nodes)
-    stacks = zip(parameters.nodes, wide, strict=True)
-    return Parameters(tuple(np.asarray(stack, dtype=dtype) for stack, dtype in stacks))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from qtnml.errors import (
     IndependentColumnsWarning,
     InvalidInputError,
     ModelFileError,
+    TrainingInterruptedWarning,
     ZeroProbabilityWarning,
 )
-from qtnml.models import BornMachine
+from qtnml.models import BornMachine, born_training
 from qtnml.models.validation import hold_out_rows
 from qtnml.noise import DeviceNoise
 from qtnml.storage import CHECKPOINT, load_archive, save_archive
@@ -507,3 +508,41 @@ def test_the_best_of_several_starts_is_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(InvalidInputError, match="n_init must be an integer of at least 1, got 0"):
         MPSBornMachine(n_init=0).fit(X)
+
+
+def test_an_interrupted_start_leaves_the_ones_before_it() -> None:
+    """Ctrl-C before the first epoch of the second start was over; and going on there is one start."""
+    rng = np.random.default_rng(0)
+    X, seen = rng.integers(0, 2, (200, 6)), list[int]()
+
+    def stop(record: Any) -> None:
+        seen.append(record.epoch)
+        if seen == [1, 2, 1]:
+            raise KeyboardInterrupt
+
+    born = MPSBornMachine(3, epochs=2, n_init=3, random_state=0, validation_fraction=0, callback=stop)
+    with pytest.warns(TrainingInterruptedWarning, match="interrupted"):
+        born.fit(X)
+    assert seen == [1, 2, 1]
+    assert len(born.history_) >= 1
+    seen.clear()
+    born.set_params(warm_start=True, callback=lambda record: seen.append(record.epoch)).fit(X)
+    assert seen == [1, 2]
+
+
+def test_interrupted_before_an_epoch_of_a_later_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, calls, real = np.random.default_rng(0).integers(0, 2, (200, 6)), list[int](), born_training.train_born
+
+    def interrupted(*arguments: Any, **settings: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(born_training, "train_born", interrupted)
+    with pytest.warns(
+        TrainingInterruptedWarning, match="in start 2 of 3; the best of those before it was kept"
+    ):
+        born = MPSBornMachine(3, epochs=2, n_init=3, random_state=0).fit(X)
+    assert len(calls) == 2
+    assert len(born.history_) == 2

@@ -51,6 +51,9 @@ def test_probabilities_are_those_of_bayes(name: str, records: tuple[np.ndarray, 
     X, y = records
     clf = BornClassifier(MODELS[name], random_state=0).fit(X, y)
     assert clf.score(X, y) > 0.85
+    assert clf.n_iter_ == len(clf.history_)
+    assert clf.history_[clf.best_epoch_].score < clf.independent_nll_
+    assert clf.stopped_ == "finished"
     law = joint_law(clf)
     assert law.shape == (2,) * 5 + (3,)
     assert law.sum() == pytest.approx(1)
