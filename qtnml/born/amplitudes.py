@@ -8,7 +8,8 @@ from qtnml.arrays import Array, NDArray, namespace
 from qtnml.born.state import TreeState, site_index
 from qtnml.contract.amplitude_network import AmplitudeNetwork, as_many_take_it, one_hot
 from qtnml.contract.environments import outer
-from qtnml.contract.many import evaluate_many
+from qtnml.contract.many import Contraction, evaluate_many
+from qtnml.structure import Sites
 
 _CHUNK_FLOATS = 2**22
 _LEAST_LOG = (
@@ -35,11 +36,7 @@ def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
     X = site_index(state.sites, X)
     if not len(X):
         return np.empty(0), np.empty(0)
-    network, stacks = stacked(state)
-    network, stacks, numbers = as_many_take_it(network, stacks, len(X))
-    logs, phases = evaluate_many(
-        _of_strings, network, stacks, X, numbers=numbers, chunk=max(64, _CHUNK_FLOATS // network.widest)
-    )
+    logs, phases = contracted(_of_strings, *stacked(state), X)
     return logs, phases
 
 
@@ -50,9 +47,23 @@ def log_likelihood(state: TreeState, X: Array) -> Array:
 
 def stacked(state: TreeState) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
     """A state as a network and the stacks of its cores."""
-    bonds = (*(core.shape[0] for core in state.cores[:-1]), 1)
-    network = AmplitudeNetwork(state.tree, state.sites.dims, bonds)
-    return network, network.stacks(state.cores)
+    return network_of(state.sites, state.cores)
+
+
+def network_of(sites: Sites, cores: tuple[Array, ...]) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
+    """Cores on sites as a network and its stacks."""
+    bonds = (*(core.shape[0] for core in cores[:-1]), 1)
+    network = AmplitudeNetwork(sites.tree, sites.dims, bonds)
+    return network, network.stacks(cores)
+
+
+def contracted(
+    function: Contraction, network: AmplitudeNetwork, stacks: tuple[Array, ...], X: NDArray
+) -> tuple[NDArray, ...]:
+    """A pure function of a network, its stacks and samples X, at least one; see `evaluate_many`."""
+    network, stacks, numbers = as_many_take_it(network, stacks, len(X))
+    chunk = max(64, _CHUNK_FLOATS // network.widest)
+    return evaluate_many(function, network, stacks, X, numbers=numbers, chunk=chunk)
 
 
 def _of_strings(network: AmplitudeNetwork, stacks: tuple[Array, ...], X: Array) -> tuple[Array, Array]:

@@ -1,22 +1,22 @@
-"""Exact samples: site after site, each drawn from its distribution given those before it and the evidence.
+"""Exact samples of squared amplitudes, also given evidence.
 
-A wire whose part of the tree comes next carries a factor F (samples, bond, columns) of what everything drawn
-so far says about it, F F^+ being the matrix of that. Along a chain it has one column all the way.
+A subtree of which nothing is known yet leaves the wire to its neighbour in a mixture of states. One of them
+is drawn with its weight, what is below the wire is drawn from that one, and then it is forgotten: the
+distribution is that of the mixture, and every wire carries a vector instead of a matrix.
 """
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born.amplitudes import contract_node
-from qtnml.born.evidence import Messages, messages_up, through
+from qtnml.born.drawing import Walk, draw, draw_in_parts, parts_of, together
+from qtnml.born.evidence import messages_up, through
 from qtnml.born.state import TreeState
+from qtnml.contract.environments import as_reals
 from qtnml.errors import InvalidInputError
 
-_CHUNK_FLOATS = 2**22
-_JITTER = 1e-13
-_TINY = 1e-300
+_MESSAGE_FLOATS = 2**22  # of the rows of a part
+
+Matrices = tuple[NDArray | None, ...]
 
 
 def sample(
@@ -25,7 +25,7 @@ def sample(
     """Strings drawn from P(x | evidence).
 
     Args:
-        state: The law.
+        state: The distribution.
         rng: Draws them.
         count: Strings, or for each row of the evidence.
         evidence: See `qtnml.born.evidence.observed`; None for nothing known.
@@ -36,171 +36,117 @@ def sample(
     Raises:
         InvalidInputError: Evidence of probability zero.
     """
-    tree = state.tree
-    widest = max(core.size for core in state.cores)
+    sites = state.tree.num_leaves
     if evidence is None:
-        chunk = max(1, _CHUNK_FLOATS // widest)
-        parts = [
-            _Sampler(state, rng, min(chunk, count - start), None, None).run()
-            for start in range(0, count, chunk)
-        ]
-        return np.concatenate([np.empty((0, tree.num_leaves), np.int64), *parts])
-    rows, sites = len(evidence[0]), tree.num_leaves
+        parts = parts_of(count, together(state.cores))
+        drawn = draw_in_parts(parts, rng, lambda _, own, size: _Amplitudes(state, own, size).run())
+        return np.concatenate([np.empty((0, sites), np.int64), *drawn])
+    rows = len(evidence[0])
+    bonds = [core.shape[0] ** 2 for core in state.cores]
+    # A sample takes the matrices of its row at one node after the other; a row has those of all nodes.
+    most = together(state.cores, extra=2 * max(bonds))
+    group = max(1, min(most // max(count, 1), _MESSAGE_FLOATS // sum(bonds)))
     found = np.empty((rows, count, sites), np.int64)
-    # Every draw of a chunk holds its own copy of the messages.
-    floats = widest + sum(core.shape[0] ** 2 for core in state.cores)
-    most = max(1, _CHUNK_FLOATS // floats)
-    group = max(1, most // max(count, 1))
-    for start in range(0, rows, group):
-        part = tuple(weights[start : start + group] for weights in evidence)
-        up = messages_up(state, part)
-        if (impossible := np.flatnonzero(np.isneginf(up.log_evidence))).size:
+    places = [
+        (slice(start, min(start + group, rows)), slice(first, min(first + most, count)))
+        for start in range(0, rows, group)
+        for first in range(0, count, most)
+    ]
+
+    def walk(part: int, own: np.random.Generator, size: int) -> NDArray:
+        some, draws = places[part]
+        weights = tuple(of_site[some] for of_site in evidence)
+        messages = messages_up(state, weights)
+        if (impossible := np.flatnonzero(np.isneginf(messages.log_evidence))).size:
             raise InvalidInputError(
-                f"row {start + int(impossible[0])} has probability zero under the model: nothing can be "
+                f"row {some.start + int(impossible[0])} has probability zero under the model: nothing can be "
                 "drawn given it; mark some of its values as missing"
             )
-        size = len(part[0])
-        for first in range(0, count, most):
-            number = min(most, count - first)
-            repeated = tuple(np.repeat(weights, number, axis=0) for weights in part)
-            matrices = tuple(None if m is None else np.repeat(m, number, axis=0) for m in up.up)
-            drawn = _Sampler(state, rng, size * number, repeated, Messages(matrices, up.log_evidence)).run()
-            found[start : start + size, first : first + number] = drawn.reshape(size, number, sites)
+        row_of = np.repeat(np.arange(len(weights[0])), draws.stop - draws.start)
+        return _Amplitudes(state, own, size, _Evidence(weights, messages.up, row_of)).run()
+
+    sizes = [found[place].shape[0] * found[place].shape[1] for place in places]
+    for place, drawn_there in zip(places, draw_in_parts(sizes, rng, walk), strict=True):
+        found[place] = drawn_there.reshape(found[place].shape)
     return found
 
 
-@dataclass
-class _Sampler:
-    state: TreeState
-    rng: np.random.Generator
-    count: int
-    evidence: tuple[NDArray, ...] | None
-    up: Messages | None
-    drawn: NDArray = field(init=False)
-    vectors: dict[int, NDArray] = field(init=False, default_factory=dict)
+class _Evidence:
+    """What is known behind each wire, for every sample.
 
-    def run(self) -> NDArray:
-        tree = self.state.tree
-        self.drawn = np.zeros((self.count, tree.num_leaves), np.int64)
-        self._below(tree.root, np.ones((self.count, 1, 1)))
-        return self.drawn
+    Args:
+        weights: Of sites, each (rows, levels).
+        messages: Of nodes; see `Messages.up`.
+        row_of: Of each sample its row.
+    """
 
-    def _below(self, node: int, factor: NDArray) -> None:
-        """Draw all sites below a node; the largest part of the tree last, without recursion."""
-        tree = self.state.tree
-        while True:
-            core, wires = self.state.cores[node], tree.nodes[node]
-            # (samples, columns, legs...)
-            rows = np.swapaxes(factor, 1, 2).reshape(-1, core.shape[0])  # one product for all samples
-            tensor = rows @ core.reshape(core.shape[0], -1)
-            tensor = tensor.reshape(self.count, -1, *core.shape[1:])
-            left = sorted(range(len(wires)), key=lambda place: self._size(wires[place]))
-            axes = list(left)
-            tensor = tensor.transpose(0, 1, *(2 + place for place in left))
-            while axes:
-                place = axes.pop(0)
-                wire, is_last = wires[place], not axes
-                after = [self._message(wires[other]) for other in axes]
-                if wire < tree.num_leaves:
-                    tensor = self._draw(wire, tensor, after)
-                elif is_last:
-                    node, factor = wire - tree.num_leaves, np.swapaxes(tensor, 1, 2)
-                    break
-                else:
-                    below = wire - tree.num_leaves
-                    self._below(below, _factor_of(tensor, after, tensor.shape[2]))
-                    vector = self._vector(below)
-                    tensor = np.einsum("bkc...,bc->bk...", tensor, vector)
-                    tensor = _unit(tensor)
-            else:
-                return
+    def __init__(self, weights: Matrices, messages: Matrices, row_of: NDArray) -> None:
+        self._sites, self._row_of = len(weights), row_of
+        self._known = (*(None if w is None or (w == 1).all() else w for w in weights), *messages)
+        self._roots: dict[int, NDArray] = {}
 
-    def _size(self, wire: int) -> tuple[bool, int]:
-        tree = self.state.tree
-        is_node = wire >= tree.num_leaves
-        return (is_node, tree.num_below[wire - tree.num_leaves] if is_node else 0)
+    def of(self, wire: int) -> NDArray | None:
+        """Weights (samples, levels) of a site, or a matrix (samples, d, d); None where nothing is known."""
+        known = self._known[wire]
+        return None if known is None else known[self._row_of]
 
-    def _message(self, wire: int) -> NDArray | None:
-        sites = self.state.tree.num_leaves
-        if wire < sites:
-            return None if self.evidence is None else self.evidence[wire]
-        return None if self.up is None else self.up.up[wire - sites]
-
-    def _draw(self, site: int, tensor: NDArray, after: list[NDArray | None]) -> NDArray:
-        """One site from tensor (samples, columns, levels, others...); returned for the level drawn."""
-        weighted = through(tensor, [None, *after])
-        law = np.einsum("bkxr,bkxr->bx", *(_flat(t) for t in (weighted, tensor.conj()))).real
-        if self.evidence is not None:
-            law = np.maximum(law, 0) * self.evidence[site]
-            # Where rounding has eaten a distribution, at least the evidence is kept.
-            law = np.where(law.sum(axis=1, keepdims=True) > 0, law, self.evidence[site])
-        level = draw(law, self.rng)
-        self.drawn[:, site] = level
-        rows = np.arange(self.count)
-        chosen = tensor[rows, :, level]
-        if self.evidence is not None:
-            return _unit(chosen)
-        weight = np.maximum(law[rows, level], _TINY)  # without evidence this is the norm squared
-        return np.asarray(chosen * (1 / np.sqrt(weight)).reshape(-1, *[1] * (chosen.ndim - 1)))
-
-    def _vector(self, node: int) -> NDArray:
-        """Amplitudes (samples, bond) of what was drawn below a node, of norm 1."""
-        tree = self.state.tree
-        pending = [node]
-        while pending:
-            k = pending[-1]
-            below = [w - tree.num_leaves for w in tree.nodes[k] if w >= tree.num_leaves]
-            if missing := [b for b in below if b not in self.vectors]:
-                pending += missing
-                continue
-            pending.pop()
-            vector = contract_node(
-                self.state.cores[k],
-                tree.nodes[k],
-                tree.num_leaves,
-                self.drawn,
-                [self.vectors.pop(b) for b in below],
-            )
-            self.vectors[k] = _unit(vector)
-        return self.vectors[node]
+    def root_of(self, wire: int) -> NDArray | None:
+        """S with S S^+ the matrix, or square roots of the weights."""
+        known = self._known[wire]
+        if known is None:
+            return None
+        if wire not in self._roots:
+            self._roots[wire] = np.sqrt(known) if wire < self._sites else _root(known)
+        return self._roots[wire][self._row_of]
 
 
-def draw(law: NDArray, rng: np.random.Generator) -> NDArray:
-    """One level of each row of weights (samples, levels)."""
-    cumulative = np.cumsum(law, axis=1)
-    threshold = rng.random(len(law)) * cumulative[:, -1]
-    return np.asarray(np.minimum((cumulative <= threshold[:, None]).sum(axis=1), law.shape[1] - 1))
-
-
-def _flat(tensor: NDArray) -> NDArray:
-    return tensor.reshape(*tensor.shape[:3], -1)
-
-
-def _unit(tensor: NDArray) -> NDArray:
-    norms = np.linalg.norm(tensor.reshape(len(tensor), -1), axis=1)
-    return tensor / np.where(norms > 0, norms, 1).reshape(-1, *[1] * (tensor.ndim - 1))
-
-
-def _factor_of(tensor: NDArray, after: list[NDArray | None], dim: int) -> NDArray:
-    """F (samples, d, columns) of the first leg of (samples, columns, d, others...), the others weighed."""
-    if all(message is None for message in after):
-        flat = np.moveaxis(tensor, 2, 1).reshape(len(tensor), dim, -1)
-        if flat.shape[2] <= dim:
-            return flat
-        matrix = flat @ np.swapaxes(flat.conj(), 1, 2)
-        trace = np.einsum("bii->b", matrix).real
-        scale = np.where(trace > 0, trace, 1.0)[:, None, None]
-        return np.linalg.cholesky(matrix / scale + _JITTER * np.eye(dim))
-    # Evidence may ask for a direction of tiny weight, which a product with itself would lose.
-    weighed = through(tensor, [None, *(None if m is None else _root(m) for m in after)])
-    flat = np.moveaxis(weighed, 2, 1).reshape(len(tensor), dim, -1)
-    triangle = np.linalg.qr(np.swapaxes(flat, 1, 2), mode="r")
-    return _unit(np.swapaxes(triangle, 1, 2))
-
-
-def _root(message: NDArray) -> NDArray:
-    """S with S S^+ the message: square roots of weights, or a matrix."""
-    if message.ndim == 2:
-        return np.sqrt(message)
-    values, vectors = np.linalg.eigh(message)
+def _root(matrix: NDArray) -> NDArray:
+    values, vectors = np.linalg.eigh(matrix)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0))[:, None, :])
+
+
+class _Amplitudes(Walk):
+    """Walk over a state."""
+
+    def __init__(
+        self, state: TreeState, rng: np.random.Generator, count: int, evidence: _Evidence | None = None
+    ) -> None:
+        super().__init__(state.tree, state.cores, rng, count)
+        self._evidence = evidence
+
+    def _level(self, tensor: NDArray, wires: tuple[int, ...]) -> NDArray:
+        if self._evidence is None:
+            return draw(_squares(tensor), self._rng)
+        weighed = _through(tensor, [None, *map(self._evidence.of, wires[1:])])
+        shape = (*tensor.shape[:2], -1)
+        weights = np.einsum("bxr,bxr->bx", weighed.reshape(shape), tensor.conj().reshape(shape)).real
+        weights = np.maximum(weights, 0.0)
+        if (own := self._evidence.of(wires[0])) is not None:
+            weights = weights * own
+            # Where rounding has eaten a distribution, at least the evidence is kept.
+            weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, own)
+        return draw(weights, self._rng)
+
+    def _entering(self, tensor: NDArray, wires: tuple[int, ...]) -> NDArray:
+        if len(wires) == 1:
+            return tensor
+        if self._evidence is not None:
+            tensor = _through(tensor, [None, *map(self._evidence.root_of, wires[1:])])
+        states = np.swapaxes(tensor.reshape(*tensor.shape[:2], -1), 1, 2)  # (samples, others, bond)
+        seen = states
+        if self._evidence is not None:
+            # Squares of amplitudes: a matrix of squares would lose what evidence asks of tiny weight.
+            seen = _through(states, [None, self._evidence.root_of(wires[0])])
+        drawn = draw(_squares(seen), self._rng)
+        return np.asarray(states[np.arange(len(states)), drawn])
+
+
+def _through(tensor: NDArray, legs: list[NDArray | None]) -> NDArray:
+    """A tensor (samples, dimensions of legs) with what is known behind them."""
+    return through(tensor[:, None], legs)[:, 0]
+
+
+def _squares(tensor: NDArray) -> NDArray:
+    """Squared absolute values, summed over all but the first two axes."""
+    parts = as_reals(tensor.reshape(*tensor.shape[:2], -1))
+    return np.asarray(np.einsum("bxr,bxr->bx", parts, parts))

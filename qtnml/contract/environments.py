@@ -347,6 +347,14 @@ def outer(vectors: Sequence[NDArray]) -> NDArray:
 
 def normalised(vectors: NDArray) -> tuple[NDArray, NDArray]:
     """Rows of norm 1 and the logarithms of their norms; rows of zeros stay, with logarithm 0."""
-    squares = np.einsum("...i,...i->...", vectors, vectors.conj()).real
+    parts = as_reals(vectors)
+    squares = np.einsum("...i,...i->...", parts, parts)
     norms = np.sqrt(np.where(squares > 0, squares, 1.0))
     return vectors / norms[..., None], np.log(norms, dtype=np.float64)
+
+
+def as_reals(array: NDArray) -> NDArray:
+    """Real and imaginary parts of complex numbers side by side on the last axis; real numbers as they are."""
+    if not np.iscomplexobj(array):
+        return array
+    return np.ascontiguousarray(array).view(array.real.dtype)

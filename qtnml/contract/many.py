@@ -22,7 +22,7 @@ from qtnml.arrays import NDArray
 SWITCH = 10**7
 _COMPILED_NUMBERS = 2**23  # of a compiled chunk: 64 MB
 _MOST_ROWS = 1024
-_THREADS = min(4, os.cpu_count() or 1)  # XLA runs the small products of one chunk on one core
+THREADS = min(4, os.cpu_count() or 1)  # XLA runs the small products of one chunk on one core
 
 #: (model, parameters, samples) -> arrays whose last axis is the batch.
 Contraction = Callable[[Any, Any, Any], tuple[Any, ...]]
@@ -65,7 +65,7 @@ def evaluate_many(
 
     starts = range(0, len(X), rows)
     first = chunk_from(0)  # compiles
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         parts = [first, *pool.map(chunk_from, starts[1:])]
     return tuple(np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
 

@@ -5,6 +5,7 @@ import pytest
 
 from qtnml.born import TreeState, log_amplitudes, log_likelihood
 from qtnml.born.completion import most_probable
+from qtnml.born.drawing import parts_of
 from qtnml.born.evidence import log_marginal, messages_up, observed, site_marginals
 from qtnml.born.reduced import (
     bond_entropies,
@@ -235,6 +236,22 @@ def test_evidence_of_tiny_weight_is_kept() -> None:
     state = TreeState.canonical(sites, (left, right, root))
     drawn = sample(state, np.random.default_rng(0), 200, observed(sites, [[np.nan, 1, np.nan, 0]]))
     assert (drawn == [1, 1, 1, 0]).all()
+
+
+def test_many_samples_are_drawn_in_parts(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts differ from one another, and the number of threads has nothing to do with what is drawn."""
+    assert parts_of(0, 10) == []
+    assert parts_of(5, 2) == [1, 2, 2]
+    assert parts_of(10_000, 4096) == [2500] * 4
+    state = TreeState.random(balanced_site_tree([2] * 12), 4, rng)
+    drawn = sample(state, np.random.default_rng(0), 1000)
+    assert not (drawn[:500] == drawn[500:]).all()
+    monkeypatch.setattr("qtnml.born.drawing.THREADS", 1)
+    np.testing.assert_array_equal(sample(state, np.random.default_rng(0), 1000), drawn)
+    given = rng.integers(0, 2, (700, 12)).astype(float)
+    given[:, 3:] = np.nan
+    first = sample(state, np.random.default_rng(0), 3, observed(state.sites, given))
+    assert (first[:, :, :3] == given[:, None, :3]).all()
 
 
 def test_unlikely_evidence_can_be_drawn_from(rng: np.random.Generator) -> None:
