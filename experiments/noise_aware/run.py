@@ -54,9 +54,7 @@ def run_case(task: dict[str, Any]) -> dict[str, Any]:
         warnings.simplefilter("ignore", ClippedDataWarning)
         plain = TreeClassifier(**settings).fit(data.X_train, data.y_train)
         began = time.perf_counter()
-        aware = TreeClassifier(**settings).fit(
-            data.X_train, data.y_train, noise=device, reuse_qubits=True, num_qubits=QUBITS
-        )
+        aware = TreeClassifier(noise=device, num_qubits=QUBITS, **settings).fit(data.X_train, data.y_train)
         seconds = time.perf_counter() - began
         labels = np.searchsorted(plain.classes_, data.y_test)
         return {

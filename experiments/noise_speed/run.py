@@ -103,31 +103,34 @@ def training(repeats: int, samples: int, epochs: int) -> list[dict[str, Any]]:
     """Seconds an epoch with and without noise in the loop, after compilation, one after the other."""
     rng = np.random.default_rng(0)
     X, y = rng.random((samples, 64)), rng.integers(0, 2, samples)
-    cases: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
-        "V=1, device": ({}, NOISE, {"reuse_qubits": True}),
-        "V=1, channel": ({}, dephasing(0.1), {}),
-        "V=2, channel": ({"bond_qubits": 2}, dephasing(0.1), {}),
-        "V=2, device": ({"bond_qubits": 2}, NOISE, {"reuse_qubits": True}),
+    cases: dict[str, tuple[dict[str, Any], Any]] = {
+        "V=1, device": ({}, NOISE),
+        "V=1, channel": ({}, dephasing(0.1)),
+        "V=2, channel": ({"bond_qubits": 2}, dephasing(0.1)),
+        "V=2, device": ({"bond_qubits": 2}, NOISE),
         "V=1, brick wall, device, gate by gate": (
             {"ansatz": BrickWall(3)},
             NOISE,
-            {"reuse_qubits": True},
         ),
         "V=2, brick wall, device, gate by gate": (
             {"bond_qubits": 2, "ansatz": BrickWall(3)},
             NOISE,
-            {"reuse_qubits": True},
         ),
     }
     found = []
-    for name, (settings, noise, circuit) in cases.items():
+    for name, (settings, noise) in cases.items():
         seconds: dict[str, list[float]] = {"with": [], "without": []}
         for _ in range(repeats):
-            for kind, how in (("without", {}), ("with", {"noise": noise, **circuit})):
+            for kind, under in (("without", None), ("with", noise)):
                 clf = TreeClassifier(
-                    feature_range=(0, 1), epochs=epochs, random_state=0, validation_fraction=0.0, **settings
+                    feature_range=(0, 1),
+                    epochs=epochs,
+                    random_state=0,
+                    validation_fraction=0.0,
+                    noise=under,
+                    **settings,
                 )
-                clf.fit(X, y, **how)
+                clf.fit(X, y)
                 times = np.diff([record.seconds for record in clf.history_])
                 seconds[kind].append(float(np.median(times[1:])))
         pairs = zip(seconds["with"], seconds["without"], strict=True)

@@ -56,8 +56,13 @@ def demo(
 def compile_(
     model: ModelArgument,
     reuse: Annotated[
-        bool, typer.Option("--reuse/--no-reuse", help="Reset and reuse qubits that were discarded.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--reuse/--no-reuse",
+            help="Reset and reuse qubits that were discarded (default: as the model says, else reuse).",
+            show_default=False,
+        ),
+    ] = None,
     num_qubits: Annotated[
         int | None,
         typer.Option(min=1, help="Use up to so many qubits, for less depth (default: the fewest)."),
@@ -110,7 +115,9 @@ def compile_(
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
     estimator = with_circuit(load_model(model)).set_params(verbose=1)
     is_generative = not hasattr(estimator, "predict")
-    how: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
+    how: dict[str, Any] = {"num_qubits": num_qubits}
+    if reuse is not None:
+        how["reuse_qubits"] = reuse
     if is_generative and (full_report or verify is not None or target is not None):
         raise InvalidInputError(
             f"{model} is a generative model: --report, --verify and --target are for classifiers and "

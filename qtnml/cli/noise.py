@@ -59,7 +59,12 @@ def noise(
     ] = None,
     classes: Classes = None,
     size: Size = None,
-    reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse.")] = True,
+    reuse: Annotated[
+        bool | None,
+        typer.Option(
+            "--reuse/--no-reuse", help="Qubit reuse (default: as the model says).", show_default=False
+        ),
+    ] = None,
     num_qubits: Annotated[
         int | None,
         typer.Option(min=1, help="Width of the schedule (default: the fewest)."),

@@ -57,7 +57,14 @@ def predict(
         int | None,
         typer.Option(min=1, help="Measurements per sample, with --backend (default: 1024)."),
     ] = None,
-    reuse: Annotated[bool, typer.Option("--reuse/--no-reuse", help="Qubit reuse, with --backend.")] = True,
+    reuse: Annotated[
+        bool | None,
+        typer.Option(
+            "--reuse/--no-reuse",
+            help="Qubit reuse, with --backend (default: as the model says).",
+            show_default=False,
+        ),
+    ] = None,
     num_qubits: Annotated[
         int | None,
         typer.Option(

@@ -162,9 +162,10 @@ def train(
         clf.set_params(encoder=TableEncoder(bins, unseen="missing"))
     if warm_start is not None:
         _go_on_from(clf, warm_start)
-    under = _noise(noise, reuse, clf)
+    if noise is not None:
+        clf.set_params(**_noise(noise, reuse, clf))
     began = time.perf_counter()
-    clf.fit(loaded.raw(loaded.X_train), loaded.y_train, **under)
+    clf.fit(loaded.raw(loaded.X_train), loaded.y_train)
     seconds = time.perf_counter() - began
     clf.notes_ = {
         "data": loaded.name,
@@ -235,16 +236,13 @@ def _estimator(model: str, settings: dict[str, Any], others: dict[str, Any]) -> 
     return with_arguments(estimator, own | others).set_params(verbose=1)
 
 
-def _noise(text: str | None, reuse: bool, estimator: Any) -> dict[str, Any]:
-    """Arguments of `fit` for an option such as --noise dephasing=0.2."""
-    if text is None:
-        return {}
-    from qtnml.noise import Channel, noise_from_text
+def _noise(text: str, reuse: bool, estimator: Any) -> dict[str, Any]:
+    """Arguments of an estimator for an option such as --noise dephasing=0.2."""
+    from qtnml.noise import noise_from_text
 
     if not hasattr(estimator, "ansatz"):
         raise InvalidInputError(f"--noise is for trees and chains, not for {type(estimator).__name__}")
-    noise = noise_from_text(text)
-    return {"noise": noise} if isinstance(noise, Channel) else {"noise": noise, "reuse_qubits": reuse}
+    return {"noise": noise_from_text(text), "reuse_qubits": reuse}
 
 
 def _go_on_from(estimator: Any, path: Path) -> None:

@@ -38,7 +38,7 @@ class BornMachine(SavedToFile, LearntLaw):
     """What `MPSBornMachine` and `TreeBornMachine` share."""
 
     def log_likelihood(
-        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None
     ) -> NDArray:
         """ln P of each sample in nats, (samples,); missing values (NaN) are summed over, exactly.
 
@@ -49,7 +49,8 @@ class BornMachine(SavedToFile, LearntLaw):
         Args:
             X: Samples.
             noise: A `qtnml.noise.DeviceNoise`: the exact distribution of the circuit's read-out under it.
-            reuse_qubits, num_qubits: The circuit that is meant, as for `compile`.
+            reuse_qubits, num_qubits: The circuit that is meant, as for `compile`; with reuse where nothing
+                is said.
         """
         levels = self.levels(X)
         if noise is None:
@@ -68,8 +69,9 @@ class BornMachine(SavedToFile, LearntLaw):
         """Mean ln P of samples, nats: the higher the better. Arguments as for `log_likelihood`."""
         return float(self.log_likelihood(X, **noisy).mean())
 
-    def _noisy(self, noise: Any, reuse_qubits: bool, num_qubits: int | None) -> NoisyGenerativeCircuit:
-        compiled = self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits)
+    def _noisy(self, noise: Any, reuse_qubits: bool | None, num_qubits: int | None) -> NoisyGenerativeCircuit:
+        reuse = True if reuse_qubits is None else reuse_qubits
+        compiled = self.compile(reuse_qubits=reuse, num_qubits=num_qubits)
         return NoisyGenerativeCircuit(compiled, noise)
 
     def conditional_log_likelihood(self, X: Any, given: Sequence[int | str]) -> NDArray:
@@ -124,7 +126,7 @@ class BornMachine(SavedToFile, LearntLaw):
         given: Any = None,
         random_state: Any = None,
         noise: Any = None,
-        reuse_qubits: bool = False,
+        reuse_qubits: bool | None = None,
         num_qubits: int | None = None,
     ) -> Any:
         """Exact, independent samples.
@@ -307,8 +309,8 @@ class BornMachine(SavedToFile, LearntLaw):
         return [[column.label(k) for k in range(column.num_levels)] for column in self.encoder_.columns_]
 
 
-def _no_circuit_meant(reuse_qubits: bool, num_qubits: int | None) -> None:
-    if reuse_qubits or num_qubits is not None:
+def _no_circuit_meant(reuse_qubits: bool | None, num_qubits: int | None) -> None:
+    if reuse_qubits is not None or num_qubits is not None:
         raise InvalidInputError(
             "without noise all circuits of a model draw alike; leave reuse_qubits and num_qubits out, or "
             "give noise"

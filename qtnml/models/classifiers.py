@@ -37,7 +37,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         return self
 
     def outcome_probabilities(
-        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None
     ) -> NDArray:
         """Exact probability of every outcome at the root, shape (samples, 2**root_qubits).
 
@@ -47,13 +47,13 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 qubits wait, at resets and the read-out); a Qiskit backend or a name such as "fake:torino",
                 for which the circuit is then compiled; or a `qtnml.noise.Channel` on every data qubit and
                 every qubit that a node keeps.
-            reuse_qubits, num_qubits: Of the circuit that is meant, as for `compile`: with reuse, waiting
-                and resets cost what they cost.
+            reuse_qubits, num_qubits: Of the circuit that is meant, as for `compile` (with reuse, unless the
+                constructor says otherwise): waiting and resets cost what they cost.
         """
         return self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
 
     def noise_sensitivity(
-        self, X: Any, y: Any, *, noise: Any, reuse_qubits: bool = False, num_qubits: int | None = None
+        self, X: Any, y: Any, *, noise: Any, reuse_qubits: bool | None = None, num_qubits: int | None = None
     ) -> Sensitivity:
         """Which qubit, and which source of noise, costs how much of the probability of the right class.
 
@@ -63,7 +63,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             reuse_qubits, num_qubits: As for `outcome_probabilities`.
         """
         check_is_fitted(self)
-        noisy = noisy_circuit(self, noise, reuse_qubits, num_qubits)
+        noisy = noisy_circuit(self, noise, *self.circuit_meant(reuse_qubits, num_qubits))
         X, outcomes = self.features(X), outcomes_of_labels(y, self.classes_)
         return sensitivity(noisy, X, outcomes)
 
@@ -81,7 +81,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         backend: Backend | str,
         *,
         shots: int = 1024,
-        reuse_qubits: bool = True,
+        reuse_qubits: bool | None = None,
         num_qubits: int | None = None,
         synthesis: Synthesis | None = None,
         for_device: bool = True,
@@ -100,6 +100,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 training).
         """
         found = get_backend(backend)
+        reuse_qubits, num_qubits = self.circuit_meant(reuse_qubits, num_qubits)
         return BackendClassifier(
             self._compiled_for(
                 found if for_device else None,

@@ -13,7 +13,7 @@ from qtnml.compile import CompiledCircuit, compile_model
 from qtnml.contract import Model
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, warn_user
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
 from qtnml.models.progress import progress_bar
@@ -72,6 +72,13 @@ class NetworkEstimator(TrainedEstimator):
             same data and settings, and an integer `random_state`. A file belongs to one run: do not use it
             under cross-validation.
         devices: Share each batch over so many JAX devices.
+        noise: Train under it: a `qtnml.noise.DeviceNoise`; the name of a device such as "fake:torino", or a
+            Qiskit backend, whose calibration is taken; a `Channel` that acts between the layers; or a
+            `NoiseSchedule` by which one of them grows. Where the ansatz has gates of its own, noise acts
+            after each of them; a full unitary gets channels that stand for its gates' number, time and
+            errors.
+        reuse_qubits, num_qubits: The circuit that noise in training, predictions under noise, `compile` and
+            `to_backend` mean where they are not told otherwise; see `compile`.
         callback: Called with the `EpochRecord` of every epoch; returning True ends training.
         random_state: Seed of weights, split and batches; the same seed gives the same model.
         verbose: 1 shows a progress bar on standard error.
@@ -123,6 +130,9 @@ class NetworkEstimator(TrainedEstimator):
         checkpoint_every: int = 1,
         resume: bool = False,
         devices: int | None = None,
+        noise: Any = None,
+        reuse_qubits: bool = True,
+        num_qubits: int | None = None,
         callback: Callback | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -151,6 +161,9 @@ class NetworkEstimator(TrainedEstimator):
         self.checkpoint_every = checkpoint_every
         self.resume = resume
         self.devices = devices
+        self.noise = noise
+        self.reuse_qubits = reuse_qubits
+        self.num_qubits = num_qubits
         self.callback = callback
         self.random_state = random_state
         self.verbose = verbose
@@ -168,7 +181,7 @@ class NetworkEstimator(TrainedEstimator):
         sample_weight: Any = None,
         *,
         noise: Any = None,
-        reuse_qubits: bool = False,
+        reuse_qubits: bool | None = None,
         num_qubits: int | None = None,
     ) -> Self:
         """Train on samples X (samples, features) with targets y.
@@ -179,20 +192,27 @@ class NetworkEstimator(TrainedEstimator):
         Args:
             X, y: Samples and their targets.
             sample_weight: (samples,) multiplies each sample's loss.
-            noise: Train under it: a `qtnml.noise.DeviceNoise`, a `Channel` that acts between the layers, or a
-                `NoiseSchedule` by which one of them grows. Where the ansatz has gates of its own, noise acts
-                after each of them; a full unitary gets channels that stand for its gates' number, time and
-                errors.
-            reuse_qubits, num_qubits: Under a `DeviceNoise`, the circuit that is meant, as for `compile`.
+            noise, reuse_qubits, num_qubits: Deprecated: they are arguments of the constructor, so that they
+                are cloned, searched and saved. Here `reuse_qubits` is False where it is not given, as it was.
 
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
-        if noise is None and (reuse_qubits or num_qubits is not None):
-            raise InvalidInputError(
-                "reuse_qubits and num_qubits tell which circuit noise is meant for; give noise"
+        if noise is not None or reuse_qubits is not None or num_qubits is not None:
+            warn_user(
+                "noise, reuse_qubits and num_qubits of fit will go; give them to the constructor, as in "
+                f"{type(self).__name__}(noise=...), which keeps them under clone, search and save",
+                FutureWarning,
             )
-        noisy = None if noise is None else NoisyTraining(noise, reuse_qubits, num_qubits)
+            if noise is None:
+                raise InvalidInputError(
+                    "reuse_qubits and num_qubits tell which circuit noise is meant for; give noise"
+                )
+            noisy: NoisyTraining | None = NoisyTraining(noise, bool(reuse_qubits), num_qubits)
+        elif self.noise is not None:
+            noisy = NoisyTraining(self.noise, bool(self.reuse_qubits), self.num_qubits)
+        else:
+            noisy = None
         return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy))
 
     @abstractmethod
@@ -300,12 +320,18 @@ class NetworkEstimator(TrainedEstimator):
         """
         return np.exp(self.log_success_probability(X))
 
+    def circuit_meant(self, reuse_qubits: bool | None, num_qubits: int | None) -> tuple[bool, int | None]:
+        """The circuit that a call means: the estimator's own where it says nothing."""
+        if reuse_qubits is None and num_qubits is None:
+            return bool(self.reuse_qubits), self.num_qubits
+        return True if reuse_qubits is None else reuse_qubits, num_qubits
+
     def _under_noise(
-        self, X: Any, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+        self, X: Any, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None
     ) -> tuple[NDArray, NDArray]:
         """Outcomes or values of samples, and log success probabilities, under noise."""
         if noise is None:
-            if reuse_qubits or num_qubits is not None:
+            if reuse_qubits is not None or num_qubits is not None:
                 raise InvalidInputError(
                     "without noise all circuits of a model answer alike; leave reuse_qubits and "
                     "num_qubits out, or give noise"
@@ -314,9 +340,14 @@ class NetworkEstimator(TrainedEstimator):
         check_is_fitted(self)
         X = self.features(X)
         if isinstance(noise, Channel):
-            wires = wire_noise(noise, self.model_, self.params_, reuse_qubits, num_qubits)
+            if reuse_qubits is not None or num_qubits is not None:
+                raise InvalidInputError(
+                    "a channel acts between the layers of a network, whatever its circuit; leave "
+                    "reuse_qubits and num_qubits out, or give a DeviceNoise"
+                )
+            wires = wire_noise(noise, self.model_, self.params_)
             return self.model_.predict(self.params_, self.scaler_(X), channels=wires.at(1.0))
-        noisy = noisy_circuit(self, noise, reuse_qubits, num_qubits)
+        noisy = noisy_circuit(self, noise, *self.circuit_meant(reuse_qubits, num_qubits))
         outcomes, success = noisy.evaluate(noisy.compiled.angles(X))
         if self.model_.readout == "outcomes":
             return outcomes, success
@@ -329,7 +360,7 @@ class NetworkEstimator(TrainedEstimator):
     def compile(
         self,
         *,
-        reuse_qubits: bool = True,
+        reuse_qubits: bool | None = None,
         num_qubits: int | None = None,
         target: Any = None,
         synthesis: Synthesis | None = None,
@@ -338,7 +369,7 @@ class NetworkEstimator(TrainedEstimator):
 
         Args:
             reuse_qubits: Reset and reuse qubits that were discarded: 7 qubits for 64 features in a tree at
-                V=1, V + 1 in a chain.
+                V=1, V + 1 in a chain. None takes it and num_qubits from the constructor: True, by default.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
                 takes the fewest there can be, or on a target the number that is likeliest to succeed.
             target: A backend to compile for: its gates, couplings, times and errors. A Qiskit backend or
@@ -348,6 +379,7 @@ class NetworkEstimator(TrainedEstimator):
         check_is_fitted(self)
         if isinstance(target, str):
             target = device_called(target)
+        reuse_qubits, num_qubits = self.circuit_meant(reuse_qubits, num_qubits)
         nodes = len(self.model_.topology.nodes)
         with progress_bar("compiling", nodes, show=bool(self.verbose)) as advance:
             return compile_model(

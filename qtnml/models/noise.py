@@ -16,7 +16,7 @@ from qtnml.noise.training import generic_circuit, scheduled_noise
 
 @dataclass(frozen=True)
 class NoisyTraining:
-    """`fit(noise=...)`.
+    """Noise to train under.
 
     Attributes:
         noise: A `DeviceNoise`, a `Channel`, a Qiskit backend or its name, or a `NoiseSchedule` of one.
@@ -24,7 +24,7 @@ class NoisyTraining:
     """
 
     noise: Any
-    reuse_qubits: bool = False
+    reuse_qubits: bool = True
     num_qubits: int | None = None
 
     @property
@@ -40,15 +40,14 @@ class NoisyTraining:
 
 
 def wire_noise(
-    noise: Any, model: Model, parameters: Parameters, reuse_qubits: bool, num_qubits: int | None
+    noise: Any,
+    model: Model,
+    parameters: Parameters,
+    reuse_qubits: bool = True,
+    num_qubits: int | None = None,
 ) -> WireNoise:
     """Noise on the wires of a model; of a Qiskit backend that on the qubits the compiler chooses there."""
     if isinstance(noise, Channel):
-        if reuse_qubits or num_qubits is not None:
-            raise InvalidInputError(
-                "a channel acts between the layers of a network, whatever its circuit; leave "
-                "reuse_qubits and num_qubits out, or give a DeviceNoise"
-            )
         return layer_noise(model.topology, noise)
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
     if isinstance(noise, DeviceNoise):

@@ -86,7 +86,7 @@ def noise_study(
     grid: Mapping[str, Sequence[float]],
     *,
     noise: DeviceNoise | None = None,
-    reuse_qubits: bool = True,
+    reuse_qubits: bool | None = None,
     num_qubits: int | None = None,
     path: str | os.PathLike[str] | None = None,
     engine: str = "serial",
@@ -135,8 +135,11 @@ def noise_study(
             "fingerprint": fingerprint(model.params_, X, y)[:16],
             "noise": _plain(plain),
             "point": dict(zip(grid, map(_plain, point), strict=True)),
-            "reuse_qubits": reuse_qubits,
-            "num_qubits": num_qubits,
+            **dict(
+                zip(
+                    ("reuse_qubits", "num_qubits"), model.circuit_meant(reuse_qubits, num_qubits), strict=True
+                )
+            ),
         }
         for (name, k), model in seeds.items()
         for point in product(*grid.values())

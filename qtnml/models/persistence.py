@@ -12,7 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
-from qtnml.errors import ModelFileError, NotRegisteredError
+from qtnml.errors import InvalidInputError, ModelFileError, NotRegisteredError
 from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
@@ -28,6 +28,7 @@ from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.saved import set_format
 from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator
+from qtnml.noise.stored import noise_entry, noise_from_entry
 from qtnml.registry import REGISTRIES, register
 from qtnml.storage import arrays_under, load_archive
 from qtnml.structure import Topology, Tree, structure_from_dict
@@ -197,6 +198,8 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
     parameters |= {"checkpoint": None, "resume": False, "callback": None}
     if isinstance(parameters.get("encoder"), dict):
         parameters["encoder"] = unfitted_encoder(parameters["encoder"])
+    if "noise" in parameters:  # files of version 0.1 have none
+        parameters["noise"] = noise_from_entry(parameters["noise"])
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
@@ -344,6 +347,11 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
         parameters[name] = stored_setting(name, parameters[name])
     if parameters.get("encoder") is not None:
         parameters["encoder"] = parameters["encoder"].get_params()
+    if "noise" in parameters:
+        try:
+            parameters["noise"] = noise_entry(parameters["noise"])
+        except InvalidInputError as error:
+            raise ModelFileError(str(error)) from error
     if isinstance(parameters.get("topology"), Topology | Tree):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):

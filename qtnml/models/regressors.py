@@ -54,7 +54,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         return float(r2_score(y, self.predict(X, **noisy), sample_weight=sample_weight))
 
     def predict(
-        self, X: Any, *, noise: Any = None, reuse_qubits: bool = False, num_qubits: int | None = None
+        self, X: Any, *, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None
     ) -> NDArray:
         """Predicted values, shape (samples,), in the units of the training targets.
 

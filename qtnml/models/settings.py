@@ -23,11 +23,12 @@ _LEAST = {
     "reuploads": 0,
     "checkpoint_every": 1,
     "devices": 1,
+    "num_qubits": 1,
 }
 _MOST_SHOTS = 2**24
 _LARGEST = float(np.finfo(np.float64).max)
 _MOST = {"reuploads": 100}
-_OPTIONAL = ("epochs", "patience", "shots", "devices")
+_OPTIONAL = ("epochs", "patience", "shots", "devices", "num_qubits")
 
 
 def is_number(value: Any, *kinds: type) -> bool:
@@ -110,6 +111,12 @@ def _check_network(estimator: Any) -> None:
             f"homotopy={estimator.homotopy} ends in the trace; set discard='trace', or homotopy=0"
         )
     get_ansatz(estimator.ansatz)
+    if not isinstance(estimator.reuse_qubits, bool | np.bool_):
+        raise InvalidInputError(f"reuse_qubits must be True or False, got {estimator.reuse_qubits!r}")
+    if estimator.num_qubits is not None and not estimator.reuse_qubits:
+        raise InvalidInputError(
+            f"num_qubits={estimator.num_qubits} needs reuse_qubits=True; leave one of them out"
+        )
 
 
 def check_run(estimator: Any) -> None:

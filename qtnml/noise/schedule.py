@@ -11,7 +11,7 @@ from qtnml.noise.channels import probability
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """For `fit(noise=...)`: a curriculum over the strength of noise.
+    """For `noise=` of an estimator: a curriculum over the strength of noise.
 
     Attributes:
         noise: A `DeviceNoise` or a `Channel`.

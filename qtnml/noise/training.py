@@ -49,7 +49,7 @@ def scheduled_noise(
     if noise.one_qubit_channel is not None or noise.two_qubit_channel is not None:
         raise InvalidInputError(
             "training knows relaxation, gate errors, resets and read-out of a device, not channels of "
-            "your own; train under a Channel (fit(noise=channel)), which acts between the layers"
+            "your own; train under a Channel (noise=channel), which acts between the layers"
         )
     compiled = generic_circuit(
         model, parameters, reuse_qubits=reuse_qubits, num_qubits=num_qubits, schedule=schedule

@@ -241,6 +241,6 @@ def test_bad_noise_is_one_clear_error(trained, small_digits):
     with pytest.raises(InvalidInputError, match="a channel acts between the layers"):
         trained.predict_proba(X, noise=dephasing(0.1), reuse_qubits=True)
     with pytest.raises(InvalidInputError, match="has values for 2 qubits, the circuit has 16"):
-        trained.predict_proba(X, noise=DeviceNoise(t1=(1e-4, 1e-4), t2=1e-4))
+        trained.predict_proba(X, noise=DeviceNoise(t1=(1e-4, 1e-4), t2=1e-4), reuse_qubits=False)
     with pytest.raises(InvalidInputError, match="acts on one qubit"):
         trained.predict_proba(X, noise=depolarizing(0.1, 2))

@@ -4,9 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
-from qtnml import MPSClassifier, TreeClassifier
+from qtnml import MPSClassifier, TreeClassifier, load_model
 from qtnml.ansatz import BrickWall, FullUnitary, TensorNetwork
+from qtnml.backends.ibm import fake_device
 from qtnml.compile import compile_model
 from qtnml.contract import Model, Parameters
 from qtnml.contract.dense import _embed, _marginal
@@ -24,6 +27,7 @@ from qtnml.noise import (
     layer_noise,
     no_noise,
 )
+from qtnml.noise.device import Instruction
 from qtnml.noise.training import scheduled_noise
 from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.noise.test_circuit import EVERYTHING
@@ -167,7 +171,7 @@ def test_training_under_noise_lowers_the_loss_under_it(noise, small_digits):
     X, y = small_digits.X_train, small_digits.y_train
     settings = {"epochs": 40, "random_state": 0, "feature_range": (0, 1), "validation_fraction": 0.0}
     plain = TreeClassifier(**settings).fit(X, y)
-    aware = TreeClassifier(**settings).fit(X, y, noise=noise)
+    aware = TreeClassifier(noise=noise, **settings).fit(X, y)
 
     def right(clf):
         proba = clf.predict_proba(X, noise=noise)
@@ -180,15 +184,15 @@ def test_training_under_noise_lowers_the_loss_under_it(noise, small_digits):
 def test_a_schedule_ends_with_all_of_the_noise(small_digits):
     X, y = small_digits.X_train[:100], small_digits.y_train[:100]
     settings = {"epochs": 6, "random_state": 0, "feature_range": (0, 1)}
-    ramp = TreeClassifier(**settings).fit(X, y, noise=NoiseSchedule(dephasing(0.5), start=0.2, epochs=3))
+    ramp = TreeClassifier(noise=NoiseSchedule(dephasing(0.5), start=0.2, epochs=3), **settings).fit(X, y)
     assert ramp.best_epoch_ >= 3  # only epochs under all of the noise count
     # The first loss is that of a fifth of the noise.
-    fifth = TreeClassifier(**settings).fit(X, y, noise=dephasing(0.1))
-    whole = TreeClassifier(**settings).fit(X, y, noise=dephasing(0.5))
+    fifth = TreeClassifier(noise=dephasing(0.1), **settings).fit(X, y)
+    whole = TreeClassifier(noise=dephasing(0.5), **settings).fit(X, y)
     assert ramp.history_[0].loss == pytest.approx(fifth.history_[0].loss, rel=1e-5)
     assert ramp.history_[0].loss < whole.history_[0].loss
     with pytest.raises(InvalidInputError, match="leaves none with all of it"):
-        TreeClassifier(**settings).fit(X, y, noise=NoiseSchedule(dephasing(0.5), epochs=6))
+        TreeClassifier(noise=NoiseSchedule(dephasing(0.5), epochs=6), **settings).fit(X, y)
     for bad, message in (({"start": 1.5}, "start must be a probability"), ({"epochs": -1}, "epochs must be")):
         with pytest.raises(InvalidInputError, match=message):
             NoiseSchedule(dephasing(0.5), **bad)
@@ -197,17 +201,17 @@ def test_a_schedule_ends_with_all_of_the_noise(small_digits):
 def test_a_killed_run_goes_on_under_the_same_noise(small_digits, tmp_path):
     X, y = small_digits.X_train[:100], small_digits.y_train[:100]
     settings = {"random_state": 0, "feature_range": (0, 1), "checkpoint": tmp_path / "c", "resume": True}
-    TreeClassifier(epochs=4, **settings).fit(X, y, noise=HARSH)
-    again = TreeClassifier(epochs=4, **settings).fit(X, y, noise=HARSH)
+    TreeClassifier(epochs=4, **settings, noise=HARSH).fit(X, y)
+    again = TreeClassifier(epochs=4, **settings, noise=HARSH).fit(X, y)
     assert len(again.history_) == 4
     with pytest.raises(ModelFileError, match="belongs to a run with other data, model or settings"):
-        TreeClassifier(epochs=4, **settings).fit(X, y, noise=dephasing(0.1))
+        TreeClassifier(epochs=4, **settings, noise=dephasing(0.1)).fit(X, y)
 
 
 def test_a_device_in_the_loop(small_digits):
     X, y = small_digits.X_train[:100], small_digits.y_train[:100]
-    clf = TreeClassifier(epochs=3, random_state=0, feature_range=(0, 1))
-    clf.fit(X, y, noise="fake:torino", reuse_qubits=True, num_qubits=5)
+    clf = TreeClassifier(epochs=3, random_state=0, feature_range=(0, 1), noise="fake:torino", num_qubits=5)
+    clf.fit(X, y)
     assert np.isfinite(clf.history_[-1].loss)
 
 
@@ -215,15 +219,15 @@ def test_what_cannot_be_trained_under(small_digits):
     X, y = small_digits.X_train[:60], small_digits.y_train[:60]
     clf = TreeClassifier(epochs=2, random_state=0)
     with pytest.raises(InvalidInputError, match="noise must be a qtnml.noise.DeviceNoise or Channel"):
-        clf.fit(X, y, noise=0.1)
+        clone(clf).set_params(noise=0.1).fit(X, y)
     with pytest.raises(InvalidInputError, match="not channels of your own"):
-        clf.fit(X, y, noise=DeviceNoise(one_qubit_channel=bit_flip(0.1)))
+        clone(clf).set_params(noise=DeviceNoise(one_qubit_channel=bit_flip(0.1))).fit(X, y)
     with pytest.raises(InvalidInputError, match="acts on one qubit"):
-        clf.fit(X, y, noise=depolarizing(0.1, 2))
+        clone(clf).set_params(noise=depolarizing(0.1, 2)).fit(X, y)
     with pytest.raises(InvalidInputError, match="needs discard='trace'"):
-        MPSClassifier(epochs=2, discard="postselect").fit(X[:, :4], y, noise=HARSH)
+        MPSClassifier(epochs=2, discard="postselect", noise=HARSH).fit(X[:, :4], y)
     with pytest.raises(InvalidInputError, match="needs discard='trace', and no homotopy"):
-        TreeClassifier(epochs=4, homotopy=2).fit(X, y, noise=dephasing(0.1))
+        TreeClassifier(epochs=4, homotopy=2, noise=dephasing(0.1)).fit(X, y)
     model = Model(balanced_tree(4))
     with pytest.raises(InvalidInputError, match="noise on wires needs discard='trace'"):
         model.outcomes(
@@ -232,3 +236,82 @@ def test_what_cannot_be_trained_under(small_digits):
             postselection=1.0,
             channels=no_noise(model.topology).at(1.0),
         )
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        None,
+        "fake:torino",
+        dephasing(0.3),
+        HARSH,
+        DeviceNoise(
+            t1=(1e-4, 2e-4, 3e-4, 4e-4, 5e-4),
+            readout_error=((0.1, 0.2),) * 5,
+            two_qubit_channel=bit_flip(0.1),
+            instructions=(Instruction("cx", (0, 1), 1e-7, 1e-2),),
+            dt=1e-9,
+        ),
+        NoiseSchedule(HARSH, start=0.5, epochs=2),
+    ],
+)
+def test_noise_is_kept_in_files(noise, small_digits, tmp_path):
+    """Also where it was never trained under: settings are written as they are."""
+    clf = TreeClassifier(epochs=1, random_state=0).fit(small_digits.X_train[:50], small_digits.y_train[:50])
+    clf.set_params(noise=noise, num_qubits=5).save(tmp_path / "model.qtnml")
+    again = load_model(tmp_path / "model.qtnml")
+    assert repr(again.noise) == repr(noise)
+    assert (again.reuse_qubits, again.num_qubits) == (True, 5)
+    if isinstance(noise, DeviceNoise):
+        for name, qubits in (("cx", (0, 1)), ("sx", (2,))):
+            one, other = (n.gate_channel(name, qubits).transfer_map for n in (noise, again.noise))
+            np.testing.assert_array_equal(one, other)
+    assert again.compile().num_qubits == 5
+    assert again.compile(reuse_qubits=False).num_qubits > 5
+
+
+def test_noise_is_searched_and_cloned(small_digits):
+    X, y = small_digits.X_train[:100], small_digits.y_train[:100]
+    search = GridSearchCV(
+        TreeClassifier(epochs=2, random_state=0, feature_range=(0, 1)),
+        {"noise": [None, dephasing(0.2)]},
+        cv=2,
+    )
+    assert len(search.fit(X, y).cv_results_["params"]) == 2
+    assert clone(TreeClassifier(noise=HARSH)).noise == HARSH
+
+
+def test_a_backend_as_noise_is_not_written(small_digits, tmp_path):
+    clf = TreeClassifier(epochs=1, random_state=0).fit(small_digits.X_train[:50], small_digits.y_train[:50])
+    clf.set_params(noise=fake_device("fake:torino"))
+    with pytest.raises(ModelFileError, match="give the device's name"):
+        clf.save(tmp_path / "model.qtnml")
+    clf.set_params(noise=None).save(tmp_path / "model.qtnml")
+
+
+def test_noise_given_to_fit_still_works(small_digits):
+    """The way of version 0.1, without reuse where nothing is said."""
+    X, y = small_digits.X_train[:100], small_digits.y_train[:100]
+    settings = {"epochs": 2, "random_state": 0, "feature_range": (0, 1)}
+    with pytest.warns(FutureWarning, match="give them to the constructor"):
+        old = TreeClassifier(**settings).fit(X, y, noise=HARSH)
+    new = TreeClassifier(noise=HARSH, reuse_qubits=False, **settings).fit(X, y)
+    assert old.history_[-1].loss == new.history_[-1].loss
+    with pytest.warns(FutureWarning), pytest.raises(InvalidInputError, match="give noise"):
+        TreeClassifier(**settings).fit(X, y, reuse_qubits=True)
+
+
+def test_the_circuit_of_the_constructor_is_the_one_meant(small_digits):
+    X, y = small_digits.X_train[:60], small_digits.y_train[:60]
+    clf = TreeClassifier(epochs=2, random_state=0, num_qubits=9).fit(X, y)
+    own = clf.predict_proba(X, noise=HARSH)
+    np.testing.assert_array_equal(own, clf.predict_proba(X, noise=HARSH, num_qubits=9))
+    fewest = clf.predict_proba(X, noise=HARSH, reuse_qubits=True)  # says it all, so that nothing is added
+    assert np.abs(own - fewest).max() > 1e-6
+    clf.set_params(num_qubits=None)
+    np.testing.assert_array_equal(clf.predict_proba(X, noise=HARSH), fewest)
+    clf.set_params(reuse_qubits=False)
+    assert clf.compile().num_resets == 0
+    for wrong in ({"reuse_qubits": 1}, {"num_qubits": 3, "reuse_qubits": False}, {"num_qubits": 0}):
+        with pytest.raises(InvalidInputError, match="qubits"):
+            TreeClassifier(epochs=1, **wrong).fit(X, y)
