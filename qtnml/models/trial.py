@@ -90,9 +90,11 @@ def run_trial(settings: dict[str, Any], checkpoints: str | None = None) -> dict[
         path = Path(checkpoints) / f"{task_key(settings)}.checkpoint"
         estimator.set_params(checkpoint=path, resume=True)
     began = time.perf_counter()
-    noise = noise_from_settings(settings["noise"]) if "noise" in settings else None
-    under = {} if noise is None else {"noise": noise}
-    estimator.fit(dataset.X_train, y_train, **under)
+    under: dict[str, Any] = {}
+    if "noise" in settings:
+        under = {"noise": noise_from_settings(settings["noise"])}
+        estimator.set_params(reuse_qubits=False, **under)
+    estimator.fit(dataset.X_train, y_train)
     seconds = time.perf_counter() - began
     with warnings.catch_warnings():
         # A few test pixels are brighter than any training pixel at their place.
