@@ -114,6 +114,8 @@ def fit_classifier(rng: Rng) -> None:
         qtnml.TreeClassifier(epochs=1, random_state=0),
         qtnml.MPSClassifier(epochs=1, random_state=0),
         qtnml.AmplitudeMPSClassifier(2, epochs=1, random_state=0),
+        qtnml.AmplitudeTreeClassifier(2, epochs=1, random_state=0),
+        qtnml.AmplitudeMPSClassifier(2, epochs=1, random_state=0, method="sweeps"),
     )
     model.fit(X, v.labels(rng, len(X)), sample_weight=v.weights(rng, len(X)))
     distributions(model.predict_proba(X), "class probabilities")
@@ -195,6 +197,77 @@ def fit_born_table(rng: Rng) -> None:
     hold((model.levels(filled) >= 0).all(), "completions have missing values")
     with contextlib.suppress(QtnmlError):
         model.score_samples(v.table(rng))
+
+
+@door
+def fit_on_tables(rng: Rng) -> None:
+    """Classifiers and regressors with an encoder of their own, written and read again."""
+    X, encoder = v.table(rng), qtnml.TableEncoder(bins=3, unseen="missing")
+    settings: dict[str, Any] = {"encoder": encoder, "epochs": 1, "random_state": 0}
+    models: list[Any] = [
+        qtnml.TreeClassifier(**settings),
+        qtnml.MPSClassifier(**settings),
+        qtnml.AmplitudeMPSClassifier(2, **settings),
+        qtnml.AmplitudeTreeClassifier(2, **settings),
+        qtnml.TreeRegressor(**settings),
+    ]
+    model = models[rng.integers(len(models))]
+    targets = rng.normal(size=len(X)) if hasattr(model, "_default_loss") else v.labels(rng, len(X))
+    model.fit(X, targets, sample_weight=v.weights(rng, len(X)))
+    model.save(FOLDER / "table.qtnml")
+    again = qtnml.load_model(FOLDER / "table.qtnml")
+    hold((again.predict(X) == model.predict(X)).all(), "a model that was read again predicts otherwise")
+    if hasattr(model, "predict_proba"):
+        distributions(model.predict_proba(X), "class probabilities")
+    with contextlib.suppress(QtnmlError):
+        model.predict(v.table(rng))
+
+
+@door
+def fit_born_classifier(rng: Rng) -> None:
+    bits = rng.random() < 0.5
+    X: Any = rng.integers(0, 2, (30, 4)) if bits else v.table(rng)
+    machine = qtnml.MPSBornMachine(
+        2, epochs=1, encoder=None if bits else qtnml.TableEncoder(bins=3, unseen="missing")
+    )
+    share = v.choice(rng, 0.0, 0.0, 0.5, 1.0, v.number(rng))
+    if share:
+        machine.set_params(method="gradient")
+    model = qtnml.BornClassifier(machine, discriminative=share, random_state=0)
+    model.fit(X, v.labels(rng, len(X)), sample_weight=v.weights(rng, len(X)))
+    distributions(model.predict_proba(X), "class probabilities")
+    drawn, labels = model.sample(3, random_state=0)
+    hold(len(drawn) == 3 and set(labels.tolist()) <= set(model.classes_.tolist()), "samples")
+    with contextlib.suppress(QtnmlError):
+        model.sample(2, label=v.choice(rng, model.classes_[0], "other", np.nan, None))
+
+
+@door
+def noise_in_models(rng: Rng) -> None:
+    """Noise and circuit of the constructor: trained under, written, read."""
+    noise = v.choice(
+        rng,
+        None,
+        "fake:none",
+        v.number(rng),
+        DeviceNoise(t1=10.0 ** rng.integers(-9, 3), two_qubit_time=1e-7, two_qubit_error=rng.random() / 2),
+        noise_from_settings({"channel": "dephasing", "p": rng.random()}),
+        qtnml.noise.NoiseSchedule(noise_from_settings({"channel": "dephasing", "p": 0.1}), epochs=1),
+    )
+    model = qtnml.TreeClassifier(
+        epochs=int(v.choice(rng, 1, 2)),
+        random_state=0,
+        noise=noise,
+        reuse_qubits=v.choice(rng, True, True, False, 1, None),
+        num_qubits=v.choice(rng, None, None, 1, 3, 4, 0, 10**6, 2.5),
+    )
+    X = rng.random((20, 4))
+    with contextlib.suppress(RuntimeError):  # no such device
+        model.fit(X, np.arange(20) % 2)
+        model.save(FOLDER / "noise.qtnml")
+        again = qtnml.load_model(FOLDER / "noise.qtnml")
+        distributions(again.predict_proba(X, noise=DeviceNoise(readout_error=0.1)), "class probabilities")
+        hold((again.predict_proba(X) == model.predict_proba(X)).all(), "a model that was read again")
 
 
 @door
