@@ -82,7 +82,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.05,
-        cutoff: float = 1e-7,
+        cutoff: float = 1e-9,
         steps: int = 1,
         init_bond: int = 4,
         smoothing: float = 0.0,

@@ -47,7 +47,7 @@ class SweepTraining:
     batch_size: int = 4096
     learning_rate: float = 0.05
     last_rate: float = 0.1
-    cutoff: float = 1e-7
+    cutoff: float = 1e-9
     steps: int = 1
     one_site_share: float = 0.1
     metric: Literal["cores", "data"] = "cores"

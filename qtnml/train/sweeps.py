@@ -47,7 +47,7 @@ class SweepOptions:
     """
 
     max_bond: int | tuple[int, ...] = 32
-    cutoff: float = 1e-7
+    cutoff: float = 1e-9
     steps: int = 1
     max_angle: float = 0.05
     sites: Literal[1, 2] = 2
