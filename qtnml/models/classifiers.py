@@ -63,7 +63,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             reuse_qubits, num_qubits: As for `outcome_probabilities`.
         """
         check_is_fitted(self)
-        noisy = noisy_circuit(self, noise, *self.circuit_meant(reuse_qubits, num_qubits))
+        noisy = noisy_circuit(self, noise, **self.circuit_meant(reuse_qubits, num_qubits))
         X, outcomes = self.features(X), outcomes_of_labels(y, self.classes_)
         return sensitivity(noisy, X, outcomes)
 
@@ -100,12 +100,10 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 training).
         """
         found = get_backend(backend)
-        reuse_qubits, num_qubits = self.circuit_meant(reuse_qubits, num_qubits)
         return BackendClassifier(
             self._compiled_for(
                 found if for_device else None,
-                reuse_qubits=reuse_qubits,
-                num_qubits=num_qubits,
+                **self.circuit_meant(reuse_qubits, num_qubits),
                 synthesis=synthesis,
             ),
             self.classes_,

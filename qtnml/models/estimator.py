@@ -320,11 +320,11 @@ class NetworkEstimator(TrainedEstimator):
         """
         return np.exp(self.log_success_probability(X))
 
-    def circuit_meant(self, reuse_qubits: bool | None, num_qubits: int | None) -> tuple[bool, int | None]:
-        """The circuit that a call means: the estimator's own where it says nothing."""
+    def circuit_meant(self, reuse_qubits: bool | None, num_qubits: int | None) -> dict[str, Any]:
+        """The circuit that a call means, as arguments: the estimator's own where the call says nothing."""
         if reuse_qubits is None and num_qubits is None:
-            return bool(self.reuse_qubits), self.num_qubits
-        return True if reuse_qubits is None else reuse_qubits, num_qubits
+            return {"reuse_qubits": bool(self.reuse_qubits), "num_qubits": self.num_qubits}
+        return {"reuse_qubits": True if reuse_qubits is None else reuse_qubits, "num_qubits": num_qubits}
 
     def _under_noise(
         self, X: Any, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None
@@ -347,7 +347,7 @@ class NetworkEstimator(TrainedEstimator):
                 )
             wires = wire_noise(noise, self.model_, self.params_)
             return self.model_.predict(self.params_, self.scaler_(X), channels=wires.at(1.0))
-        noisy = noisy_circuit(self, noise, *self.circuit_meant(reuse_qubits, num_qubits))
+        noisy = noisy_circuit(self, noise, **self.circuit_meant(reuse_qubits, num_qubits))
         outcomes, success = noisy.evaluate(noisy.compiled.angles(X))
         if self.model_.readout == "outcomes":
             return outcomes, success
@@ -379,14 +379,12 @@ class NetworkEstimator(TrainedEstimator):
         check_is_fitted(self)
         if isinstance(target, str):
             target = device_called(target)
-        reuse_qubits, num_qubits = self.circuit_meant(reuse_qubits, num_qubits)
         nodes = len(self.model_.topology.nodes)
         with progress_bar("compiling", nodes, show=bool(self.verbose)) as advance:
             return compile_model(
                 self.model_,
                 self.params_,
-                reuse_qubits=reuse_qubits,
-                num_qubits=num_qubits,
+                **self.circuit_meant(reuse_qubits, num_qubits),
                 target=target,
                 synthesis=synthesis,
                 scaler=self.scaler_,

@@ -104,7 +104,7 @@ def noise_study(
             "depolarizing" (a probability after every gate, on each of its qubits); or "num_qubits" (the
             width of the schedule).
         noise: What does not vary.
-        reuse_qubits, num_qubits: Of the circuit, as for `compile`.
+        reuse_qubits, num_qubits: Of the circuit, as for `compile`; each model's own where nothing is said.
         path: JSON lines, written as they come: started again, the study does what is left.
         engine, workers, scheduler: Where points are computed; see `qtnml.study.run_study`.
         on_result: Called with the settings and the result of a point.
@@ -135,11 +135,7 @@ def noise_study(
             "fingerprint": fingerprint(model.params_, X, y)[:16],
             "noise": _plain(plain),
             "point": dict(zip(grid, map(_plain, point), strict=True)),
-            **dict(
-                zip(
-                    ("reuse_qubits", "num_qubits"), model.circuit_meant(reuse_qubits, num_qubits), strict=True
-                )
-            ),
+            **model.circuit_meant(reuse_qubits, num_qubits),
         }
         for (name, k), model in seeds.items()
         for point in product(*grid.values())
