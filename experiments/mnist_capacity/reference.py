@@ -5,6 +5,7 @@ Batched BLAS, cached environments, exact gradient, one step on every pair with t
 """
 
 import numpy as np
+import scipy.linalg
 
 
 class Reference:
@@ -39,7 +40,7 @@ class Reference:
                 found[:, a, b] = self.left[k][rows].T @ weighted / len(self.bits)
         return found - pair * np.vdot(pair, found)
 
-    def sweep(self, max_angle: float, cutoff: float = 1e-7) -> None:
+    def sweep(self, max_angle: float, cutoff: float = 1e-9) -> None:
         """To the right end and back."""
         sites = self.bits.shape[1]
         angles = np.concatenate([[0.0], np.geomspace(max_angle / 1000, max_angle, 16)])
@@ -55,7 +56,7 @@ class Reference:
                 angle = angles[np.argmax(np.log(tried**2 + 1e-30).mean(axis=1))]
                 pair = np.cos(angle) * pair + np.sin(angle) * unit
                 left, _, _, right = pair.shape
-                u, s, v = np.linalg.svd(pair.reshape(2 * left, 2 * right), full_matrices=False)
+                u, s, v = _svd(pair.reshape(2 * left, 2 * right))
                 keep = max(1, min(int((s > cutoff * s[0]).sum()), self.max_bond))
                 s = s[:keep] / np.linalg.norm(s[:keep])
                 u, v = u[:, :keep], v[:keep]
@@ -69,3 +70,11 @@ class Reference:
                     self.right[k] = self._through(
                         self.cores[k + 1].transpose(2, 1, 0), self.right[k + 1], k + 1
                     )
+
+
+def _svd(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:  # the quick driver gives up on some matrices of bond 100
+        u, s, v = scipy.linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return u, s, v

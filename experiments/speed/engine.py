@@ -55,7 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--before", default=BEFORE)
-    parser.add_argument("--only", default="", help="cases whose names hold this text")
+    parser.add_argument(
+        "--only", default="", help="only cases whose names hold this text; the other rows stay"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -72,9 +74,13 @@ def main() -> None:
                     print(table(rows[-1:]).splitlines()[-1], flush=True)
         finally:
             subprocess.run([*git, "remove", "--force", str(before)], check=True, capture_output=True)
-    if not options.smoke and not options.only:
+    if not options.smoke:
+        file = FOLDER / "results_engine.json"
+        known = {row["case"]: row for row in json.loads(file.read_text())} if file.exists() else {}
+        known |= {row["case"]: row for row in rows}
+        rows = [known[case] for case in CASES if case in known]
+        file.write_text(json.dumps(rows, indent=1) + "\n")
         (FOLDER / "results_engine.md").write_text(table(rows) + "\n")
-        (FOLDER / "results_engine.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
