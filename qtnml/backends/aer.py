@@ -1,7 +1,5 @@
 """Qiskit Aer: shots and exact probabilities on the local machine."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ from qiskit_aer.noise import NoiseModel
 from qtnml.arrays import NDArray
 from qtnml.backends.aer_noise import misread, noise_on_active_qubits
 from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts
+from qtnml.backends.given_noise import device_given, noise_setting
 from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
 from qtnml.noise import DeviceNoise
@@ -58,7 +57,7 @@ class Aer:
             AerSimulator(**options, **({} if method is None else {"method": method}))
         except Exception as error:  # unknown names and values fail in Qiskit's and Aer's own ways
             raise BackendError(f"Aer does not take these options: {error}") from error
-        self._device = _device(noise)
+        self._device = None if isinstance(noise, NoiseModel) else device_given(noise)
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(self._device)
         self._noise_model = noise if isinstance(noise, NoiseModel) else None
@@ -73,7 +72,7 @@ class Aer:
         )
         scheduling = None if self._device is None else "alap"
         self._translator = Translator(self._device, translation, scheduling=scheduling)
-        given = {"method": method, "noise": _noise_setting(noise), **options, **translation.settings()}
+        given = {"method": method, "noise": noise_setting(noise), **options, **translation.settings()}
         self.settings: Mapping[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     @property
@@ -173,34 +172,6 @@ class Aer:
         if not result.success:
             raise BackendError(f"Aer could not run the circuits: {result.status}")
         return result
-
-
-def _device(noise: Any) -> Any:
-    """The Qiskit backend whose noise is wanted, None for no noise or a ready model."""
-    if noise is None or isinstance(noise, NoiseModel | DeviceNoise):
-        return None
-    if isinstance(noise, str):
-        from qtnml.backends.ibm import fake_device
-
-        return fake_device(noise)
-    if not hasattr(noise, "target"):
-        raise BackendError(
-            "noise must be a DeviceNoise, an Aer NoiseModel, a Qiskit backend or a name such as "
-            f"'fake:torino', got {noise!r}"
-        )
-    return noise
-
-
-def _noise_setting(noise: Any) -> str | None:
-    """What tells noise apart: a name, or a digest of a model."""
-    if noise is None or isinstance(noise, str):
-        return noise
-    if isinstance(noise, DeviceNoise):
-        return f"DeviceNoise {noise.digest}"
-    if isinstance(noise, NoiseModel):
-        text = json.dumps(noise.to_dict(serializable=True), sort_keys=True, default=str)
-        return f"NoiseModel {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    return f"device {noise.name}"
 
 
 def _speed_options(method: str, circuit: QuantumCircuit) -> dict[str, Any]:

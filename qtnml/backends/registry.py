@@ -19,6 +19,15 @@ def _aer(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
     return LocalBackend(Aer(**options), seed=seed)
 
 
+def _exact(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
+    from qtnml.backends.exact import Exact
+    from qtnml.backends.local import LocalBackend
+
+    if detail:
+        raise BackendError(f"'exact' takes no detail, got {detail!r}; use get_backend('exact', noise=...)")
+    return LocalBackend(Exact(**options), seed=seed)
+
+
 def _pennylane(detail: str, *, seed: int | None = None, **options: Any) -> Backend:
     from qtnml.backends.local import LocalBackend
     from qtnml.backends.pennylane import PennyLane
@@ -63,6 +72,7 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
     "aqt": _vendor("aqt"),
     "braket": _vendor("braket"),
     "cutensornet": _cutensornet,
+    "exact": _exact,
     "fake": _fake,
     "ibm": _ibm,
     "ionq": _vendor("ionq"),
@@ -75,7 +85,7 @@ def get_backend(backend: Any, **options: Any) -> Backend:
     """Return the backend called "name" or "name:detail", or a Qiskit object as a backend.
 
     Args:
-        backend: "aer", "aer:METHOD", "fake:torino", "ibm:NAME", "pennylane:DEVICE", "cutensornet",
+        backend: "exact", "aer", "aer:METHOD", "fake:torino", "ibm:NAME", "pennylane:DEVICE", "cutensornet",
             "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator"; or any Qiskit `BackendV2` or
             `SamplerV2`.
         options: The backend's own; `seed` makes submissions that have none of their own repeatable, where

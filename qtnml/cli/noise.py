@@ -47,6 +47,7 @@ def noise(
     one_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
     two_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
     reset_error: Annotated[float, typer.Option(help="Probability of |1> after a reset.")] = 0.0,
+    start_error: Annotated[float, typer.Option(help="Probability of |1> before the first use.")] = 0.0,
     readout_error: Annotated[float, typer.Option(help="Probability of a wrong bit.")] = 0.0,
     excited_population: Annotated[float, typer.Option(help="Of |1> in equilibrium.")] = 0.0,
     device: Annotated[
@@ -116,6 +117,7 @@ def noise(
         one_qubit_error=one_qubit_error,
         two_qubit_error=two_qubit_error,
         reset_error=reset_error,
+        start_error=start_error,
         readout_error=readout_error,
         excited_population=excited_population,
     )

@@ -96,7 +96,7 @@ def _made_again(name: str, settings: dict[str, Any]) -> Backend | str | None:
         return None
     if not settings:
         return name
-    if name.partition(":")[0] not in ("aer", "fake", "pennylane"):
+    if name.partition(":")[0] not in ("aer", "exact", "fake", "pennylane"):
         return None
     try:
         return get_backend(name, **settings)

@@ -16,6 +16,7 @@ from qtnml.noise.channels import (
 from qtnml.noise.circuit import NoisyCircuit
 from qtnml.noise.device import DeviceNoise, Instruction
 from qtnml.noise.generative import NoisyGenerativeCircuit
+from qtnml.noise.law import CircuitLaw
 from qtnml.noise.schedule import NoiseSchedule
 from qtnml.noise.sensitivity import Sensitivity, sensitivity
 from qtnml.noise.settings import noise_from_settings, noise_from_text, noise_settings
@@ -23,6 +24,7 @@ from qtnml.noise.wires import GateRates, Rates, WireNoise, layer_noise, no_noise
 
 __all__ = [
     "Channel",
+    "CircuitLaw",
     "DeviceNoise",
     "GateRates",
     "Instruction",

@@ -69,11 +69,19 @@ def noise_model(noise: DeviceNoise, num_qubits: int, circuit: QuantumCircuit | N
 
 
 def with_waiting(circuit: QuantumCircuit, noise: DeviceNoise) -> QuantumCircuit:
-    """The circuit with a relaxation channel wherever a qubit waits in its schedule, as late as it can be."""
+    """The circuit with a relaxation channel wherever a qubit waits in its schedule, as late as it can be.
+
+    Qubits that may start in |1> are flipped before they are used.
+    """
     circuit = without_barriers(circuit)
     waiting = circuit.copy_empty_like()
     waits = timeline(circuit, noise).waits
+    started = set[Any]() if noise.start_probability else set(circuit.qubits)
     for instruction, seconds in zip(circuit.data, waits, strict=True):
+        for qubit in instruction.qubits:
+            if qubit not in started:
+                started.add(qubit)
+                waiting.append(quantum_error(bit_flip(noise.start_probability)).to_instruction(), [qubit])
         waiting.append(instruction)
         for qubit, wait in zip(instruction.qubits, seconds, strict=True):
             if wait > 0:

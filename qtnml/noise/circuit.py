@@ -7,13 +7,11 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
-from qtnml.contract import contract, contract_postselected
-from qtnml.contract.bloch_plan import chunk_size, contraction_plan
 from qtnml.encoding import leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions, instructions_of
-from qtnml.noise.tree import CircuitTree
+from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
 
 
@@ -67,13 +65,13 @@ class NoisyCircuit:
     @cached_property
     def maps(self) -> tuple[NDArray, ...]:
         """Transfer maps as `contract` takes them."""
-        return grouped_maps(self.tree)
+        return self.tree.stacked_maps()
 
     def leaves(self, angles: NDArray) -> NDArray:
         """Leaf expectations (labels, leaves, samples) at data angles (samples, data qubits)."""
-        angles = angles[:, list(self.tree.places)].T
         if self.tree.by_angle:
-            return np.stack([np.ones_like(angles), np.sin(angles), np.cos(angles)])
+            return self.tree.leaves_by_angle(angles)
+        angles = angles[:, list(self.tree.places)].T
         zero, one = (np.asarray(a) for a in self.compiled.encoding.amplitudes(angles))
         cross = zero.conj() * one
         difference = np.abs(zero) ** 2 - np.abs(one) ** 2
@@ -93,22 +91,4 @@ class NoisyCircuit:
 
     def evaluate(self, angles: NDArray) -> tuple[NDArray, NDArray]:
         """Outcome probabilities and log success probabilities at data angles (samples, data qubits)."""
-        topology, maps = self.tree.topology, self.maps
-        outcomes = [np.empty((0, self.compiled.num_outcomes))]
-        success = [np.empty(0)]
-        chunk = chunk_size(topology)
-        for start in range(0, len(angles), chunk):
-            bloch = self.leaves(angles[start : start + chunk])
-            if self.tree.postselected:
-                found, log = contract_postselected(topology, maps, bloch)
-            else:
-                found, log = contract(topology, maps, bloch), np.zeros(bloch.shape[-1])
-            outcomes.append(np.asarray(found).T)
-            success.append(np.asarray(log))
-        return np.clip(np.concatenate(outcomes), 0.0, 1.0), np.concatenate(success)
-
-
-def grouped_maps(tree: CircuitTree) -> tuple[NDArray, ...]:
-    """Maps of a tree's nodes, stacked by the groups of its contraction plan."""
-    maps, plan = tree.maps(), contraction_plan(tree.topology)
-    return tuple(np.stack([maps[k] for k in group.nodes]) for group in plan.groups)
+        return evaluated(self.tree, self.maps, self.leaves, angles)

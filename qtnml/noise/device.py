@@ -21,7 +21,7 @@ from qtnml.noise.channels import (
 )
 
 _TIMES = ("one_qubit_time", "two_qubit_time", "reset_time", "readout_time")
-_ERRORS = ("one_qubit_error", "two_qubit_error", "reset_error", "excited_population")
+_ERRORS = ("one_qubit_error", "two_qubit_error", "reset_error", "excited_population", "start_error")
 #: Fields that one number can stand for.
 NUMBERS = ("t1", "t2", *_TIMES, *_ERRORS, "readout_error")
 _VIRTUAL = ("rz", "p", "z", "s", "sdg", "t", "tdg", "barrier", "delay")
@@ -74,6 +74,7 @@ class DeviceNoise:
         name: For people.
         strength: All rates times it; see `scaled`.
         dt: Seconds of one cycle of the device's clock, the unit of delays that are written in it.
+        start_error: Probability of |1> of a qubit that is used for the first time.
 
     >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
     >>> noise.gate_channel("cx", (0, 1))
@@ -97,6 +98,7 @@ class DeviceNoise:
     name: str = "device"
     strength: float = 1.0
     dt: float | None = field(default=None, repr=False)
+    start_error: float = field(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
         _checked_strength(self.strength)
@@ -217,6 +219,11 @@ class DeviceNoise:
         """Of |1> after a reset, at the strength there is."""
         return self.strength * self.reset_error
 
+    @property
+    def start_probability(self) -> float:
+        """Of |1> before a qubit's first use, at the strength there is."""
+        return self.strength * self.start_error
+
     def extra_channel(self, name: str, num_qubits: int) -> Channel | None:
         """`one_qubit_channel` or `two_qubit_channel`, where a gate suffers it."""
         if name in _VIRTUAL:
@@ -260,7 +267,8 @@ class DeviceNoise:
             return
         readings = self.readout_error if isinstance(self.readout_error, tuple) else (self.readout_error,)
         largest = float(np.max([np.max(error) for error in readings]))
-        for name, value in (("reset_error", self.reset_error), ("readout_error", largest)):
+        errors = {"reset_error": self.reset_error, "start_error": self.start_error, "readout_error": largest}
+        for name, value in errors.items():
             if strength * value > 1:
                 raise InvalidInputError(
                     f"{name}={value:g} cannot be {strength:g} times as large: it is above 1"
@@ -276,6 +284,8 @@ class DeviceNoise:
         content = hashlib.sha256(repr(known).encode())
         if self.dt is not None:
             content.update(repr(self.dt).encode())
+        if self.start_error:
+            content.update(f"start {self.start_error!r}".encode())
         for channel in (self.one_qubit_channel, self.two_qubit_channel):
             content.update(b"-" if channel is None else channel.transfer_map.tobytes())
         return content.hexdigest()[:16]

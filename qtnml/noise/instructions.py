@@ -4,6 +4,7 @@ One row per instruction. Noise is kept as rates (times over T1 and T2, depolaris
 it can be scaled row by row, and made into Pauli transfer maps of all instructions at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,7 @@ from qtnml.noise.channels import relaxation_maps, unitary_maps
 from qtnml.noise.device import DeviceNoise
 
 # Planes (a, b) of labels that rotations turn: a' = cos a - sin b, b' = sin a + cos b.
-_PLANES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}
+PLANES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Instructions:
         readout: Probabilities (rows, 2) of reading 1 in |0> and 0 in |1>, of measurements.
         excited: Population of |1> in equilibrium.
         measured: Physical qubits of the outcome, the most significant first.
+        bits: Of each row that is a measurement the classical bit it decides; None of the others.
+        start_error: Probability of |1> of a qubit before its first use.
+        copies: Qubits that hold what a measurement wrote, and begin in |0>.
     """
 
     names: tuple[str, ...]
@@ -70,6 +74,14 @@ class Instructions:
     readout: NDArray
     excited: float
     measured: tuple[int, ...]
+    bits: tuple[int | None, ...]
+    start_error: float
+    copies: frozenset[int] = frozenset()
+
+    def start(self, qubit: int) -> NDArray:
+        """Pauli expectations (4,) of a qubit before its first use."""
+        error = 0.0 if qubit in self.copies else self.start_error
+        return np.array([1.0, 0.0, 0.0, 1 - 2 * error])
 
     def noise_maps(self) -> tuple[NDArray, NDArray]:
         """Relaxation (rows, 2, 4, 4) of each qubit, and factors (rows,) of depolarising before it."""
@@ -82,6 +94,56 @@ class Instructions:
             if len(extra) == 4:
                 found[row] = extra @ found[row]
         return found
+
+    def singles_under_noise(self) -> NDArray:
+        """Maps (rows, 4, 4) of gates on one qubit and the noise after them; of data gates the noise alone."""
+        relaxation, kept = self.noise_maps()
+        depolarised = kept[:, None, None] * np.eye(4)
+        depolarised[:, 0, 0] = 1.0
+        return np.asarray(relaxation[:, 0] @ depolarised @ self.gate_singles())
+
+    def taken(self, order: "Sequence[int | Copy | Moved]") -> "Instructions":
+        """Some rows in order, some of them on other qubits, and copies of qubits in between."""
+        source = [place if isinstance(place, int) else place.row for place in order]
+        copies = [k for k, place in enumerate(order) if isinstance(place, Copy)]
+        qubits = [self.qubits[row] for row in source]
+        for k, place in enumerate(order):
+            if isinstance(place, Copy):
+                qubits[k] = (self.qubits[place.row][0], place.onto)
+            elif isinstance(place, Moved):
+                qubits[k] = (place.onto,)
+        new = {row: k for k, row in enumerate(source) if k not in copies}
+        rates = {name: getattr(self, name)[source] for name in ("decay", "coherence", "waiting")}
+        for k, place in enumerate(order):
+            if isinstance(place, Copy):  # the qubit waits on, what was read does not
+                for name in rates:
+                    rates[name][k, 1] = 0.0
+            elif isinstance(place, Moved):
+                for name in rates:
+                    rates[name][k] = 0.0
+        pairs = {new[row]: matrix for row, matrix in self.pairs.items() if row in new}
+        found = replace(
+            self,
+            names=tuple("cx" if k in copies else self.names[row] for k, row in enumerate(source)),
+            qubits=tuple(qubits),
+            data=tuple(None if k in copies else self.data[row] for k, row in enumerate(source)),
+            bits=tuple(None if k in copies else self.bits[row] for k, row in enumerate(source)),
+            checks=frozenset(new[row] for row in self.checks if row in new),
+            singles=self.singles[source],
+            pairs=pairs | {k: pair_map("cx", ()) for k in copies},
+            depolarizing=self.depolarizing[source],
+            extra={new[row]: matrix for row, matrix in self.extra.items() if row in new},
+            reset_error=self.reset_error[source],
+            readout=self.readout[source],
+            copies=self.copies | {place.onto for place in order if isinstance(place, Copy)},
+            **rates,
+        )
+        reads = {
+            b: q[0]
+            for b, q, row in zip(found.bits, found.qubits, source, strict=True)
+            if b is not None and row not in self.checks
+        }
+        return replace(found, measured=tuple(reads[bit] for bit in sorted(reads, reverse=True)))
 
     def scaled(self, factors: NDArray, sources: "Sources | None" = None) -> "Instructions":
         """Rates times factors (rows, 2), one for each qubit of a row, for the sources meant."""
@@ -103,6 +165,22 @@ class Instructions:
             reset_error=self.reset_error * (factors[:, 0] if sources.resets else 1.0),
             readout=self.readout * (factors[:, :1] if sources.readout else 1.0),
         )
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A perfect CX from the qubit that a row measures onto a new one: what a measurement does."""
+
+    row: int
+    onto: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A measurement, of the copy."""
+
+    row: int
+    onto: int
 
 
 def _between(matrix: NDArray, weight: float) -> NDArray:
@@ -153,8 +231,22 @@ def rows_of(circuit: QuantumCircuit, noise: DeviceNoise, places: dict[Any, int])
         pairs=pairs,
         excited=noise.excited_population,
         measured=tuple(measured_qubits(circuit)),
+        bits=_decided_bits(circuit),
+        start_error=noise.start_probability,
         **_rates(names, qubits, line.waits, noise),
     )
+
+
+def _decided_bits(circuit: QuantumCircuit) -> tuple[int | None, ...]:
+    """The classical bit of each measurement that no later one overwrites."""
+    place = {bit: k for k, bit in enumerate(circuit.clbits)}
+    found, seen = list[int | None](), set[int]()
+    for instruction in reversed(circuit.data):
+        bit = place[instruction.clbits[0]] if instruction.operation.name == "measure" else None
+        found.append(None if bit in seen else bit)
+        if bit is not None:
+            seen.add(bit)
+    return tuple(reversed(found))
 
 
 def _rates(
@@ -219,7 +311,7 @@ def _gate_maps(
             rows.append(row)
             matrices.append(_matrix(name, operation))
         elif len(qubits[row]) == 2:
-            pairs[row] = _pair_map(name, tuple(float(p) for p in operation.params))
+            pairs[row] = pair_map(name, tuple(float(p) for p in operation.params))
         else:
             raise InvalidInputError(
                 f"noise is known for gates on one or two qubits, {name!r} acts on {len(qubits[row])}"
@@ -241,7 +333,8 @@ def _matrix(name: str, operation: Any) -> NDArray:
 
 
 @lru_cache(maxsize=4096)
-def _pair_map(name: str, params: tuple[float, ...]) -> NDArray:
+def pair_map(name: str, params: tuple[float, ...]) -> NDArray:
+    """Map (16, 16) of a standard gate on two qubits."""
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
     gate = get_standard_gate_name_mapping().get(name)
@@ -262,10 +355,10 @@ def _data_gate(operation: Any, places: dict[Any, int]) -> DataGate | None:
     (parameter,) = parameters
     if parameter not in places:
         raise InvalidInputError(f"parameter {parameter.name!r} has no value; bind the weights first")
-    if operation.name not in _PLANES or len(operation.params) > 1:
+    if operation.name not in PLANES or len(operation.params) > 1:
         return DataGate(places[parameter], None)
     values = [float(free[0].bind({parameter: value})) for value in (0.0, 1.0)]
     sign = values[1] - values[0]
     if abs(abs(sign) - 1) > 1e-9:
         return DataGate(places[parameter], None)
-    return DataGate(places[parameter], _PLANES[operation.name], sign, values[0])
+    return DataGate(places[parameter], PLANES[operation.name], sign, values[0])

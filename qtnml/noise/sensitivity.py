@@ -10,7 +10,7 @@ from qtnml.arrays import NDArray
 from qtnml.contract import contract
 from qtnml.contract.bloch_plan import contraction_plan
 from qtnml.errors import InvalidInputError
-from qtnml.noise.circuit import NoisyCircuit, grouped_maps
+from qtnml.noise.circuit import NoisyCircuit
 from qtnml.noise.instructions import Sources
 from qtnml.shown import PrintedHtml
 
@@ -112,7 +112,7 @@ def _slopes(noisy: NoisyCircuit, angles: NDArray, outcomes: NDArray) -> tuple[fl
 def _loss(noisy: NoisyCircuit, slopes: tuple[NDArray, ...], where: NDArray, source: Sources) -> NDArray:
     """Minus the derivative by the strength of a source on the qubits of instructions meant, for each node."""
     more, less = (
-        grouped_maps(noisy.tree_of(noisy.instructions.scaled(1 + sign * _STEP * where, source)))
+        noisy.tree_of(noisy.instructions.scaled(1 + sign * _STEP * where, source)).stacked_maps()
         for sign in (1, -1)
     )
     found = np.zeros(len(noisy.tree.topology.nodes))

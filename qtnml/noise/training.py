@@ -72,7 +72,7 @@ def wire_rates(compiled: CompiledCircuit, noise: DeviceNoise, *, by_gate: bool) 
     """Rates at every place of the network that a circuit (for no device) was compiled from."""
     rows = instructions_of(compiled, noise)
     topology = compiled.topology
-    found = _Collected(topology)
+    found = _Collected(topology, noise.start_probability)
     for place in blocks(compiled):
         if place.node is None:
             found.add_leaf(rows, place)
@@ -84,8 +84,8 @@ def wire_rates(compiled: CompiledCircuit, noise: DeviceNoise, *, by_gate: bool) 
 class _Collected:
     """Rates by data qubit and by node, as they are found."""
 
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+    def __init__(self, topology: Topology, start: float) -> None:
+        self._topology, self._start = topology, start
         data = topology.num_data_qubits
         self._leaf_rates, self._leaf_kept = np.zeros((data, 2)), np.ones(data)
         self._turned_leaf_rates = np.zeros((data, 2))
@@ -100,7 +100,7 @@ class _Collected:
         reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
         for data, row in zip(self._topology.leaf_qubits[place.leaf], place.gates, strict=True):
             self._leaf_rates[data] += (rows.decay[row, 0], rows.coherence[row, 0])
-            self._leaf_kept[data] *= (1 - 2 * reset.get(rows.qubits[row][0], 0.0)) * (
+            self._leaf_kept[data] *= (1 - 2 * reset.get(rows.qubits[row][0], self._start)) * (
                 1 - rows.depolarizing[row]
             )
 
@@ -112,7 +112,7 @@ class _Collected:
         if self._topology.nodes[k].fresh:
             first = len(place.qubits) - self._topology.nodes[k].fresh
             reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
-            self._fresh[k][first:] = [reset.get(qubit, 0.0) for qubit in place.qubits[first:]]
+            self._fresh[k][first:] = [reset.get(qubit, self._start) for qubit in place.qubits[first:]]
         inside = np.zeros((len(local), 2))
         for row in place.uploads:  # their noise counts as that of the wire before
             self._before(

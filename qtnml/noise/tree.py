@@ -1,10 +1,13 @@
 """A circuit as a tree of maps: for each node what happened in it, and the transfer map that makes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.contract import contract, contract_postselected
+from qtnml.contract.bloch_plan import chunk_size, contraction_plan
 from qtnml.structure import Topology
 
 
@@ -61,14 +64,54 @@ class CircuitTree:
 
     def maps(self) -> list[NDArray]:
         """Transfer map (outputs, inputs) of every node."""
-        found: list[NDArray | None] = [None] * len(self.pieces)
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for k, piece in enumerate(self.pieces):
-            alike.setdefault(piece.pattern, []).append(k)
-        for members in alike.values():
-            for k, computed in zip(members, _computed([self.pieces[k] for k in members]), strict=True):
-                found[k] = computed
-        return [computed for computed in found if computed is not None]
+        return piece_maps(self.pieces)
+
+    def stacked_maps(self) -> tuple[NDArray, ...]:
+        """Maps as `contract` takes them: stacked by the groups of the contraction plan."""
+        maps = self.maps()
+        return tuple(np.stack([maps[k] for k in g.nodes]) for g in contraction_plan(self.topology).groups)
+
+    def leaves_by_angle(self, angles: NDArray) -> NDArray:
+        """1, sin and cos of the angle of each leaf, (3, leaves, samples), at angles (samples, places)."""
+        angles = angles[:, list(self.places)].T
+        return np.stack([np.ones_like(angles), np.sin(angles), np.cos(angles)])
+
+
+def evaluated(
+    tree: CircuitTree, maps: tuple[NDArray, ...], leaves: Callable[[NDArray], NDArray], angles: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Outcome probabilities (samples, outcomes) and log success probabilities (samples,).
+
+    Args:
+        tree: A circuit.
+        maps: Its `stacked_maps`.
+        leaves: Leaf vectors of a few rows of angles.
+        angles: Shape (samples, places), radians.
+    """
+    outcomes = [np.empty((0, 2**tree.topology.root_qubits))]
+    success = [np.empty(0)]
+    chunk = chunk_size(tree.topology)
+    for start in range(0, len(angles), chunk):
+        bloch = leaves(angles[start : start + chunk])
+        if tree.postselected:
+            found, log = contract_postselected(tree.topology, maps, bloch)
+        else:
+            found, log = contract(tree.topology, maps, bloch), np.zeros(bloch.shape[-1])
+        outcomes.append(np.asarray(found).T)
+        success.append(np.asarray(log))
+    return np.clip(np.concatenate(outcomes), 0.0, 1.0), np.concatenate(success)
+
+
+def piece_maps(pieces: Sequence[Piece]) -> list[NDArray]:
+    """Map (outputs, inputs) of every piece, those of one pattern together."""
+    found: list[NDArray | None] = [None] * len(pieces)
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for k, piece in enumerate(pieces):
+        alike.setdefault(piece.pattern, []).append(k)
+    for members in alike.values():
+        for k, computed in zip(members, _computed([pieces[k] for k in members]), strict=True):
+            found[k] = computed
+    return [computed for computed in found if computed is not None]
 
 
 def _computed(pieces: list[Piece]) -> NDArray:

@@ -7,70 +7,46 @@ noise, and samples enter only at the leaves. Circuits whose qubits do not come a
 SWAPs, are refused.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
+from qtnml.noise.groups import TRACE, Group, Groups
 from qtnml.noise.instructions import DataGate, Instructions
-from qtnml.noise.tree import CircuitTree, Piece
+from qtnml.noise.tree import CircuitTree
 from qtnml.structure import Node, Topology
 
-_LARGEST_MAP = 2**24  # numbers: 134 MB
-_IDENTITY: NDArray = np.eye(4)
-_TRACE: NDArray = np.array([[1.0, 0.0, 0.0, 0.0]])
 
-
-@dataclass
-class _Group:
-    """Qubits that are held together: physical qubit -> local place, and what happened to them."""
-
-    places: dict[int, int] = field(default_factory=dict)
-    children: list[int] = field(default_factory=list)
-    inputs: list[NDArray | None] = field(default_factory=list)
-    pairs: list[tuple[int, int]] = field(default_factory=list)
-    maps: list[NDArray] = field(default_factory=list)
-    pending: list[NDArray] = field(default_factory=list)
-    last: dict[int, NDArray] = field(default_factory=dict)
-    uploads: dict[int, int] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
-
-    @property
-    def is_untouched(self) -> bool:
-        """Nothing but uploads has happened to it."""
-        return not self.pairs and not self.last
-
-
-def walk(instructions: Instructions, num_labels: int) -> CircuitTree:
+def walk(instructions: Instructions, num_labels: int, *, constant: bool = False) -> CircuitTree:
     """The tree of a circuit.
 
     Args:
         instructions: The circuit.
         num_labels: Pauli expectations of a leaf whose data gate is no plain rotation (3 or 4).
+        constant: For a circuit without data: each qubit that starts or is reset is a leaf that takes angle 0.
 
     Raises:
         InvalidInputError: The circuit is no tree of maps, or a map is too large.
     """
-    return _Walk(instructions, num_labels).run()
+    return _Walk(instructions, num_labels, constant=constant).run()
 
 
-class _Walk:
-    def __init__(self, instructions: Instructions, num_labels: int) -> None:
-        self._rows, self._labels = instructions, num_labels
-        self._groups: dict[int, _Group] = {}
-        self._pieces: list[Piece] = []
-        self._piece_rows: list[list[int]] = []
+class _Walk(Groups):
+    def __init__(self, instructions: Instructions, num_labels: int, *, constant: bool) -> None:
+        super().__init__()
+        self._rows, self._labels, self._constant = instructions, num_labels, constant
         self._places: list[int] = []
         self._postselected = False
+        self._reads: dict[int, NDArray] = {}
         self._by_angle = all(gate is None or gate.plane is not None for gate in instructions.data)
         self._ends = _last_uses(instructions)
 
     def run(self) -> CircuitTree:
         rows = self._rows
         relaxation, kept = rows.noise_maps()
-        singles = relaxation[:, 0] @ _depolarised(kept[:, None, None] * np.eye(4)) @ rows.gate_singles()
+        singles = rows.singles_under_noise()
         for row, (name, qubits) in enumerate(zip(rows.names, rows.qubits, strict=True)):
             after = relaxation[row]
             if name == "reset":
@@ -85,17 +61,21 @@ class _Walk:
                 self._turn(row, qubits[0], singles[row])
             for qubit in qubits:
                 if (row, qubit) in self._ends:
-                    self._let_go(qubit, _TRACE)
+                    self._let_go(qubit, TRACE)
         return self._finished()
 
-    def _group(self, qubit: int) -> _Group:
+    def _group(self, qubit: int) -> Group:
         """The group of a qubit; one that was not used yet starts in |0>."""
         if qubit not in self._groups:
-            self._groups[qubit] = self._known(qubit, np.array([1.0, 0.0, 0.0, 1.0]))
+            self._groups[qubit] = self._known(qubit, self._rows.start(qubit))
         return self._groups[qubit]
 
-    def _known(self, qubit: int, state: NDArray) -> _Group:
-        return _Group({qubit: 0}, [], [state[:, None]], pending=[_IDENTITY])
+    def _known(self, qubit: int, state: NDArray) -> Group:
+        if not self._constant:
+            return Group.known(qubit, state[:, None])
+        self._places.append(0)
+        leaf = np.stack([state, 0 * state, 0 * state], axis=1)
+        return Group.known(qubit, leaf, [-len(self._places)])
 
     def _reset(self, row: int, qubit: int, relaxation: NDArray) -> None:
         state = np.array([1.0, 0.0, 0.0, 1 - 2 * self._rows.reset_error[row]])
@@ -140,14 +120,14 @@ class _Walk:
         columns = [0, 1, 3] if self._labels == 3 else [0, 1, 2, 3]
         return np.diag([1.0, state[3], state[3], state[3]])[:, columns]
 
-    def _opened_for_upload(self, group: _Group, qubit: int) -> _Group:
+    def _opened_for_upload(self, group: Group, qubit: int) -> Group:
         """A group whose qubit is an untouched qubit of a wire."""
         if group.is_untouched and group.children and all(given is None for given in group.inputs):
             return group
         self._close(group)
         return self._groups[qubit]
 
-    def _finish_below(self, group: _Group, place: int, matrix: NDArray) -> None:
+    def _finish_below(self, group: Group, place: int, matrix: NDArray) -> None:
         """Multiply what comes last to one qubit of the wire that enters at a place."""
         for child in group.children:
             width = len(self._pieces[child].kept)
@@ -162,10 +142,9 @@ class _Walk:
         raise InvalidInputError("data are uploaded again on a qubit that left no wire; run it on Aer")
 
     def _join(self, row: int, qubits: tuple[int, ...], kept: float, relaxation: NDArray) -> None:
-        first, second = (self._group(q) for q in qubits)
-        if first is not second:
-            first = self._merged(first, second)
-        i, j = (first.places[q] for q in qubits)
+        for qubit in qubits:
+            self._group(qubit)
+        first, (i, j) = self._joined(qubits)
         before = np.kron(first.pending[i], first.pending[j])
         matrix = self._rows.pairs[row] @ before
         if row in self._rows.extra:
@@ -176,30 +155,6 @@ class _Walk:
         first.pending[i], first.pending[j] = relaxation
         first.rows.append(row)
 
-    def _merged(self, first: _Group, second: _Group) -> _Group:
-        first, second = (self._as_input(group) for group in (first, second))
-        shift = len(first.inputs)
-        first.places |= {qubit: place + shift for qubit, place in second.places.items()}
-        first.children += second.children
-        first.inputs += second.inputs
-        first.pairs += [(i + shift, j + shift) for i, j in second.pairs]
-        first.maps += second.maps
-        first.pending += second.pending
-        first.last |= {place + shift: row for place, row in second.last.items()}
-        first.uploads |= {place + shift: data for place, data in second.uploads.items()}
-        first.rows += second.rows
-        for qubit in second.places:
-            self._groups[qubit] = first
-        _check_size(len(first.inputs), 1)
-        return first
-
-    def _as_input(self, group: _Group) -> _Group:
-        """A group that has let qubits go becomes a wire, unless no data went in."""
-        if not group.last or not group.children:
-            return group
-        self._close(group)
-        return self._groups[next(iter(group.places))]
-
     def _measure(self, row: int, qubit: int, _: NDArray) -> None:
         group = self._group(qubit)
         group.rows.append(row)
@@ -209,58 +164,15 @@ class _Walk:
             accepted = np.array([[(1 - up + down) / 2, 0.0, 0.0, (1 - up - down) / 2]])
             self._let_go(qubit, accepted)
         else:
-            read = np.array([[1.0, 0.0, 0.0, 0.0], [down - up, 0.0, 0.0, 1 - up - down]])
-            group.pending[group.places[qubit]] = read @ group.pending[group.places[qubit]]
-
-    def _let_go(self, qubit: int, effect: NDArray) -> None:
-        group = self._groups.pop(qubit)
-        place = group.places.pop(qubit)
-        group.last[place] = effect @ group.pending[place]
-
-    def _close(self, group: _Group, order: Iterable[int] | None = None) -> int:
-        """Make a group a node; its remaining qubits are its wire, and begin a new group."""
-        qubits = list(order) if order is not None else sorted(group.places, key=group.places.__getitem__)
-        kept = tuple(group.places[q] for q in qubits)
-        _check_size(len(group.inputs), len(kept))
-        last = tuple(group.last.get(place, group.pending[place]) for place in range(len(group.inputs)))
-        uploads: tuple[int, ...] = ()
-        if group.uploads:
-            if len(group.uploads) < len(group.inputs):
-                raise InvalidInputError(
-                    "data are uploaded again on some qubits of a node only; run it on Aer"
-                )
-            uploads = tuple(group.uploads[place] for place in range(len(group.inputs)))
-        maps = np.array(group.maps).reshape(-1, 16, 16)
-        node = len(self._pieces)
-        self._pieces.append(
-            Piece(
-                tuple(group.children),
-                tuple(group.inputs),
-                tuple(group.pairs),
-                maps,
-                last,
-                kept,
-                uploads,
-            )
-        )
-        self._piece_rows.append(group.rows)
-        wire = _Group(
-            {q: k for k, q in enumerate(qubits)},
-            [node],
-            [None] * len(qubits),
-            pending=[_IDENTITY] * len(qubits),
-        )
-        for qubit in qubits:
-            self._groups[qubit] = wire
-        return node
+            # Only at the root: until then the qubit may be part of a wire.
+            self._reads[qubit] = np.array([[1.0, 0.0, 0.0, 0.0], [down - up, 0.0, 0.0, 1 - up - down]])
 
     def _finished(self) -> CircuitTree:
         """Close the root, and number leaves and nodes as a topology does."""
         measured = self._rows.measured
-        root = self._groups[measured[0]]
-        for qubit in measured[1:]:
-            if self._groups[qubit] is not root:
-                root = self._merged(root, self._groups[qubit])
+        root, ends = self._joined(measured)
+        for qubit, place in zip(measured, ends, strict=True):
+            root.pending[place] = self._reads[qubit] @ root.pending[place]
         self._close(root, measured)
         used = self._reached()
         leaves = {c: k for k, c in enumerate(sorted((c for c in used if c < 0), reverse=True))}
@@ -293,15 +205,6 @@ class _Walk:
         return reached
 
 
-def _check_size(num_qubits: int, kept: int) -> None:
-    if 4 ** (num_qubits + kept) > _LARGEST_MAP:
-        raise InvalidInputError(
-            f"{num_qubits} qubits of this circuit hang together at once (routing by SWAPs does that), "
-            "too many for an exact map; compile it for fewer qubits (num_qubits=...), where a tree "
-            "needs no SWAP, or run it on Aer: get_backend('aer', noise=noise)"
-        )
-
-
 def _last_uses(rows: Instructions) -> set[tuple[int, int]]:
     """(instruction, qubit) after which a qubit is reset next or never used; measured ones are kept."""
     needed, ends = set(rows.measured), set()
@@ -317,12 +220,6 @@ def _last_uses(rows: Instructions) -> set[tuple[int, int]]:
                 if row not in rows.checks:  # discarded where it is measured
                     ends.add((row, qubit))
     return ends
-
-
-def _depolarised(scaled: NDArray) -> NDArray:
-    """Maps (rows, 4, 4) that leave the trace alone."""
-    scaled[:, 0, 0] = 1.0
-    return scaled
 
 
 def _after_rotation(state: NDArray, gate: DataGate) -> NDArray:

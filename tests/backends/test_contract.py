@@ -12,12 +12,16 @@ from qtnml import get_backend
 from qtnml.backends import Backend
 from qtnml.backends.contract import CHECKS, check_backend
 from qtnml.errors import BackendError, MissingExtraError
+from qtnml.noise import DeviceNoise
 
 pytestmark = pytest.mark.portable
 
 # Name, tolerance of its noise, marks.
 NAMED = [
     pytest.param("aer", 0.0, id="aer"),
+    pytest.param("exact", 0.0, id="exact"),
+    pytest.param("exact-noisy", 0.06, id="exact-noisy"),
+    pytest.param("exact-torino", 0.25, id="exact-torino"),
     pytest.param("aer:matrix_product_state", 0.0, id="aer-mps"),
     pytest.param("aer-torino", 0.25, id="aer-torino"),
     pytest.param("qiskit-sampler", 0.0, id="qiskit-sampler"),
@@ -57,6 +61,8 @@ def _qiskit_backend() -> Backend:
 
 
 MADE: dict[str, Callable[[], Backend]] = {
+    "exact-noisy": lambda: get_backend("exact", noise=DeviceNoise(readout_error=0.01, two_qubit_error=1e-3)),
+    "exact-torino": lambda: get_backend("exact", noise="fake:torino"),
     "aer-torino": lambda: get_backend("aer", noise="fake:torino"),
     "qiskit-sampler": _qiskit_sampler,
     "qiskit-backend-sampler": _qiskit_backend_sampler,

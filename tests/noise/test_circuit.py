@@ -18,11 +18,11 @@ from qtnml.noise import (
     dephasing,
     depolarizing,
     from_kraus,
+    groups,
     over_rotation,
     phase_damping,
     thermal_relaxation,
 )
-from qtnml.noise import walk as walk_module
 from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.references import ENCODING, PhaseEncoding
 
@@ -190,7 +190,7 @@ def test_a_circuit_for_a_device_under_its_calibration(tree64, digits):
 
 def test_what_hangs_together_too_widely_is_refused(trained, small_digits, monkeypatch, rng):
     """Routing by SWAPs ties wires together; here any three qubits are too many."""
-    monkeypatch.setattr(walk_module, "_LARGEST_MAP", 4**4)
+    monkeypatch.setattr(groups, "_LARGEST_MAP", 4**4)
     compiled = compile_network(TensorNetwork.random(balanced_tree(4, 2), rng), ENCODING)
     with pytest.raises(InvalidInputError, match=r"hang together at once .* run it on Aer"):
         NoisyCircuit(compiled, EVERYTHING).probabilities(rng.uniform(size=(1, 4)))

@@ -9,7 +9,7 @@ from qtnml.born import TreeState, log_likelihood
 from qtnml.born.law import TreeLaw
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
-from qtnml.noise import DeviceNoise, Instruction, NoisyGenerativeCircuit, generative, over_rotation
+from qtnml.noise import DeviceNoise, Instruction, NoisyGenerativeCircuit, groups, over_rotation
 from qtnml.structure import Sites, Tree, balanced_site_tree, site_chain
 from tests.born.trees import all_strings, p_value
 
@@ -108,8 +108,8 @@ def test_errors(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> No
         noisy.log_likelihood(np.zeros((1, 3)))
     with pytest.raises(InvalidInputError, match="levels are integers from 0"):
         noisy.log_likelihood(np.full((1, 4), 2))
-    monkeypatch.setattr(generative, "_LARGEST_MAP", 32)
-    with pytest.raises(InvalidInputError, match="too many; truncate the model's bonds"):
+    monkeypatch.setattr(groups, "_LARGEST_MAP", 32)
+    with pytest.raises(InvalidInputError, match="truncate a Born machine's bonds"):
         _ = NoisyGenerativeCircuit(compile_state(state), NOISE).law
 
 

@@ -1,0 +1,236 @@
+"""The distribution of any circuit against a branching density matrix, and Aer's under noise."""
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import DensityMatrix, Operator
+from scipy.stats import chisquare
+
+from qtnml import get_backend
+from qtnml.ansatz import TensorNetwork
+from qtnml.backends import run_circuits
+from qtnml.compile import compile_network
+from qtnml.encoding import AngleEncoding
+from qtnml.errors import BackendError, InvalidInputError
+from qtnml.noise import CircuitLaw, DeviceNoise
+from qtnml.structure import balanced_tree
+
+NOISE = DeviceNoise(
+    t1=30e-6,
+    t2=20e-6,
+    one_qubit_time=35e-9,
+    two_qubit_time=300e-9,
+    one_qubit_error=2e-3,
+    two_qubit_error=0.02,
+    reset_time=1e-6,
+    readout_time=1e-6,
+    reset_error=0.03,
+    readout_error=(0.02, 0.05),
+    start_error=0.04,
+)
+ONE = np.empty((1, 0))
+
+
+def branching(circuit: QuantumCircuit) -> np.ndarray:
+    """Probabilities of all classical bits without noise, every branch of every measurement followed."""
+    branches = {0: DensityMatrix.from_label("0" * circuit.num_qubits)}
+    for instruction in circuit.data:
+        qubits = [circuit.find_bit(q).index for q in instruction.qubits]
+        name = instruction.operation.name
+        found: dict[int, DensityMatrix] = {}
+        for bits, rho in branches.items():
+            if name == "measure":
+                bit = circuit.find_bit(instruction.clbits[0]).index
+                for value in (0, 1):
+                    projector = Operator(np.diag([1.0 - value, float(value)]))
+                    part = DensityMatrix(rho.data).evolve(projector, qubits)
+                    key = bits & ~(1 << bit) | value << bit
+                    found[key] = part if key not in found else found[key] + part
+            elif name == "reset":
+                lowered = Operator(np.array([[0.0, 1.0], [0.0, 0.0]]))
+                kept = Operator(np.diag([1.0, 0.0]))
+                found[bits] = rho.evolve(kept, qubits) + rho.evolve(lowered, qubits)
+            elif name in ("barrier", "delay"):
+                found[bits] = rho
+            else:
+                found[bits] = rho.evolve(Operator(instruction.operation), qubits)
+        branches = found
+    table = np.zeros(2**circuit.num_clbits)
+    for bits, rho in branches.items():
+        table[bits] = np.trace(rho.data).real
+    return table
+
+
+def random_circuit(rng: np.random.Generator, num_qubits: int, num_bits: int, steps: int) -> QuantumCircuit:
+    """Gates, resets, delays and measurements in any order; bits may be read twice or never."""
+    circuit = QuantumCircuit(num_qubits, num_bits)
+    for _ in range(steps):
+        kind = rng.choice(
+            ["u", "cx", "rzz", "measure", "reset", "delay", "barrier"], p=[0.3, 0.3, *[0.08] * 5]
+        )
+        a, b = rng.choice(num_qubits, 2, replace=False).tolist()
+        if kind == "u":
+            circuit.u(*rng.uniform(0, 6, 3), a)
+        elif kind == "cx":
+            circuit.cx(a, b)
+        elif kind == "rzz":
+            circuit.rzz(rng.uniform(0, 6), a, b)
+        elif kind == "measure":
+            circuit.measure(a, int(rng.integers(num_bits)))
+        elif kind == "reset":
+            circuit.reset(a)
+        elif kind == "delay":
+            circuit.delay(100, a, unit="ns")
+        else:
+            circuit.barrier()
+    circuit.measure(0, 0)
+    return circuit
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_circuit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    circuit = random_circuit(rng, 3, int(rng.integers(1, 5)), 20)
+    found = CircuitLaw(circuit, (), DeviceNoise()).probabilities(ONE)[0]
+    np.testing.assert_allclose(found, branching(circuit), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_bits_go_backwards(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    circuit = random_circuit(rng, 3, 8, 25)
+    circuit.reset(1)
+    circuit.h(1)
+    circuit.cx(1, 0)
+    circuit.measure([0, 1, 2], [7, 6, 5])
+    found = CircuitLaw(circuit, (), DeviceNoise()).probabilities(ONE)[0]
+    np.testing.assert_allclose(found, branching(circuit), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_under_noise_it_is_aers(seed: int) -> None:
+    """Aer has no exact probabilities of measurements in the middle: its shots are drawn from the law."""
+    rng = np.random.default_rng(seed)
+    circuit = random_circuit(rng, 3, 3, 20)
+    expected = CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0]
+    assert expected.sum() == pytest.approx(1, abs=1e-12)
+    shots = 100_000
+    counts = run_circuits(get_backend("aer", noise=NOISE), [circuit], shots=shots, seed=seed)[0]
+    seen = np.array([counts.get(k, 0) for k in range(len(expected))])
+    likely = expected * shots > 5
+    rest = [seen[~likely].sum()], [expected[~likely].sum() * shots]
+    if rest[1][0] < 1:
+        assert rest[0][0] < 20
+        rest = [], []
+    observed = np.concatenate([seen[likely], rest[0]])
+    wanted = np.concatenate([expected[likely] * shots, rest[1]])
+    assert chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_under_noise_it_is_aers_exactly(seed: int) -> None:
+    """Read at the end alone."""
+    rng = np.random.default_rng(seed)
+    circuit = QuantumCircuit(4, 4)
+    for _ in range(15):
+        a, b = rng.choice(4, 2, replace=False).tolist()
+        circuit.u(*rng.uniform(0, 6, 3), a)
+        circuit.cx(a, b)
+        if rng.random() < 0.2:
+            circuit.reset(b)
+    order = rng.permutation(4).tolist()
+    circuit.measure(range(4), order)
+    found = CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0]
+    aer = get_backend("aer", noise=NOISE).probabilities([circuit])[0]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(found, aer, atol=1e-10)
+
+
+def test_data_and_weights_apart(rng: np.random.Generator) -> None:
+    """Columns of data are contracted together, columns of weights bound: as each circuit by itself."""
+    compiled = compile_network(TensorNetwork.random(balanced_tree(8), rng), AngleEncoding())
+    X = rng.random((6, 8))
+    weights = rng.uniform(0, 6, (6, len(compiled.w)))
+    weights[3:] = weights[:3]
+    circuits = compiled.bind_angles(compiled.angles(X), weights)
+    law = CircuitLaw(circuits.template, circuits.parameters, NOISE)
+    found = law.probabilities(circuits.values)
+    for k, circuit in enumerate(circuits):
+        np.testing.assert_allclose(found[k], CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0], atol=1e-12)
+
+
+def test_a_parameter_in_two_places(rng: np.random.Generator) -> None:
+    """One that turns a fresh qubit and is in a gate of several parameters as well is no data."""
+    a, b = Parameter("a"), Parameter("b")
+    circuit = QuantumCircuit(2, 2)
+    circuit.ry(a, 0)
+    circuit.ry(2 * b, 1)
+    circuit.cx(0, 1)
+    circuit.u(a, b, 0.3, 1)
+    circuit.measure([0, 1], [0, 1])
+    values = rng.uniform(0, 3, (4, 2))
+    found = CircuitLaw(circuit, (a, b), DeviceNoise()).probabilities(values)
+    for row, value in zip(found, values, strict=True):
+        bound = circuit.assign_parameters({a: value[0], b: value[1]})
+        np.testing.assert_allclose(row, branching(bound), atol=1e-12)
+
+
+def test_checks(rng: np.random.Generator) -> None:
+    """Shots that fail a post-selection are counted, and those that pass have the conditional law."""
+    network = TensorNetwork.random(balanced_tree(4), rng)
+    compiled = compile_network(network, AngleEncoding(), discard="postselect")
+    X = rng.random((3, 4))
+    found = CircuitLaw(*law_of(compiled, X)[:2], DeviceNoise()).probabilities(law_of(compiled, X)[2])
+    for row, circuit in zip(found, compiled.bind(X), strict=True):
+        expected = branching(circuit)
+        np.testing.assert_allclose(row[:2], expected[:2], atol=1e-12)
+        assert row[2] == pytest.approx(1 - expected[:2].sum(), abs=1e-12)
+        assert row[3:].sum() == 0
+
+
+def law_of(compiled, X):  # type: ignore[no-untyped-def]
+    circuits = compiled.bind(X)
+    return circuits.template, circuits.parameters, circuits.values
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_at_any_size(reuse: bool, rng: np.random.Generator) -> None:
+    compiled = compile_network(
+        TensorNetwork.random(balanced_tree(256), rng), AngleEncoding(), reuse_qubits=reuse
+    )
+    X = rng.random((2, 256))
+    exact = get_backend("exact")
+    np.testing.assert_allclose(
+        exact.probabilities(compiled.bind(X)),
+        compiled.probabilities(X),
+        atol=1e-10,  # type: ignore[attr-defined]
+    )
+
+
+def test_what_it_refuses(rng: np.random.Generator) -> None:
+    exact = get_backend("exact")
+    dense = QuantumCircuit(30, 30)
+    for k in range(29):
+        dense.cx(k, k + 1)
+        dense.ry(0.3, k)
+    for k in range(0, 29):
+        dense.cx((7 * k + 3) % 30, (11 * k + 5) % 30) if (7 * k + 3) % 30 != (11 * k + 5) % 30 else None
+    dense.measure(range(30), range(30))
+    with pytest.raises(BackendError, match="hang together"):
+        run_circuits(exact, [dense], shots=10)
+    asked = QuantumCircuit(QuantumRegister(1, "q"), ClassicalRegister(1, "c"))
+    asked.h(0)
+    asked.measure(0, 0)
+    with asked.if_test((asked.clbits[0], 1)):
+        asked.x(0)
+    with pytest.raises(BackendError, match="if_else"):
+        run_circuits(exact, [asked], shots=10)
+    wide = QuantumCircuit(3, 1)
+    wide.ccx(0, 1, 2)
+    wide.measure(2, 0)
+    with pytest.raises(BackendError, match="one or two qubits"):
+        run_circuits(exact, [wide], shots=10)
+    with pytest.raises(InvalidInputError, match="draw shots"):
+        CircuitLaw(QuantumCircuit(1, 20), (), DeviceNoise()).probabilities(ONE)
+    with pytest.raises(BackendError, match="takes no detail"):
+        get_backend("exact:fast")
