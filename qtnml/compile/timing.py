@@ -46,7 +46,7 @@ class TypicalTimes:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A circuit in time, every operation as late as it can be.
+    """A circuit in time: read-outs right after the last gate of their qubit, all else as late as possible.
 
     Attributes:
         duration: Of the whole circuit, seconds.
@@ -61,11 +61,17 @@ class Timeline:
 
 
 def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
-    """Schedule as late as possible, as devices do."""
+    """Schedule as late as possible, as devices do, but read at once.
+
+    What a qubit waits for before a read-out spoils the bit, what it waits for afterwards does not. On a device,
+    a delay after the measurement keeps it early.
+    """
     free = [0.0] * circuit.num_qubits  # from the end: when the qubit is needed next
     resets_next = [True] * circuit.num_qubits  # nothing that follows can see the qubit's state
+    read_next: list[int | None] = [None] * circuit.num_qubits  # the measurement that comes next
     idle = [0.0] * circuit.num_qubits
-    waits = []
+    is_last_use: dict[int, bool] = {}  # of each measurement
+    waits: list[list[float]] = []  # of the instructions from the last to the first
     index = {bit: k for k, bit in enumerate(circuit.qubits)}
     for instruction in reversed(circuit.data):
         qubits = tuple(index[bit] for bit in instruction.qubits)
@@ -73,13 +79,25 @@ def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
         end = max(free[q] for q in qubits)
         delay = delay_seconds(instruction.operation, times) if name == "delay" else 0.0
         start = end + (delay if name == "delay" else times.duration(name, qubits))
-        waits.append(tuple(0.0 if resets_next[q] else end - free[q] + delay for q in qubits))
-        for qubit, wait in zip(qubits, waits[-1], strict=True):
-            idle[qubit] += wait
+        waits.append([delay] * len(qubits))
+        for place, qubit in enumerate(qubits):
+            gap, read = end - free[qubit], read_next[qubit]
+            if resets_next[qubit]:
+                waits[-1][place] = 0.0
+            elif read is None:
+                waits[-1][place] += gap
+            elif not is_last_use[read]:  # the read-out comes at once, and what is left waits afterwards
+                waits[read][0] += gap
+                idle[qubit] += gap
+            idle[qubit] += waits[-1][place]
             free[qubit] = start
-            if name != "barrier":
-                resets_next[qubit] = name == "reset"
-    return Timeline(max(free, default=0.0), tuple(idle), tuple(reversed(waits)))
+            if name == "barrier":
+                continue
+            read_next[qubit] = len(waits) - 1 if name == "measure" else None
+            if name == "measure":
+                is_last_use[len(waits) - 1] = resets_next[qubit]
+            resets_next[qubit] = name == "reset"
+    return Timeline(max(free, default=0.0), tuple(idle), tuple(tuple(wait) for wait in reversed(waits)))
 
 
 def delay_seconds(delay: Delay, times: GateTimes) -> float:

@@ -77,10 +77,11 @@ def test_chosen_qubits_are_used(trained: TreeClassifier, small_digits: Dataset) 
 
 
 def test_what_is_no_noise() -> None:
-    with pytest.raises(
-        BackendError, match="noise must be a DeviceNoise, an Aer NoiseModel, a Qiskit backend"
-    ):
-        get_backend("aer", noise=0.1)
+    for name in ("aer", "exact"):
+        with pytest.raises(BackendError, match="noise must be a DeviceNoise, a Qiskit backend or a name"):
+            get_backend(name, noise=0.1)
+    with pytest.raises(BackendError, match="noise must be a DeviceNoise, a Qiskit backend or a name"):
+        get_backend("exact", noise=NoiseModel())
     with pytest.raises(BackendError, match="no snapshot 'torino'"):
         get_backend("aer", noise="torino")
     wide = transpile(QuantumCircuit(14, 1), basis_gates=["x"])

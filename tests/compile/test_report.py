@@ -70,6 +70,30 @@ def test_time_of_a_circuit_by_hand() -> None:
     assert two_qubit_depth(circuit) == 3
 
 
+def test_what_is_finished_is_read_at_once() -> None:
+    """A qubit waits after its read-out, where it does no harm, unless it is used again."""
+    circuit = QuantumCircuit(2, 3)
+    circuit.ry(0.1, 0)
+    circuit.cx(0, 1)
+    circuit.measure(0, 0)
+    for _ in range(50):
+        circuit.ry(0.1, 1)
+    circuit.measure(1, 1)
+    times = TypicalTimes(one_qubit=1, two_qubit=2, reset=10, readout=20)
+    line = timeline(circuit, times)
+    assert line.duration == 1 + 2 + 50 + 20
+    assert line.idle == (0, 0)
+    circuit.x(0)
+    circuit.cx(1, 0)
+    circuit.measure(0, 2)
+    line = timeline(circuit, times)
+    # Read after 3, free at 23, turned just before the gate that follows the other's read-out at 73.
+    assert line.duration == 1 + 2 + 50 + 20 + 2 + 20
+    assert line.idle == (49, 0)
+    assert line.waits[2] == (49,)
+    assert sum(map(sum, line.waits)) == 49
+
+
 def test_an_idle_wire_waits(rng: np.random.Generator) -> None:
     """In the tree on the fewest qubits the first wires wait for the others; in a chain none does much."""
     tree = compile_network(TensorNetwork.random(balanced_tree(16), rng), ENCODING).report()
