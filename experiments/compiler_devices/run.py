@@ -17,9 +17,9 @@ from qiskit.transpiler import CouplingMap
 from qtnml import Synthesis
 from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
-from qtnml.compile.device import device_of, estimated_success
-from qtnml.compile.timing import two_qubit_depth
 from qtnml.encoding import AngleEncoding
+from qtnml.program.device import device_of, estimated_success
+from qtnml.program.timing import two_qubit_depth
 from qtnml.structure import balanced_tree, mps
 
 FOLDER = Path(__file__).parent

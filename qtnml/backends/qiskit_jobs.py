@@ -23,9 +23,9 @@ from qtnml.backends.base import (
 from qtnml.backends.faults import polling_faults, submission_faults
 from qtnml.backends.translation import Group, Translator
 from qtnml.compile import can_compile_for
-from qtnml.compile.device import device_of
-from qtnml.compile.timing import timeline
 from qtnml.errors import BackendError
+from qtnml.program.device import device_of
+from qtnml.program.timing import timeline
 
 _STATUS = {
     "INITIALIZING": JobStatus.QUEUED,

@@ -12,8 +12,8 @@ from qiskit.transpiler import Target
 
 from qtnml.arrays import NDArray
 from qtnml.compile import BoundCircuits
-from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.errors import BackendError
+from qtnml.program.rotations import without_symbolic_phases
 
 _KEPT = 16
 _ONE_ROW: NDArray = np.empty((1, 0))

@@ -1,15 +1,15 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
-from qtnml.compile.bound import BoundCircuits
 from qtnml.compile.circuit import compile_model, compile_network
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.device import can_compile_for
 from qtnml.compile.export import export_circuit, import_circuit
 from qtnml.compile.generative import GenerativeCircuit, compile_state
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import Step, overview
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
-from qtnml.compile.timing import Timeline, timeline
+from qtnml.program.bound import BoundCircuits
+from qtnml.program.device import can_compile_for
+from qtnml.program.timing import Timeline, timeline
 
 __all__ = [
     "BoundCircuits",

@@ -7,7 +7,6 @@ import numpy as np
 from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.device import device_of
 from qtnml.compile.network_circuit import NetworkCircuit
 from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
 from qtnml.compile.on_device import best_on_device
@@ -16,6 +15,7 @@ from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.program.device import device_of
 
 _UNITARITY_TOLERANCE = 1e-9
 

@@ -11,16 +11,14 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
-from qtnml.compile.bound import BoundCircuits
 from qtnml.compile.certificate import circuit_probabilities, verify
-from qtnml.compile.device import Device
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
 from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
-from qtnml.compile.timing import GateTimes
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
+from qtnml.program import BoundCircuits, Device, GateTimes, Program
 from qtnml.shown import facts_html
 from qtnml.structure import Topology
 
@@ -30,10 +28,9 @@ class CompiledCircuit:
     """A network as a circuit.
 
     Attributes:
-        circuit: The encoding's gates (`ry`), those of the nodes (`u`, `cx`, or the ansatz's own), `reset`
-            and a final measurement into classical bits `c`. Parameters `x` are the data angles in
-            radians, one per data qubit, `w` every angle of the nodes' gates. Read as a binary number
-            (bit 0 least significant), `c` is the outcome.
+        program: The encoding's gates (`ry`), those of the nodes (`u`, `cx`, or the ansatz's own), resets
+            and read-outs. Parameters `x` are the data angles in radians, one per data qubit, `w` every angle
+            of the nodes' gates.
         x: The data parameters, one per data qubit.
         w: The weight parameters.
         weights: Trained values of `w`.
@@ -54,7 +51,7 @@ class CompiledCircuit:
         estimated_success: Probability that nothing goes wrong on the device; see `estimated_success`.
     """
 
-    circuit: QuantumCircuit
+    program: Program
     x: ParameterVector
     w: ParameterVector
     weights: NDArray
@@ -71,6 +68,13 @@ class CompiledCircuit:
     layout: tuple[int, ...] | None = None
     method: str = "list scheduling"
     estimated_success: float | None = None
+
+    @cached_property
+    def circuit(self) -> QuantumCircuit:
+        """The program for Qiskit; its classical bits `c` as a binary number (bit 0 least significant) are the
+        outcome.
+        """
+        return self.program.circuit()
 
     @property
     def num_qubits(self) -> int:
@@ -117,6 +121,11 @@ class CompiledCircuit:
         """The circuit with its trained weights bound and its data angles `x` free."""
         # Translation into a device's gates may have found that some angles have no effect.
         return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)), strict=False)
+
+    @cached_property
+    def trained_program(self) -> Program:
+        """The program with its trained weights bound."""
+        return self.program.written_as(self.trained_circuit)
 
     def bind(self, X: NDArray) -> BoundCircuits:
         """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""

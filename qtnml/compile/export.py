@@ -14,10 +14,11 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
+from qtnml.program import Program
+from qtnml.program.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.storage import write_atomically
 from qtnml.structure import Topology
 
@@ -128,6 +129,7 @@ def circuit_facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str,
         "topology": compiled.topology.to_dict(),
         "postselected": compiled.postselected,
         "schedule": stored_schedule(compiled.schedule),
+        "outline": compiled.program.outline(),
     }
 
 
@@ -198,8 +200,9 @@ def rebuilt_circuit(
         if match is None:
             raise ValueError(f"unknown parameter {parameter.name!r}")
         values[parameter] = vectors[match[1]][int(match[2])]
+    program = Program.read(circuit.assign_parameters(values), vectors["x"])
     return CompiledCircuit(
-        circuit=circuit.assign_parameters(values),
+        program=program.outlined(facts.get("outline", [])),
         x=vectors["x"],
         w=vectors["w"],
         weights=weights,

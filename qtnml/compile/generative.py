@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3
+from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.state import site_index
-from qtnml.compile.assemble import append_node, node_angles
+from qtnml.compile.assemble import gates_on, node_angles, outward
 from qtnml.compile.nodes import OnNode, counted, remark_on_size
-from qtnml.compile.qpy_bytes import qpy_bytes
-from qtnml.compile.schedule import Apply, Schedule, all_qubits, schedule_network
+from qtnml.compile.schedule import Schedule, all_qubits, schedule_network
 from qtnml.compile.strings import log_probabilities
-from qtnml.compile.timing import GateTimes, TypicalTimes, timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
+from qtnml.program import GateTimes, Program, TypicalTimes, timeline
+from qtnml.program.qpy_bytes import qpy_bytes
 from qtnml.shown import facts_html
 from qtnml.storage import write_atomically
 from qtnml.structure import Node, Topology
@@ -45,8 +45,7 @@ class GenerativeCircuit:
     """A circuit whose measured bits are strings of a state's law.
 
     Attributes:
-        circuit: Gates of the nodes, resets, and measurements into classical bits `c`. Parameters `w` are the
-            angles of the gates.
+        program: Gates of the nodes, resets and read-outs. Parameters `w` are the angles of the gates.
         w: The parameters.
         weights: Their trained values.
         schedule: Which qubits each node acts on; time runs backwards in it, from the leaves to the root.
@@ -58,7 +57,7 @@ class GenerativeCircuit:
         nodes: Gates of each node, in the direction of the circuit.
     """
 
-    circuit: QuantumCircuit
+    program: Program
     w: ParameterVector
     weights: NDArray
     schedule: Schedule
@@ -71,6 +70,11 @@ class GenerativeCircuit:
     def num_sites(self) -> int:
         """Sites of a string."""
         return len(self.site_dims)
+
+    @cached_property
+    def circuit(self) -> QuantumCircuit:
+        """The program for Qiskit; its classical bits `c` are those of the sites."""
+        return self.program.circuit()
 
     @property
     def num_qubits(self) -> int:
@@ -94,12 +98,17 @@ class GenerativeCircuit:
 
     def duration(self, times: GateTimes | None = None) -> float:
         """Seconds, every operation as late as it can be, by default with `TypicalTimes()`."""
-        return timeline(self.circuit, times or TypicalTimes()).duration
+        return timeline(self.program, times or TypicalTimes()).duration
 
     @cached_property
     def trained_circuit(self) -> QuantumCircuit:
         """The circuit with its weights bound, ready to run."""
         return self.bound(self.weights)
+
+    @cached_property
+    def trained_program(self) -> Program:
+        """The program with its trained weights bound."""
+        return self.program.written_as(self.trained_circuit)
 
     def bound(self, weights: NDArray) -> QuantumCircuit:
         """The circuit with other values of `w`."""
@@ -266,7 +275,7 @@ def compile_state(
     weights = np.array([angle for node in gates for angle in node_angles(node)])
     w = ParameterVector("w", len(weights))
     compiled = GenerativeCircuit(
-        circuit=_assembled(topology, schedule, gates, w),
+        program=outward(topology, schedule, gates, w),
         w=w,
         weights=weights,
         schedule=schedule,
@@ -380,32 +389,6 @@ def _synthesized(
         yield replace(gates, circuit=gates.circuit.inverse())
 
 
-def _assembled(
-    topology: Topology, schedule: Schedule, nodes: Sequence[QuantumCircuit], w: ParameterVector
-) -> QuantumCircuit:
-    """The schedule backwards: a node's discarded qubits are reset before it, its leaves measured after it."""
-    bits = ClassicalRegister(topology.num_data_qubits, "c")
-    circuit = QuantumCircuit(QuantumRegister(schedule.num_qubits, "q"), bits)
-    starts = list(accumulate((len(node_angles(node)) for node in nodes), initial=0))
-    used: set[int] = set()
-    for operation in reversed(schedule.operations):
-        if isinstance(operation, Apply):
-            width = topology.nodes[operation.node].width if operation.node < len(nodes) - 1 else 0
-            for qubit in operation.qubits[width:]:
-                if qubit in used:
-                    circuit.reset(qubit)
-            used.update(operation.qubits)
-            first = starts[operation.node]
-            append_node(
-                circuit, nodes[operation.node], operation.qubits, w[first : starts[operation.node + 1]]
-            )
-            continue
-        places = topology.leaf_qubits[operation.leaf]
-        # Qubit 0 of a site is its most significant bit, which is the last of its classical bits.
-        circuit.measure(operation.qubits, [bits[place] for place in reversed(places)])
-    return circuit
-
-
 def _matrix(circuit: QuantumCircuit) -> NDArray:
     return np.asarray(Operator(circuit.reverse_bits()).data)
 
@@ -413,5 +396,6 @@ def _matrix(circuit: QuantumCircuit) -> NDArray:
 def _with_angles(circuit: QuantumCircuit, angles: Any) -> QuantumCircuit:
     """The same gates with other angles."""
     found = QuantumCircuit(circuit.num_qubits)
-    append_node(found, circuit, tuple(range(circuit.num_qubits)), list(angles))
+    for gate in gates_on(circuit, range(circuit.num_qubits), list(angles)):
+        found.append(gate.instruction, gate.qubits)
     return found

@@ -8,7 +8,7 @@ from qiskit.circuit import ParameterVector
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
-from qtnml.compile.assemble import assemble, node_angles
+from qtnml.compile.assemble import inward, node_angles
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.nodes import OnNode, counted, synthesized_nodes
 from qtnml.compile.schedule import Schedule, schedule_network
@@ -73,7 +73,7 @@ class NetworkCircuit:
         x = ParameterVector("x", self.topology.num_data_qubits)
         w = ParameterVector("w", len(weights))
         return CompiledCircuit(
-            circuit=assemble(
+            program=inward(
                 self.topology, self.encoding, schedule, gates, x, w, postselected=self.postselected
             ),
             x=x,

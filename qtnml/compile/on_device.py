@@ -14,16 +14,17 @@ from qiskit import QuantumCircuit, transpile
 from qiskit.transpiler.exceptions import TranspilerError
 
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.device import Device, estimated_success
 from qtnml.compile.lanes import Arrangement, arrange, in_stack_order, possible_lengths
 from qtnml.compile.network_circuit import NetworkCircuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.placement import Load, place
-from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.compile.schedule import all_qubits
-from qtnml.compile.timing import timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.program import Program
+from qtnml.program.device import Device, estimated_success
+from qtnml.program.rotations import without_symbolic_phases
+from qtnml.program.timing import timeline
 
 # Numbers of qubits, from the fewest to all, and seeds that Qiskit's own layout is tried with.
 _QISKIT_WIDTHS, _QISKIT_SEEDS = 3, 3
@@ -137,7 +138,7 @@ def on_device(
         layout = tuple(plain_layout if given is None else given.initial_index_layout(filter_ancillas=True))
     yield replace(
         compiled,
-        circuit=circuit,
+        program=Program.read(circuit, compiled.x),
         device=device,
         layout=layout,
         estimated_success=estimated_success(circuit, device),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.generative import GenerativeCircuit
-from qtnml.compile.schedule import Apply, Schedule
+from qtnml.program import Check, Encode, Gate, Node, Program, Read, Reset
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,13 @@ class Step:
     """Something that happens to qubits at once.
 
     Attributes:
-        kind: "leaf" prepares features, "node" is a node's gates, "reset", "read" a measurement.
+        kind: "leaf" prepares features, "node" is a node's gates, "gate" one whose node is not known, "reset",
+            "read" a measurement, "check" one that must find 0.
         qubits: Rows of the drawing, in the order of the node's qubits.
         label: Of a node its number (`U7`), of a leaf and a read-out the name of a feature or outcome bit.
     """
 
-    kind: Literal["leaf", "node", "reset", "read"]
+    kind: Literal["leaf", "node", "gate", "reset", "read", "check"]
     qubits: tuple[int, ...]
     label: str
 
@@ -35,44 +36,30 @@ def overview(
     """
     if isinstance(compiled, GenerativeCircuit):
         names = _names(compiled.num_sites, feature_names)
-        return list(
-            _outward(compiled.schedule, [names[site] for site in range(compiled.num_sites)], compiled)
-        )
+        sites = [names[site] for site, bits in enumerate(compiled.site_bits) for _ in bits]
+        return list(_steps(compiled.program, [], sites))
     per_feature = compiled.encoding.qubits_per_feature
     names = _names(compiled.num_features, feature_names)
     places = [names[place // per_feature] for place in range(len(compiled.x))]
-    return list(_inward(compiled, places))
+    outcome = [f"c{bit}" for bit in range(compiled.program.num_bits)]
+    return list(_steps(compiled.program, places, outcome))
 
 
 def _names(count: int, given: Sequence[str] | None) -> list[str]:
     return [f"x{k}" for k in range(count)] if given is None else [str(name) for name in given]
 
 
-def _inward(compiled: CompiledCircuit, names: Sequence[str]) -> Iterator[Step]:
-    schedule = compiled.schedule
-    for operation in schedule.operations:
-        for qubit in operation.resets:
-            yield Step("reset", (qubit,), "|0>")
-        if isinstance(operation, Apply):
-            yield Step("node", operation.qubits, f"U{operation.node}")
-            continue
-        for place, qubit in zip(compiled.topology.leaf_qubits[operation.leaf], operation.qubits, strict=True):
-            yield Step("leaf", (qubit,), names[place])
-    for bit, qubit in enumerate(reversed(schedule.measured)):
-        yield Step("read", (qubit,), f"c{bit}")
-
-
-def _outward(schedule: Schedule, names: Sequence[str], compiled: GenerativeCircuit) -> Iterator[Step]:
-    """As `compile_state` lays it out: time runs from the root to the leaves."""
-    nodes, used = compiled.topology.nodes, set[int]()
-    for operation in reversed(schedule.operations):
-        if isinstance(operation, Apply):
-            width = nodes[operation.node].width if operation.node < len(nodes) - 1 else 0
-            for qubit in operation.qubits[width:]:
-                if qubit in used:
-                    yield Step("reset", (qubit,), "|0>")
-            used.update(operation.qubits)
-            yield Step("node", operation.qubits, f"U{operation.node}")
-            continue
-        for qubit in operation.qubits:
-            yield Step("read", (qubit,), names[operation.leaf])
+def _steps(program: Program, data: Sequence[str], bits: Sequence[str]) -> Iterator[Step]:
+    for operation in program.operations:
+        if isinstance(operation, Reset):
+            yield Step("reset", operation.qubits, "|0>")
+        elif isinstance(operation, Node):
+            yield Step("node", operation.qubits, f"U{operation.number}")
+        elif isinstance(operation, Encode):
+            yield Step("leaf", operation.qubits, data[operation.place])
+        elif isinstance(operation, Gate):
+            yield Step("gate", operation.qubits, operation.name)
+        elif isinstance(operation, Read):
+            yield Step("read", operation.qubits, bits[operation.bit])
+        elif isinstance(operation, Check):
+            yield Step("check", operation.qubits, "0?")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.compile.device import Device
 from qtnml.compile.lanes import Arrangement
+from qtnml.program.device import Device
 
 _RESTARTS = 1000
 _STEPS = 400  # of the search for one path, before another bottom is tried

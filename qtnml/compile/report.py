@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from qtnml.compile.schedule import depth_bound
-from qtnml.compile.timing import GateTimes, TypicalTimes, timeline, two_qubit_depth
+from qtnml.program.timing import GateTimes, TypicalTimes, timeline, two_qubit_depth
 from qtnml.shown import PrintedHtml
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _alike(levels: tuple[LevelReport, ...]) -> list[list[LevelReport]]:
 def report_on(compiled: "CompiledCircuit", times: GateTimes | None = None) -> Report:
     """See `CompiledCircuit.report`."""
     circuit = compiled.circuit
-    line = timeline(circuit, times or compiled.device or TypicalTimes())
+    line = timeline(compiled.program, times or compiled.device or TypicalTimes())
     used = range(circuit.num_qubits) if compiled.layout is None else compiled.layout
     gates = {str(name): int(number) for name, number in circuit.count_ops().items()}
     return Report(

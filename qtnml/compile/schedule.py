@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qtnml.compile.order import Remaining, minimal_order, peak
-from qtnml.compile.timing import makespan
 from qtnml.errors import InvalidInputError
+from qtnml.program.timing import makespan
 from qtnml.structure.topology import Topology
 
 _PATIENCE = 16  # nodes that are ready but would block the rest, before the next event is waited for

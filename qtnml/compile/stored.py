@@ -12,13 +12,14 @@ from qiskit.transpiler import Target
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.device import Device
 from qtnml.compile.export import circuit_facts, read_schedule, rebuilt_circuit, stored_schedule
 from qtnml.compile.generative import GenerativeCircuit
-from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.errors import ModelFileError
 from qtnml.gates import NodeGates
 from qtnml.gates.node import GATE_SETS
+from qtnml.program import Program
+from qtnml.program.device import Device
+from qtnml.program.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.structure import Topology
 
 Stored = tuple[dict[str, Any], dict[str, NDArray]]
@@ -81,6 +82,7 @@ def generative_entry(compiled: GenerativeCircuit) -> Stored:
         "schedule": stored_schedule(compiled.schedule),
         "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
         "site_dims": list(compiled.site_dims),
+        "outline": compiled.program.outline(),
     }
     return facts, {"circuits": _packed([compiled.circuit, *compiled.nodes])}
 
@@ -94,8 +96,10 @@ def restored_generative(facts: dict[str, Any], arrays: Mapping[str, NDArray]) ->
     dims = tuple(int(dim) for dim in facts["site_dims"])
     if len(nodes) != len(topology.nodes) or len(dims) != topology.num_leaves:
         raise ModelFileError("its nodes or sites are not its topology's")
+    named = circuit.assign_parameters({old: places[old.name] for old in circuit.parameters})
+    program = Program.read(named, direction="outward")
     return GenerativeCircuit(
-        circuit=circuit.assign_parameters({old: places[old.name] for old in circuit.parameters}),
+        program=program.outlined(facts.get("outline", [])),
         w=w,
         weights=np.array(facts["weights"], dtype=np.float64),
         schedule=read_schedule(facts["schedule"], topology),

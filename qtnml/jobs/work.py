@@ -11,8 +11,8 @@ from qiskit import QuantumCircuit
 
 from qtnml.backends.translation import Translator
 from qtnml.compile import BoundCircuits
-from qtnml.compile.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.errors import JobError
+from qtnml.program.qpy_bytes import circuits_of, qpy_bytes
 
 
 def packed(circuits: Sequence[QuantumCircuit]) -> tuple[bytes, dict[str, bytes]]:

@@ -1,16 +1,13 @@
 """More noise on purpose: nodes run forth, back and forth again."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit
 
 from qtnml.compile import CompiledCircuit
-from qtnml.compile.blocks import blocks
 from qtnml.errors import InvalidInputError
+from qtnml.program import Barrier, Gate, Node, Operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,51 +40,38 @@ def folded(compiled: CompiledCircuit, factor: float) -> Folded:
         raise InvalidInputError(f"a folding factor must be a number of at least 1, got {factor!r}")
     if factor == 1:
         return Folded(compiled, 1.0)
-    if compiled.device is None and compiled.nodes:
-        rows = [block.gates for block in blocks(compiled) if block.node is not None]
-        rows = [each for each in rows if _num_pairs(compiled.circuit, each)]
-        circuit = _with_folded(compiled.circuit, rows, factor, barriers=True)
-    else:
-        pairs = [k for k, i in enumerate(compiled.circuit.data) if _is_pair(i)]
-        circuit = _with_folded(compiled.circuit, [range(k, k + 1) for k in pairs], factor, barriers=False)
-    before = compiled.circuit.num_nonlocal_gates()
-    achieved = circuit.num_nonlocal_gates() / before if before else 1.0
+    program = compiled.program
+    kind = Node if any(isinstance(operation, Node) for operation in program.operations) else Gate
+    places = [k for k, op in enumerate(program.operations) if isinstance(op, kind) and _num_pairs(op)]
+    repeats = dict(zip(places, _times(len(places), (factor - 1) / 2), strict=True))
+    operations = [part for k, op in enumerate(program.operations) for part in _folded(op, repeats.get(k, 0))]
+    found = replace(program, operations=tuple(operations))
+    before, after = (sum(map(_num_pairs, each.operations)) for each in (program, found))
     # What the network is does not change, and what its nodes' gates were is not asked any more.
-    return Folded(replace(compiled, circuit=circuit, nodes=()), float(achieved))
+    return Folded(replace(compiled, program=found, nodes=()), after / before if before else 1.0)
 
 
-def _is_pair(instruction: Any) -> bool:
-    return len(instruction.qubits) == 2 and instruction.operation.name != "barrier"
+def _num_pairs(operation: Operation) -> int:
+    """Gates on two qubits."""
+    gates = operation.gates if isinstance(operation, Node) else (operation,)
+    return sum(isinstance(gate, Gate) and len(gate.qubits) == 2 for gate in gates)
 
 
-def _num_pairs(circuit: QuantumCircuit, rows: range) -> int:
-    return sum(_is_pair(circuit.data[row]) for row in rows)
+def _folded(operation: Operation, repeats: int) -> list[Operation]:
+    """U (U^+ U)**repeats, kept from being joined by barriers where it is a node."""
+    if not repeats:
+        return [operation]
+    if isinstance(operation, Gate):
+        return [operation, *[_inverse(operation), operation] * repeats]
+    assert isinstance(operation, Node)
+    back = replace(operation, gates=tuple(map(_inverse, reversed(operation.gates))))
+    barrier = Barrier(tuple(sorted({qubit for gate in operation.gates for qubit in gate.qubits})))
+    again: list[Operation] = [barrier, back, barrier, operation]
+    return [operation, *again * repeats]
 
 
-def _with_folded(
-    circuit: QuantumCircuit, groups: Sequence[range], factor: float, *, barriers: bool
-) -> QuantumCircuit:
-    """Each group of consecutive instructions repeated as often as the factor asks for."""
-    times = _times(len(groups), (factor - 1) / 2)
-    starts = {rows.start: (rows, n) for rows, n in zip(groups, times, strict=True) if n}
-    found, row = circuit.copy_empty_like(), 0
-    while row < len(circuit.data):
-        rows, repeats = starts.get(row, (range(row, row + 1), 0))
-        block = [circuit.data[k] for k in rows]
-        qubits = sorted({bit for i in block for bit in i.qubits}, key=lambda bit: circuit.find_bit(bit).index)
-        for instruction in block:
-            found.append(instruction)
-        for _ in range(repeats):
-            if barriers:
-                found.barrier(qubits)
-            for instruction in reversed(block):
-                found.append(instruction.operation.inverse(), instruction.qubits)
-            if barriers:
-                found.barrier(qubits)
-            for instruction in block:
-                found.append(instruction)
-        row = rows.stop
-    return found
+def _inverse(gate: Gate) -> Gate:
+    return Gate(gate.instruction.inverse(), gate.qubits)
 
 
 def _times(groups: int, mean: float) -> list[int]:

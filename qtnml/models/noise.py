@@ -8,10 +8,10 @@ from qiskit.transpiler import Target
 from qtnml.backends import get_backend
 from qtnml.backends.ibm import fake_device
 from qtnml.compile import CompiledCircuit, can_compile_for, minimal_order
+from qtnml.compile.wire_noise import generic_circuit, scheduled_noise
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.noise import Channel, DeviceNoise, NoiseSchedule, NoisyCircuit, WireNoise, layer_noise
-from qtnml.noise.training import generic_circuit, scheduled_noise
 
 
 @dataclass(frozen=True)

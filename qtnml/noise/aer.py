@@ -4,10 +4,9 @@ from typing import Any
 
 from qiskit import QuantumCircuit
 
-from qtnml.compile import timeline
-from qtnml.compile.blocks import without_barriers
 from qtnml.noise.channels import Channel, bit_flip
 from qtnml.noise.device import DeviceNoise
+from qtnml.program import timeline
 
 _ONE = (
     "u",
@@ -73,11 +72,12 @@ def with_waiting(circuit: QuantumCircuit, noise: DeviceNoise) -> QuantumCircuit:
 
     Qubits that may start in |1> are flipped before they are used.
     """
-    circuit = without_barriers(circuit)
     waiting = circuit.copy_empty_like()
     waits = timeline(circuit, noise).waits
     started = set[Any]() if noise.start_probability else set(circuit.qubits)
-    for instruction, seconds in zip(circuit.data, waits, strict=True):
+    # Barriers are nothing that happens.
+    happening = [entry for entry in circuit.data if entry.operation.name != "barrier"]
+    for instruction, seconds in zip(happening, waits, strict=True):
         for qubit in instruction.qubits:
             if qubit not in started:
                 started.add(qubit)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from qtnml.compile.device import Device, device_of
 from qtnml.gates.node import GATE_SETS
 from qtnml.noise.device import DeviceNoise, Instruction
+from qtnml.program.device import Device, device_of
 
 _UNTIMED = ("delay", "barrier", "measure", "reset")
 

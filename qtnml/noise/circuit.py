@@ -2,17 +2,37 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit
-from qtnml.encoding import leaf_paulis
+from qtnml.encoding import Encoding, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import Instructions, instructions_of
+from qtnml.noise.instructions import Instructions, rows_of
 from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
+from qtnml.program import Program
+
+
+class DataCircuit(Protocol):
+    """What is needed of a compiled circuit that takes data in."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """Turns features into data angles."""
+
+    @property
+    def trained_program(self) -> Program:
+        """Its program, weights bound."""
+
+    @property
+    def num_outcomes(self) -> int:
+        """Number of outcomes."""
+
+    def angles(self, X: NDArray) -> NDArray:
+        """Data angles (samples, data qubits) of samples (samples, features)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +61,7 @@ class NoisyCircuit:
     (1, 2)
     """
 
-    compiled: CompiledCircuit
+    compiled: DataCircuit
     noise: DeviceNoise
 
     def __post_init__(self) -> None:
@@ -51,7 +71,7 @@ class NoisyCircuit:
     @cached_property
     def instructions(self) -> Instructions:
         """The circuit as arrays."""
-        return instructions_of(self.compiled, self.noise)
+        return rows_of(self.compiled.trained_program, self.noise)
 
     @cached_property
     def tree(self) -> CircuitTree:

@@ -8,18 +8,35 @@ cost what the noise-free circuit costs, times 2**V.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born.law import TreeLaw
-from qtnml.compile.generative import GenerativeCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import law_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import rows_of
 from qtnml.noise.law import with_copies
+from qtnml.program import Program
 from qtnml.structure.sites import Sites
+
+
+class StringCircuit(Protocol):
+    """What is needed of a compiled circuit that draws strings."""
+
+    @property
+    def trained_program(self) -> Program:
+        """Its program, weights bound."""
+
+    @property
+    def site_bits(self) -> tuple[tuple[int, ...], ...]:
+        """Classical bits of each site, the most significant first."""
+
+    @property
+    def site_dims(self) -> tuple[int, ...]:
+        """Levels of each site."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +57,7 @@ class NoisyGenerativeCircuit:
     (1,)
     """
 
-    compiled: GenerativeCircuit
+    compiled: StringCircuit
     noise: DeviceNoise
 
     def __post_init__(self) -> None:
@@ -50,7 +67,7 @@ class NoisyGenerativeCircuit:
     @cached_property
     def law(self) -> TreeLaw:
         """Of all bits as they are read; a site of k levels has 2**bits, those above k as well."""
-        rows = rows_of(self.compiled.trained_circuit, self.noise, {})
+        rows = rows_of(self.compiled.trained_program, self.noise)
         return law_backwards(with_copies(rows, before_resets=False), self.compiled.site_bits)
 
     def log_likelihood(self, X: NDArray) -> NDArray:

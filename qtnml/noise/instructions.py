@@ -1,6 +1,6 @@
-"""A compiled circuit as arrays: what each instruction does, and what noise does after it.
+"""A program as arrays: what each of its steps does, and what noise does after it.
 
-One row per instruction. Noise is kept as rates (times over T1 and T2, depolarising probabilities), so that
+One row per step. Noise is kept as rates (times over T1 and T2, depolarising probabilities), so that
 it can be scaled row by row, and made into Pauli transfer maps of all instructions at once.
 """
 
@@ -10,16 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterExpression
 
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit, timeline
-from qtnml.compile.blocks import without_barriers
-from qtnml.compile.factorised import measured_qubits, success_bits
 from qtnml.errors import InvalidInputError
 from qtnml.noise.channels import relaxation_maps, unitary_maps
 from qtnml.noise.device import DeviceNoise
+from qtnml.program import Check, Encode, Gate, Program, Read, Step, timeline
 
 # Planes (a, b) of labels that rotations turn: a' = cos a - sin b, b' = sin a + cos b.
 PLANES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}
@@ -199,29 +196,16 @@ class Sources:
     readout: bool = True
 
 
-def instructions_of(compiled: CompiledCircuit, noise: DeviceNoise) -> Instructions:
-    """Rows of a compiled circuit with its trained weights, under a device's noise."""
-    places = {parameter: k for k, parameter in enumerate(compiled.x)}
-    return rows_of(without_barriers(compiled.trained_circuit), noise, places)
-
-
-def rows_of(circuit: QuantumCircuit, noise: DeviceNoise, places: dict[Any, int]) -> Instructions:
-    """Rows of any circuit of gates on one or two qubits; `places` numbers the parameters of its data."""
-    noise.check_qubits(circuit.num_qubits)
-    index = {bit: k for k, bit in enumerate(circuit.qubits)}
-    given = list(circuit.data)
-    operations = [instruction.operation for instruction in given]
-    qubits = tuple(tuple(index[bit] for bit in instruction.qubits) for instruction in given)
-    names = tuple(operation.name for operation in operations)
-    line = timeline(circuit, noise)
-    data = tuple(_data_gate(operation, places) for operation in operations)
-    checked = success_bits(circuit)
-    checks = frozenset(
-        row
-        for row, instruction in enumerate(given)
-        if names[row] == "measure" and instruction.clbits[0] in checked
-    )
-    singles, pairs = _gate_maps(operations, names, qubits, data)
+def rows_of(program: Program, noise: DeviceNoise) -> Instructions:
+    """Rows of a program of gates on one or two qubits, one for each step, its weights bound."""
+    noise.check_qubits(program.num_qubits)
+    steps = program.steps
+    qubits = tuple(step.qubits for step in steps)
+    names = tuple(step.name for step in steps)
+    line = timeline(program, noise)
+    data = tuple(_data_gate(step) for step in steps)
+    checks = frozenset(row for row, step in enumerate(steps) if isinstance(step, Check))
+    singles, pairs = _gate_maps(steps, data)
     return Instructions(
         names=names,
         qubits=qubits,
@@ -230,19 +214,18 @@ def rows_of(circuit: QuantumCircuit, noise: DeviceNoise, places: dict[Any, int])
         singles=singles,
         pairs=pairs,
         excited=noise.excited_population,
-        measured=tuple(measured_qubits(circuit)),
-        bits=_decided_bits(circuit),
+        measured=program.measured,
+        bits=_decided_bits(steps),
         start_error=noise.start_probability,
         **_rates(names, qubits, line.waits, noise),
     )
 
 
-def _decided_bits(circuit: QuantumCircuit) -> tuple[int | None, ...]:
+def _decided_bits(steps: Sequence[Step]) -> tuple[int | None, ...]:
     """The classical bit of each measurement that no later one overwrites."""
-    place = {bit: k for k, bit in enumerate(circuit.clbits)}
     found, seen = list[int | None](), set[int]()
-    for instruction in reversed(circuit.data):
-        bit = place[instruction.clbits[0]] if instruction.operation.name == "measure" else None
+    for step in reversed(steps):
+        bit = step.bit if isinstance(step, Read | Check) else None
         found.append(None if bit in seen else bit)
         if bit is not None:
             seen.add(bit)
@@ -295,26 +278,25 @@ def _rates(
     }
 
 
-def _gate_maps(
-    operations: list[Any],
-    names: tuple[str, ...],
-    qubits: tuple[tuple[int, ...], ...],
-    gates: tuple[DataGate | None, ...],
-) -> tuple[NDArray, dict[int, NDArray]]:
-    singles, pairs = np.tile(np.eye(4), (len(names), 1, 1)), {}
+def _gate_maps(steps: Sequence[Step], data: Sequence[DataGate | None]) -> tuple[NDArray, dict[int, NDArray]]:
+    singles, pairs = np.tile(np.eye(4), (len(steps), 1, 1)), {}
     rows, matrices = [], []
-    for row, name in enumerate(names):
-        if gates[row] is not None or name in ("reset", "measure", "delay"):
+    for row, step in enumerate(steps):
+        if data[row] is not None or not isinstance(step, Gate | Encode):
             continue  # a delay is waiting, and nothing else
-        operation = operations[row]
-        if len(qubits[row]) == 1:
+        name, instruction, qubits = step.name, step.instruction, step.qubits
+        for angle in instruction.params:
+            if isinstance(angle, ParameterExpression) and angle.parameters:
+                free = ", ".join(sorted(p.name for p in angle.parameters))
+                raise InvalidInputError(f"{name!r} depends on {free}, which has no value; bind it first")
+        if len(qubits) == 1:
             rows.append(row)
-            matrices.append(_matrix(name, operation))
-        elif len(qubits[row]) == 2:
-            pairs[row] = pair_map(name, tuple(float(p) for p in operation.params))
+            matrices.append(_matrix(name, instruction))
+        elif len(qubits) == 2:
+            pairs[row] = pair_map(name, tuple(float(p) for p in instruction.params))
         else:
             raise InvalidInputError(
-                f"noise is known for gates on one or two qubits, {name!r} acts on {len(qubits[row])}"
+                f"noise is known for gates on one or two qubits, {name!r} acts on {len(qubits)}"
             )
     if rows:
         singles[np.array(rows)] = unitary_maps(np.array(matrices))
@@ -345,20 +327,21 @@ def pair_map(name: str, params: tuple[float, ...]) -> NDArray:
     return np.asarray(unitary_maps(matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4)))
 
 
-def _data_gate(operation: Any, places: dict[Any, int]) -> DataGate | None:
-    free = [p for p in operation.params if isinstance(p, ParameterExpression) and p.parameters]
+def _data_gate(step: Step) -> DataGate | None:
+    """A data angle that has no value yet."""
+    if not isinstance(step, Encode):
+        return None
+    angles = step.instruction.params
+    free = [a for a in angles if isinstance(a, ParameterExpression) and a.parameters]
     if not free:
         return None
-    parameters = {parameter for expression in free for parameter in expression.parameters}
-    if len(parameters) > 1:
-        raise InvalidInputError(f"gate {operation.name!r} depends on several data angles at once")
-    (parameter,) = parameters
-    if parameter not in places:
-        raise InvalidInputError(f"parameter {parameter.name!r} has no value; bind the weights first")
-    if operation.name not in PLANES or len(operation.params) > 1:
-        return DataGate(places[parameter], None)
+    if len({parameter for angle in free for parameter in angle.parameters}) > 1:
+        raise InvalidInputError(f"{step.name!r} depends on weights that have no value; bind them first")
+    if step.name not in PLANES or len(angles) > 1:
+        return DataGate(step.place, None)
+    (parameter,) = free[0].parameters
     values = [float(free[0].bind({parameter: value})) for value in (0.0, 1.0)]
     sign = values[1] - values[0]
     if abs(abs(sign) - 1) > 1e-9:
-        return DataGate(places[parameter], None)
-    return DataGate(places[parameter], PLANES[operation.name], sign, values[0])
+        return DataGate(step.place, None)
+    return DataGate(step.place, PLANES[step.name], sign, values[0])

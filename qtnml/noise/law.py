@@ -13,14 +13,13 @@ from qiskit.circuit import Parameter, ParameterExpression
 
 from qtnml.arrays import NDArray
 from qtnml.born.law import TreeLaw
-from qtnml.compile.blocks import without_barriers
-from qtnml.compile.factorised import success_bits
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import law_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, rows_of
 from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
+from qtnml.program import Program, Reset
 
 MOST_BITS = 16  # of a table of all probabilities
 _FEW_BITS = 6  # so many at the end of a circuit are tried forwards first
@@ -51,10 +50,11 @@ class CircuitLaw:
                 f"the exact distribution knows no {found[0]!r}: what a circuit does must not depend on what "
                 "it read; run it on Aer"
             )
-        self._circuit, self._parameters, self._noise = without_barriers(circuit), tuple(parameters), noise
+        self._circuit, self._parameters, self._noise = circuit, tuple(parameters), noise
         self._num_bits = circuit.num_clbits
-        gathers = circuit.num_clbits - len(success_bits(circuit)) <= _FEW_BITS
-        self._data = _data_columns(self._circuit, self._parameters) if gathers else []
+        program = Program.read(circuit)
+        gathers = len(program.measured) <= _FEW_BITS
+        self._data = _data_columns(program, self._parameters) if gathers else []
         self._plain: _Forwards | _Backwards | None = None
 
     def probabilities(self, values: NDArray) -> NDArray:
@@ -95,8 +95,8 @@ class CircuitLaw:
             yield np.flatnonzero(group.ravel() == number).tolist(), law
 
     def _law(self, circuit: QuantumCircuit) -> "_Forwards | _Backwards":
-        places = {self._parameters[k]: place for place, k in enumerate(self._data)}
-        rows = rows_of(circuit, self._noise, places)
+        program = Program.read(circuit, [self._parameters[k] for k in self._data])
+        rows = rows_of(program, self._noise)
         if self._data:
             return _Forwards(rows, self._data)
         if len(rows.measured) <= _FEW_BITS:
@@ -220,26 +220,22 @@ def with_copies(rows: Instructions, *, before_resets: bool) -> Instructions:
     return rows.taken(found[::-1])
 
 
-def _data_columns(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> list[int]:
+def _data_columns(program: Program, parameters: Sequence[Parameter]) -> list[int]:
     """Columns that enter as data: each turns a qubit in a known state, and others by rotations alone."""
     column = {parameter: k for k, parameter in enumerate(parameters)}
-    index = {bit: k for k, bit in enumerate(circuit.qubits)}
     entered, refused = set[int](), set[int]()
-    is_known = [True] * circuit.num_qubits
-    for instruction in circuit.data:
-        qubits = [index[bit] for bit in instruction.qubits]
-        operation = instruction.operation
-        if operation.name == "reset":
-            is_known[qubits[0]] = True
+    is_known = [True] * program.num_qubits
+    for step in program.steps:
+        if isinstance(step, Reset):
+            is_known[step.qubits[0]] = True
             continue
-        used = {
-            column[p] for e in operation.params if isinstance(e, ParameterExpression) for p in e.parameters
-        }
-        if used and (operation.name not in PLANES or len(used) > 1):
+        angles = step.instruction.params
+        used = {column[p] for e in angles if isinstance(e, ParameterExpression) for p in e.parameters}
+        if used and (step.name not in PLANES or len(used) > 1):
             refused |= used
-        elif used and is_known[qubits[0]]:
+        elif used and is_known[step.qubits[0]]:
             entered |= used
-        if used or len(qubits) > 1:
-            for qubit in qubits:
+        if used or len(step.qubits) > 1:
+            for qubit in step.qubits:
                 is_known[qubit] = False
     return sorted(entered - refused)

@@ -210,8 +210,6 @@ def _last_uses(rows: Instructions) -> set[tuple[int, int]]:
     needed, ends = set(rows.measured), set()
     for row in reversed(range(len(rows.names))):
         name = rows.names[row]
-        if name == "barrier":
-            continue
         for qubit in rows.qubits[row]:
             if name == "reset":
                 needed.discard(qubit)

@@ -10,8 +10,8 @@ from qtnml import TreeClassifier
 from qtnml.ansatz import TensorNetwork
 from qtnml.backends.translation import Translation, Translator
 from qtnml.compile import BoundCircuits, compile_network
-from qtnml.compile.rotations import without_symbolic_phases
 from qtnml.encoding import AngleEncoding
+from qtnml.program.rotations import without_symbolic_phases
 from qtnml.structure import balanced_tree
 
 

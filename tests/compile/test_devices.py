@@ -14,12 +14,12 @@ from qiskit_aer import AerSimulator
 from qtnml import TreeClassifier
 from qtnml.ansatz import BrickWall, TensorNetwork
 from qtnml.compile import compile_model, compile_network, minimal_order
-from qtnml.compile.device import device_of, estimated_success
 from qtnml.compile.lanes import arrange, in_stack_order, possible_lengths, stack_needs
 from qtnml.compile.schedule import Prepare
 from qtnml.contract import Model
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.program.device import device_of, estimated_success
 from qtnml.structure import Topology, balanced_tree, mps, with_reuploads
 from tests.references import ENCODING, network_outcomes
 from tests.structure.strategies import small_trees

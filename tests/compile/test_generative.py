@@ -12,9 +12,10 @@ from qtnml import Synthesis, get_backend
 from qtnml.backends import run_circuits
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.sampling import sample
-from qtnml.compile import compile_state
+from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.compile.strings import log_probabilities
 from qtnml.errors import InvalidInputError
+from qtnml.program import Program
 from qtnml.structure.sites import balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
 
@@ -150,6 +151,10 @@ def _without(circuit: QuantumCircuit, name: str, only: int | None = None) -> Qua
     return found
 
 
+def _reading(compiled: GenerativeCircuit, circuit: QuantumCircuit) -> GenerativeCircuit:
+    return replace(compiled, program=Program.read(circuit, direction="outward"))
+
+
 def test_the_certificate_sees_what_is_missing(rng: np.random.Generator) -> None:
     state = TreeState.random(site_chain([2] * 12), 4, rng)
     compiled = compile_state(state)
@@ -160,8 +165,8 @@ def test_the_certificate_sees_what_is_missing(rng: np.random.Generator) -> None:
         _without(compiled.circuit, "reset", 3),
         _without(compiled.circuit, "cx", 5),
     ):
-        assert replace(compiled, circuit=broken).verify(state, X) > 0.01
-    unread = replace(compiled, circuit=_without(compiled.circuit, "measure", 2))
+        assert _reading(compiled, broken).verify(state, X) > 0.01
+    unread = _reading(compiled, _without(compiled.circuit, "measure", 2))
     with pytest.raises(
         InvalidInputError, match="resets qubit . while its state still matters|reads the bits"
     ):

@@ -7,7 +7,7 @@ from qiskit import QuantumCircuit
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.compile import compile_network
-from qtnml.compile.timing import TypicalTimes, timeline, two_qubit_depth
+from qtnml.program.timing import TypicalTimes, timeline, two_qubit_depth
 from qtnml.structure import balanced_tree, mps
 from tests.references import ENCODING
 

@@ -16,7 +16,6 @@ from qiskit_aer.noise import NoiseModel
 from qtnml import get_backend
 from qtnml.backends import exact_probabilities
 from qtnml.backends.ibm import fake_device
-from qtnml.compile import timeline
 from qtnml.errors import InvalidInputError
 from qtnml.noise import (
     Channel,
@@ -29,6 +28,7 @@ from qtnml.noise import (
     noise_settings,
     thermal_relaxation,
 )
+from qtnml.program import Program, timeline
 
 NOISE = DeviceNoise(
     t1=(100e-6, 50e-6, 80e-6),
@@ -236,7 +236,7 @@ def test_delays_in_a_compiled_circuit(trained, small_digits):
         if len(instruction.qubits) == 2:
             delayed.delay(2, instruction.qubits[0], "us")
             delayed.id(instruction.qubits[1])
-    delayed = replace(compiled, circuit=delayed)
+    delayed = replace(compiled, program=Program.read(delayed, compiled.x))
     noise = DeviceNoise(t1=40e-6, t2=30e-6, one_qubit_time=30e-9, two_qubit_time=70e-9, one_qubit_error=1e-3)
     found = NoisyCircuit(delayed, noise).probabilities(X)
     exact = exact_probabilities(get_backend("aer", noise=noise), list(delayed.bind(X)))

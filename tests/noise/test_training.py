@@ -11,6 +11,7 @@ from qtnml import MPSClassifier, TreeClassifier, load_model
 from qtnml.ansatz import BrickWall, FullUnitary, TensorNetwork
 from qtnml.backends.ibm import fake_device
 from qtnml.compile import compile_model
+from qtnml.compile.wire_noise import scheduled_noise
 from qtnml.contract import Model, Parameters
 from qtnml.contract.dense import _embed, _marginal
 from qtnml.encoding import AngleEncoding, state_vectors
@@ -28,7 +29,6 @@ from qtnml.noise import (
     no_noise,
 )
 from qtnml.noise.device import Instruction
-from qtnml.noise.training import scheduled_noise
 from qtnml.structure import balanced_tree, mps, with_reuploads
 from tests.noise.test_circuit import EVERYTHING
 

@@ -14,14 +14,15 @@ import numpy as np
 
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit, compile_model
-from qtnml.compile.blocks import Block, blocks
+from qtnml.compile.circuit import compile_model
+from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.schedule import Schedule
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import Instructions, instructions_of
+from qtnml.noise.instructions import Instructions, rows_of
 from qtnml.noise.wires import GateRates, Rates, WireNoise, no_noise
+from qtnml.program import Barrier, Encode, Node, Operation, Reset
 from qtnml.structure import Topology
 
 
@@ -70,23 +71,24 @@ def generic_circuit(model: Model, parameters: Parameters, **how: Any) -> Compile
 
 def wire_rates(compiled: CompiledCircuit, noise: DeviceNoise, *, by_gate: bool) -> WireNoise:
     """Rates at every place of the network that a circuit (for no device) was compiled from."""
-    rows = instructions_of(compiled, noise)
-    topology = compiled.topology
-    found = _Collected(topology, noise.start_probability)
-    for place in blocks(compiled):
-        if place.node is None:
-            found.add_leaf(rows, place)
-        else:
-            found.add_node(rows, place, by_gate=by_gate)
-    return found.wire_noise(noise, compiled.schedule.measured, by_gate=by_gate)
+    rows = rows_of(compiled.trained_program, noise)
+    found = _Collected(compiled.topology, rows, by_gate=by_gate)
+    for operation in compiled.program.operations:
+        found.add(operation)
+    return found.wire_noise(noise, compiled.schedule.measured)
 
 
 class _Collected:
     """Rates by data qubit and by node, as they are found."""
 
-    def __init__(self, topology: Topology, start: float) -> None:
-        self._topology, self._start = topology, start
+    def __init__(self, topology: Topology, rows: Instructions, *, by_gate: bool) -> None:
+        self._topology, self._rows, self._by_gate = topology, rows, by_gate
         data = topology.num_data_qubits
+        self._row = 0
+        # Of each qubit how it may err before it is used, and data gates on it since it left a node.
+        self._errs: dict[int, float] = {}
+        self._uploads: list[int] = []
+        self._seen: set[int] = set()
         self._leaf_rates, self._leaf_kept = np.zeros((data, 2)), np.ones(data)
         self._turned_leaf_rates = np.zeros((data, 2))
         self._out_rates = [np.zeros((size, 2)) for size in topology.num_qubits]
@@ -94,39 +96,54 @@ class _Collected:
         self._gates: list[list[tuple[NDArray, float]]] = [[] for _ in topology.nodes]
         self._fresh = [np.zeros(size) for size in topology.num_qubits]
 
-    def add_leaf(self, rows: Instructions, place: Block) -> None:
-        """Preparation: what is left of a reset, the gate, waiting."""
-        assert place.leaf is not None
-        reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
-        for data, row in zip(self._topology.leaf_qubits[place.leaf], place.gates, strict=True):
-            self._leaf_rates[data] += (rows.decay[row, 0], rows.coherence[row, 0])
-            self._leaf_kept[data] *= (1 - 2 * reset.get(rows.qubits[row][0], self._start)) * (
-                1 - rows.depolarizing[row]
-            )
+    def add(self, operation: Operation) -> None:
+        """The next operation of the program."""
+        if isinstance(operation, Barrier):
+            return
+        row = self._row
+        self._row += len(operation.gates) if isinstance(operation, Node) else 1
+        if isinstance(operation, Reset):
+            self._errs[operation.qubits[0]] = float(self._rows.reset_error[row])
+        elif isinstance(operation, Encode):
+            if operation.place in self._seen:
+                self._uploads.append(row)
+            else:
+                self._seen.add(operation.place)
+                self._add_leaf(row, operation.place)
+        elif isinstance(operation, Node):
+            self._add_node(operation, range(row, self._row))
 
-    def add_node(self, rows: Instructions, place: Block, *, by_gate: bool) -> None:
+    def _error_before(self, qubit: int) -> float:
+        return self._errs.pop(qubit, self._rows.start_error)
+
+    def _add_leaf(self, row: int, data: int) -> None:
+        """Preparation: what is left of a reset, the gate, waiting."""
+        rows = self._rows
+        (qubit,) = rows.qubits[row]
+        self._leaf_rates[data] += (rows.decay[row, 0], rows.coherence[row, 0])
+        self._leaf_kept[data] *= (1 - 2 * self._error_before(qubit)) * (1 - rows.depolarizing[row])
+
+    def _add_node(self, node: Node, gates: range) -> None:
         """Gates and what follows them until the next node."""
-        k = place.node
-        assert k is not None
-        local = {qubit: j for j, qubit in enumerate(place.qubits)}
-        if self._topology.nodes[k].fresh:
-            first = len(place.qubits) - self._topology.nodes[k].fresh
-            reset = {rows.qubits[row][0]: rows.reset_error[row] for row in place.resets}
-            self._fresh[k][first:] = [reset.get(qubit, self._start) for qubit in place.qubits[first:]]
+        rows, k = self._rows, node.number
+        local = {qubit: j for j, qubit in enumerate(node.qubits)}
+        if fresh := self._topology.nodes[k].fresh:
+            self._fresh[k][len(local) - fresh :] = [self._error_before(q) for q in node.qubits[-fresh:]]
         inside = np.zeros((len(local), 2))
-        for row in place.uploads:  # their noise counts as that of the wire before
+        for row in self._uploads:  # their noise counts as that of the wire before
             self._before(
                 k, local[rows.qubits[row][0]], np.array([rows.decay[row, 0], rows.coherence[row, 0]])
             )
             self._fidelity[k] *= 1 - 0.75 * rows.depolarizing[row]
-        if by_gate:
-            for row in place.gates:
+        self._uploads.clear()
+        if self._by_gate:
+            for row in gates:
                 width = len(rows.qubits[row])
                 both = np.stack([rows.decay[row, :width], rows.coherence[row, :width]])
                 self._gates[k].append((both, rows.depolarizing[row]))
             return
-        last = {qubit: row for row in place.gates for qubit in rows.qubits[row]}
-        for row in place.gates:
+        last = {qubit: row for row in gates for qubit in rows.qubits[row]}
+        for row in gates:
             qubits = rows.qubits[row]
             for column, qubit in enumerate(qubits):
                 total = np.array([rows.decay[row, column], rows.coherence[row, column]])
@@ -152,7 +169,7 @@ class _Collected:
             place -= width
         # A fresh qubit in |0> suffers nothing before the node that counts.
 
-    def wire_noise(self, noise: DeviceNoise, measured: tuple[int, ...], *, by_gate: bool) -> WireNoise:
+    def wire_noise(self, noise: DeviceNoise, measured: tuple[int, ...]) -> WireNoise:
         """All of it as stacks."""
         stacks = stacking(self._topology)
         outgoing = [np.array([self._out_rates[k] for k in nodes]) for _, nodes in stacks]
@@ -167,12 +184,12 @@ class _Collected:
         return replace(
             plain,
             leaves=Rates(self._leaf_rates[:, 0], self._leaf_rates[:, 1], 1 - leaf_kept),
-            nodes=tuple(_exact(rates) if by_gate else _twirled(rates) for rates in outgoing),
+            nodes=tuple(_exact(rates) if self._by_gate else _twirled(rates) for rates in outgoing),
             depolarizing=depolarizing,
             readout=np.array([noise.readout(qubit) for qubit in measured]),
             fresh_error=tuple(np.array([self._fresh[k] for k in nodes]) for _, nodes in stacks),
             excited=np.asarray(noise.excited_population),
-            gates=tuple(self._gate_rates(nodes) for _, nodes in stacks) if by_gate else (),
+            gates=tuple(self._gate_rates(nodes) for _, nodes in stacks) if self._by_gate else (),
         )
 
     def _gate_rates(self, nodes: tuple[int, ...]) -> tuple[GateRates, ...]:

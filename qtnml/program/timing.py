@@ -8,6 +8,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Delay, ParameterExpression
 
 from qtnml.errors import InvalidInputError
+from qtnml.program.operations import Wait
+from qtnml.program.program import Program
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
@@ -46,13 +48,13 @@ class TypicalTimes:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A circuit in time: read-outs right after the last gate of their qubit, all else as late as possible.
+    """A circuit in time: read-outs come at once, all else as late as it can be.
 
     Attributes:
         duration: Of the whole circuit, seconds.
         idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
             between its last gate and a reset.
-        waits: For each instruction the seconds that each of its qubits waits after it, delays included.
+        waits: For each step of the program the seconds that each of its qubits waits after it, with delays.
     """
 
     duration: float
@@ -60,25 +62,24 @@ class Timeline:
     waits: tuple[tuple[float, ...], ...]
 
 
-def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
+def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
     """Schedule as late as possible, as devices do, but read at once.
 
-    What a qubit waits for before a read-out spoils the bit, what it waits for afterwards does not. On a device,
-    a delay after the measurement keeps it early.
+    What a qubit waits for before a read-out spoils the bit, what it waits for afterwards does not. On a
+    device, a delay after the measurement keeps it early.
     """
-    free = [0.0] * circuit.num_qubits  # from the end: when the qubit is needed next
-    resets_next = [True] * circuit.num_qubits  # nothing that follows can see the qubit's state
-    read_next: list[int | None] = [None] * circuit.num_qubits  # the measurement that comes next
-    idle = [0.0] * circuit.num_qubits
+    program = Program.read(circuit) if isinstance(circuit, QuantumCircuit) else circuit
+    free = [0.0] * program.num_qubits  # from the end: when the qubit is needed next
+    resets_next = [True] * program.num_qubits  # nothing that follows can see the qubit's state
+    read_next: list[int | None] = [None] * program.num_qubits  # the measurement that comes next
+    idle = [0.0] * program.num_qubits
     is_last_use: dict[int, bool] = {}  # of each measurement
     waits: list[list[float]] = []  # of the instructions from the last to the first
-    index = {bit: k for k, bit in enumerate(circuit.qubits)}
-    for instruction in reversed(circuit.data):
-        qubits = tuple(index[bit] for bit in instruction.qubits)
-        name = instruction.operation.name
+    for step in reversed(program.steps):
+        qubits, name = step.qubits, step.name
         end = max(free[q] for q in qubits)
-        delay = delay_seconds(instruction.operation, times) if name == "delay" else 0.0
-        start = end + (delay if name == "delay" else times.duration(name, qubits))
+        delay = delay_seconds(step.instruction, times) if isinstance(step, Wait) else 0.0
+        start = end + (delay if isinstance(step, Wait) else times.duration(name, qubits))
         waits.append([delay] * len(qubits))
         for place, qubit in enumerate(qubits):
             gap, read = end - free[qubit], read_next[qubit]
@@ -91,8 +92,6 @@ def timeline(circuit: QuantumCircuit, times: GateTimes) -> Timeline:
                 idle[qubit] += gap
             idle[qubit] += waits[-1][place]
             free[qubit] = start
-            if name == "barrier":
-                continue
             read_next[qubit] = len(waits) - 1 if name == "measure" else None
             if name == "measure":
                 is_last_use[len(waits) - 1] = resets_next[qubit]

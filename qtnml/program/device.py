@@ -9,9 +9,9 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
-from qtnml.compile.timing import TypicalTimes, timeline
 from qtnml.errors import InvalidInputError
 from qtnml.gates.node import GATE_SETS
+from qtnml.program.timing import TypicalTimes, timeline
 
 _BROKEN = 0.5  # devices report couplings that do not work with an error of 1
 
