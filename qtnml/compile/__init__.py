@@ -1,9 +1,10 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
-from qtnml.compile.circuit import compile_model, compile_network
+from qtnml.compile.circuit import compile_model, compile_network, compile_state
 from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.expected import Expected
 from qtnml.compile.export import export_circuit, import_circuit
-from qtnml.compile.generative import GenerativeCircuit, compile_state
+from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.overview import Step, overview
 from qtnml.compile.schedule import Schedule, all_qubits, depth_bound, schedule_network
@@ -14,6 +15,7 @@ from qtnml.program.timing import Timeline, timeline
 __all__ = [
     "BoundCircuits",
     "CompiledCircuit",
+    "Expected",
     "GenerativeCircuit",
     "Schedule",
     "Step",

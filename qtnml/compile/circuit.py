@@ -6,11 +6,14 @@ import numpy as np
 
 from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
 from qtnml.arrays import NDArray
+from qtnml.born import TreeState
 from qtnml.compile.compiled import CompiledCircuit
-from qtnml.compile.network_circuit import NetworkCircuit
+from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
 from qtnml.compile.on_device import best_on_device
 from qtnml.compile.schedule import Schedule, all_qubits
+from qtnml.compile.source import C, NetworkSource, Source, StateSource
+from qtnml.compile.state_tree import circuit_tree
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
@@ -30,6 +33,7 @@ def compile_model(
     synthesis: Synthesis | None = None,
     scaler: FeatureScaler | None = None,
     schedule: Schedule | None = None,
+    samples: NDArray | None = None,
     on_node: OnNode | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
@@ -40,11 +44,13 @@ def compile_model(
         parameters: Matrices exactly unitary (to 1e-9).
         reuse_qubits: Reset and reuse qubits that were discarded (7 instead of 64 for 64 features).
         num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
-            or on a target the number that is likeliest to succeed.
+            or on a target the number that decides best under its noise.
         target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
         scaler: Kept for `bind`, which then takes features as the model does.
         schedule: Which qubits each node acts on, instead of one of the compiler's.
+        samples: Features (samples, features) by whose decisions circuits for a target are compared; by
+            default features that spread the model's probabilities evenly.
         on_node: Called with the nodes synthesised so far and their number; a device has many candidates.
     """
     if num_qubits is not None and not reuse_qubits:
@@ -55,26 +61,78 @@ def compile_model(
         raise InvalidInputError(
             f"the network's matrices are off unitary by {error:.1e}; call Model.project(parameters) first"
         )
-    source = NetworkCircuit(
-        network,
-        tuple(prescribed_gates(model, parameters)),
-        model.encoding,
-        tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
-        scaler,
-        model.discard == "postselect",
-        on_node,
+    source = NetworkSource(
+        network=network,
+        own=tuple(prescribed_gates(model, parameters)),
+        encoding=model.encoding,
+        encoding_parameters=tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding),
+        scaler=scaler,
+        postselected=model.discard == "postselect",
+        on_node=on_node,
+        samples=samples,
     )
+    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
+
+
+def compile_state(
+    state: TreeState,
+    *,
+    reuse_qubits: bool = True,
+    num_qubits: int | None = None,
+    target: Any = None,
+    synthesis: Synthesis | None = None,
+    schedule: Schedule | None = None,
+    samples: NDArray | None = None,
+    on_node: OnNode | None = None,
+) -> GenerativeCircuit:
+    """Compile a state into a circuit that draws its strings.
+
+    Args:
+        state: Bonds are padded to powers of two, and isometries completed by what takes the fewest gates.
+        reuse_qubits: Measure a site as soon as it can be, then reset its qubits and use them again.
+        num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
+            or on a target the number with which strings are likeliest to be the state's.
+        target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
+        synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
+        schedule: Which qubits each node acts on, from the leaves to the root, instead of one of the
+            compiler's.
+        samples: Strings (samples, sites) of levels by whose likelihood circuits for a target are compared;
+            None draws 200.
+        on_node: Called with the nodes synthesised so far and their number.
+
+    >>> from qtnml.structure.sites import site_chain
+    >>> state = TreeState.random(site_chain([2] * 20), 2, np.random.default_rng(0))
+    >>> compiled = compile_state(state)
+    >>> compiled.num_qubits, compiled.verify(state, np.ones((1, 20))) < 1e-9
+    (2, True)
+    """
+    if num_qubits is not None and not reuse_qubits:
+        raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
+    source = StateSource(
+        network=circuit_tree(state), site_dims=state.sites.dims, on_node=on_node, strings=samples
+    )
+    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
+
+
+def _compiled(
+    source: Source[C],
+    target: Any,
+    synthesis: Synthesis | None,
+    schedule: Schedule | None,
+    reuse_qubits: bool,
+    num_qubits: int | None,
+) -> C:
     if isinstance(synthesis, str) or (synthesis is not None and not isinstance(synthesis, Synthesis)):
         raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()
     if schedule is not None:
-        compiled = source.compiled(schedule, [synthesis] * len(network.topology.nodes))
+        compiled = source.compiled(schedule, [synthesis] * len(source.topology.nodes))
     elif target is not None:
         compiled = best_on_device(
             source, device_of(target), synthesis, reuse_qubits=reuse_qubits, num_qubits=num_qubits
         )
     else:
-        compiled = source.scheduled(num_qubits if reuse_qubits else all_qubits(network.topology), synthesis)
+        compiled = source.scheduled(num_qubits if reuse_qubits else all_qubits(source.topology), synthesis)
     remark_on_size(compiled.two_qubit_gates)
     return compiled
 
@@ -90,6 +148,7 @@ def compile_network(
     scaler: FeatureScaler | None = None,
     encoding_parameters: tuple[NDArray, ...] | None = None,
     discard: Literal["trace", "postselect"] = "trace",
+    samples: NDArray | None = None,
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`.
 
@@ -116,4 +175,5 @@ def compile_network(
         target=target,
         synthesis=synthesis,
         scaler=scaler,
+        samples=samples,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -12,69 +12,69 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.certificate import circuit_probabilities, verify
+from qtnml.compile.expected import Expected
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
 from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
-from qtnml.program import BoundCircuits, Device, GateTimes, Program
+from qtnml.program import BoundCircuits, Device, GateTimes, Program, Reset, TypicalTimes, timeline
 from qtnml.shown import facts_html
 from qtnml.structure import Topology
 
 
-@dataclass(frozen=True, eq=False)
-class CompiledCircuit:
-    """A network as a circuit.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Compiled:
+    """What all compiled circuits have: a network that takes data in, and a state that strings leave.
 
     Attributes:
-        program: The encoding's gates (`ry`), those of the nodes (`u`, `cx`, or the ansatz's own), resets
-            and read-outs. Parameters `x` are the data angles in radians, one per data qubit, `w` every angle
-            of the nodes' gates.
-        x: The data parameters, one per data qubit.
+        program: Its operations. Parameters `w` are the angles of the nodes' gates.
         w: The weight parameters.
         weights: Trained values of `w`.
         schedule: Which qubits each node acts on, and when.
-        infidelity: 1 - product over nodes of the fidelity of the gates' channel to the network's.
-        encoding: Turns features in [0, 1] into data angles.
-        encoding_parameters: The encoding's trained values.
-        scaler: Turns a user's features into [0, 1]; None if they are there already.
-        nodes: Gates of each node of the network, with their trained angles.
+        infidelity: 1 - product over nodes of the fidelity of the gates to what they stand for.
+        nodes: Gates of each node, with their trained angles, in the direction of the circuit.
         topology: Of the network.
-        network: What was compiled; None once the weights have been changed.
-        postselected: Discarded qubits are measured into a second register, `postselect`, and only shots in
-            which it is 0 count; as one integer, a result below `num_outcomes` is an outcome, any other is
-            to be thrown away.
         device: What it was compiled for; its circuit then acts on the device's own qubits.
         layout: Physical qubit of each qubit of the schedule at the start, on a device.
         method: How qubits were chosen.
         estimated_success: Probability that nothing goes wrong on the device; see `estimated_success`.
+        expected: What it will do under the device's calibration, exactly; None where it was not asked, or
+            cannot be told.
     """
 
     program: Program
-    x: ParameterVector
     w: ParameterVector
     weights: NDArray
     schedule: Schedule
     infidelity: float
-    encoding: Encoding
-    encoding_parameters: tuple[NDArray, ...]
-    scaler: FeatureScaler | None
     nodes: tuple[NodeGates, ...]
     topology: Topology
-    network: TensorNetwork | None
-    postselected: bool = False
     device: Device | None = None
     layout: tuple[int, ...] | None = None
     method: str = "list scheduling"
     estimated_success: float | None = None
+    expected: Expected | None = None
 
     @cached_property
     def circuit(self) -> QuantumCircuit:
-        """The program for Qiskit; its classical bits `c` as a binary number (bit 0 least significant) are the
-        outcome.
-        """
+        """The program for Qiskit, its parameters free."""
         return self.program.circuit()
+
+    @cached_property
+    def trained_circuit(self) -> QuantumCircuit:
+        """The circuit with its trained weights bound."""
+        return self._with_values(self.weights)
+
+    def _with_values(self, weights: NDArray) -> QuantumCircuit:
+        # Translation into a device's gates may have found that some angles have no effect.
+        return self.circuit.assign_parameters(dict(zip(self.w, weights, strict=True)), strict=False)
+
+    @cached_property
+    def trained_program(self) -> Program:
+        """The program with its trained weights bound."""
+        return self.program.written_as(self.trained_circuit)
 
     @property
     def num_qubits(self) -> int:
@@ -83,7 +83,7 @@ class CompiledCircuit:
 
     @property
     def depth(self) -> int:
-        """Longest path of gates, resets and the measurement."""
+        """Longest path of gates, resets and measurements."""
         return int(self.circuit.depth())
 
     @property
@@ -94,7 +94,74 @@ class CompiledCircuit:
     @property
     def num_resets(self) -> int:
         """Number of mid-circuit resets."""
-        return self.schedule.num_resets
+        return sum(isinstance(step, Reset) for step in self.program.steps)
+
+    @property
+    def num_features(self) -> int:
+        """Features of a sample."""
+        raise NotImplementedError
+
+    def duration(self, times: GateTimes | None = None) -> float:
+        """Seconds, by the device's times or `TypicalTimes()`."""
+        return timeline(self.program, times or self.device or TypicalTimes()).duration
+
+    def report(self, times: GateTimes | None = None) -> Report:
+        """Qubits, depth, gates, time and infidelity, level by level; prints as a table.
+
+        Args:
+            times: Of gates; by default the device's it was compiled for, else `TypicalTimes()`.
+        """
+        return report_on(self, times)
+
+    def with_weights(self, weights: NDArray) -> Self:
+        """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
+        return replace(self, weights=self._checked(weights), infidelity=float("nan"), expected=None)
+
+    def _checked(self, weights: NDArray) -> NDArray:
+        weights = np.asarray(weights, dtype=np.float64)
+        if not np.isfinite(weights).all():
+            raise InvalidInputError("weights must be finite, got NaN or infinity")
+        if weights.shape != self.weights.shape:
+            raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
+        return weights
+
+    def _repr_html_(self) -> str:
+        return facts_html(type(self).__name__, self.report().rows())
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self._size()}{self.num_qubits} qubits, depth {self.depth}, "
+            f"{self.two_qubit_gates} two-qubit gates, {self.num_resets} resets, {len(self.w)} weights, "
+            f"infidelity {self.infidelity:.1e}{'' if self.device is None else f', for {self.device.name}'})"
+        )
+
+    def _size(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class CompiledCircuit(Compiled):
+    """A network as a circuit that takes data in.
+
+    Its classical bits `c` as a binary number (bit 0 least significant) are the outcome.
+
+    Attributes:
+        x: Parameters of the data angles in radians, one per data qubit.
+        encoding: Turns features in [0, 1] into data angles.
+        encoding_parameters: The encoding's trained values.
+        scaler: Turns a user's features into [0, 1]; None if they are there already.
+        network: What was compiled; None once the weights have been changed.
+        postselected: Discarded qubits are measured into a second register, `postselect`, and only shots in
+            which it is 0 count; as one integer, a result below `num_outcomes` is an outcome, any other is
+            to be thrown away.
+    """
+
+    x: ParameterVector
+    encoding: Encoding
+    encoding_parameters: tuple[NDArray, ...]
+    scaler: FeatureScaler | None
+    network: TensorNetwork | None
+    postselected: bool = False
 
     @property
     def num_outcomes(self) -> int:
@@ -115,17 +182,6 @@ class CompiledCircuit:
     def num_features(self) -> int:
         """Features of a sample."""
         return len(self.x) // self.encoding.qubits_per_feature
-
-    @cached_property
-    def trained_circuit(self) -> QuantumCircuit:
-        """The circuit with its trained weights bound and its data angles `x` free."""
-        # Translation into a device's gates may have found that some angles have no effect.
-        return self.circuit.assign_parameters(dict(zip(self.w, self.weights, strict=True)), strict=False)
-
-    @cached_property
-    def trained_program(self) -> Program:
-        """The program with its trained weights bound."""
-        return self.program.written_as(self.trained_circuit)
 
     def bind(self, X: NDArray) -> BoundCircuits:
         """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""
@@ -210,32 +266,9 @@ class CompiledCircuit:
         """
         return verify(self, X, sdk)
 
-    def report(self, times: GateTimes | None = None) -> Report:
-        """Qubits, depth, gates, time and infidelity, level by level; prints as a table.
-
-        Args:
-            times: Of gates; by default the device's it was compiled for, else `TypicalTimes()`.
-        """
-        return report_on(self, times)
-
-    def with_weights(self, weights: NDArray) -> "CompiledCircuit":
+    def with_weights(self, weights: NDArray) -> Self:
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
-        weights = np.asarray(weights, dtype=np.float64)
-        if not np.isfinite(weights).all():
-            raise InvalidInputError("weights must be finite, got NaN or infinity")
-        if weights.shape != self.weights.shape:
-            raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
-        return replace(self, weights=weights, infidelity=float("nan"), network=None)
-
-    def _repr_html_(self) -> str:
-        return facts_html("CompiledCircuit", self.report().rows())
-
-    def __repr__(self) -> str:
-        return (
-            f"CompiledCircuit({self.num_qubits} qubits, depth {self.depth}, {self.two_qubit_gates} two-qubit "
-            f"gates, {self.num_resets} resets, {len(self.w)} weights, infidelity {self.infidelity:.1e}"
-            f"{'' if self.device is None else f', for {self.device.name}'})"
-        )
+        return replace(super().with_weights(weights), network=None)
 
 
 def _finite(values: NDArray, columns: int, what: str) -> NDArray:

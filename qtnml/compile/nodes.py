@@ -10,7 +10,7 @@ from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
 from qtnml.contract import Model, Parameters
 from qtnml.errors import LargeCircuitWarning, warn_user
-from qtnml.gates import NodeGates, Synthesis, SynthesizedNode, own_gates, synthesize_node
+from qtnml.gates import NodeGates, NodeShape, Synthesis, SynthesizedNode, own_gates, synthesize_node
 
 OnNode = Callable[[int, int], None]
 """(nodes synthesised so far, all nodes) -> None."""
@@ -72,6 +72,24 @@ def synthesized_nodes(
             gates = own_gates(prescribed, wanted, shape, synthesis[k])
         owed.append(gates.owed)
         yield gates
+
+
+def outward_nodes(network: TensorNetwork, synthesis: Sequence[Synthesis]) -> Iterator[NodeGates]:
+    """Gates of every node of a state in the direction of the circuit, from the root to the leaves.
+
+    What comes first on a wire moves to the end of the node above.
+    """
+    topology = network.topology
+    owed: list[NDArray] = [np.eye(2**width) for width in topology.leaf_widths]
+    for k, (node, unitary) in enumerate(zip(topology.nodes, network.node_unitaries(), strict=True)):
+        wanted, size = unitary @ _kron([owed[wire] for wire in node.children]), topology.num_qubits[k]
+        if k == len(topology.nodes) - 1:
+            yield synthesize_node(wanted.conj().T, NodeShape(size, size, size, "fixed"), synthesis[k])
+            return
+        shape = NodeShape(size, node.width, 0, "wire", postselected=True)
+        gates = synthesize_node(wanted, shape, synthesis[k])
+        owed.append(gates.owed)
+        yield replace(gates, circuit=gates.circuit.inverse())
 
 
 def _kron(matrices: list[NDArray]) -> NDArray:

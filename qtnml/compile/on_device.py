@@ -1,26 +1,29 @@
-"""A network on a device: in lanes that need no SWAP, or as Qiskit lays it out; whichever is likelier to work.
+"""A model on a device: in lanes that need no SWAP, or as Qiskit lays it out; whichever does better there.
 
 Every way of cutting the tree into lanes is a point between few qubits (many resets, long waits) and many
 (no reset, more SWAPs where lanes meet); so are Qiskit's layouts of the schedules on different numbers of
-qubits. Each is compiled, and its success on the device estimated from the gates it really has.
+qubits. Each is compiled, and its outcome under the device's calibration computed exactly.
 """
 
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
 from qiskit.transpiler.exceptions import TranspilerError
 
-from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.compiled import Compiled
 from qtnml.compile.lanes import Arrangement, arrange, in_stack_order, possible_lengths
-from qtnml.compile.network_circuit import NetworkCircuit
 from qtnml.compile.order import minimal_order
 from qtnml.compile.placement import Load, place
 from qtnml.compile.schedule import all_qubits
+from qtnml.compile.source import C, Source
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.noise import DeviceNoise
+from qtnml.noise.calibration import calibrated
 from qtnml.program import Program
 from qtnml.program.device import Device, estimated_success
 from qtnml.program.rotations import without_symbolic_phases
@@ -31,14 +34,17 @@ _QISKIT_WIDTHS, _QISKIT_SEEDS = 3, 3
 
 
 def best_on_device(
-    source: NetworkCircuit,
+    source: Source[C],
     device: Device,
     synthesis: Synthesis,
     *,
     reuse_qubits: bool,
     num_qubits: int | None,
-) -> CompiledCircuit:
-    """The candidate with the largest estimated success.
+) -> C:
+    """The candidate that does best under the device's calibration, exactly.
+
+    By its decisions, or the likelihood of its strings. Those whose qubits hang together too widely for an
+    exact distribution are only asked, by their estimated success, where there is no other.
 
     Args:
         source: What to compile.
@@ -81,15 +87,30 @@ def best_on_device(
             f"device {device.name!r} cannot run this circuit: no joined part of it holds the {least} qubits "
             "needed, or it lacks one-qubit gates or a measurement"
         )
-    best = max(found, key=lambda each: (each.estimated_success or 0.0, -each.two_qubit_gates, -each.depth))
+    noise = calibrated(device.target)
+    known = [each for each in (_with_expected(source, each, noise) for each in found) if each.expected]
+    best = max(known or found, key=_merit)
     if not best.estimated_success:
         warnings.warn(f"device {device.name!r} reports errors of 1 wherever this circuit fits", stacklevel=4)
     return best
 
 
+def _with_expected(source: Source[C], compiled: C, noise: DeviceNoise) -> C:
+    try:
+        return replace(compiled, expected=source.expected(compiled, noise))
+    except InvalidInputError:
+        return compiled
+
+
+def _merit(compiled: Compiled) -> tuple[float, ...]:
+    """The larger the better."""
+    first = () if compiled.expected is None else compiled.expected.rank
+    return (*first, compiled.estimated_success or 0.0, -compiled.two_qubit_gates, -compiled.depth)
+
+
 def in_lanes(
-    source: NetworkCircuit, device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
-) -> Iterator[CompiledCircuit]:
+    source: Source[C], device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> Iterator[C]:
     """One circuit for each way to cut the tree into lanes."""
     ordered = source if source.prescribes_gates else source.on(in_stack_order(source.network))
     for length in possible_lengths(ordered.topology):
@@ -105,8 +126,8 @@ def in_lanes(
 
 
 def by_qiskit(
-    source: NetworkCircuit, device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
-) -> Iterator[CompiledCircuit]:
+    source: Source[C], device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> Iterator[C]:
     """Schedules on a few numbers of qubits, laid out and routed by Qiskit at its highest level."""
     widest = all_qubits(source.topology)
     least = minimal_order(source.topology)[0] if reuse_qubits else widest
@@ -119,8 +140,8 @@ def by_qiskit(
 
 
 def on_device(
-    compiled: CompiledCircuit, device: Device, layout: tuple[int, ...] | None, seed: int, method: str
-) -> Iterator[CompiledCircuit]:
+    compiled: C, device: Device, layout: tuple[int, ...] | None, seed: int, method: str
+) -> Iterator[C]:
     """Translated into a device's gates; laid out by Qiskit at level 3 where no layout is given.
 
     Nothing if Qiskit finds no way, as on parts of a device that are not joined.
@@ -138,7 +159,7 @@ def on_device(
         layout = tuple(plain_layout if given is None else given.initial_index_layout(filter_ancillas=True))
     yield replace(
         compiled,
-        program=Program.read(circuit, compiled.x),
+        program=Program.read(circuit, getattr(compiled, "x", ()), compiled.program.direction),
         device=device,
         layout=layout,
         estimated_success=estimated_success(circuit, device),
@@ -160,7 +181,7 @@ def _transpiled(
         )
 
 
-def _synthesis_in(arrangement: Arrangement, source: NetworkCircuit, synthesis: Synthesis) -> list[Synthesis]:
+def _synthesis_in(arrangement: Arrangement, source: Source[Any], synthesis: Synthesis) -> list[Synthesis]:
     """Nodes of lanes join neighbours; those above join the bottoms of their children's lanes."""
     found = [replace(synthesis, pairs="line")] * len(source.topology.nodes)
     for join in arrangement.joins:
@@ -177,7 +198,7 @@ def _synthesis_in(arrangement: Arrangement, source: NetworkCircuit, synthesis: S
     return found
 
 
-def _load(compiled: CompiledCircuit, device: Device) -> Load:
+def _load(compiled: Compiled, device: Device) -> Load:
     """What each position has to bear, before it is placed."""
     gates: dict[tuple[int, int], int] = {}
     resets = [0] * compiled.circuit.num_qubits

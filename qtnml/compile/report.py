@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from qtnml.compile.expected import Expected
 from qtnml.compile.schedule import depth_bound
 from qtnml.program.timing import GateTimes, TypicalTimes, timeline, two_qubit_depth
 from qtnml.shown import PrintedHtml
 
 if TYPE_CHECKING:
-    from qtnml.compile.compiled import CompiledCircuit
+    from qtnml.compile.compiled import Compiled
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Report(PrintedHtml):
         infidelity: 1 - product of the nodes' fidelities.
         levels: Level by level; empty where the circuit does not know its network.
         estimated_success: On the device it was compiled for: probability that nothing goes wrong.
+        expected: What it will do there, exactly, by the calibration it was compiled for.
         device: Its name.
         layout: Physical qubits there.
         method: How qubits were chosen.
@@ -73,6 +75,7 @@ class Report(PrintedHtml):
     infidelity: float
     levels: tuple[LevelReport, ...]
     estimated_success: float | None = None
+    expected: Expected | None = None
     device: str | None = None
     layout: tuple[int, ...] | None = None
     method: str = ""
@@ -83,6 +86,7 @@ class Report(PrintedHtml):
             "idle": list(self.idle),
             "layout": None if self.layout is None else list(self.layout),
             "levels": [asdict(level) for level in self.levels],
+            "expected": None if self.expected is None else self.expected.to_dict(),
         }
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
 
@@ -108,6 +112,8 @@ class Report(PrintedHtml):
         }
         if self.estimated_success is not None:
             rows["estimated success"] = f"{self.estimated_success:.3g} on {self.device} ({self.method})"
+        if self.expected is not None:
+            rows["expected"] = str(self.expected)
         for same in _alike(self.levels):
             level, last = same[0], same[-1].level
             name = f"level {level.level}" if last == level.level else f"levels {level.level} to {last}"
@@ -130,7 +136,7 @@ def _alike(levels: tuple[LevelReport, ...]) -> list[list[LevelReport]]:
     return [list(run) for _, run in runs]
 
 
-def report_on(compiled: "CompiledCircuit", times: GateTimes | None = None) -> Report:
+def report_on(compiled: "Compiled", times: GateTimes | None = None) -> Report:
     """See `CompiledCircuit.report`."""
     circuit = compiled.circuit
     line = timeline(compiled.program, times or compiled.device or TypicalTimes())
@@ -151,13 +157,14 @@ def report_on(compiled: "CompiledCircuit", times: GateTimes | None = None) -> Re
         infidelity=compiled.infidelity,
         levels=_levels(compiled),
         estimated_success=compiled.estimated_success,
+        expected=compiled.expected,
         device=None if compiled.device is None else compiled.device.name,
         layout=compiled.layout,
         method=compiled.method,
     )
 
 
-def _over_bound(compiled: "CompiledCircuit") -> float:
+def _over_bound(compiled: "Compiled") -> float:
     if not compiled.nodes:
         return float("nan")
     durations = [max(1, node.circuit.depth()) for node in compiled.nodes]
@@ -165,8 +172,8 @@ def _over_bound(compiled: "CompiledCircuit") -> float:
     return compiled.schedule.makespan(durations) / bound
 
 
-def _levels(compiled: "CompiledCircuit") -> tuple[LevelReport, ...]:
-    if compiled.network is None:  # read from a file, or of other weights now
+def _levels(compiled: "Compiled") -> tuple[LevelReport, ...]:
+    if not compiled.nodes or math.isnan(compiled.infidelity):  # read from a file, or of other weights now
         return ()
     heights = compiled.topology.tree.heights
     count = Counter(heights)

@@ -83,8 +83,9 @@ def generative_entry(compiled: GenerativeCircuit) -> Stored:
         "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
         "site_dims": list(compiled.site_dims),
         "outline": compiled.program.outline(),
+        "node_infidelities": [node.infidelity for node in compiled.nodes],
     }
-    return facts, {"circuits": _packed([compiled.circuit, *compiled.nodes])}
+    return facts, {"circuits": _packed([compiled.circuit, *(node.circuit for node in compiled.nodes)])}
 
 
 def restored_generative(facts: dict[str, Any], arrays: Mapping[str, NDArray]) -> GenerativeCircuit:
@@ -96,6 +97,8 @@ def restored_generative(facts: dict[str, Any], arrays: Mapping[str, NDArray]) ->
     dims = tuple(int(dim) for dim in facts["site_dims"])
     if len(nodes) != len(topology.nodes) or len(dims) != topology.num_leaves:
         raise ModelFileError("its nodes or sites are not its topology's")
+    widths = [node.width for node in topology.nodes]
+    infidelities = facts.get("node_infidelities", [float("nan")] * len(nodes))
     named = circuit.assign_parameters({old: places[old.name] for old in circuit.parameters})
     program = Program.read(named, direction="outward")
     return GenerativeCircuit(
@@ -106,7 +109,10 @@ def restored_generative(facts: dict[str, Any], arrays: Mapping[str, NDArray]) ->
         topology=topology,
         infidelity=float("nan") if facts["infidelity"] is None else float(facts["infidelity"]),
         site_dims=dims,
-        nodes=tuple(nodes),
+        nodes=tuple(
+            NodeGates(each, np.eye(2**width), float(infidelity))
+            for each, width, infidelity in zip(nodes, widths, infidelities, strict=True)
+        ),
     )
 
 

@@ -220,7 +220,7 @@ class Generation:
     @property
     def node_counts(self) -> list[int]:
         """Weights of each node, the root last."""
-        return [len(node_angles(gates)) for gates in self.compiled.nodes]
+        return [len(node_angles(node.circuit)) for node in self.compiled.nodes]
 
     def circuits_per_point(self, how: HybridTraining) -> int:  # noqa: ARG002
         """One circuit draws all samples."""

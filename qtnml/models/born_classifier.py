@@ -12,7 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.born.evidence import log_marginal, observed
 from qtnml.born.sampling import sample
-from qtnml.compile.generative import GenerativeCircuit, compile_state
+from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.data.columns import MISSING
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError, ZeroProbabilityWarning, invalid_input, warn_user
@@ -21,6 +21,7 @@ from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import Labels
+from qtnml.models.noise import device_called
 from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -263,6 +264,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         *,
         reuse_qubits: bool = True,
         num_qubits: int | None = None,
+        target: Any = None,
         synthesis: Synthesis | None = None,
     ) -> GenerativeCircuit:
         """The circuit that draws records and, as its last site, their class; see `MPSBornMachine.compile`."""
@@ -273,6 +275,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
                 self.state_,
                 reuse_qubits=reuse_qubits,
                 num_qubits=num_qubits,
+                target=device_called(target) if isinstance(target, str) else target,
                 synthesis=synthesis,
                 on_node=lambda done, _: advance(done, "nodes"),
             )

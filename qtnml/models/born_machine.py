@@ -13,7 +13,7 @@ from qtnml.born import finite_logs
 from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
-from qtnml.compile.generative import GenerativeCircuit, compile_state
+from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.data.columns import MISSING
 from qtnml.data.frames import Table, is_frame
 from qtnml.errors import (
@@ -25,6 +25,7 @@ from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born_training import LearntLaw
+from qtnml.models.noise import device_called, target_of
 from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -211,7 +212,9 @@ class BornMachine(SavedToFile, LearntLaw):
         *,
         reuse_qubits: bool = True,
         num_qubits: int | None = None,
+        target: Any = None,
         synthesis: Synthesis | None = None,
+        samples: Any = None,
     ) -> GenerativeCircuit:
         """Compile into a circuit whose measured bits are samples.
 
@@ -220,8 +223,14 @@ class BornMachine(SavedToFile, LearntLaw):
 
         Args:
             reuse_qubits: Measure, reset and reuse qubits.
-            num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep.
+            num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
+                takes the fewest, or on a target the number with which samples are likeliest to be the
+                model's.
+            target: A backend to compile for: its gates, couplings, times and errors. A Qiskit backend or
+                `Target`, one of `get_backend`, or a name such as "fake:torino".
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
+            samples: On a target, samples (samples, features) by whose likelihood circuits are compared; the
+                model draws some by default.
         """
         check_is_fitted(self, "state_")
         nodes = len(self.state_.tree.nodes)
@@ -230,7 +239,9 @@ class BornMachine(SavedToFile, LearntLaw):
                 self.state_,
                 reuse_qubits=reuse_qubits,
                 num_qubits=num_qubits,
+                target=device_called(target) if isinstance(target, str) else target,
                 synthesis=synthesis,
+                samples=None if samples is None else self.levels(samples),
                 on_node=lambda done, _: advance(done, "nodes"),
             )
 
@@ -242,6 +253,8 @@ class BornMachine(SavedToFile, LearntLaw):
         reuse_qubits: bool = True,
         num_qubits: int | None = None,
         synthesis: Synthesis | None = None,
+        for_device: bool = True,
+        samples: Any = None,
         **settings: Any,
     ) -> Any:
         """The same distribution drawn from on a backend, and trained further there: a `BackendBornMachine`.
@@ -249,11 +262,20 @@ class BornMachine(SavedToFile, LearntLaw):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Of a circuit in training.
-            reuse_qubits, num_qubits, synthesis: As for `compile`.
+            reuse_qubits, num_qubits, synthesis, samples: As for `compile`.
+            for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
+                Qiskit's transpiler translates.
             settings: Other arguments of `BackendBornMachine` (jobs, repeat, label, training, verbose).
         """
-        compiled = self.compile(reuse_qubits=reuse_qubits, num_qubits=num_qubits, synthesis=synthesis)
-        return BackendBornMachine(self, compiled, get_backend(backend), shots=shots, **settings)
+        found = get_backend(backend)
+        compiled = self.compile(
+            reuse_qubits=reuse_qubits,
+            num_qubits=num_qubits,
+            target=target_of(found) if for_device else None,
+            synthesis=synthesis,
+            samples=samples,
+        )
+        return BackendBornMachine(self, compiled, found, shots=shots, **settings)
 
     def explain(self, x: Any = None) -> Any:
         """Why the model gives a sample its likelihood, or what it learnt as a whole.

@@ -7,12 +7,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
-from qtnml.compile import CompiledCircuit, can_compile_for, minimal_order
+from qtnml.compile import CompiledCircuit, minimal_order
 from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
-from qtnml.models.noise import NoisyTraining, noisy_circuit
+from qtnml.models.noise import NoisyTraining, noisy_circuit, target_of
 from qtnml.models.readout import check_root, qubits_for_classes
 from qtnml.models.validation import checked_training_data, generator, outcomes_of_labels
 from qtnml.noise import Sensitivity, sensitivity
@@ -85,6 +85,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         num_qubits: int | None = None,
         synthesis: Synthesis | None = None,
         for_device: bool = True,
+        samples: Any = None,
         **settings: Any,
     ) -> BackendClassifier:
         """The same classifier with its probabilities measured on a backend.
@@ -92,8 +93,9 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Measurements per sample.
-            reuse_qubits, num_qubits, synthesis: As for `compile`. Where num_qubits is left open, circuits
-                for a simulated device are no wider than it simulates quickly (10 qubits), if they can be.
+            reuse_qubits, num_qubits, synthesis, samples: As for `compile`. Where num_qubits is left open,
+                circuits for a simulated device are no wider than it simulates quickly (10 qubits), if they
+                can be.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
             settings: Other arguments of `BackendClassifier` (jobs, repeat, label, verbose, and those of
@@ -105,6 +107,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 found if for_device else None,
                 **self.circuit_meant(reuse_qubits, num_qubits),
                 synthesis=synthesis,
+                samples=samples,
             ),
             self.classes_,
             found,
@@ -115,7 +118,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         )
 
     def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
-        if backend is None or not can_compile_for(getattr(backend, "target", None)):
+        if backend is None or target_of(backend) is None:
             return self.compile(**how)
         simulated = backend.capabilities.simulated_qubits
         if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:

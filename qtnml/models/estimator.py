@@ -364,6 +364,7 @@ class NetworkEstimator(TrainedEstimator):
         num_qubits: int | None = None,
         target: Any = None,
         synthesis: Synthesis | None = None,
+        samples: Any = None,
     ) -> CompiledCircuit:
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
 
@@ -371,10 +372,13 @@ class NetworkEstimator(TrainedEstimator):
             reuse_qubits: Reset and reuse qubits that were discarded: 7 qubits for 64 features in a tree at
                 V=1, V + 1 in a chain. None takes it and num_qubits from the constructor: True, by default.
             num_qubits: With reuse, the most physical qubits; more of them make the circuit less deep. None
-                takes the fewest there can be, or on a target the number that is likeliest to succeed.
+                takes the fewest there can be, or on a target the number that decides best under its noise.
             target: A backend to compile for: its gates, couplings, times and errors. A Qiskit backend or
                 `Target`, one of `get_backend`, or a name such as "fake:torino".
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
+            samples: On a target, samples (samples, features) by whose decisions, exact under the target's
+                calibration, circuits are compared; by default features that spread the model's
+                probabilities evenly.
         """
         check_is_fitted(self)
         if isinstance(target, str):
@@ -388,5 +392,6 @@ class NetworkEstimator(TrainedEstimator):
                 target=target,
                 synthesis=synthesis,
                 scaler=self.scaler_,
+                samples=None if samples is None else self.features(samples),
                 on_node=lambda done, _: advance(done, "nodes"),
             )

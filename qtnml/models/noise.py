@@ -109,6 +109,11 @@ def device_called(name: str) -> Any:
     return backend
 
 
+def target_of(backend: Any) -> Any:
+    """The backend, if its description has a map of qubits to compile for; else None."""
+    return backend if can_compile_for(getattr(backend, "target", None)) else None
+
+
 def _qiskit_device(device: Any) -> Any:
     """A Qiskit backend or `Target`; a name such as "fake:torino" becomes the backend."""
     if isinstance(device, str):

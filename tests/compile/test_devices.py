@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,25 @@ from qiskit.circuit.library import CXGate, RZGate, SXGate
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.transpiler import CouplingMap, InstructionProperties, Target
 from qiskit_aer import AerSimulator
+from scipy.stats import norm
 
-from qtnml import TreeClassifier
+from qtnml import TreeClassifier, get_backend
 from qtnml.ansatz import BrickWall, TensorNetwork
-from qtnml.compile import compile_model, compile_network, minimal_order
+from qtnml.backends import exact_probabilities
+from qtnml.born import TreeState, log_likelihood
+from qtnml.born.sampling import sample
+from qtnml.compile import CompiledCircuit, compile_model, compile_network, compile_state, minimal_order
 from qtnml.compile.lanes import arrange, in_stack_order, possible_lengths, stack_needs
+from qtnml.compile.on_device import by_qiskit, in_lanes
 from qtnml.compile.schedule import Prepare
+from qtnml.compile.source import NetworkSource
 from qtnml.contract import Model
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.noise import DeviceNoise, NoisyCircuit, NoisyGenerativeCircuit
+from qtnml.program import Program
 from qtnml.program.device import device_of, estimated_success
-from qtnml.structure import Topology, balanced_tree, mps, with_reuploads
+from qtnml.structure import Topology, balanced_tree, mps, site_chain, with_reuploads
 from tests.references import ENCODING, network_outcomes
 from tests.structure.strategies import small_trees
 
@@ -87,7 +96,7 @@ def test_a_lane_takes_the_fewest_qubits(topology: Topology) -> None:
 def test_one_lane_needs_no_swap_on_a_line(topology: Topology, gates: int) -> None:
     """On a bare line of just enough qubits."""
     width = minimal_order(topology)[0]
-    line = GenericBackendV2(width, coupling_map=CouplingMap.from_line(width), seed=2)
+    line = GenericBackendV2(width, coupling_map=CouplingMap.from_line(width), seed=2, noise_info=False)
     compiled = compile_network(random_network(topology), ENCODING, target=line)
     assert (compiled.two_qubit_gates, compiled.num_qubits) == (gates, width)
     assert compiled.method == "1 lane(s)"
@@ -117,16 +126,68 @@ def test_on_a_heavy_hexagon(arguments: dict) -> None:
     assert f"on {HEAVY_HEX.name} (" in str(report)
 
 
-def test_the_chosen_circuit_is_likelier_to_work_than_qiskits_own() -> None:
-    from qiskit import transpile
+def candidates(network: TensorNetwork, device: Any) -> list[CompiledCircuit]:
+    source = NetworkSource(
+        network=network,
+        own=(None,) * len(network.topology.nodes),
+        encoding=ENCODING,
+        encoding_parameters=(),
+        scaler=None,
+    )
+    synthesis = Synthesis(two_qubit_gate=device.two_qubit_gate)
+    how = {"reuse_qubits": True, "most": device.num_qubits}
+    return [*in_lanes(source, device, synthesis, **how), *by_qiskit(source, device, synthesis, **how)]
 
-    network = random_network(balanced_tree(32))
-    ours = compile_network(network, ENCODING, target=HEAVY_HEX)
-    device = device_of(HEAVY_HEX)
-    for reuse in (True, False):
-        plain = compile_network(network, ENCODING, reuse_qubits=reuse).trained_circuit
-        theirs = transpile(plain, HEAVY_HEX, optimization_level=3, seed_transpiler=0)
-        assert (ours.estimated_success or 0) > 1.2 * estimated_success(theirs, device)
+
+def on_aer(compiled: CompiledCircuit, noise: DeviceNoise, X: np.ndarray) -> np.ndarray:
+    """Aer's density matrix of the qubits that a circuit uses."""
+    circuit = compiled.circuit
+    used = sorted({circuit.find_bit(q).index for entry in circuit.data for q in entry.qubits})
+    small = QuantumCircuit(len(used), circuit.num_clbits)
+    for entry in circuit.data:
+        qubits = [used.index(circuit.find_bit(q).index) for q in entry.qubits]
+        small.append(entry.operation, qubits, [circuit.find_bit(c).index for c in entry.clbits])
+    moved = replace(compiled, program=Program.read(small, compiled.x))
+    return exact_probabilities(get_backend("aer", noise=noise.on(used)), moved.bind(X))
+
+
+def test_the_chosen_circuit_decides_best_as_aer_sees_it() -> None:
+    """All candidates on Aer: none that the exact distribution knows agrees more often with the network."""
+    network = random_network(balanced_tree(8), seed=3)
+    X = np.random.default_rng(0).random((60, 8))
+    ideal = network_outcomes(network, X).argmax(axis=1)
+    chosen = compile_network(network, ENCODING, target=HEAVY_HEX, samples=X)
+    assert chosen.expected is not None
+    noise = DeviceNoise.from_backend(HEAVY_HEX)
+    seen = on_aer(chosen, noise, X)
+    np.testing.assert_allclose(seen, NoisyCircuit(chosen, noise).probabilities(X), atol=1e-10)
+    assert chosen.expected.agreement == np.mean(seen.argmax(axis=1) == ideal)
+    rates = []
+    for candidate in candidates(network, device_of(HEAVY_HEX)):
+        found = on_aer(candidate, noise, X)
+        margin = 2 * found[np.arange(60), ideal] - 1
+        rates.append(np.mean(norm.cdf(margin * np.sqrt(1024 / (1 - margin**2)))))
+    assert chosen.expected.decided >= max(rates) - 0.006
+    assert max(rates) > min(rates) + 0.01  # the choice matters
+
+
+def test_a_circuit_that_draws_strings_is_chosen_by_their_likelihood() -> None:
+    state = TreeState.random(site_chain([2] * 8), 2, np.random.default_rng(0))
+    chosen = compile_state(state, target=HEAVY_HEX)
+    assert chosen.device is not None
+    assert chosen.expected is not None
+    strings = sample(state, np.random.default_rng(1), 100)
+    assert chosen.verify(state, strings) < 1e-9
+    noise = DeviceNoise.from_backend(HEAVY_HEX)
+    lost = np.mean(
+        log_likelihood(state, strings) - NoisyGenerativeCircuit(chosen, noise).log_likelihood(strings)
+    )
+    assert chosen.expected.excess_nll == pytest.approx(lost, abs=0.15)
+    fewest = compile_state(state, target=HEAVY_HEX, num_qubits=2)
+    assert fewest.num_qubits == 2
+    assert fewest.expected.excess_nll >= chosen.expected.excess_nll
+    assert "strings less likely by" in str(chosen.report())
+    assert chosen.report().to_dict()["expected"]["excess_nll"] == chosen.expected.excess_nll
 
 
 def test_own_gates_and_uploads_on_a_device() -> None:

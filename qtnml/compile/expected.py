@@ -1,0 +1,157 @@
+"""What a circuit will do under a device's noise, exactly: candidates are compared by it, plans promise it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import norm
+
+from qtnml.ansatz import FullUnitary
+from qtnml.arrays import NDArray
+from qtnml.contract import Model, Parameters
+from qtnml.encoding import data_angles
+from qtnml.noise import DeviceNoise, NoisyCircuit, NoisyGenerativeCircuit
+
+if TYPE_CHECKING:
+    from qtnml.compile.compiled import CompiledCircuit
+    from qtnml.compile.generative import GenerativeCircuit
+
+SHOTS = 1024  # that a decision is made by, for comparison
+_DRAWN, _COMPARED = 2000, 64  # samples made up, and those of them that are used
+_STRINGS = 200
+_NEAR = 0.005  # rates of right decisions that count as equal
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The exact outcome of a circuit under noise, beside the same model without.
+
+    Attributes:
+        decided: Rate at which the most frequent of 1,024 shots is the likeliest outcome without noise.
+        agreement: The same for infinitely many shots.
+        contrast: Slope of the noisy probabilities over those without noise: 1 keeps all, 0 nothing.
+        deviation: Mean absolute difference of the probabilities.
+        success: Mean probability that a shot counts.
+        excess_nll: Of a circuit that draws strings, by how many nats a string it should draw is less likely;
+            NaN for others, as the numbers above are for it.
+    """
+
+    decided: float = float("nan")
+    agreement: float = float("nan")
+    contrast: float = float("nan")
+    deviation: float = float("nan")
+    success: float = 1.0
+    excess_nll: float = float("nan")
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The larger the better."""
+        if not np.isnan(self.excess_nll):
+            return (-self.excess_nll, 0.0)
+        return (round(self.decided / _NEAR) * _NEAR, self.contrast)
+
+    def __str__(self) -> str:
+        if not np.isnan(self.excess_nll):
+            return f"strings less likely by {self.excess_nll:.3g} nats"
+        return (
+            f"{100 * self.agreement:.1f} % of decisions as without noise ({100 * self.decided:.1f} % by "
+            f"{SHOTS:,} shots), contrast {self.contrast:.2f}, probabilities off by {self.deviation:.3f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; what does not apply is left out."""
+        return {name: value for name, value in vars(self).items() if not np.isnan(value)}
+
+
+def expected_inward(
+    compiled: "CompiledCircuit", noise: DeviceNoise, samples: NDArray | None = None
+) -> Expected:
+    """Of a network's circuit.
+
+    Args:
+        compiled: It still knows its network.
+        noise: By the circuit's own qubits.
+        samples: Features (samples, features) as the model takes them; None takes random ones that spread
+            its probabilities evenly.
+    """
+    network = compiled.network
+    assert network is not None
+    model = Model(
+        network.topology, compiled.encoding, FullUnitary(), "postselect" if compiled.postselected else "trace"
+    )
+    parameters = Parameters(network.unitaries, compiled.encoding_parameters)
+    if samples is None:
+        scaled = _made_up(compiled.num_features)
+        ideal = model.predict(parameters, scaled)[0]
+        chosen = _evenly(ideal)
+        scaled, ideal = scaled[chosen], ideal[chosen]
+    else:
+        X = np.asarray(samples, dtype=np.float64)
+        scaled = X if compiled.scaler is None else compiled.scaler(X)
+        ideal = model.predict(parameters, scaled)[0]
+    angles = data_angles(compiled.encoding, scaled, compiled.encoding_parameters)
+    noisy, log_success = NoisyCircuit(compiled, noise).evaluate(angles)
+    return compared(ideal, noisy, np.exp(log_success))
+
+
+def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
+    """Of probabilities (samples, outcomes) without and with noise, and of shots that count (samples,)."""
+    rows, right = np.arange(len(ideal)), ideal.argmax(axis=1)
+    first = noisy[rows, right]
+    others = noisy.copy()
+    others[rows, right] = -1.0
+    second = others.max(axis=1)
+    margin = first - second
+    spread = np.sqrt(np.maximum(first + second - margin**2, 1e-12) / (SHOTS * np.maximum(success, 1e-12)))
+    ideal_rest, noisy_rest = ideal - ideal.mean(axis=0), noisy - noisy.mean(axis=0)
+    scale = float((ideal_rest**2).sum())
+    return Expected(
+        decided=float(norm.cdf(margin / spread).mean()),
+        agreement=float((noisy.argmax(axis=1) == right).mean()),
+        contrast=float((ideal_rest * noisy_rest).sum() / scale) if scale > 0 else float("nan"),
+        deviation=float(np.abs(noisy - ideal).mean()),
+        success=float(success.mean()),
+    )
+
+
+def expected_outward(
+    compiled: "GenerativeCircuit", noise: DeviceNoise, strings: NDArray | None = None
+) -> Expected:
+    """Of a circuit that draws strings.
+
+    Args:
+        compiled: The circuit.
+        noise: By its own qubits.
+        strings: Levels (samples, sites); None draws some from the circuit without noise.
+    """
+    ideal = NoisyGenerativeCircuit(compiled, DeviceNoise())
+    noisy = NoisyGenerativeCircuit(compiled, noise)
+    if strings is None:
+        strings = ideal.sample(np.random.default_rng(0), _STRINGS)
+    excess = ideal.log_likelihood(strings) - noisy.log_likelihood(strings)
+    return Expected(success=1.0 - noisy.lost_mass, excess_nll=float(np.mean(excess)))
+
+
+def _made_up(num_features: int) -> NDArray:
+    """Features in [0, 1]: each for itself, near the ends, and alike along the row."""
+    rng = np.random.default_rng(0)
+    plain = rng.random((_DRAWN, num_features))
+    ends = rng.beta(0.2, 0.2, (_DRAWN, num_features))
+    steps = np.cumsum(rng.normal(0, 0.3, (_DRAWN, num_features)), axis=1) + rng.random((_DRAWN, 1))
+    alike = np.abs((steps + 1) % 2 - 1)
+    found = np.concatenate([plain, ends, alike])
+    return np.asarray(np.clip(found, 0.0, 1.0))
+
+
+def _evenly(ideal: NDArray) -> NDArray:
+    """Rows whose largest probability is spread evenly, as many for each outcome."""
+    right, top = ideal.argmax(axis=1), ideal.max(axis=1)
+    outcomes = np.unique(right)
+    each = max(1, _COMPARED // len(outcomes))
+    chosen = []
+    for outcome in outcomes:
+        rows = np.flatnonzero(right == outcome)
+        rows = rows[np.argsort(top[rows])]
+        wanted = np.linspace(top[rows[0]], top[rows[-1]], each)
+        chosen.append(rows[np.clip(np.searchsorted(top[rows], wanted), 0, len(rows) - 1)])
+    return np.unique(np.concatenate(chosen))
