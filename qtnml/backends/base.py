@@ -39,6 +39,7 @@ class Capabilities:
         num_qubits: The most qubits of a circuit; None where only memory decides.
         simulated_qubits: Of a simulator of a device: up to so many qubits it is quick, and circuits that the
             compiler may choose the width of are made no wider; None where there is no such choice.
+        quick: Circuits take microseconds, so that thousands go into one job.
         max_circuits: The most circuits of one job; None where there is no limit.
         max_shots: The most shots of one job; None where there is no limit.
     """
@@ -52,6 +53,7 @@ class Capabilities:
     paid: bool = False
     num_qubits: int | None = None
     simulated_qubits: int | None = None
+    quick: bool = False
     max_circuits: int | None = None
     max_shots: int | None = None
 

@@ -52,7 +52,7 @@ class Exact:
         self.device_noise = noise if isinstance(noise, DeviceNoise) else None
         self._translator = Translator(device, translation)
         self._laws: dict[int, tuple[QuantumCircuit, CircuitLaw]] = {}
-        self.capabilities = Capabilities(resets=True, exact=True, seeds=True)
+        self.capabilities = Capabilities(resets=True, exact=True, seeds=True, quick=True)
         given = {"noise": noise_setting(noise), **translation.settings()}
         self.settings: Mapping[str, Any] = {name: value for name, value in given.items() if value is not None}
 

@@ -21,6 +21,7 @@ from qtnml.jobs.plan import Plan, estimated_seconds
 from qtnml.jobs.tables import OPEN, State
 
 _LOCAL_CIRCUITS = 64  # of one submission to a simulator: what a kill can cost
+_QUICK_CIRCUITS = 4096  # the same where they take microseconds
 _DEVICE_CIRCUITS = 1000  # of one submission to a device that names no limit
 _FRUITLESS_ROUNDS = 3
 
@@ -30,6 +31,7 @@ class _Wanted:
     """What a run asks for: each different job once."""
 
     circuits: Sequence[QuantumCircuit]
+    ids: Sequence[str]
     places: dict[str, int]
     backend: Backend
     shots: int
@@ -46,8 +48,9 @@ class _Wanted:
     @property
     def max_circuits(self) -> int:
         """Of one submission."""
-        usual = _DEVICE_CIRCUITS if self.backend.capabilities.paid else _LOCAL_CIRCUITS
-        limit = self.backend.capabilities.max_circuits
+        can = self.backend.capabilities
+        usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.paid else _LOCAL_CIRCUITS
+        limit = can.max_circuits
         return usual if limit is None else max(1, min(usual, limit))
 
     def batches(self, missing: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
@@ -156,15 +159,14 @@ class JobStore:
         wanted = _wanted(circuits, get_backend(backend), shots, repeat, label)
         if not wanted.places:
             return []
-        ids = job_ids(circuits, wanted.backend, repeat)
         self._fill(wanted, confirm, on_progress or _silent)
         found = self.ledger.counts(list(wanted.places))
-        if lost := [job for job in ids if None not in found[job]]:
+        if lost := [job for job in wanted.ids if None not in found[job]]:
             raise JobError(
                 f"the ledger {self.ledger} is damaged: job {lost[0][:12]} has shots and no counts; restore "
                 "it from a copy, or measure anew with another repeat"
             )
-        return [dict(found[job][None]) for job in ids]
+        return [dict(found[job][None]) for job in wanted.ids]
 
     def _missing(self, wanted: _Wanted) -> dict[str, int]:
         stored = self.ledger.stored_shots(list(wanted.places))
@@ -500,10 +502,10 @@ def _wanted(
         raise InvalidInputError(f"shots must be below 2**31, got {shots}")
     if not isinstance(label, str) or not label.isprintable():
         raise InvalidInputError(f"label must be a printable text, got {label!r}")
-    places: dict[str, int] = {}
-    for place, job in enumerate(job_ids(circuits, backend, repeat)):
+    ids, places = job_ids(circuits, backend, repeat), dict[str, int]()
+    for place, job in enumerate(ids):
         places.setdefault(job, place)
-    return _Wanted(circuits, places, backend, int(shots), repeat, label)
+    return _Wanted(circuits, ids, places, backend, int(shots), repeat, label)
 
 
 def _silent(_done: int, _text: str) -> None: ...
