@@ -114,22 +114,18 @@ def compile_(
     if output is not None and output.suffix not in (".qasm", ".qpy"):
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
     estimator = with_circuit(load_model(model)).set_params(verbose=1)
-    is_generative = not hasattr(estimator, "predict")
+    draws = not hasattr(estimator, "predict")
     how: dict[str, Any] = {"num_qubits": num_qubits}
     if reuse is not None:
         how["reuse_qubits"] = reuse
-    if is_generative and (full_report or verify is not None or target is not None):
-        raise InvalidInputError(
-            f"{model} is a generative model: --report, --verify and --target are for classifiers and "
-            "regressors; leave them out"
-        )
     if target is not None:
         how["target"] = target
     samples = None
     if verify is not None:
         from qtnml.models import samples_for
 
-        samples = estimator.features(samples_for(estimator, verify)[0][:_VERIFIED])
+        X = samples_for(estimator, verify)[0][:_VERIFIED]
+        samples = estimator.levels(X) if draws else estimator.features(X)
     chosen = Synthesis(
         synthesis,  # type: ignore[arg-type]
         max_two_qubit_gates=max_gates,
@@ -142,9 +138,6 @@ def compile_(
         from qtnml.storage import save_figure
 
         save_figure(plot_circuit(compiled, feature_names=_feature_names(estimator)), draw)
-    if is_generative:
-        _generative(compiled, model, output, free_weights=free_weights, as_json=as_json)
-        return
     if output is not None:
         from qtnml.compile import export_circuit
 
@@ -154,10 +147,13 @@ def compile_(
         "depth": compiled.depth,
         "two_qubit_gates": compiled.two_qubit_gates,
         "resets": compiled.num_resets,
-        "data_parameters": len(compiled.x),
         "weight_parameters": len(compiled.w),
         "infidelity": compiled.infidelity,
     }
+    if draws:
+        facts |= {"num_sites": compiled.num_sites, "seconds_a_shot": compiled.duration()}
+    else:
+        facts["data_parameters"] = len(compiled.x)
     if compiled.device is not None:
         facts |= {
             "device": compiled.device.name,
@@ -165,13 +161,17 @@ def compile_(
             "estimated_success": compiled.estimated_success,
         }
     rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
+    if compiled.expected is not None:
+        facts["expected"] = compiled.expected.to_dict()
+        rows["expected there"] = str(compiled.expected)
     if full_report:
         costs = compiled.report()
         rows, facts = costs.rows(), facts | {"report": costs.to_dict()}
     if samples is not None:
-        facts["largest_deviation"] = compiled.verify(samples)
-        rows[f"largest deviation on {len(samples)} samples"] = f"{facts['largest_deviation']:.1e}"
-    report(f"Circuit of {model}", rows, facts, as_json)
+        deviation = compiled.verify(estimator.state_, samples) if draws else compiled.verify(samples)
+        facts["largest_deviation"] = deviation
+        rows[f"largest deviation on {len(samples)} samples"] = f"{deviation:.1e}"
+    report(f"{'Generative circuit' if draws else 'Circuit'} of {model}", rows, facts, as_json)
 
 
 def _feature_names(estimator: Any) -> list[str] | None:
@@ -179,23 +179,3 @@ def _feature_names(estimator: Any) -> list[str] | None:
     notes = getattr(estimator, "notes_", {})
     names = notes.get("feature_names") or notes.get("columns")
     return list(names) if names and len(names) == estimator.n_features_in_ else None
-
-
-def _generative(
-    compiled: Any, model: Path, output: Path | None, *, free_weights: bool, as_json: bool
-) -> None:
-    """Write and report the circuit of a Born machine."""
-    if output is not None:
-        compiled.export(output, free_weights=free_weights)
-    facts: dict[str, Any] = {
-        "num_sites": compiled.num_sites,
-        "num_qubits": compiled.num_qubits,
-        "depth": compiled.depth,
-        "two_qubit_gates": compiled.two_qubit_gates,
-        "resets": compiled.num_resets,
-        "weight_parameters": len(compiled.w),
-        "infidelity": compiled.infidelity,
-        "seconds_a_shot": compiled.duration(),
-    }
-    rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
-    report(f"Generative circuit of {model}", rows, facts, as_json)

@@ -11,13 +11,17 @@ import numpy as np
 from qiskit import QuantumCircuit, qasm3
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.transpiler import Target
 
 from qtnml.arrays import NDArray
-from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.compiled import Compiled, CompiledCircuit
+from qtnml.compile.expected import Expected
+from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
-from qtnml.program import Program
+from qtnml.gates.node import GATE_SETS
+from qtnml.program import Device, Program
 from qtnml.program.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.storage import write_atomically
 from qtnml.structure import Topology
@@ -26,13 +30,12 @@ _FORMAT = 1
 _COMMENT = "// qtnml: "
 
 
-def export_circuit(
-    compiled: CompiledCircuit, path: str | os.PathLike[str], *, free_weights: bool = False
-) -> None:
+def export_circuit(compiled: Compiled, path: str | os.PathLike[str], *, free_weights: bool = False) -> None:
     """Write a circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically; `import_circuit` reads it back.
 
     The data angles `x` stay inputs of the circuit; the weights `w` are bound to their trained
-    values unless `free_weights`. OpenQASM files say in comments how features become angles.
+    values unless `free_weights`. OpenQASM files say in comments how features become angles, or which bits are
+    which site's.
     """
     path = Path(path)
     circuit = (compiled.circuit if free_weights else compiled.trained_circuit).copy()
@@ -40,8 +43,12 @@ def export_circuit(
     if path.suffix == ".qasm":
         text = qasm3.dumps(circuit)
         facts["sha256"] = _sha256(text)
-        content = f"{_input_comments(compiled)}{_COMMENT}{json.dumps(facts)}\n{text}".encode()
+        content = f"{_comments(compiled)}{_COMMENT}{json.dumps(facts)}\n{text}".encode()
     elif path.suffix == ".qpy":
+        if isinstance(compiled, GenerativeCircuit):
+            facts["site_bits"] = [
+                list(bits) for bits in compiled.site_bits
+            ]  # for whoever reads the file alone
         circuit.metadata = {"qtnml": facts | {"sha256": _sha256(_listing(circuit))}}
         content = qpy_bytes(circuit)
     else:
@@ -49,10 +56,12 @@ def export_circuit(
     write_atomically(path, content)
 
 
-def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = None) -> CompiledCircuit:
-    """Read a circuit that `export_circuit` wrote, ready to `bind` samples.
+def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = None) -> Any:
+    """Read a circuit that `export_circuit` wrote: a `CompiledCircuit`, ready to `bind` samples, or a
+    `GenerativeCircuit`, ready to draw.
 
-    It no longer knows its network: `verify` and the report's levels need the model, compiled again.
+    A circuit for a device keeps its name, layout and the time of its calibration. It no longer knows its
+    network: `verify` and the report's levels need the model, compiled again.
 
     Args:
         path: Of a `.qpy` or, with the package qiskit-qasm3-import, a `.qasm` file.
@@ -87,7 +96,7 @@ def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = 
         raise CircuitFileError(
             f"{path} is damaged: its gates are not those that were written; export it again"
         )
-    if encoding is None and facts.get("encoding") is None:
+    if encoding is None and "site_dims" not in facts and facts.get("encoding") is None:
         raise InvalidInputError("this circuit's encoding is your own; pass it as encoding=")
     try:
         return rebuilt_circuit(circuit, facts, encoding)
@@ -115,21 +124,32 @@ def _listing(circuit: QuantumCircuit) -> str:
     return "\n".join(lines)
 
 
-def circuit_facts(compiled: CompiledCircuit, *, free_weights: bool) -> dict[str, Any]:
+def circuit_facts(compiled: Compiled, *, free_weights: bool) -> dict[str, Any]:
     """What a circuit alone does not tell."""
-    scaler = compiled.scaler
-    return {
+    device = compiled.device
+    facts = {
         "format": _FORMAT,
+        "weights": compiled.weights.tolist() if free_weights else [],
+        "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
+        "topology": compiled.topology.to_dict(),
+        "schedule": stored_schedule(compiled.schedule),
+        "outline": compiled.program.outline(),
+        "device": None if device is None else [device.name, device.two_qubit_gate, device.calibration],
+        "layout": None if compiled.layout is None else [int(qubit) for qubit in compiled.layout],
+        "method": compiled.method,
+        "estimated_success": compiled.estimated_success,
+        "expected": None if compiled.expected is None else compiled.expected.to_dict(),
+    }
+    if isinstance(compiled, GenerativeCircuit):
+        return facts | {"site_dims": list(compiled.site_dims)}
+    assert isinstance(compiled, CompiledCircuit)
+    scaler = compiled.scaler
+    return facts | {
         "encoding": encoding_name(compiled.encoding),
         "encoding_parameters": [array.tolist() for array in compiled.encoding_parameters],
         "scaler": None if scaler is None else [scaler.low.tolist(), scaler.high.tolist()],
         "data_qubits": len(compiled.x),
-        "weights": compiled.weights.tolist() if free_weights else [],
-        "infidelity": None if np.isnan(compiled.infidelity) else compiled.infidelity,
-        "topology": compiled.topology.to_dict(),
         "postselected": compiled.postselected,
-        "schedule": stored_schedule(compiled.schedule),
-        "outline": compiled.program.outline(),
     }
 
 
@@ -180,42 +200,65 @@ def _with_standard_gates(circuit: QuantumCircuit) -> QuantumCircuit:
     return found
 
 
-def rebuilt_circuit(
-    circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None
-) -> CompiledCircuit:
+def rebuilt_circuit(circuit: QuantumCircuit, facts: dict[str, Any], encoding: Encoding | None) -> Compiled:
     """A compiled circuit from its gates and what `circuit_facts` says; what does not fit is a ValueError."""
     topology = Topology.from_dict(facts["topology"])
-    encoding = get_encoding(facts["encoding"]) if encoding is None else encoding
-    if facts["data_qubits"] != topology.num_data_qubits:
+    draws = "site_dims" in facts
+    data_qubits = 0 if draws else facts["data_qubits"]
+    if not draws and data_qubits != topology.num_data_qubits:
         raise ValueError("its data qubits are not its topology's")
     weights = np.array(facts["weights"], dtype=np.float64)
     if weights.ndim != 1 or not np.isfinite(weights).all():
         raise ValueError("its weights are no finite numbers")
-    vectors = {
-        name: ParameterVector(name, size) for name, size in (("x", facts["data_qubits"]), ("w", len(weights)))
-    }
+    vectors = {name: ParameterVector(name, size) for name, size in (("x", data_qubits), ("w", len(weights)))}
     values = {}
     for parameter in circuit.parameters:  # x[3] in QPY, _x_3_ in OpenQASM
         match = re.fullmatch(r"_?([xw])[_\[](\d+)[_\]]", parameter.name)
         if match is None:
             raise ValueError(f"unknown parameter {parameter.name!r}")
         values[parameter] = vectors[match[1]][int(match[2])]
-    program = Program.read(circuit.assign_parameters(values), vectors["x"])
+    named = circuit.assign_parameters(values)
+    program = Program.read(named, vectors["x"], "outward" if draws else "inward")
+    expected = facts.get("expected")
+    common: dict[str, Any] = {
+        "program": program.outlined(facts.get("outline", [])),
+        "w": vectors["w"],
+        "weights": weights,
+        "schedule": read_schedule(facts["schedule"], topology),
+        "infidelity": float("nan") if facts["infidelity"] is None else float(facts["infidelity"]),
+        "nodes": (),
+        "topology": topology,
+        "device": _read_device(facts.get("device"), circuit.num_qubits),
+        "layout": None if facts.get("layout") is None else tuple(int(qubit) for qubit in facts["layout"]),
+        "method": str(facts.get("method", "list scheduling")),
+        "estimated_success": facts.get("estimated_success"),
+        "expected": None if expected is None else Expected(**expected),
+    }
+    if draws:
+        dims = tuple(int(dim) for dim in facts["site_dims"])
+        if len(dims) != topology.num_leaves:
+            raise ValueError("its sites are not its topology's")
+        return GenerativeCircuit(**common, site_dims=dims)
+    encoding = get_encoding(facts["encoding"]) if encoding is None else encoding
     return CompiledCircuit(
-        program=program.outlined(facts.get("outline", [])),
+        **common,
         x=vectors["x"],
-        w=vectors["w"],
-        weights=weights,
-        schedule=read_schedule(facts["schedule"], topology),
-        infidelity=float("nan") if facts["infidelity"] is None else float(facts["infidelity"]),
         encoding=encoding,
         encoding_parameters=_read_encoding_parameters(facts, encoding, topology),
         scaler=_read_scaler(facts["scaler"], topology.num_data_qubits // encoding.qubits_per_feature),
-        nodes=(),
-        topology=topology,
         network=None,
         postselected=bool(facts["postselected"]),
     )
+
+
+def _read_device(stored: Any, num_qubits: int) -> Device | None:
+    if stored is None:
+        return None
+    name, gate, *calibration = stored
+    if gate not in GATE_SETS:
+        raise ValueError(f"its device has the two-qubit gate {gate!r}")
+    # Its description is the vendor's, and of another day: what is not known costs nothing.
+    return Device(str(name), Target(num_qubits=num_qubits), gate, *calibration)
 
 
 def read_schedule(stored: Any, topology: Topology) -> Schedule:
@@ -247,6 +290,14 @@ def _read_scaler(stored: Any, num_features: int) -> FeatureScaler | None:
     if low.shape != (num_features,) or high.shape != (num_features,) or not (low <= high).all():
         raise ValueError("its feature ranges are not its topology's")
     return FeatureScaler(low, high)
+
+
+def _comments(compiled: Compiled) -> str:
+    if isinstance(compiled, GenerativeCircuit):
+        bits = json.dumps([list(bits) for bits in compiled.site_bits])
+        return f"// draws strings; bits of each site, the most significant first: {bits}\n"
+    assert isinstance(compiled, CompiledCircuit)
+    return _input_comments(compiled)
 
 
 def _input_comments(compiled: CompiledCircuit) -> str:

@@ -6,17 +6,14 @@ can be reset and used again: a matrix product state of bond 2**V draws any numbe
 (arXiv:1803.11537). The gates are those of a post-selected classifier run backwards.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
@@ -25,9 +22,6 @@ from qtnml.born.state import site_index
 from qtnml.compile.assemble import gates_on, node_angles
 from qtnml.compile.compiled import Compiled
 from qtnml.compile.strings import log_probabilities
-from qtnml.errors import InvalidInputError
-from qtnml.program.qpy_bytes import qpy_bytes
-from qtnml.storage import write_atomically
 from qtnml.structure.sites import Sites
 
 
@@ -108,24 +102,6 @@ class GenerativeCircuit(Compiled):
             cores.append(core.real if np.abs(core.imag).max() < 1e-14 else core)
         dims = tuple(2**width for width in self.topology.leaf_widths)
         return TreeState(Sites(dims, self.topology.tree), tuple(cores))
-
-    def export(self, path: str | os.PathLike[str], *, free_weights: bool = False) -> None:
-        """Write the circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically.
-
-        Classical bits are the sites in order; a comment (or the metadata) tells the bits of each.
-        """
-        path = Path(path)
-        circuit = (self.circuit if free_weights else self.trained_circuit).copy()
-        if path.suffix == ".qasm":
-            bits = json.dumps([list(bits) for bits in self.site_bits])
-            head = f"// draws strings; bits of each site, the most significant first: {bits}\n"
-            content = (head + qasm3.dumps(circuit)).encode()
-        elif path.suffix == ".qpy":
-            circuit.metadata = {"qtnml": {"site_bits": [list(bits) for bits in self.site_bits]}}
-            content = qpy_bytes(circuit)
-        else:
-            raise InvalidInputError(f"cannot tell the circuit format of {path}; end it in .qasm or .qpy")
-        write_atomically(path, content)
 
     def verify(self, state: TreeState, X: NDArray) -> float:
         """Largest deviation of ln P of strings (samples, sites) between the circuit and a state, nats.

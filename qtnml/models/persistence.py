@@ -9,7 +9,7 @@ import numpy as np
 
 from qtnml.ansatz import get_ansatz, unitarity_error
 from qtnml.arrays import NDArray
-from qtnml.compile.stored import circuit_entry, generative_entry, restored_circuit, restored_generative
+from qtnml.compile.stored import circuit_entry, restored_circuit
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import InvalidInputError, ModelFileError, NotRegisteredError
@@ -144,7 +144,7 @@ def _measured_entry(
     header = dict(backend_entry(model))
     if isinstance(model, BackendBornMachine):
         header["born"], cores = born_entry(model.model)
-        header["circuit"], arrays = generative_entry(model.compiled)
+        header["circuit"], arrays = circuit_entry(model.compiled)
         arrays |= {f"born_{name}": core for name, core in cores.items()}
     else:
         header["circuit"], arrays = circuit_entry(model.compiled)
@@ -164,7 +164,7 @@ def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, ND
     model: BackendClassifier | BackendBornMachine
     if issubclass(cls, BackendBornMachine):
         cores = arrays_under(arrays, "born_")
-        compiled = restored_generative(header["circuit"], arrays)
+        compiled = restored_circuit(header["circuit"], arrays)
         model = cls(
             restored_born(REGISTRIES["estimator"].find(header["born"]["model"]), header["born"], cores),
             compiled,

@@ -26,11 +26,13 @@ class Device:
         name: For reports.
         target: Qiskit's description.
         two_qubit_gate: The native gate that nodes are synthesised in.
+        calibration: Time of the calibration that the description is of (ISO 8601), where it is known.
     """
 
     name: str
     target: Target
     two_qubit_gate: str
+    calibration: str | None = None
     _typical: TypicalTimes = field(default_factory=TypicalTimes)
 
     @property
@@ -129,7 +131,18 @@ def device_of(target: Any) -> Device:
         )
     best = max(native, key=lambda gate: (len(given[gate]), gate != "rzz"))
     name = getattr(target, "name", None) or given.description or "target"
-    return Device(str(name), given, best)
+    return Device(str(name), given, best, _calibration_time(target))
+
+
+def _calibration_time(backend: Any) -> str | None:
+    read = getattr(backend, "properties", None)
+    if not callable(read):
+        return None
+    try:
+        found = read().last_update_date
+        return str(found.isoformat())
+    except Exception:  # a vendor's client may fail in whatever way it likes
+        return None
 
 
 def can_compile_for(target: Any) -> bool:
