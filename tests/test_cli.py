@@ -10,6 +10,7 @@ import pytest
 from qiskit import qasm3, qpy
 
 from qtnml import JobStore, TreeRegressor, cli, load_model
+from qtnml.compile import import_circuit
 from qtnml.errors import QtnmlError
 
 
@@ -621,7 +622,7 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
             "is no trained classifier or regressor; for generative models see `qtnml born --help`",
         ),
         (("noise", born), "MPSBornMachine is no trained classifier or regressor"),
-        (("compile", born, "--report"), "--report, --verify and --target are for classifiers"),
+        (("compile", born, "--target", "aer"), "backend 'aer' has no map of its qubits"),
         (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
         (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),
         (("born", "fit", "digits", "--threshold", "nan"), "threshold must be a finite number"),
@@ -668,12 +669,21 @@ def test_circuits_of_born_machines_are_drawn_and_options_checked_first(
     )
     assert (status, len(out.splitlines())) == (0, 6)
     assert "shots were stored" in err
+    written = tmp_path / "b.qpy"
+    status, out, _ = run(
+        "compile", born, "--report", "--target", "fake:torino", "--verify", records, "-o", written, "--json"
+    )
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["largest_deviation"] < 1e-8
+    assert facts["report"]["device"] == "fake_torino"
+    assert facts["expected"]["excess_nll"] > 0
+    assert import_circuit(written).expected.to_dict() == facts["expected"]
     from qtnml.models import BornMachine
 
     monkeypatch.setattr(BornMachine, "compile", None)  # nothing is compiled before options are checked
-    for option in (("--report",), ("--verify", "digits"), ("--target", "fake:torino")):
-        status, _, err = run("compile", born, *option)
-        assert (status, "--report, --verify and --target are for classifiers" in err) == (2, True)
+    status, _, err = run("compile", born, "-o", tmp_path / "b.txt")
+    assert (status, "end it in .qasm or .qpy" in err) == (2, True)
 
 
 def test_a_terminal_that_is_not_utf8_shows_what_it_can(tmp_path: Path) -> None:

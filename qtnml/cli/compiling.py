@@ -114,7 +114,7 @@ def compile_(
     if output is not None and output.suffix not in (".qasm", ".qpy"):
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
     estimator = with_circuit(load_model(model)).set_params(verbose=1)
-    draws = not hasattr(estimator, "predict")
+    draws = hasattr(estimator, "state_")
     how: dict[str, Any] = {"num_qubits": num_qubits}
     if reuse is not None:
         how["reuse_qubits"] = reuse
@@ -122,10 +122,7 @@ def compile_(
         how["target"] = target
     samples = None
     if verify is not None:
-        from qtnml.models import samples_for
-
-        X = samples_for(estimator, verify)[0][:_VERIFIED]
-        samples = estimator.levels(X) if draws else estimator.features(X)
+        samples = _samples(estimator, verify, draws=draws)
     chosen = Synthesis(
         synthesis,  # type: ignore[arg-type]
         max_two_qubit_gates=max_gates,
@@ -172,6 +169,19 @@ def compile_(
         facts["largest_deviation"] = deviation
         rows[f"largest deviation on {len(samples)} samples"] = f"{deviation:.1e}"
     report(f"{'Generative circuit' if draws else 'Circuit'} of {model}", rows, facts, as_json)
+
+
+def _samples(estimator: Any, source: str, *, draws: bool) -> Any:
+    """Levels of a Born machine's strings, features of a network."""
+    if not draws:
+        from qtnml.models import samples_for
+
+        return estimator.features(samples_for(estimator, source)[0][:_VERIFIED])
+    if hasattr(estimator, "classes_"):
+        raise InvalidInputError("--verify is not for models of records and classes; leave it out")
+    from qtnml.cli.generative import samples_of
+
+    return estimator.levels(samples_of(estimator, source)[:_VERIFIED])
 
 
 def _feature_names(estimator: Any) -> list[str] | None:

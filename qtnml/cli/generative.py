@@ -147,7 +147,7 @@ def _of_records(model: Any, path: Path) -> Any:
     return model
 
 
-def _samples(model: Any, data: str) -> Any:
+def samples_of(model: Any, data: str) -> Any:
     """As the model's own training data were read."""
     model = getattr(model, "model_", model)
     is_table = model.encoder_ is not None
@@ -254,7 +254,7 @@ def score(
     if output is not None:
         check_parent(output, model, data)
     machine = _loaded(model)
-    logs = machine.score_samples(_samples(machine, data))
+    logs = machine.score_samples(samples_of(machine, data))
     bound = float(np.quantile(logs, quantile))
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
@@ -286,7 +286,7 @@ def classify(
     clf = _loaded(model)
     if not hasattr(clf, "classes_"):
         raise InvalidInputError(f"{model} knows no classes; fit one with --label")
-    proba = clf.predict_proba(_samples(clf, data))
+    proba = clf.predict_proba(samples_of(clf, data))
     best = proba.argmax(axis=1)
     names = [str(name) for name in clf.classes_.tolist()]
     rows = [[k, names[b], round(float(proba[k, b]), 6)] for k, b in enumerate(best)]
@@ -325,7 +325,7 @@ def explain(
         found: Any = machine.explain()
         plot: Any = plot_explanation
     else:
-        X = _samples(machine, data)
+        X = samples_of(machine, data)
         if row >= len(X):
             raise InvalidInputError(f"{data} has rows 0 to {len(X) - 1}, got --row {row}")
         found, plot = machine.explain(X[row]), plot_record

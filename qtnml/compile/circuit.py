@@ -97,7 +97,7 @@ def compile_state(
         schedule: Which qubits each node acts on, from the leaves to the root, instead of one of the
             compiler's.
         samples: Strings (samples, sites) of levels by whose likelihood circuits for a target are compared;
-            None draws 200.
+            None takes all of them, or draws 500 where there are more than 4,096.
         on_node: Called with the nodes synthesised so far and their number.
 
     >>> from qtnml.structure.sites import site_chain
