@@ -53,15 +53,26 @@ def compile_model(
             default features that spread the model's probabilities evenly.
         on_node: Called with the nodes synthesised so far and their number; a device has many candidates.
     """
-    if num_qubits is not None and not reuse_qubits:
-        raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
+    source = network_source(model, parameters, scaler=scaler, samples=samples, on_node=on_node)
+    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
+
+
+def network_source(
+    model: Model,
+    parameters: Parameters,
+    *,
+    scaler: FeatureScaler | None = None,
+    samples: NDArray | None = None,
+    on_node: OnNode | None = None,
+) -> NetworkSource:
+    """What is compiled of a trained model; arguments as for `compile_model`."""
     network = model.network(parameters)
     error = max(unitarity_error(np.asarray(stack)) for stack in network.unitaries)
     if not error <= _UNITARITY_TOLERANCE:
         raise InvalidInputError(
             f"the network's matrices are off unitary by {error:.1e}; call Model.project(parameters) first"
         )
-    source = NetworkSource(
+    return NetworkSource(
         network=network,
         own=tuple(prescribed_gates(model, parameters)),
         encoding=model.encoding,
@@ -71,7 +82,6 @@ def compile_model(
         on_node=on_node,
         samples=samples,
     )
-    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
 
 
 def compile_state(
@@ -106,8 +116,6 @@ def compile_state(
     >>> compiled.num_qubits, compiled.verify(state, np.ones((1, 20))) < 1e-9
     (2, True)
     """
-    if num_qubits is not None and not reuse_qubits:
-        raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
     source = StateSource(
         network=circuit_tree(state), site_dims=state.sites.dims, on_node=on_node, strings=samples
     )
@@ -122,6 +130,8 @@ def _compiled(
     reuse_qubits: bool,
     num_qubits: int | None,
 ) -> C:
+    if num_qubits is not None and not reuse_qubits:
+        raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
     if isinstance(synthesis, str) or (synthesis is not None and not isinstance(synthesis, Synthesis)):
         raise InvalidInputError(f"synthesis must be a qtnml.Synthesis, got {synthesis!r}")
     synthesis = synthesis or Synthesis()

@@ -77,22 +77,30 @@ def best_on_device(
         raise InvalidInputError(
             f"device {device.name!r} has no reset to reuse qubits with; compile with reuse_qubits=False"
         )
-    synthesis = replace(synthesis, two_qubit_gate=device.two_qubit_gate)  # type: ignore[arg-type]
-    found = [
-        *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
-        *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
-    ]
+    found = candidates(source, device, synthesis, reuse_qubits=reuse_qubits, most=most)
     if not found:
         raise InvalidInputError(
             f"device {device.name!r} cannot run this circuit: no joined part of it holds the {least} qubits "
             "needed, or it lacks one-qubit gates or a measurement"
         )
-    noise = calibrated(device.target)
-    known = [each for each in (_with_expected(source, each, noise) for each in found) if each.expected]
+    known = [each for each in found if each.expected is not None]
     best = max(known or found, key=_merit)
     if not best.estimated_success:
         warnings.warn(f"device {device.name!r} reports errors of 1 wherever this circuit fits", stacklevel=4)
     return best
+
+
+def candidates(
+    source: Source[C], device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> list[C]:
+    """All circuits that are compared, each with what is expected of it where that can be told exactly."""
+    synthesis = replace(synthesis, two_qubit_gate=device.two_qubit_gate)  # type: ignore[arg-type]
+    noise = calibrated(device.target)
+    found = [
+        *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+        *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+    ]
+    return [_with_expected(source, each, noise) for each in found]
 
 
 def _with_expected(source: Source[C], compiled: C, noise: DeviceNoise) -> C:
