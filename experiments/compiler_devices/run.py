@@ -148,11 +148,12 @@ def table(rows: list[dict[str, Any]]) -> str:
             for row in rows
             if row[key] is not None and row[key]["accuracy"] is not None
         ]
-        lines.append(
-            f"- {key}: accuracy below the best candidate's by {max(lost):.3f} at most and {np.mean(lost):.4f} "
-            f"on average, by more than 0.01 in {sum(each > 0.01 for each in lost)} of {len(lost)} rows (there "
-            f"are {len(rows)})"
-        )
+        if lost:
+            often = sum(each > 0.01 for each in lost)
+            lines.append(
+                f"- {key}: accuracy below the best by {max(lost):.3f} at most and {np.mean(lost):.4f} on "
+                f"average, by more than 0.01 in {often} of {len(lost)} rows (there are {len(rows)})"
+            )
     return "\n".join(lines) + "\n"
 
 

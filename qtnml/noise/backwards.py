@@ -13,14 +13,20 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born.law import TreeLaw
 from qtnml.errors import InvalidInputError
-from qtnml.noise.groups import TRACE, Group, Groups
+from qtnml.noise.groups import TRACE, Group, Groups, kron
 from qtnml.noise.instructions import Instructions
 from qtnml.noise.tree import piece_maps
 from qtnml.structure import Sites, Tree
 
 
 def law_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> TreeLaw:
-    """The distribution of what a circuit without data reads.
+    """The distribution of what a circuit without data reads."""
+    (law,) = laws_backwards(rows, sites)
+    return law
+
+
+def laws_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> list[TreeLaw]:
+    """The distribution of what a circuit without data reads, for each setting of its weights.
 
     Args:
         rows: The circuit; each qubit that is read is reset next, or never used again. A check is read like
@@ -42,7 +48,7 @@ class _Backwards(Groups):
         self._roots: list[int] = []
         self._first = _first_uses(rows)
 
-    def run(self) -> TreeLaw:
+    def run(self) -> list[TreeLaw]:
         rows = self._rows
         relaxation, kept = rows.noise_maps()
         after = rows.singles_under_noise()
@@ -86,7 +92,7 @@ class _Backwards(Groups):
             return
         group = self._groups[qubit]
         place = group.places[qubit]
-        group.pending[place] = matrix.T @ group.pending[place]
+        group.pending[place] = matrix.swapaxes(-1, -2) @ group.pending[place]
         group.rows.append(row)
 
     def _join(self, row: int, qubits: tuple[int, ...], kept: float, relaxation: NDArray) -> None:
@@ -100,10 +106,10 @@ class _Backwards(Groups):
         if row in self._rows.extra:
             matrix = self._rows.extra[row] @ matrix
         matrix = matrix.copy()
-        matrix[1:] *= kept
-        later = np.kron(relaxation[0].T @ group.pending[i], relaxation[1].T @ group.pending[j])
+        matrix[..., 1:, :] *= kept
+        later = kron(relaxation[0].T @ group.pending[i], relaxation[1].T @ group.pending[j])
         group.pairs.append((i, j))
-        group.maps.append(matrix.T @ later)
+        group.maps.append(matrix.swapaxes(-1, -2) @ later)
         group.pending[i] = group.pending[j] = np.eye(4)
         group.rows.append(row)
 
@@ -112,10 +118,10 @@ class _Backwards(Groups):
         if not group.places:
             self._roots.append(self._close(group, ()))
 
-    def _finished(self) -> TreeLaw:
+    def _finished(self) -> list[TreeLaw]:
         sites = self._sites
         nodes, cores = list[tuple[int, ...]](), list[NDArray]()
-        for piece, flat in zip(self._pieces, piece_maps(self._pieces), strict=True):
+        for piece, flat in zip(self._pieces, piece_maps(self._pieces, self._rows.settings or 1), strict=True):
             legs = [2 if child < 0 else 4 ** len(self._pieces[child].kept) for child in piece.children]
             bits = {-1 - child: axis for axis, child in enumerate(piece.children) if child < 0}
             wires, order, shape = list[int](), list[int](), list[int]()
@@ -133,17 +139,19 @@ class _Backwards(Groups):
                 wires.append(site)
                 order += [bits[bit] for bit in sites[site]]
                 shape.append(2 ** len(sites[site]))
-            core = flat.reshape(-1, *legs).transpose(0, *(1 + axis for axis in order))
-            cores.append(np.ascontiguousarray(core).reshape(-1, *shape))
+            settings = flat.shape[0]
+            core = flat.reshape(settings, -1, *legs).transpose(0, 1, *(2 + axis for axis in order))
+            cores.append(np.ascontiguousarray(core).reshape(settings, -1, *shape))
             nodes.append(tuple(wires))
         # Parts that nothing joins hang at nodes of their own.
         root, *others = self._roots
         for other in others:
             nodes.append((len(sites) + root, len(sites) + other))
-            cores.append(np.ones((1, 1, 1)))
+            cores.append(np.ones((len(cores[0]), 1, 1, 1)))
             root = len(nodes) - 1
         dims = tuple(2 ** len(bits) for bits in sites)
-        return TreeLaw(Sites(dims, Tree(len(sites), tuple(nodes))), tuple(cores))
+        tree = Sites(dims, Tree(len(sites), tuple(nodes)))
+        return [TreeLaw(tree, tuple(core[k] for core in cores)) for k in range(len(cores[0]))]
 
 
 def read_out(up: float, down: float) -> NDArray:

@@ -118,7 +118,7 @@ class Groups:
                     "data are uploaded again on some qubits of a node only; run it on Aer"
                 )
             uploads = tuple(group.uploads[place] for place in range(len(group.inputs)))
-        maps = np.array(group.maps).reshape(-1, 16, 16)
+        maps = np.stack(np.broadcast_arrays(*group.maps)) if group.maps else np.empty((0, 16, 16))
         node = len(self._pieces)
         self._pieces.append(
             Piece(
@@ -141,6 +141,13 @@ class Groups:
         for qubit in qubits:
             self._groups[qubit] = wire
         return node
+
+
+def kron(a: NDArray, b: NDArray) -> NDArray:
+    """The Kronecker product of the last two axes; those before are the same in both, or missing."""
+    product = a[..., :, None, :, None] * b[..., None, :, None, :]
+    rows, columns = a.shape[-2] * b.shape[-2], a.shape[-1] * b.shape[-1]
+    return np.asarray(product.reshape(*product.shape[:-4], rows, columns))
 
 
 def _check_size(group: Group, kept: int) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from qiskit.circuit import ParameterExpression
+from qiskit.circuit import Parameter, ParameterExpression
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
@@ -41,8 +41,9 @@ class Instructions:
         qubits: Physical qubits.
         data: The data gate that a row is, or None.
         checks: Rows that measure a bit which must be 0.
-        singles: Noise-free maps (rows, 4, 4) of gates on one qubit, the identity elsewhere.
-        pairs: Noise-free maps (16, 16) of gates on two qubits, by row.
+        singles: Noise-free maps (rows, 4, 4) of gates on one qubit, the identity elsewhere; (rows, settings,
+            4, 4) for several settings of the weights at once.
+        pairs: Noise-free maps (16, 16) of gates on two qubits, by row; (settings, 16, 16) where they differ.
         decay, coherence: Times over T1 and T2, of the gate and of waiting after it, (rows, 2).
         waiting: The part of both that is waiting, as a share (rows, 2).
         depolarizing: Probabilities (rows,).
@@ -75,6 +76,11 @@ class Instructions:
     start_error: float
     copies: frozenset[int] = frozenset()
 
+    @property
+    def settings(self) -> int | None:
+        """How many settings of the weights; None for one, without an axis of its own."""
+        return None if self.singles.ndim == 3 else self.singles.shape[1]
+
     def start(self, qubit: int) -> NDArray:
         """Pauli expectations (4,) of a qubit before its first use."""
         error = 0.0 if qubit in self.copies else self.start_error
@@ -97,7 +103,8 @@ class Instructions:
         relaxation, kept = self.noise_maps()
         depolarised = kept[:, None, None] * np.eye(4)
         depolarised[:, 0, 0] = 1.0
-        return np.asarray(relaxation[:, 0] @ depolarised @ self.gate_singles())
+        noise = relaxation[:, 0] @ depolarised
+        return np.asarray((noise if self.settings is None else noise[:, None]) @ self.gate_singles())
 
     def taken(self, order: "Sequence[int | Copy | Moved]") -> "Instructions":
         """Some rows in order, some of them on other qubits, and copies of qubits in between."""
@@ -196,16 +203,29 @@ class Sources:
     readout: bool = True
 
 
-def rows_of(program: Program, noise: DeviceNoise) -> Instructions:
-    """Rows of a program of gates on one or two qubits, one for each step, its weights bound."""
+def rows_of(
+    program: Program,
+    noise: DeviceNoise,
+    parameters: Sequence[Parameter] = (),
+    values: NDArray | None = None,
+) -> Instructions:
+    """Rows of a program of gates on one or two qubits, one for each step.
+
+    Args:
+        program: Its weights bound, but for `parameters`.
+        noise: By the program's qubits.
+        parameters: Weights that are free.
+        values: Settings of them, (settings, parameters), of which all rows are made at once.
+    """
     noise.check_qubits(program.num_qubits)
+    settings = None if values is None else Settings(parameters, values)
     steps = program.steps
     qubits = tuple(step.qubits for step in steps)
     names = tuple(step.name for step in steps)
     line = timeline(program, noise)
     data = tuple(_data_gate(step) for step in steps)
     checks = frozenset(row for row, step in enumerate(steps) if isinstance(step, Check))
-    singles, pairs = _gate_maps(steps, data)
+    singles, pairs = _gate_maps(steps, data, settings)
     return Instructions(
         names=names,
         qubits=qubits,
@@ -278,40 +298,104 @@ def _rates(
     }
 
 
-def _gate_maps(steps: Sequence[Step], data: Sequence[DataGate | None]) -> tuple[NDArray, dict[int, NDArray]]:
-    singles, pairs = np.tile(np.eye(4), (len(steps), 1, 1)), {}
-    rows, matrices = [], []
+class Settings:
+    """Several values of the same weights."""
+
+    def __init__(self, parameters: Sequence[Parameter], values: NDArray) -> None:
+        self.values = np.asarray(values, dtype=np.float64)
+        self._columns = {parameter: self.values[:, k] for k, parameter in enumerate(parameters)}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def of(self, angle: Any) -> float | NDArray:
+        """An angle: a number, or one for each setting (settings,)."""
+        free = set(getattr(angle, "parameters", ()))
+        if not free:
+            return float(angle)
+        if not free <= self._columns.keys():
+            names = ", ".join(sorted(p.name for p in free - self._columns.keys()))
+            raise InvalidInputError(f"a gate depends on {names}, which has no value; bind it first")
+        slopes = {parameter: angle.gradient(parameter) for parameter in free}
+        if any(getattr(slope, "parameters", None) for slope in slopes.values()):  # not linear
+            rows = zip(*(self._columns[p] for p in slopes), strict=True)
+            return np.array([float(angle.bind(dict(zip(slopes, row, strict=True)))) for row in rows])
+        total = np.full(len(self), float(angle.bind(dict.fromkeys(free, 0.0))))
+        for parameter, slope in slopes.items():
+            total += float(slope) * self._columns[parameter]
+        return total
+
+
+def _gate_maps(
+    steps: Sequence[Step], data: Sequence[DataGate | None], settings: Settings | None
+) -> tuple[NDArray, dict[int, NDArray]]:
+    given = settings or Settings((), np.empty((1, 0)))
+    pairs: dict[int, NDArray] = {}
+    fixed: tuple[list[int], list[NDArray]] = ([], [])
+    varied: tuple[list[int], list[NDArray]] = ([], [])
     for row, step in enumerate(steps):
         if data[row] is not None or not isinstance(step, Gate | Encode):
             continue  # a delay is waiting, and nothing else
         name, instruction, qubits = step.name, step.instruction, step.qubits
-        for angle in instruction.params:
-            if isinstance(angle, ParameterExpression) and angle.parameters:
-                free = ", ".join(sorted(p.name for p in angle.parameters))
-                raise InvalidInputError(f"{name!r} depends on {free}, which has no value; bind it first")
-        if len(qubits) == 1:
-            rows.append(row)
-            matrices.append(_matrix(name, instruction))
-        elif len(qubits) == 2:
-            pairs[row] = pair_map(name, tuple(float(p) for p in instruction.params))
-        else:
+        if len(qubits) > 2:
             raise InvalidInputError(
                 f"noise is known for gates on one or two qubits, {name!r} acts on {len(qubits)}"
             )
-    if rows:
-        singles[np.array(rows)] = unitary_maps(np.array(matrices))
+        angles = [given.of(angle) for angle in instruction.params if _is_angle(angle)]
+        varies = any(isinstance(angle, np.ndarray) for angle in angles)
+        if len(qubits) == 2:
+            pairs[row] = _pair_maps(name, angles, len(given)) if varies else pair_map(name, tuple(angles))
+        else:
+            rows, matrices = varied if varies else fixed
+            rows.append(row)
+            matrices.append(_matrix(name, instruction, angles))
+    singles = np.tile(np.eye(4), (len(steps), 1, 1))
+    if fixed[0]:
+        singles[np.array(fixed[0])] = unitary_maps(np.array(fixed[1]))
+    if settings is None:
+        return singles, pairs
+    singles = np.repeat(singles[:, None], len(settings), axis=1)
+    for row, matrix in zip(*varied, strict=True):
+        singles[row] = unitary_maps(matrix)
     return singles, pairs
 
 
-def _matrix(name: str, operation: Any) -> NDArray:
-    if name != "u":
+def _is_angle(value: Any) -> bool:
+    """A number or an expression, not the matrix of a gate of one's own."""
+    return not isinstance(value, np.ndarray)
+
+
+def _matrix(name: str, operation: Any, angles: Sequence[Any]) -> NDArray:
+    """Of a gate on one qubit, (2, 2), or (settings, 2, 2) where an angle has several values."""
+    if name == "u":
+        theta, phi, lam = angles
+    elif name == "ry":
+        theta, phi, lam = angles[0], 0.0, 0.0
+    elif name == "rx":
+        theta, phi, lam = angles[0], -np.pi / 2, np.pi / 2
+    elif name in ("rz", "p"):
+        theta, phi, lam = 0.0, 0.0, angles[0]
+    else:
+        if any(isinstance(angle, np.ndarray) for angle in angles):
+            rows = zip(*np.broadcast_arrays(*angles), strict=True)
+            return np.array([operation.base_class(*map(float, row)).to_matrix() for row in rows])
         return np.asarray(operation.to_matrix())
-    # The most frequent gate; Qiskit's own method takes three times as long.
-    theta, phi, lam = map(float, operation.params)
-    cos, sin = np.cos(theta / 2), np.sin(theta / 2)
-    return np.array(
-        [[cos, -np.exp(1j * lam) * sin], [np.exp(1j * phi) * sin, np.exp(1j * (phi + lam)) * cos]]
+    # The most frequent gates; Qiskit's own method takes three times as long. A phase is not seen.
+    cos, sin, phases = (
+        np.cos(np.multiply(theta, 0.5)),
+        np.sin(np.multiply(theta, 0.5)),
+        np.exp(1j * np.add(phi, lam)),
     )
+    parts = np.broadcast_arrays(
+        cos + 0j, -np.exp(np.multiply(1j, lam)) * sin, np.exp(np.multiply(1j, phi)) * sin, phases * cos
+    )
+    return np.stack(parts, axis=-1).reshape(*parts[0].shape, 2, 2)
+
+
+def _pair_maps(name: str, angles: Sequence[Any], settings: int) -> NDArray:
+    """Maps (settings, 16, 16) of a standard gate on two qubits whose angles vary."""
+    columns = [np.broadcast_to(angle, settings) for angle in angles]
+    return np.array([pair_map(name, tuple(map(float, row))) for row in zip(*columns, strict=True)])
 
 
 @lru_cache(maxsize=4096)

@@ -6,23 +6,25 @@ whose qubits do not come apart is refused. Nothing is known of models here, the 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterExpression
 
 from qtnml.arrays import NDArray
-from qtnml.born.law import TreeLaw
 from qtnml.errors import InvalidInputError
-from qtnml.noise.backwards import law_backwards
+from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, rows_of
-from qtnml.noise.tree import CircuitTree, evaluated
+from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
 from qtnml.program import Program, Reset
 
 MOST_BITS = 16  # of a table of all probabilities
 _FEW_BITS = 6  # so many at the end of a circuit are tried forwards first
+_SETTINGS = 64  # of the weights, whose maps are made at once
+_TOGETHER = 8  # circuits of one setting, from which on they are contracted by themselves
 _CONTROL = ("if_else", "while_loop", "for_loop", "switch_case", "box", "break_loop", "continue_loop")
 
 
@@ -50,11 +52,12 @@ class CircuitLaw:
                 f"the exact distribution knows no {found[0]!r}: what a circuit does must not depend on what "
                 "it read; run it on Aer"
             )
-        self._circuit, self._parameters, self._noise = circuit, tuple(parameters), noise
+        self._parameters, self._noise = tuple(parameters), noise
         self._num_bits = circuit.num_clbits
         program = Program.read(circuit)
         gathers = len(program.measured) <= _FEW_BITS
         self._data = _data_columns(program, self._parameters) if gathers else []
+        self._program = Program.read(circuit, [self._parameters[k] for k in self._data])
         self._plain: _Forwards | _Backwards | None = None
 
     def probabilities(self, values: NDArray) -> NDArray:
@@ -65,38 +68,39 @@ class CircuitLaw:
                 f"draw shots instead (a table has at most {MOST_BITS} bits)"
             )
         found = np.zeros((len(values), 2**self._num_bits))
-        for places, law in self._laws(values):
-            outcomes, table = law.table(values[places])
-            found[np.array(places)[:, None], outcomes] = table
+        for places, settings, law in self._laws(values):
+            outcomes, table = law.table(values[places], settings)
+            found[places[:, None], outcomes] = table
         return found
 
     def sample(self, values: NDArray, shots: int, rng: np.random.Generator) -> list[dict[int, int]]:
         """Counts of each circuit, drawn from its distribution."""
         found: list[dict[int, int]] = [{} for _ in values]
-        for places, law in self._laws(values):
-            for place, counts in zip(places, law.counts(values[places], shots, rng), strict=True):
+        for places, settings, law in self._laws(values):
+            drawn = law.counts(values[places], settings, shots, rng)
+            for place, counts in zip(places, drawn, strict=True):
                 found[place] = counts
         return found
 
-    def _laws(self, values: NDArray) -> "Iterator[tuple[list[int], _Forwards | _Backwards]]":
-        """Circuits that differ in their data alone, each group with its law."""
+    def _laws(self, values: NDArray) -> "Iterator[tuple[NDArray, NDArray, _Forwards | _Backwards]]":
+        """Circuits of a few settings of the weights, the setting of each, and their law."""
         if not len(values):
             return
         weights = [k for k in range(len(self._parameters)) if k not in self._data]
         if not weights:
             if self._plain is None:
-                self._plain = self._law(self._circuit)
-            yield list(range(len(values))), self._plain
+                self._plain = self._law([], None)
+            yield np.arange(len(values)), np.zeros(len(values), dtype=int), self._plain
             return
         known, group = np.unique(values[:, weights], axis=0, return_inverse=True)
-        for number, row in enumerate(known):
-            bound = dict(zip((self._parameters[k] for k in weights), row, strict=True))
-            law = self._law(self._circuit.assign_parameters(bound))
-            yield np.flatnonzero(group.ravel() == number).tolist(), law
+        group = group.ravel()
+        for start in range(0, len(known), _SETTINGS):
+            part = known[start : start + _SETTINGS]
+            places = np.flatnonzero((group >= start) & (group < start + len(part)))
+            yield places, group[places] - start, self._law([self._parameters[k] for k in weights], part)
 
-    def _law(self, circuit: QuantumCircuit) -> "_Forwards | _Backwards":
-        program = Program.read(circuit, [self._parameters[k] for k in self._data])
-        rows = rows_of(program, self._noise)
+    def _law(self, weights: Sequence[Parameter], values: NDArray | None) -> "_Forwards | _Backwards":
+        rows = rows_of(self._program, self._noise, weights, values)
         if self._data:
             return _Forwards(rows, self._data)
         if len(rows.measured) <= _FEW_BITS:
@@ -118,28 +122,46 @@ class _Forwards:
     def __init__(self, rows: Instructions, columns: Sequence[int]) -> None:
         rows = with_copies(rows, before_resets=True)
         self._columns = list(columns)
-        reads = {bit: q[0] for bit, q in zip(rows.bits, rows.qubits, strict=True) if bit is not None}
+        reads = [bit for bit in rows.bits if bit is not None]
         checks = sorted(bit for row in rows.checks if (bit := rows.bits[row]) is not None)
-        self._bits = [bit for bit in sorted(reads, reverse=True) if bit not in checks]
-
+        self._bits = sorted(set(reads) - set(checks), reverse=True)
         self._failed = 2 ** checks[0] if checks else None
-        self._tree: CircuitTree = walk(rows, 3, constant=not columns)
-        self._maps = self._tree.stacked_maps()
+        tree = walk(rows, 3, constant=not columns)
+        self._settings = tree.settings or 1
+        self._tree: CircuitTree = replace(tree, settings=self._settings)
+        self._maps = self._tree.maps()  # of each node (settings, outputs, inputs)
 
-    def table(self, values: NDArray) -> tuple[NDArray, NDArray]:
+    def table(self, values: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:
         """Outcomes that there are, and their probabilities (circuits, outcomes)."""
-        angles = values[:, self._columns] if self._columns else np.zeros((1, 1))
-        found, log = evaluated(self._tree, self._maps, self._tree.leaves_by_angle, angles)
+        angles = values[:, self._columns] if self._columns else np.zeros((len(values), 1))
+        found, log = self._evaluated(angles, settings)
         outcomes = _outcomes(self._bits)
         if self._failed is not None:
             success = np.exp(log)[:, None]
             found = np.hstack([found * success, 1 - success])
             outcomes = np.append(outcomes, self._failed)
-        return outcomes, np.broadcast_to(found, (len(values), found.shape[1]))
+        return outcomes, found
 
-    def counts(self, values: NDArray, shots: int, rng: np.random.Generator) -> list[dict[int, int]]:
+    def _evaluated(self, angles: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:
+        uploads = any(node.uploads for node in self._tree.topology.nodes)
+        if len(angles) < _TOGETHER * self._settings and not uploads:
+            leaves = self._tree.leaves_by_angle(angles)
+            return evaluated_each(self._tree, [maps[settings] for maps in self._maps], leaves)
+        found = np.empty((len(angles), 2**self._tree.topology.root_qubits))
+        log = np.empty(len(angles))
+        for number in range(self._settings):
+            chosen = np.flatnonzero(settings == number)
+            maps = self._tree.stacked([maps[number] for maps in self._maps])
+            found[chosen], log[chosen] = evaluated(
+                self._tree, maps, self._tree.leaves_by_angle, angles[chosen]
+            )
+        return found, log
+
+    def counts(
+        self, values: NDArray, settings: NDArray, shots: int, rng: np.random.Generator
+    ) -> list[dict[int, int]]:
         """Drawn shots of each circuit."""
-        outcomes, table = self.table(values)
+        outcomes, table = self.table(values, settings)
         table = np.clip(table, 0.0, 1.0)
         drawn = rng.multinomial(shots, table / table.sum(axis=1, keepdims=True))
         names = outcomes.tolist()
@@ -147,24 +169,31 @@ class _Forwards:
 
 
 class _Backwards:
-    """A circuit that draws strings, all of its parameters bound."""
+    """A circuit that draws strings."""
 
     def __init__(self, rows: Instructions) -> None:
         rows = with_copies(rows, before_resets=False)
         self._bits = sorted(bit for bit in rows.bits if bit is not None)
-        self._law: TreeLaw = law_backwards(rows, [(bit,) for bit in self._bits])
+        self._laws = laws_backwards(rows, [(bit,) for bit in self._bits])
 
-    def table(self, values: NDArray) -> tuple[NDArray, NDArray]:
+    def table(self, values: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:  # noqa: ARG002
         """Outcomes that there are, and their probabilities (circuits, outcomes)."""
         count = len(self._bits)
         strings = np.arange(2**count)[:, None] >> np.arange(count) & 1
-        row = np.exp(self._law.log_probability(strings))
-        return _outcomes(self._bits[::-1]), np.broadcast_to(row, (len(values), len(row)))
+        rows = np.exp([law.log_probability(strings) for law in self._laws])
+        return _outcomes(self._bits[::-1]), rows[settings]
 
-    def counts(self, values: NDArray, shots: int, rng: np.random.Generator) -> list[dict[int, int]]:
+    def counts(
+        self, values: NDArray, settings: NDArray, shots: int, rng: np.random.Generator
+    ) -> list[dict[int, int]]:
         """Drawn shots of each circuit."""
-        strings = self._law.sample(rng, shots * len(values)).reshape(len(values), shots, -1)
-        return [self._counted(part) for part in strings]
+        found: list[dict[int, int]] = [{} for _ in values]
+        for number, law in enumerate(self._laws):
+            places = np.flatnonzero(settings == number)
+            strings = law.sample(rng, shots * len(places)).reshape(len(places), shots, -1)
+            for place, part in zip(places, strings, strict=True):
+                found[place] = self._counted(part)
+        return found
 
     def _counted(self, strings: NDArray) -> dict[int, int]:
         width = self._bits[-1] + 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.noise.groups import TRACE, Group, Groups
+from qtnml.noise.groups import TRACE, Group, Groups, kron
 from qtnml.noise.instructions import DataGate, Instructions
 from qtnml.noise.tree import CircuitTree
 from qtnml.structure import Node, Topology
@@ -92,8 +92,8 @@ class _Walk(Groups):
         """A data gate: on a known state it makes a leaf, on a wire it is uploaded again."""
         group = self._group(qubit)
         given = group.inputs[group.places[qubit]]
-        if len(group.inputs) == 1 and not group.children and given is not None and given.shape[1] == 1:
-            state = (group.pending[0] @ given)[:, 0]
+        if len(group.inputs) == 1 and not group.children and given is not None and given.shape[-1] == 1:
+            state = (group.pending[0] @ given)[..., 0]
             leaf = _after_rotation(state, gate) if self._by_angle else self._after_gate(state)
             group.inputs, group.pending = [leaf], [noise]
             group.children = [-1 - len(self._places)]
@@ -113,12 +113,14 @@ class _Walk(Groups):
         group.rows.append(row)
 
     def _after_gate(self, state: NDArray) -> NDArray:
-        if np.abs(state[1:3]).max() > 1e-12:
+        if np.abs(state[..., 1:3]).max() > 1e-12:
             raise InvalidInputError(
                 "this circuit's data gate is no rotation and does not act on |0>; run it on Aer"
             )
         columns = [0, 1, 3] if self._labels == 3 else [0, 1, 2, 3]
-        return np.diag([1.0, state[3], state[3], state[3]])[:, columns]
+        found = state[..., 3, None, None] * np.eye(4)
+        found[..., 0, 0] = 1.0
+        return np.asarray(found[..., columns])
 
     def _opened_for_upload(self, group: Group, qubit: int) -> Group:
         """A group whose qubit is an untouched qubit of a wire."""
@@ -145,11 +147,11 @@ class _Walk(Groups):
         for qubit in qubits:
             self._group(qubit)
         first, (i, j) = self._joined(qubits)
-        before = np.kron(first.pending[i], first.pending[j])
+        before = kron(first.pending[i], first.pending[j])
         matrix = self._rows.pairs[row] @ before
         if row in self._rows.extra:
             matrix = self._rows.extra[row] @ matrix
-        matrix[1:] *= kept
+        matrix[..., 1:, :] *= kept
         first.pairs.append((i, j))
         first.maps.append(matrix)
         first.pending[i], first.pending[j] = relaxation
@@ -185,14 +187,22 @@ class _Walk(Groups):
             wires = tuple(leaves[c] if c < 0 else len(leaves) + numbers[c] for c in piece.children)
             if not wires or not set(piece.uploads) <= leaf_of.keys():
                 raise InvalidInputError("a part of the circuit takes in no data; run it on Aer")
-            fresh = sum(given is not None and given.shape[1] == 1 for given in piece.inputs)
+            fresh = sum(given is not None and given.shape[-1] == 1 for given in piece.inputs)
             uploads = tuple(leaf_of[place] for place in piece.uploads)
             nodes.append(Node(wires, fresh, len(piece.kept), uploads))
             for row in self._piece_rows[k]:
                 owners[row] = number
         topology = Topology((1,) * len(leaves), tuple(nodes))
         pieces = tuple(self._pieces[k] for k in numbers)
-        return CircuitTree(topology, places, pieces, self._postselected, self._by_angle, tuple(owners))
+        return CircuitTree(
+            topology,
+            places,
+            pieces,
+            self._postselected,
+            self._by_angle,
+            tuple(owners),
+            self._rows.settings,
+        )
 
     def _reached(self) -> set[int]:
         """Leaves and nodes that the outcome depends on: a gate may have been no gate."""
@@ -223,14 +233,14 @@ def _last_uses(rows: Instructions) -> set[tuple[int, int]]:
 def _after_rotation(state: NDArray, gate: DataGate) -> NDArray:
     """Columns for 1, sin and cos of the data angle x of the state turned by sign * x + offset."""
     assert gate.plane is not None
-    state = _rotation(gate.plane, gate.offset) @ state
+    state = state @ _rotation(gate.plane, gate.offset).T
     a, b = gate.plane
-    columns = np.zeros((4, 3))
+    columns = np.zeros((*state.shape, 3))
     rest = np.ones(4, dtype=bool)
     rest[[a, b]] = False
-    columns[rest, 0] = state[rest]
-    columns[[a, b], 2] = state[[a, b]]
-    columns[a, 1], columns[b, 1] = -gate.sign * state[b], gate.sign * state[a]
+    columns[..., rest, 0] = state[..., rest]
+    columns[..., [a, b], 2] = state[..., [a, b]]
+    columns[..., a, 1], columns[..., b, 1] = -gate.sign * state[..., b], gate.sign * state[..., a]
     return columns
 
 
