@@ -22,7 +22,8 @@ Stored = tuple[dict[str, Any], dict[str, NDArray]]
 def circuit_entry(compiled: Compiled) -> Stored:
     """Any compiled circuit; of the device it was compiled for the name, layout and time of calibration."""
     facts = circuit_facts(compiled, free_weights=True)
-    facts["node_infidelities"] = [node.infidelity for node in compiled.nodes]
+    known = [node.infidelity for node in compiled.nodes]
+    facts["node_infidelities"] = [None if np.isnan(each) else each for each in known]
     arrays = {"circuits": _packed([compiled.circuit, *(node.circuit for node in compiled.nodes)])}
     arrays |= {f"owed_{k}": node.owed for k, node in enumerate(compiled.nodes)}
     if isinstance(compiled, CompiledCircuit):
@@ -41,12 +42,13 @@ def restored_circuit(facts: dict[str, Any], arrays: Mapping[str, NDArray]) -> An
     count, widths = len(gates), [node.width for node in compiled.topology.nodes]
     # Circuits that draw strings were once stored without these two.
     owed = _numbered(arrays, "owed") or [np.eye(2**width) for width in widths[:count]]
-    infidelities = facts.get("node_infidelities", [float("nan")] * count)
+    stored = facts.get("node_infidelities", [None] * count)
+    infidelities = [float("nan") if each is None else float(each) for each in stored]
     above_root = -1 if isinstance(compiled, GenerativeCircuit) else count  # where nothing is owed
     shapes = [part.shape for part in owed]
     if count != len(widths) or shapes[:above_root] != [(2**width, 2**width) for width in widths[:above_root]]:
         raise ModelFileError("its nodes are not its topology's")
-    nodes = tuple(map(NodeGates, gates, owed, map(float, infidelities)))
+    nodes = tuple(map(NodeGates, gates, owed, infidelities))
     compiled = replace(compiled, nodes=nodes)
     if not isinstance(compiled, CompiledCircuit):
         return compiled

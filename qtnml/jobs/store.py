@@ -323,6 +323,8 @@ class JobStore:
         strange = [state for state in states or () if str(state) not in known]
         if strange:
             raise InvalidInputError(f"no state {strange[0]!r}; choose of {known}")
+        if label is not None and not label.isprintable():  # no run has such a label
+            return []
         chosen = None if states is None else [State(state) for state in states]
         return self.ledger.submissions(states=chosen, label=label, limit=limit)
 

@@ -7,7 +7,7 @@ from qiskit.transpiler import Target
 
 from qtnml.backends import get_backend
 from qtnml.backends.ibm import fake_device
-from qtnml.compile import CompiledCircuit, can_compile_for, minimal_order
+from qtnml.compile import CompiledCircuit, can_compile_for
 from qtnml.compile.wire_noise import generic_circuit, scheduled_noise
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
@@ -65,24 +65,14 @@ def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: in
         estimator: Has `compile`.
         noise: A `DeviceNoise` for the circuit's own qubits, or a Qiskit backend or the name of one: the
             circuit is then compiled for it, and its calibration is the noise.
-        reuse_qubits, num_qubits: As for `compile`; where the width is left open on a device and its choice is
-            too entangled to be exact, the fewest qubits are taken.
+        reuse_qubits, num_qubits: As for `compile`.
     """
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
     if isinstance(noise, DeviceNoise):
         return NoisyCircuit(estimator.compile(**circuit), noise)
     device = _qiskit_device(noise)
     calibration = DeviceNoise.from_backend(device)
-    found = NoisyCircuit(estimator.compile(target=device, **circuit), calibration)
-    try:
-        found.tree  # noqa: B018 - made when it is first asked for
-        return found
-    except InvalidInputError:
-        if num_qubits is not None or not reuse_qubits:
-            raise
-    # The likeliest circuit is too entangled to be exact; the narrowest one lies in a line, without SWAPs.
-    fewest = minimal_order(estimator.model_.topology)[0]
-    return NoisyCircuit(estimator.compile(target=device, num_qubits=fewest), calibration)
+    return NoisyCircuit(estimator.compile(target=device, **circuit), calibration)
 
 
 def known_noise(backend: Any, compiled: CompiledCircuit) -> DeviceNoise | None:

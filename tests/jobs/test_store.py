@@ -382,6 +382,7 @@ def test_results_by_calibration(store: JobStore, vendor: Vendor) -> None:
 def test_export_tells_everything(store: JobStore, vendor: Vendor) -> None:
     store.run(turned(0.1, 0.2), vendor, shots=10, label="mine")
     store.run(turned(0.3), vendor, shots=10)
+    assert list(store.export(label="\udce9")) == []  # half a character is nobody's label
     exported = json.loads(json.dumps(list(store.export(label="mine"))))
     assert [row["shots"] for row in exported] == [10, 10]
     assert exported[0]["vendor_id"] == "job-1"

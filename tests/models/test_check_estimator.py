@@ -47,8 +47,6 @@ def test_check_the_other_estimators(estimator: object, check: object) -> None:
 
 
 def _expected(estimator: object) -> dict[str, str]:
-    if isinstance(estimator, SchmidtClustering):
-        return {"check_clustering": "clusters are terms of a state, not clouds of points"}
     if isinstance(estimator, BornMixture):
         random = "rows are first assigned at random, copies apart"
         return {"check_sample_weight_equivalence_on_dense_data": random}
