@@ -16,7 +16,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, rows_of
+from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, RowTemplate
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
 from qtnml.program import Program, Reset
@@ -52,12 +52,17 @@ class CircuitLaw:
                 f"the exact distribution knows no {found[0]!r}: what a circuit does must not depend on what "
                 "it read; run it on Aer"
             )
-        self._parameters, self._noise = tuple(parameters), noise
+        self._parameters = tuple(parameters)
         self._num_bits = circuit.num_clbits
         program = Program.read(circuit)
         gathers = len(program.measured) <= _FEW_BITS
         self._data = _data_columns(program, self._parameters) if gathers else []
-        self._program = Program.read(circuit, [self._parameters[k] for k in self._data])
+        self._weights = [k for k in range(len(self._parameters)) if k not in self._data]
+        self._rows = RowTemplate(
+            Program.read(circuit, [self._parameters[k] for k in self._data]),
+            noise,
+            [self._parameters[k] for k in self._weights],
+        )
         self._plain: _Forwards | _Backwards | None = None
 
     def probabilities(self, values: NDArray) -> NDArray:
@@ -86,21 +91,20 @@ class CircuitLaw:
         """Circuits of a few settings of the weights, the setting of each, and their law."""
         if not len(values):
             return
-        weights = [k for k in range(len(self._parameters)) if k not in self._data]
-        if not weights:
+        if not self._weights:
             if self._plain is None:
-                self._plain = self._law([], None)
+                self._plain = self._law(None)
             yield np.arange(len(values)), np.zeros(len(values), dtype=int), self._plain
             return
-        known, group = np.unique(values[:, weights], axis=0, return_inverse=True)
+        known, group = np.unique(values[:, self._weights], axis=0, return_inverse=True)
         group = group.ravel()
         for start in range(0, len(known), _SETTINGS):
             part = known[start : start + _SETTINGS]
             places = np.flatnonzero((group >= start) & (group < start + len(part)))
-            yield places, group[places] - start, self._law([self._parameters[k] for k in weights], part)
+            yield places, group[places] - start, self._law(part)
 
-    def _law(self, weights: Sequence[Parameter], values: NDArray | None) -> "_Forwards | _Backwards":
-        rows = rows_of(self._program, self._noise, weights, values)
+    def _law(self, values: NDArray | None) -> "_Forwards | _Backwards":
+        rows = self._rows.at(values)
         if self._data:
             return _Forwards(rows, self._data)
         if len(rows.measured) <= _FEW_BITS:
