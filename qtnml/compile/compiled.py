@@ -113,6 +113,20 @@ class Compiled:
         """
         return report_on(self, times)
 
+    def to_pennylane(self) -> "PennyLaneCircuit":
+        """The circuit as a quantum function for PennyLane, resets and trainable weights included.
+
+        >>> circuit = compiled.to_pennylane()                        # doctest: +SKIP
+        >>> @qml.qnode(qml.device("default.qubit"))                  # doctest: +SKIP
+        ... def probabilities(angles, weights):
+        ...     circuit(angles, weights)
+        ...     return qml.probs(wires=circuit.measured)
+        >>> probabilities(compiled.angles(X)[0], compiled.weights)   # doctest: +SKIP
+
+        One that draws strings returns its read-outs: `return qml.probs(op=circuit(weights=weights))`.
+        """
+        return to_pennylane(self)
+
     def with_weights(self, weights: NDArray) -> Self:
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
         return replace(self, weights=self._checked(weights), infidelity=float("nan"), expected=None)
@@ -231,18 +245,6 @@ class CompiledCircuit(Compiled):
             )
         names = tuple(parameter.name for parameter in used)
         return circuit, BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
-
-    def to_pennylane(self) -> "PennyLaneCircuit":
-        """The circuit as a quantum function for PennyLane, resets and trainable weights included.
-
-        >>> circuit = compiled.to_pennylane()                        # doctest: +SKIP
-        >>> @qml.qnode(qml.device("default.qubit"))                  # doctest: +SKIP
-        ... def probabilities(angles, weights):
-        ...     circuit(angles, weights)
-        ...     return qml.probs(wires=circuit.measured)
-        >>> probabilities(compiled.angles(X)[0], compiled.weights)   # doctest: +SKIP
-        """
-        return to_pennylane(self)
 
     def probabilities(self, X: NDArray) -> NDArray:
         """Exact outcome probabilities (samples, outcomes), simulated gate by gate, resets included.

@@ -1,7 +1,7 @@
 """A compiled circuit inside PennyLane: the same gates, resets and parameters, trainable in any QNode."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,19 @@ from qtnml.compile.factorised import (
 from qtnml.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from qtnml.compile.compiled import CompiledCircuit
+    from qtnml.compile.compiled import Compiled, CompiledCircuit
 
 
 def _POSTSELECT() -> None:  # noqa: N802
     """Stands for a projection on |0> among gates."""
+
+
+def _READ() -> None:  # noqa: N802
+    """Stands for a read-out in the middle of a circuit."""
+
+
+def _READ_AND_RESET() -> None:  # noqa: N802
+    """Stands for a read-out after which the wire is |0>."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class _Step:
     gate: Callable[..., Any] | None  # None resets
     wires: tuple[int, ...]
     angles: tuple[_Angle, ...]
+    bit: int = -1  # that a read-out decides
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ class PennyLaneCircuit:
 
     Attributes:
         num_wires: Wires it acts on, 0, 1, ...
-        measured: Wires of the outcome, most significant bit first: `qml.probs(wires=circuit.measured)`.
+        measured: Wires of the outcome, most significant bit first: `qml.probs(wires=circuit.measured)`. Of a
+            circuit that draws strings the wire of each bit; it is read in the middle, and the call returns
+            what `qml.probs(op=...)` and `qml.sample(op=...)` take.
         weights: Trained weights, the default.
     """
 
@@ -69,35 +80,56 @@ class PennyLaneCircuit:
             f"PennyLaneCircuit({self.num_wires} wires, {len(self.weights)} weights, measures {self.measured})"
         )
 
-    def __call__(self, angles: Array, weights: Array | None = None) -> None:
-        """Queue the gates.
+    def __call__(self, angles: Array | None = None, weights: Array | None = None) -> list[Any]:
+        """Queue the gates; of a circuit that draws strings return the read-outs, bit 0 first.
 
         Args:
             angles: Data angles in radians, as `CompiledCircuit.angles` gives them: (data qubits,), or
-                (samples, data qubits) on a device that broadcasts.
+                (samples, data qubits) on a device that broadcasts. A circuit that draws strings takes none.
             weights: Shape (weights,), of any of PennyLane's interfaces; trainable.
         """
         import pennylane as qml
 
-        arrays = {"x": angles, "w": self.weights if weights is None else weights}
+        arrays = {"x": np.empty(0) if angles is None else angles}
+        arrays["w"] = self.weights if weights is None else weights
+        read: dict[int, Any] = {}
         for step in self._steps:
             if step.gate is None:
                 qml.measure(step.wires[0], reset=True)
             elif step.gate is _POSTSELECT:
                 qml.measure(step.wires[0], postselect=0)
+            elif step.gate in (_READ, _READ_AND_RESET):
+                read[step.bit] = qml.measure(step.wires[0], reset=step.gate is _READ_AND_RESET)
             else:
                 step.gate(*(angle.value(arrays) for angle in step.angles), wires=step.wires)
+        return [read[bit] for bit in sorted(read)]
 
 
-def to_pennylane(compiled: "CompiledCircuit") -> PennyLaneCircuit:
-    """See `CompiledCircuit.to_pennylane`."""
-    circuit = compiled.circuit
+def to_pennylane(compiled: "Compiled") -> PennyLaneCircuit:
+    """See `Compiled.to_pennylane`."""
+    circuit, draws = compiled.circuit, compiled.program.direction == "outward"
+    steps = _with_resets_joined(_steps(circuit, reads=draws))
     return PennyLaneCircuit(
-        circuit.num_qubits, tuple(measured_qubits(circuit)), compiled.weights, tuple(_steps(circuit))
+        circuit.num_qubits, tuple(measured_qubits(circuit)), compiled.weights, tuple(steps)
     )
 
 
-def quantum_function(circuit: QuantumCircuit) -> Callable[[], None]:
+def _with_resets_joined(steps: list[_Step]) -> list[_Step]:
+    """A read-out and the reset that follows it as one, which takes one measurement instead of two."""
+    found: list[_Step] = []
+    last: dict[int, int] = {}  # of each wire the place of what happened to it last
+    for step in steps:
+        before = last.get(step.wires[0])
+        if step.gate is None and before is not None and found[before].gate is _READ:
+            found[before] = replace(found[before], gate=_READ_AND_RESET)
+            continue
+        for wire in step.wires:
+            last[wire] = len(found)
+        found.append(step)
+    return found
+
+
+def quantum_function(circuit: QuantumCircuit) -> Callable[[], Any]:
     """A bound Qiskit circuit, without its measurements, as a quantum function of no arguments."""
     steps = PennyLaneCircuit(circuit.num_qubits, (), np.empty(0), tuple(_steps(circuit)))
     return lambda: steps(np.empty(0))
@@ -131,7 +163,7 @@ def _operations(circuit: PennyLaneCircuit, angles: NDArray) -> list[Operation]:
     return operations
 
 
-def _steps(circuit: QuantumCircuit) -> list[_Step]:
+def _steps(circuit: QuantumCircuit, *, reads: bool = False) -> list[_Step]:
     qml = _pennylane()
     gates = {
         "u": qml.U3, "ry": qml.RY, "rz": qml.RZ, "rx": qml.RX, "sx": qml.SX, "x": qml.PauliX,
@@ -145,6 +177,8 @@ def _steps(circuit: QuantumCircuit) -> list[_Step]:
         wires = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
         if name == "measure" and instruction.clbits[0] in checks:
             steps.append(_Step(_POSTSELECT, wires, ()))
+        elif name == "measure" and reads:
+            steps.append(_Step(_READ, wires, (), circuit.find_bit(instruction.clbits[0]).index))
         elif name in ("measure", "barrier", "delay", "id"):
             continue
         elif name == "reset":

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from qtnml import Synthesis, get_backend
 from qtnml.backends import run_circuits
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.sampling import sample
-from qtnml.compile import GenerativeCircuit, compile_state
+from qtnml.compile import GenerativeCircuit, compile_state, export_circuit, import_circuit
 from qtnml.compile.strings import log_probabilities
 from qtnml.errors import InvalidInputError
 from qtnml.program import Program
@@ -176,3 +177,39 @@ def test_the_certificate_sees_what_is_missing(rng: np.random.Generator) -> None:
 def test_the_certificate_goes_to_many_qubits(rng: np.random.Generator) -> None:
     state = TreeState.random(site_chain([2] * 60), 2, rng)
     assert compile_state(state, reuse_qubits=False).verify(state, sample(state, rng, 5)) < 1e-9
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_it_is_a_quantum_function_of_pennylane(reuse: bool, rng: np.random.Generator) -> None:
+    qml = pytest.importorskip("pennylane")
+    state = TreeState.random(site_chain([2] * 4), 2, rng)
+    compiled = compile_state(state, reuse_qubits=reuse)
+    circuit = compiled.to_pennylane()
+
+    @qml.qnode(qml.device("default.qubit"))
+    def probabilities(weights):  # type: ignore[no-untyped-def]
+        return qml.probs(op=circuit(weights=weights))
+
+    strings = all_strings((2,) * 4)
+    found = np.asarray(probabilities(compiled.weights)).ravel()
+    np.testing.assert_allclose(found, np.exp(log_likelihood(state, strings)), atol=1e-10)
+    moved = compiled.weights + 0.1
+    expected = np.exp(log_likelihood(compiled.state(moved), strings))
+    np.testing.assert_allclose(np.asarray(probabilities(moved)).ravel(), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("suffix", [".qpy", ".qasm"])
+def test_files_of_circuits_that_draw_strings(suffix: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    if suffix == ".qasm":
+        pytest.importorskip("qiskit_qasm3_import")
+    state = TreeState.random(site_chain([2, 3, 2]), 2, rng)
+    compiled = compile_state(state)
+    for free in (False, True):
+        export_circuit(compiled, tmp_path / f"c{suffix}", free_weights=free)
+        found = import_circuit(tmp_path / f"c{suffix}")
+        assert isinstance(found, GenerativeCircuit)
+        assert found.site_dims == (2, 3, 2)
+        assert found.site_bits == compiled.site_bits
+        assert found.program.outline() == compiled.program.outline()
+        assert found.verify(state, sample(state, rng, 50)) < 1e-9
+        assert len(found.weights) == (len(compiled.weights) if free else 0)
