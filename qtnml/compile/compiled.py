@@ -8,6 +8,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers.bindings_array import BindingsArray
+from qiskit.quantum_info import SparsePauliOp
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
@@ -19,7 +20,7 @@ from qtnml.compile.schedule import Schedule
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
-from qtnml.program import BoundCircuits, Device, GateTimes, Program, Reset, TypicalTimes, timeline
+from qtnml.program import BoundCircuits, Device, GateTimes, Program, Read, Reset, TypicalTimes, timeline
 from qtnml.shown import facts_html
 from qtnml.structure import Topology
 
@@ -228,14 +229,6 @@ class CompiledCircuit(Compiled):
             free_weights: Leave the weights as parameters of the circuit, bound to their trained values in
                 the array.
         """
-        angles = self.angles(X)
-        circuit = (self.circuit if free_weights else self.trained_circuit).copy()
-        values = dict(zip(self.x, angles.T, strict=True))
-        if free_weights:
-            weights = np.broadcast_to(self.weights[:, None], (len(self.w), len(angles)))
-            values |= zip(self.w, weights, strict=True)
-        # Translation into a device's gates may have found that some angles have no effect.
-        used = [parameter for parameter in values if parameter in circuit.parameters]
         if self.num_resets:
             warn_user(
                 "this circuit resets qubits in the middle, which Qiskit's StatevectorSampler simulates "
@@ -243,8 +236,49 @@ class CompiledCircuit(Compiled):
                 "resets",
                 SamplerWarning,
             )
+        circuit = (self.circuit if free_weights else self.trained_circuit).copy()
+        return circuit, self._values(circuit, X, free_weights=free_weights)
+
+    def estimator_pub(
+        self, X: NDArray, *, free_weights: bool = False
+    ) -> tuple[QuantumCircuit, list[list[SparsePauliOp]], BindingsArray]:
+        """Samples as one unit of work for a Qiskit estimator: `estimator.run([compiled.estimator_pub(X)])`.
+
+        Its expectations are <Z> of the outcome's qubits, the most significant first, shape (qubits, samples);
+        of one qubit P(0) = (1 + <Z>) / 2. Resets stay in the circuit, the read-out is the estimator's own.
+
+        Args:
+            X: Shape (samples, features).
+            free_weights: As for `pub`.
+
+        Raises:
+            InvalidInputError: Shots of a post-selected circuit do not all count, which no estimator knows.
+        """
+        if self.postselected:
+            raise InvalidInputError(
+                "an estimator knows no post-selection; use pub(X) with a sampler, or a model with "
+                "discard='trace'"
+            )
+        program = self.program if free_weights else self.trained_program
+        unread = tuple(step for step in program.operations if not isinstance(step, Read))
+        circuit = replace(program, operations=unread, registers=()).circuit()
+        zs = [
+            [SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0)], circuit.num_qubits)]
+            for qubit in program.measured
+        ]
+        return circuit, zs, self._values(circuit, X, free_weights=free_weights)
+
+    def _values(self, circuit: QuantumCircuit, X: NDArray, *, free_weights: bool) -> BindingsArray:
+        """Values of a circuit's parameters for samples."""
+        angles = self.angles(X)
+        values = dict(zip(self.x, angles.T, strict=True))
+        if free_weights:
+            weights = np.broadcast_to(self.weights[:, None], (len(self.w), len(angles)))
+            values |= zip(self.w, weights, strict=True)
+        # Translation into a device's gates may have found that some angles have no effect.
+        used = [parameter for parameter in values if parameter in circuit.parameters]
         names = tuple(parameter.name for parameter in used)
-        return circuit, BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
+        return BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
 
     def probabilities(self, X: NDArray) -> NDArray:
         """Exact outcome probabilities (samples, outcomes), simulated gate by gate, resets included.

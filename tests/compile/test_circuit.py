@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit.primitives import StatevectorEstimator
 
 from qtnml import TreeClassifier, get_backend
 from qtnml.ansatz import FullUnitary, TensorNetwork
@@ -147,3 +148,32 @@ def test_weights_of_each_sample(trained: TreeClassifier, small_digits) -> None:
         compiled.bind_angles(angles, weights[:, :3])
     with pytest.raises(InvalidInputError, match="expected finite weights"):
         compiled.bind_angles(angles, weights * np.nan)
+
+
+@pytest.mark.parametrize("free_weights", [False, True])
+@pytest.mark.parametrize("topology", [balanced_tree(4), balanced_tree(4, 2)])
+def test_expectations_for_an_estimator(
+    topology: Topology, free_weights: bool, rng: np.random.Generator
+) -> None:
+    """<Z> of the outcome's qubits by Qiskit's estimators, with resets on Aer's."""
+    from qiskit_aer.primitives import EstimatorV2
+
+    network = TensorNetwork.random(topology, rng)
+    X = rng.random((3, topology.num_data_qubits))
+    for reuse, estimator in ((False, StatevectorEstimator()), (True, EstimatorV2())):
+        compiled = compile_network(network, ENCODING, reuse_qubits=reuse)
+        outcomes = compiled.probabilities(X)
+        bits = np.arange(outcomes.shape[1])
+        job = estimator.run([compiled.estimator_pub(X, free_weights=free_weights)], precision=0.02)
+        found = job.result()[0].data.evs
+        size = len(compiled.schedule.measured)
+        assert found.shape == (size, 3)
+        for place in range(size):
+            signs = 1 - 2 * (bits >> (size - 1 - place) & 1)
+            np.testing.assert_allclose(found[place], outcomes @ signs, atol=0.1)
+
+
+def test_an_estimator_knows_no_postselection(rng: np.random.Generator) -> None:
+    compiled = compile_network(TensorNetwork.random(balanced_tree(4), rng), ENCODING, discard="postselect")
+    with pytest.raises(InvalidInputError, match="knows no post-selection"):
+        compiled.estimator_pub(rng.random((1, 4)))
