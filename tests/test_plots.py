@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from qtnml import AmplitudeTreeClassifier, BornClassifier, MPSBornMachine, TreeClassifier
+from qtnml.ansatz import TensorNetwork
+from qtnml.compile import compile_network, overview
 from qtnml.data import Dataset
 from qtnml.errors import InvalidInputError
 from qtnml.plots import (
@@ -14,7 +16,9 @@ from qtnml.plots import (
     plot_strings,
     plot_training,
 )
+from qtnml.structure import balanced_tree
 from qtnml.train import EpochRecord
+from tests.references import ENCODING
 
 pytestmark = pytest.mark.portable
 
@@ -114,3 +118,11 @@ def test_networks_are_drawn_with_their_bonds(trained: TreeClassifier) -> None:
         plot_network(born, names=["a", "b"])
     with pytest.raises(InvalidInputError, match="plot_network draws a state, .* got ndarray"):
         plot_network(X)
+
+
+def test_checks_of_a_post_selected_circuit_are_drawn(rng: np.random.Generator) -> None:
+    network = TensorNetwork.random(balanced_tree(4), rng)
+    compiled = compile_network(network, ENCODING, discard="postselect")
+    assert [step.kind for step in overview(compiled)].count("check") == 3
+    figure = plot_circuit(compiled)
+    assert "must read 0" in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOTS = 1024  # that a decision is made by, for comparison
 _DRAWN, _COMPARED = 2000, 64  # samples made up, and those of them that are used
 _STRINGS = 500
+_LARGEST_MAP = 2**20  # of a circuit that is compared: a dozen of them should take seconds
 _ALL_STRINGS = 4096
 _NEAR = 0.005  # rates of right decisions that count as equal
 
@@ -48,8 +49,8 @@ class Expected:
     def rank(self) -> tuple[float, float]:
         """The larger the better."""
         if not np.isnan(self.excess_nll):
-            return (-self.excess_nll, 0.0)
-        return (round(self.decided / _NEAR) * _NEAR, self.contrast)
+            return (-round(self.excess_nll, 4), 0.0)
+        return (round(self.decided / _NEAR) * _NEAR, round(self.contrast, 3))
 
     def __str__(self) -> str:
         if not np.isnan(self.excess_nll):
@@ -91,7 +92,7 @@ def expected_inward(
         scaled = X if compiled.scaler is None else compiled.scaler(X)
         ideal = model.predict(parameters, scaled)[0]
     angles = data_angles(compiled.encoding, scaled, compiled.encoding_parameters)
-    noisy, log_success = NoisyCircuit(compiled, noise).evaluate(angles)
+    noisy, log_success = NoisyCircuit(compiled, noise, _LARGEST_MAP).evaluate(angles)
     return compared(ideal, noisy, np.exp(log_success))
 
 

@@ -4,9 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+
+from qtnml.compile.assemble import inward, outward
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.generative import GenerativeCircuit
-from qtnml.program import Check, Encode, Gate, Node, Program, Read, Reset
+from qtnml.program import Check, Encode, Node, Program, Read, Reset
 
 
 @dataclass(frozen=True)
@@ -14,13 +18,13 @@ class Step:
     """Something that happens to qubits at once.
 
     Attributes:
-        kind: "leaf" prepares features, "node" is a node's gates, "gate" one whose node is not known, "reset",
-            "read" a measurement, "check" one that must find 0.
+        kind: "leaf" prepares features, "node" is a node's gates, "reset", "read" a measurement, "check" one
+            that must find 0.
         qubits: Rows of the drawing, in the order of the node's qubits.
         label: Of a node its number (`U7`), of a leaf and a read-out the name of a feature or outcome bit.
     """
 
-    kind: Literal["leaf", "node", "gate", "reset", "read", "check"]
+    kind: Literal["leaf", "node", "reset", "read", "check"]
     qubits: tuple[int, ...]
     label: str
 
@@ -37,12 +41,31 @@ def overview(
     if isinstance(compiled, GenerativeCircuit):
         names = _names(compiled.num_sites, feature_names)
         sites = [names[site] for site, bits in enumerate(compiled.site_bits) for _ in bits]
-        return list(_steps(compiled.program, [], sites))
+        return list(_steps(_of_nodes(compiled), [], sites))
     per_feature = compiled.encoding.qubits_per_feature
     names = _names(compiled.num_features, feature_names)
     places = [names[place // per_feature] for place in range(len(compiled.x))]
     outcome = [f"c{bit}" for bit in range(compiled.program.num_bits)]
-    return list(_steps(compiled.program, places, outcome))
+    return list(_steps(_of_nodes(compiled), places, outcome))
+
+
+def _of_nodes(compiled: CompiledCircuit | GenerativeCircuit) -> Program:
+    """The program; where translation for a device has mixed the nodes' gates, the schedule it was made of."""
+    if any(isinstance(operation, Node) for operation in compiled.program.operations):
+        return compiled.program
+    topology, w = compiled.topology, ParameterVector("w", 0)
+    nodes = [QuantumCircuit(size) for size in topology.num_qubits]
+    if isinstance(compiled, GenerativeCircuit):
+        return outward(topology, compiled.schedule, nodes, w)
+    return inward(
+        topology,
+        compiled.encoding,
+        compiled.schedule,
+        nodes,
+        compiled.x,
+        w,
+        postselected=compiled.postselected,
+    )
 
 
 def _names(count: int, given: Sequence[str] | None) -> list[str]:
@@ -57,8 +80,6 @@ def _steps(program: Program, data: Sequence[str], bits: Sequence[str]) -> Iterat
             yield Step("node", operation.qubits, f"U{operation.number}")
         elif isinstance(operation, Encode):
             yield Step("leaf", operation.qubits, data[operation.place])
-        elif isinstance(operation, Gate):
-            yield Step("gate", operation.qubits, operation.name)
         elif isinstance(operation, Read):
             yield Step("read", operation.qubits, bits[operation.bit])
         elif isinstance(operation, Check):

@@ -49,6 +49,7 @@ class NoisyCircuit:
     Attributes:
         compiled: Any compiled circuit, with or without reuse, for a device or none.
         noise: By the circuit's own qubits: for `compile(target=backend)` those of the device.
+        largest_map: Numbers of a node's map, at most: beyond, the circuit is refused.
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.compile import compile_network
@@ -63,6 +64,7 @@ class NoisyCircuit:
 
     compiled: DataCircuit
     noise: DeviceNoise
+    largest_map: int = 2**24
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, DeviceNoise):
@@ -80,7 +82,8 @@ class NoisyCircuit:
 
     def tree_of(self, instructions: Instructions) -> CircuitTree:
         """The same of other rates."""
-        return walk(instructions, len(leaf_paulis(self.compiled.encoding)))
+        labels = len(leaf_paulis(self.compiled.encoding))
+        return walk(instructions, labels, largest=self.largest_map)
 
     @cached_property
     def maps(self) -> tuple[NDArray, ...]:

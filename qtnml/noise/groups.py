@@ -6,6 +6,7 @@ gate's qubits stays inside such a map, so the map is exact whatever the noise. N
 direction time runs: `walk` follows states forwards, `backwards` follows effects from the end.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,11 @@ from qtnml.noise.tree import Piece
 
 _LARGEST_MAP = 2**24  # numbers: 134 MB
 IDENTITY: NDArray = np.eye(4)
+_TOO_WIDE = (
+    "{} qubits of this circuit hang together at once (routing by SWAPs does that), too many for an exact "
+    "map; compile it for fewer qubits (num_qubits=...), where a tree needs no SWAP, truncate a Born "
+    "machine's bonds, or run it on Aer: get_backend('aer', noise=noise)"
+)
 TRACE: NDArray = np.array([[1.0, 0.0, 0.0, 0.0]])
 
 
@@ -59,7 +65,8 @@ class Group:
 class Groups:
     """All of them at one time."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int | None = None) -> None:
+        self._largest = _LARGEST_MAP if largest is None else largest
         self._groups: dict[int, Group] = {}
         self._pieces: list[Piece] = []
         self._piece_rows: list[list[int]] = []
@@ -89,7 +96,7 @@ class Groups:
         first.rows += second.rows
         for qubit in second.places:
             self._groups[qubit] = first
-        _check_size(first, 1)
+        _check_inputs(first, self._largest)
         return first
 
     def _as_input(self, group: Group) -> Group:
@@ -109,7 +116,7 @@ class Groups:
         """Make a group a node; its remaining qubits are its wire, and begin a new group."""
         qubits = list(order) if order is not None else sorted(group.places, key=group.places.__getitem__)
         kept = tuple(group.places[q] for q in qubits)
-        _check_size(group, len(kept))
+        _check_size(group, len(kept), self._largest)
         last = tuple(group.last.get(place, group.pending[place]) for place in range(len(group.inputs)))
         uploads: tuple[int, ...] = ()
         if group.uploads:
@@ -150,11 +157,33 @@ def kron(a: NDArray, b: NDArray) -> NDArray:
     return np.asarray(product.reshape(*product.shape[:-4], rows, columns))
 
 
-def _check_size(group: Group, kept: int) -> None:
-    if 4 ** (len(group.inputs) + kept) > _LARGEST_MAP:
-        raise InvalidInputError(
-            f"{len(group.inputs)} qubits of this circuit hang together at once (routing by SWAPs does that), "
-            "too many for an exact map; compile it for fewer qubits (num_qubits=...), where a tree "
-            "needs no SWAP, truncate a Born machine's bonds, or run it on Aer: "
-            "get_backend('aer', noise=noise)"
-        )
+def _check_inputs(group: Group, largest: int) -> None:
+    """Early, while a group grows: its map is never smaller than what goes in."""
+    if math.prod(_input_dim(given) for given in group.inputs) > largest:
+        raise InvalidInputError(_TOO_WIDE.format(len(group.inputs)))
+
+
+def _check_size(group: Group, kept: int, largest: int) -> None:
+    """The largest map on the way from the last gate to the first, as `tree` makes it."""
+    begins: dict[int, int] = {}
+    for gate, pair in enumerate(group.pairs):
+        for place in pair:
+            begins.setdefault(place, gate)
+    numbers = math.prod(_input_dim(given) for place, given in enumerate(group.inputs) if place not in begins)
+    numbers, open_, widest = numbers * 4**kept, set[int](), 0
+    for gate in reversed(range(len(group.pairs))):
+        for place in group.pairs[gate]:
+            if place not in open_:
+                open_.add(place)
+                numbers *= 4
+        widest = max(widest, numbers)
+        for place in group.pairs[gate]:
+            if begins[place] == gate:
+                open_.remove(place)
+                numbers = numbers // 4 * _input_dim(group.inputs[place])
+    if max(widest, numbers) > largest:
+        raise InvalidInputError(_TOO_WIDE.format(len(group.inputs)))
+
+
+def _input_dim(given: NDArray | None) -> int:
+    return 4 if given is None else given.shape[-1]

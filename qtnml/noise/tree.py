@@ -150,46 +150,89 @@ def piece_maps(pieces: Sequence[Piece], settings: int) -> list[NDArray]:
 
 def _computed(pieces: list[Piece], settings: int) -> NDArray:
     """Maps (pieces, settings, outputs, inputs) of pieces of one pattern, from the last gate to the first."""
-    first = pieces[0]
-    size = len(first.inputs)
-    count = len(pieces) * settings
+    growing = _Growing(pieces, settings)
+    for gate in reversed(range(len(pieces[0].pairs))):
+        growing.apply(gate)
+    return growing.finished()
 
-    def together(arrays: list[NDArray]) -> NDArray:
-        """One for each piece and setting, (count, ...)."""
-        spread = [np.broadcast_to(a, (settings, *a.shape[-2:])) for a in arrays]
-        return np.concatenate(spread) if settings > 1 else np.array(spread)[:, 0]
 
-    rows = np.ones((count, 1, 1))
-    for place in range(size):
-        last = together([piece.last[place] for piece in pieces])
-        rows = np.einsum("nab,ncd->nacbd", rows, last).reshape(
-            count, rows.shape[1] * last.shape[1], rows.shape[2] * 4
+class _Growing:
+    """The map while gates are multiplied to it, last gate first: (count, outputs, inputs, 4, 4, ...).
+
+    The last axes belong to the places that are between their last and their first gate: a place is opened by
+    its last gate, and closed by what enters it once its first gate is there.
+    """
+
+    def __init__(self, pieces: list[Piece], settings: int) -> None:
+        self._pieces, self._settings = pieces, settings
+        self._first = pieces[0]
+        self._count = len(pieces) * settings
+        self._begins: dict[int, int] = {}  # of each place its first gate
+        for gate, pair in enumerate(self._first.pairs):
+            for place in pair:
+                self._begins.setdefault(place, gate)
+        self._tensor: NDArray = np.ones((self._count, 1, 1))
+        self._open: list[int] = []
+        self._outputs: list[int] = []  # places in the order in which they were opened, and closed
+        self._inputs: list[int] = []
+        self._input_dims: dict[int, int] = {}
+
+    def apply(self, gate: int) -> None:
+        """Multiply a gate."""
+        pair = self._first.pairs[gate]
+        for place in pair:
+            if place not in self._open:
+                self._begin(place)
+        axes = [3 + self._open.index(place) for place in pair]
+        moved = np.moveaxis(self._tensor, axes, (-2, -1))
+        flat = moved.reshape(self._count, -1, 16) @ self._together(
+            [piece.maps[gate] for piece in self._pieces]
         )
-    outputs = rows.shape[1]
-    tensor = rows.reshape(count, outputs, *[4] * size)
-    for gate in reversed(range(len(first.pairs))):
-        i, j = first.pairs[gate]
-        moved = np.moveaxis(tensor, (2 + i, 2 + j), (-2, -1))
-        flat = moved.reshape(count, -1, 16) @ together([piece.maps[gate] for piece in pieces])
-        tensor = np.moveaxis(flat.reshape(moved.shape), (-2, -1), (2 + i, 2 + j))
-    for place, given in enumerate(first.inputs):
-        if given is not None:
-            matrices = together([entry for piece in pieces if (entry := piece.inputs[place]) is not None])
-            moved = np.moveaxis(tensor, 2 + place, -1)
-            flat = moved.reshape(count, -1, 4) @ matrices
-            tensor = np.moveaxis(flat.reshape(*moved.shape[:-1], -1), -1, 2 + place)
-    by_piece = tensor.reshape(len(pieces), settings, outputs, -1)
-    return np.asarray(_in_order(by_piece, pieces))
+        self._tensor = np.moveaxis(flat.reshape(moved.shape), (-2, -1), axes)
+        for place in pair:
+            if self._begins[place] == gate:
+                self._end(place)
 
+    def finished(self) -> NDArray:
+        """The maps, in the order of the places."""
+        for place in range(len(self._first.inputs)):
+            if place not in self._begins:
+                self._begin(place)
+                self._end(place)
+        out = [self._first.last[place].shape[-2] for place in self._outputs]
+        into = [self._input_dims[place] for place in self._inputs]
+        whole = self._tensor.reshape(len(self._pieces), self._settings, *out, *into)
+        inputs = [1 + len(out) + self._inputs.index(place) for place in range(len(into))]
+        found = []
+        for piece, tensor in zip(self._pieces, whole, strict=True):
+            rest = [k for k, place in enumerate(self._outputs) if place not in piece.kept]
+            kept = [self._outputs.index(place) for place in piece.kept]
+            axes = [0, *(1 + k for k in (*rest, *kept)), *inputs]
+            found.append(tensor.transpose(axes).reshape(self._settings, int(np.prod(out)), -1))
+        return np.array(found)
 
-def _in_order(maps: NDArray, pieces: list[Piece]) -> NDArray:
-    """Rows by local place -> rows by the order in which the qubits are kept."""
-    sizes = [row.shape[-2] for row in pieces[0].last]
-    settings, inputs = maps.shape[1], maps.shape[-1]
-    by_place = maps.reshape(len(pieces), settings, *sizes, inputs)
-    found = []
-    for piece, tensor in zip(pieces, by_place, strict=True):
-        rest = [place for place in range(len(sizes)) if place not in piece.kept]
-        axes = [0, *(1 + place for place in (*rest, *piece.kept)), 1 + len(sizes)]
-        found.append(tensor.transpose(axes).reshape(settings, -1, inputs))
-    return np.array(found)
+    def _together(self, arrays: list[NDArray]) -> NDArray:
+        """One for each piece and setting, (count, ...)."""
+        spread = [np.broadcast_to(a, (self._settings, *a.shape[-2:])) for a in arrays]
+        return np.concatenate(spread) if self._settings > 1 else np.array(spread)[:, 0]
+
+    def _begin(self, place: int) -> None:
+        last = self._together([piece.last[place] for piece in self._pieces])
+        given = self._tensor[:, :, None, ..., None]
+        between = [1] * (self._tensor.ndim - 2)
+        product = given * last.reshape(self._count, 1, last.shape[1], *between, 4)
+        self._tensor = product.reshape(self._count, -1, *product.shape[3:])
+        self._open.append(place)
+        self._outputs.append(place)
+
+    def _end(self, place: int) -> None:
+        moved = np.moveaxis(self._tensor, 3 + self._open.index(place), -1)
+        if self._first.inputs[place] is not None:
+            given = [entry for piece in self._pieces if (entry := piece.inputs[place]) is not None]
+            flat = moved.reshape(self._count, -1, 4) @ self._together(given)
+            moved = flat.reshape(*moved.shape[:-1], -1)
+        self._input_dims[place] = moved.shape[-1]
+        moved = np.moveaxis(moved, -1, 3)
+        self._tensor = moved.reshape(*moved.shape[:2], -1, *moved.shape[4:])
+        self._open.remove(place)
+        self._inputs.append(place)

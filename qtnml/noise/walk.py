@@ -19,23 +19,28 @@ from qtnml.noise.tree import CircuitTree
 from qtnml.structure import Node, Topology
 
 
-def walk(instructions: Instructions, num_labels: int, *, constant: bool = False) -> CircuitTree:
+def walk(
+    instructions: Instructions, num_labels: int, *, constant: bool = False, largest: int | None = None
+) -> CircuitTree:
     """The tree of a circuit.
 
     Args:
         instructions: The circuit.
         num_labels: Pauli expectations of a leaf whose data gate is no plain rotation (3 or 4).
         constant: For a circuit without data: each qubit that starts or is reset is a leaf that takes angle 0.
+        largest: Numbers of a map, at most; 2**24 by default.
 
     Raises:
         InvalidInputError: The circuit is no tree of maps, or a map is too large.
     """
-    return _Walk(instructions, num_labels, constant=constant).run()
+    return _Walk(instructions, num_labels, constant=constant, largest=largest).run()
 
 
 class _Walk(Groups):
-    def __init__(self, instructions: Instructions, num_labels: int, *, constant: bool) -> None:
-        super().__init__()
+    def __init__(
+        self, instructions: Instructions, num_labels: int, *, constant: bool, largest: int | None
+    ) -> None:
+        super().__init__(largest)
         self._rows, self._labels, self._constant = instructions, num_labels, constant
         self._places: list[int] = []
         self._postselected = False

@@ -8,12 +8,13 @@ from matplotlib.patches import Rectangle
 
 from qtnml.compile import CompiledCircuit, GenerativeCircuit, Step, overview
 
-_COLOURS = {"leaf": "#cfe3d4", "node": "#c9dbf2", "reset": "#e3e3e3", "read": "#f6dcc0"}
+_COLOURS = {"leaf": "#cfe3d4", "node": "#c9dbf2", "reset": "#e3e3e3", "read": "#f6dcc0", "check": "#f2c9c9"}
 _MEANINGS = {
     "leaf": "prepares a feature",
     "node": "a node's gates",
     "reset": "back to |0>",
     "read": "read-out",
+    "check": "must read 0",
 }
 _MOST_LABELLED = 20  # qubits; of more rows only the colours can be told apart
 _LETTERS = 7

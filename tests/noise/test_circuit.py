@@ -18,7 +18,6 @@ from qtnml.noise import (
     dephasing,
     depolarizing,
     from_kraus,
-    groups,
     over_rotation,
     phase_damping,
     thermal_relaxation,
@@ -188,13 +187,13 @@ def test_a_circuit_for_a_device_under_its_calibration(tree64, digits):
     np.testing.assert_allclose(named, noisy.probabilities(X), atol=1e-12)
 
 
-def test_what_hangs_together_too_widely_is_refused(trained, small_digits, monkeypatch, rng):
+def test_what_hangs_together_too_widely_is_refused(trained, small_digits, rng):
     """Routing by SWAPs ties wires together; here any three qubits are too many."""
-    monkeypatch.setattr(groups, "_LARGEST_MAP", 4**4)
     compiled = compile_network(TensorNetwork.random(balanced_tree(4, 2), rng), ENCODING)
     with pytest.raises(InvalidInputError, match=r"hang together at once .* run it on Aer"):
-        NoisyCircuit(compiled, EVERYTHING).probabilities(rng.uniform(size=(1, 4)))
-    assert NoisyCircuit(trained.compile(), EVERYTHING).probabilities(small_digits.X_test[:1]).shape == (1, 2)
+        NoisyCircuit(compiled, EVERYTHING, 4**4).probabilities(rng.uniform(size=(1, 4)))
+    narrow = NoisyCircuit(trained.compile(), EVERYTHING, 4**4)
+    assert narrow.probabilities(small_digits.X_test[:1]).shape == (1, 2)
 
 
 def test_nodes_without_entanglement(rng):
