@@ -115,7 +115,7 @@ def test_under_noise_it_is_aers(seed: int) -> None:
     circuit = random_circuit(rng, 3, 3, 20)
     expected = CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0]
     assert expected.sum() == pytest.approx(1, abs=1e-12)
-    shots = 100_000
+    shots = 20_000
     counts = run_circuits(get_backend("aer", noise=NOISE), [circuit], shots=shots, seed=seed)[0]
     seen = np.array([counts.get(k, 0) for k in range(len(expected))])
     likely = expected * shots > 5
