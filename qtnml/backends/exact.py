@@ -21,9 +21,9 @@ class Exact:
     """The exact distribution as a simulator: nothing is known but the circuit, nothing is approximated.
 
     Circuits are contracted with their noise as trees of maps (`qtnml.noise.CircuitLaw`). Those of trees and
-    chains come apart at any size; a circuit whose qubits hang together, as after routing by
-    SWAPs or in a dense ansatz, is refused. Circuits that differ only in the data they encode are
-    contracted together, in microseconds each. Of a shot that fails a post-selection, only that is told (see
+    chains come apart at any size; a circuit whose qubits hang together, as after routing by SWAPs or in a
+    dense ansatz, is refused. Circuits that differ only in the data they encode are contracted together, in
+    microseconds each. Of a shot that fails a post-selection, only that is told (see
     `qtnml.noise.CircuitLaw`).
 
     Args:
@@ -59,11 +59,6 @@ class Exact:
     def __getstate__(self) -> dict[str, Any]:
         """Without the laws, which are known by ids of this process."""
         return {**vars(self), "_laws": {}}
-
-    @property
-    def is_noisy(self) -> bool:
-        """Whether there is noise."""
-        return self.device_noise is not None or self.target is not None
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
         """Counts of each circuit."""

@@ -116,9 +116,7 @@ def compile_state(
     >>> compiled.num_qubits, compiled.verify(state, np.ones((1, 20))) < 1e-9
     (2, True)
     """
-    source = StateSource(
-        network=circuit_tree(state), site_dims=state.sites.dims, on_node=on_node, strings=samples
-    )
+    source = StateSource(network=circuit_tree(state), state=state, on_node=on_node, strings=samples)
     return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
 
 

@@ -1,5 +1,6 @@
 """What the compiler returns: a parameterised Qiskit circuit and how to bind it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Self
@@ -26,7 +27,7 @@ from qtnml.structure import Topology
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Compiled:
+class Compiled(ABC):
     """What all compiled circuits have: a network that takes data in, and a state that strings leave.
 
     Attributes:
@@ -98,9 +99,9 @@ class Compiled:
         return sum(isinstance(step, Reset) for step in self.program.steps)
 
     @property
+    @abstractmethod
     def num_features(self) -> int:
         """Features of a sample."""
-        raise NotImplementedError
 
     def duration(self, times: GateTimes | None = None) -> float:
         """Seconds, by the device's times or `TypicalTimes()`."""

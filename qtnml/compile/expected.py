@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm
 
-from qtnml.ansatz import FullUnitary
+from qtnml.ansatz import FullUnitary, TensorNetwork
 from qtnml.arrays import NDArray
+from qtnml.born import TreeState, log_likelihood
+from qtnml.born.sampling import sample
 from qtnml.contract import Model, Parameters
-from qtnml.encoding import data_angles
+from qtnml.encoding import Encoding, data_angles
 from qtnml.noise import DeviceNoise, NoisyCircuit, NoisyGenerativeCircuit
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ class Expected:
         """The larger the better."""
         if not np.isnan(self.excess_nll):
             return (-round(self.excess_nll, 4), 0.0)
-        return (round(self.decided / _NEAR) * _NEAR, round(self.contrast, 3))
+        contrast = 0.0 if np.isnan(self.contrast) else self.contrast  # of a single sample
+        return (round(self.decided / _NEAR) * _NEAR, round(contrast, 3))
 
     def __str__(self) -> str:
         if not np.isnan(self.excess_nll):
@@ -65,35 +68,51 @@ class Expected:
         return {name: value for name, value in vars(self).items() if not np.isnan(value)}
 
 
-def expected_inward(
-    compiled: "CompiledCircuit", noise: DeviceNoise, samples: NDArray | None = None
-) -> Expected:
-    """Of a network's circuit.
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Samples that the circuits of one network are compared on, and what they give without noise.
 
-    Args:
-        compiled: It still knows its network.
-        noise: By the circuit's own qubits.
-        samples: Features (samples, features) as the model takes them; None takes random ones that spread
-            its probabilities evenly.
+    Attributes:
+        angles: Data angles (samples, data qubits).
+        ideal: Outcome probabilities (samples, outcomes).
     """
-    network = compiled.network
-    assert network is not None
-    model = Model(
-        network.topology, compiled.encoding, FullUnitary(), "postselect" if compiled.postselected else "trace"
-    )
-    parameters = Parameters(network.unitaries, compiled.encoding_parameters)
-    if samples is None:
-        scaled = _made_up(compiled.num_features)
-        ideal = model.predict(parameters, scaled)[0]
-        chosen = _evenly(ideal)
-        scaled, ideal = scaled[chosen], ideal[chosen]
-    else:
-        X = np.asarray(samples, dtype=np.float64)
-        scaled = X if compiled.scaler is None else compiled.scaler(X)
-        ideal = model.predict(parameters, scaled)[0]
-    angles = data_angles(compiled.encoding, scaled, compiled.encoding_parameters)
-    noisy, log_success = NoisyCircuit(compiled, noise, _LARGEST_MAP).evaluate(angles)
-    return compared(ideal, noisy, np.exp(log_success))
+
+    angles: NDArray
+    ideal: NDArray
+
+    @classmethod
+    def of(
+        cls,
+        network: TensorNetwork,
+        encoding: Encoding,
+        encoding_parameters: tuple[NDArray, ...],
+        *,
+        postselected: bool,
+        scaled: NDArray | None,
+    ) -> "Decisions":
+        """Of a network with its encoding.
+
+        Args:
+            network: Unitaries.
+            encoding: Data gates.
+            encoding_parameters: Their trained values.
+            postselected: Whether discarded qubits count only in |0>.
+            scaled: Features (samples, features) in [0, 1]; None takes random ones that spread the
+                network's probabilities evenly.
+        """
+        model = Model(network.topology, encoding, FullUnitary(), "postselect" if postselected else "trace")
+        parameters = Parameters(network.unitaries, encoding_parameters)
+        features = _made_up(model.num_features) if scaled is None else scaled
+        ideal = model.predict(parameters, features)[0]
+        if scaled is None:
+            chosen = _evenly(ideal)
+            features, ideal = features[chosen], ideal[chosen]
+        return cls(data_angles(encoding, features, encoding_parameters), ideal)
+
+    def expected(self, compiled: "CompiledCircuit", noise: DeviceNoise) -> Expected:
+        """Of one of the network's circuits, under the noise of the circuit's own qubits."""
+        noisy, log_success = NoisyCircuit(compiled, noise, _LARGEST_MAP).evaluate(self.angles)
+        return compared(self.ideal, noisy, np.exp(log_success))
 
 
 def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
@@ -116,30 +135,40 @@ def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
     )
 
 
-def expected_outward(
-    compiled: "GenerativeCircuit", noise: DeviceNoise, strings: NDArray | None = None
-) -> Expected:
-    """Of a circuit that draws strings.
+@dataclass(frozen=True, eq=False)
+class Strings:
+    """Strings that the circuits of one state are compared on.
 
-    Args:
-        compiled: The circuit.
-        noise: By its own qubits.
-        strings: Levels (samples, sites); None takes all strings there are, weighted by what they should be,
-            or draws some from the circuit without noise.
+    Attributes:
+        levels: Shape (strings, sites).
+        logs: ln P of each under the state, nats.
+        weights: What each counts.
     """
-    ideal = NoisyGenerativeCircuit(compiled, DeviceNoise())
-    noisy = NoisyGenerativeCircuit(compiled, noise)
-    weights = None
-    if strings is None and np.prod(compiled.site_dims, dtype=float) <= _ALL_STRINGS:
-        strings = np.stack(
-            np.unravel_index(np.arange(np.prod(compiled.site_dims)), compiled.site_dims), axis=1
+
+    levels: NDArray
+    logs: NDArray
+    weights: NDArray
+
+    @classmethod
+    def of(cls, state: TreeState, levels: NDArray | None) -> "Strings":
+        """Given ones; or all there are, weighted by their probability; or some drawn from the state."""
+        dims, weights = state.sites.dims, None
+        if levels is None and np.prod(dims, dtype=float) <= _ALL_STRINGS:
+            levels = np.stack(np.unravel_index(np.arange(np.prod(dims)), dims), axis=1)
+            weights = np.exp(log_likelihood(state, levels))
+            levels, weights = levels[weights > 0], weights[weights > 0]
+        elif levels is None:
+            levels = sample(state, np.random.default_rng(0), _STRINGS)
+        logs = np.asarray(log_likelihood(state, levels))
+        return cls(levels, logs, np.ones(len(levels)) if weights is None else weights)
+
+    def expected(self, compiled: "GenerativeCircuit", noise: DeviceNoise) -> Expected:
+        """Of one of the state's circuits, under the noise of the circuit's own qubits."""
+        noisy = NoisyGenerativeCircuit(compiled, noise)
+        excess = self.logs - noisy.log_likelihood(self.levels)
+        return Expected(
+            success=1.0 - noisy.lost_mass, excess_nll=float(np.average(excess, weights=self.weights))
         )
-        weights = np.exp(ideal.log_likelihood(strings))
-        strings, weights = strings[weights > 0], weights[weights > 0]
-    elif strings is None:
-        strings = ideal.sample(np.random.default_rng(0), _STRINGS)
-    excess = ideal.log_likelihood(strings) - noisy.log_likelihood(strings)
-    return Expected(success=1.0 - noisy.lost_mass, excess_nll=float(np.average(excess, weights=weights)))
 
 
 def _made_up(num_features: int) -> NDArray:

@@ -96,6 +96,7 @@ def candidates(
     """All circuits that are compared, each with what is expected of it where that can be told exactly."""
     synthesis = replace(synthesis, two_qubit_gate=device.two_qubit_gate)  # type: ignore[arg-type]
     noise = calibrated(device.target)
+    source.check_samples()
     found = [
         *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
         *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -10,13 +11,16 @@ from qiskit.circuit import ParameterVector
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
+from qtnml.born import TreeState
+from qtnml.born.state import site_index
 from qtnml.compile.assemble import inward, node_angles, outward
 from qtnml.compile.compiled import Compiled, CompiledCircuit
-from qtnml.compile.expected import Expected, expected_inward, expected_outward
+from qtnml.compile.expected import Decisions, Expected, Strings
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.nodes import OnNode, counted, outward_nodes, synthesized_nodes
 from qtnml.compile.schedule import Schedule, schedule_network
 from qtnml.encoding import Encoding, FeatureScaler
+from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, Synthesis, SynthesizedNode
 from qtnml.noise import DeviceNoise
 from qtnml.structure import Topology
@@ -70,6 +74,14 @@ class Source(ABC, Generic[C]):
     @abstractmethod
     def _circuit(self, schedule: Schedule, nodes: Sequence[NodeGates]) -> C:
         """Nodes laid out."""
+
+    @abstractmethod
+    def check_samples(self) -> None:
+        """Refuse samples that do not fit, before anything is compiled.
+
+        Raises:
+            InvalidInputError: Another shape, or none.
+        """
 
     @abstractmethod
     def expected(self, compiled: C, noise: DeviceNoise) -> Expected:
@@ -129,9 +141,31 @@ class NetworkSource(Source[CompiledCircuit]):
             postselected=self.postselected,
         )
 
+    def check_samples(self) -> None:
+        """Of features."""
+        _ = self._decisions
+
     def expected(self, compiled: CompiledCircuit, noise: DeviceNoise) -> Expected:
         """By decisions on samples, or on features that spread its probabilities evenly."""
-        return expected_inward(compiled, noise, self.samples)
+        return self._decisions.expected(compiled, noise)
+
+    @cached_property
+    def _decisions(self) -> Decisions:
+        """The same for all candidates."""
+        scaled = None
+        if self.samples is not None:
+            X = np.asarray(self.samples, dtype=np.float64)
+            count = self.topology.num_data_qubits // self.encoding.qubits_per_feature
+            if X.ndim != 2 or X.shape[1] != count or not len(X):
+                raise InvalidInputError(f"samples must have shape (samples, {count}), got {X.shape}")
+            scaled = X if self.scaler is None else self.scaler(X)
+        return Decisions.of(
+            self.network,
+            self.encoding,
+            self.encoding_parameters,
+            postselected=self.postselected,
+            scaled=scaled,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,11 +173,11 @@ class StateSource(Source[GenerativeCircuit]):
     """A state as a network that is run outward.
 
     Attributes:
-        site_dims: Levels of each site.
+        state: The state itself.
         strings: Levels (samples, sites) that circuits are compared on; None draws some.
     """
 
-    site_dims: tuple[int, ...]
+    state: TreeState
     strings: NDArray | None = None
 
     def _gates(self, synthesis: Sequence[Synthesis]) -> Iterator[NodeGates]:
@@ -158,13 +192,27 @@ class StateSource(Source[GenerativeCircuit]):
             schedule=schedule,
             topology=self.topology,
             infidelity=_infidelity(nodes),
-            site_dims=self.site_dims,
+            site_dims=self.state.sites.dims,
             nodes=tuple(nodes),
         )
 
+    def check_samples(self) -> None:
+        """Of strings."""
+        _ = self._compared
+
     def expected(self, compiled: GenerativeCircuit, noise: DeviceNoise) -> Expected:
         """By the likelihood of strings."""
-        return expected_outward(compiled, noise, self.strings)
+        return self._compared.expected(compiled, noise)
+
+    @cached_property
+    def _compared(self) -> Strings:
+        """The same for all candidates."""
+        levels = self.strings
+        if levels is not None:
+            levels = site_index(self.state.sites, levels)
+            if not len(levels):
+                raise InvalidInputError("samples must hold at least one string, got none")
+        return Strings.of(self.state, levels)
 
 
 def _weights(nodes: Sequence[NodeGates]) -> tuple[list, NDArray, ParameterVector]:  # type: ignore[type-arg]

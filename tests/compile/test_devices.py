@@ -187,6 +187,13 @@ def test_a_circuit_that_draws_strings_is_chosen_by_their_likelihood() -> None:
     assert fewest.num_qubits == 2
     assert fewest.expected.excess_nll >= chosen.expected.excess_nll
     assert "strings less likely by" in str(chosen.report())
+    assert compile_state(state, target=HEAVY_HEX, num_qubits=2, samples=strings).expected is not None
+    with pytest.raises(InvalidInputError, match="samples must hold at least one string"):
+        compile_state(state, target=HEAVY_HEX, samples=strings[:0])
+    network = random_network(balanced_tree(4))
+    for wrong in (np.zeros((3, 5)), np.zeros((0, 4)), np.zeros(4)):
+        with pytest.raises(InvalidInputError, match=r"samples must have shape \(samples, 4\)"):
+            compile_network(network, ENCODING, target=HEAVY_HEX, samples=wrong)
     assert chosen.report().to_dict()["expected"]["excess_nll"] == chosen.expected.excess_nll
 
 
