@@ -309,15 +309,17 @@ class Angles:
         place, free = len(self._constants), list(getattr(angle, "parameters", ()))
         if missing := [p.name for p in free if p not in self._column]:
             raise InvalidInputError(f"a gate depends on {missing[0]}, which has no value; bind it first")
-        slope = angle.gradient(free[0]) if len(free) == 1 else 0.0
-        if len(free) > 1 or getattr(slope, "parameters", None):
+        constant, slope, column = 0.0, 0.0, 0
+        if not free:
+            constant = float(angle)
+        elif len(free) == 1 and not getattr(angle.gradient(free[0]), "parameters", None):
+            constant, slope = float(angle.bind({free[0]: 0.0})), float(angle.gradient(free[0]))
+            column = self._column[free[0]]
+        else:
             self._more.append((place, angle))
-            slope, free = 0.0, free[:0]
-        elif free:
-            angle = angle.bind({free[0]: 0.0})
-        self._constants.append(0.0 if self._more and self._more[-1][0] == place else float(angle))
-        self._slopes.append(float(slope))
-        self._columns.append(self._column[free[0]] if free else 0)
+        self._constants.append(constant)
+        self._slopes.append(slope)
+        self._columns.append(column)
         return place
 
     def at(self, values: NDArray) -> NDArray:
