@@ -71,7 +71,7 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
     program = Program.read(circuit) if isinstance(circuit, QuantumCircuit) else circuit
     free = [0.0] * program.num_qubits  # from the end: when the qubit is needed next
     resets_next = [True] * program.num_qubits  # nothing that follows can see the qubit's state
-    read_next: list[int | None] = [None] * program.num_qubits  # the measurement that comes next
+    read_next: list[int | None] = [None] * program.num_qubits  # its index, if nothing joins others before
     idle = [0.0] * program.num_qubits
     is_last_use: dict[int, bool] = {}  # of each measurement
     waits: list[list[float]] = []  # of the instructions from the last to the first
@@ -92,7 +92,10 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
                 idle[qubit] += gap
             idle[qubit] += waits[-1][place]
             free[qubit] = start
-            read_next[qubit] = len(waits) - 1 if name == "measure" else None
+            if name == "measure":
+                read_next[qubit] = len(waits) - 1
+            elif len(qubits) > 1 or name == "reset":  # what turns a qubit before its read-out comes early too
+                read_next[qubit] = None
             if name == "measure":
                 is_last_use[len(waits) - 1] = resets_next[qubit]
             resets_next[qubit] = name == "reset"

@@ -75,6 +75,7 @@ def test_what_is_finished_is_read_at_once() -> None:
     circuit = QuantumCircuit(2, 3)
     circuit.ry(0.1, 0)
     circuit.cx(0, 1)
+    circuit.ry(0.2, 0)
     circuit.measure(0, 0)
     for _ in range(50):
         circuit.ry(0.1, 1)
@@ -87,11 +88,11 @@ def test_what_is_finished_is_read_at_once() -> None:
     circuit.cx(1, 0)
     circuit.measure(0, 2)
     line = timeline(circuit, times)
-    # Read after 3, free at 23, turned just before the gate that follows the other's read-out at 73.
+    # Turned at 3, read at 4, free at 24, turned just before the gate that follows the other's read-out at 73.
     assert line.duration == 1 + 2 + 50 + 20 + 2 + 20
-    assert line.idle == (49, 0)
-    assert line.waits[2] == (49,)
-    assert sum(map(sum, line.waits)) == 49
+    assert line.idle == (48, 0)
+    assert line.waits[3] == (48,)
+    assert sum(map(sum, line.waits)) == 48
 
 
 def test_an_idle_wire_waits(rng: np.random.Generator) -> None:
