@@ -71,6 +71,13 @@ def compile_(
         str | None,
         typer.Option(help="Compile for a device's own qubits and gates, e.g. fake:torino or ibm:NAME."),
     ] = None,
+    passes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass",
+            help="Rewrite the circuit: skip-resets, twirl, merge, decouple, hold-reads, or auto; repeatable.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the circuit: .qasm (OpenQASM 3) or .qpy."),
@@ -120,6 +127,8 @@ def compile_(
         how["reuse_qubits"] = reuse
     if target is not None:
         how["target"] = target
+    if passes:
+        how["passes"] = "auto" if passes == ["auto"] else passes
     samples = None
     if verify is not None:
         samples = _samples(estimator, verify, draws=draws)
@@ -151,6 +160,8 @@ def compile_(
         facts |= {"num_sites": compiled.num_sites, "seconds_a_shot": compiled.duration()}
     else:
         facts["data_parameters"] = len(compiled.x)
+    if compiled.passes:
+        facts["passes"] = list(compiled.passes)
     if compiled.device is not None:
         facts |= {
             "device": compiled.device.name,

@@ -7,6 +7,7 @@ import numpy as np
 from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.compile.choice import with_passes
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
@@ -34,6 +35,7 @@ def compile_model(
     scaler: FeatureScaler | None = None,
     schedule: Schedule | None = None,
     samples: NDArray | None = None,
+    passes: Any = (),
     on_node: OnNode | None = None,
 ) -> CompiledCircuit:
     """Compile a trained model into a circuit with the same outcome probabilities.
@@ -51,10 +53,12 @@ def compile_model(
         schedule: Which qubits each node acts on, instead of one of the compiler's.
         samples: Features (samples, features) by whose decisions circuits for a target are compared; by
             default features that spread the model's probabilities evenly.
+        passes: That rewrite the circuit: see `Compiled.with_passes`; "auto" takes those that do best under
+            the target's calibration.
         on_node: Called with the nodes synthesised so far and their number; a device has many candidates.
     """
     source = network_source(model, parameters, scaler=scaler, samples=samples, on_node=on_node)
-    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
+    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits, passes)
 
 
 def network_source(
@@ -93,6 +97,7 @@ def compile_state(
     synthesis: Synthesis | None = None,
     schedule: Schedule | None = None,
     samples: NDArray | None = None,
+    passes: Any = (),
     on_node: OnNode | None = None,
 ) -> GenerativeCircuit:
     """Compile a state into a circuit that draws its strings.
@@ -108,6 +113,7 @@ def compile_state(
             compiler's.
         samples: Strings (samples, sites) of levels by whose likelihood circuits for a target are compared;
             None takes all of them, or draws 500 where there are more than 4,096.
+        passes: That rewrite the circuit, as for `compile_model`.
         on_node: Called with the nodes synthesised so far and their number.
 
     >>> from qtnml.structure.sites import site_chain
@@ -117,7 +123,7 @@ def compile_state(
     (2, True)
     """
     source = StateSource(network=circuit_tree(state), state=state, on_node=on_node, strings=samples)
-    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits)
+    return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits, passes)
 
 
 def _compiled(
@@ -127,6 +133,7 @@ def _compiled(
     schedule: Schedule | None,
     reuse_qubits: bool,
     num_qubits: int | None,
+    passes: Any,
 ) -> C:
     if num_qubits is not None and not reuse_qubits:
         raise InvalidInputError(f"num_qubits={num_qubits} needs reuse_qubits=True; leave one of them out")
@@ -142,7 +149,7 @@ def _compiled(
     else:
         compiled = source.scheduled(num_qubits if reuse_qubits else all_qubits(source.topology), synthesis)
     remark_on_size(compiled.two_qubit_gates)
-    return compiled
+    return with_passes(source, compiled, passes)
 
 
 def compile_network(

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -21,7 +21,18 @@ from qtnml.compile.schedule import Schedule
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
-from qtnml.program import BoundCircuits, Device, GateTimes, Program, Read, Reset, TypicalTimes, timeline
+from qtnml.program import (
+    BoundCircuits,
+    Device,
+    GateTimes,
+    Program,
+    Read,
+    Reset,
+    TypicalTimes,
+    estimated_success,
+    timeline,
+)
+from qtnml.program.passes import passes_of
 from qtnml.shown import facts_html
 from qtnml.structure import Topology
 
@@ -44,6 +55,7 @@ class Compiled(ABC):
         estimated_success: Probability that nothing goes wrong on the device; see `estimated_success`.
         expected: What it will do under the device's calibration, exactly; None where it was not asked, or
             cannot be told.
+        passes: Names of the passes that rewrote the program; see `with_passes`.
     """
 
     program: Program
@@ -58,6 +70,7 @@ class Compiled(ABC):
     method: str = "list scheduling"
     estimated_success: float | None = None
     expected: Expected | None = None
+    passes: tuple[str, ...] = ()
 
     @cached_property
     def circuit(self) -> QuantumCircuit:
@@ -129,6 +142,32 @@ class Compiled(ABC):
         """
         return to_pennylane(self)
 
+    def with_passes(self, passes: Any) -> Self:
+        """The same circuit, rewritten so that it errs less on a device; what it computes stays the same.
+
+        Args:
+            passes: Names or objects of `qtnml.program.passes`, one or several, applied in the order given:
+                "skip-resets" (after a check), "twirl" (random Paulis), "merge" (gates on one qubit; the
+                weights are bound and cannot be trained any more), "decouple" (pulses in waits), "hold-reads"
+                (delays that keep read-outs early).
+
+        >>> compiled.with_passes(["merge", "hold-reads"])               # doctest: +SKIP
+        """
+        found = self
+        for each in passes_of(passes):
+            if each.binds_weights and len(found.w):
+                bound: dict[str, Any] = {
+                    "program": found.trained_program,
+                    "w": ParameterVector("w", 0),
+                    "weights": np.empty(0),
+                }
+                found = replace(found, **bound)
+            program = each(found.program, found.device)
+            found = replace(found, program=program, passes=(*found.passes, each.name), expected=None)
+        if found.device is not None and found is not self:
+            found = replace(found, estimated_success=estimated_success(found.circuit, found.device))
+        return found
+
     def with_weights(self, weights: NDArray) -> Self:
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
         return replace(self, weights=self._checked(weights), infidelity=float("nan"), expected=None)
@@ -137,9 +176,17 @@ class Compiled(ABC):
         weights = np.asarray(weights, dtype=np.float64)
         if not np.isfinite(weights).all():
             raise InvalidInputError("weights must be finite, got NaN or infinity")
+        self._check_free(weights)
         if weights.shape != self.weights.shape:
             raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
         return weights
+
+    def _check_free(self, weights: NDArray) -> None:
+        if not len(self.weights) and np.size(weights):
+            raise InvalidInputError(
+                "this circuit's weights are bound (the pass 'merge' needs numbers); set them, or train, "
+                "before that pass"
+            )
 
     def _repr_html_(self) -> str:
         return facts_html(type(self).__name__, self.report().rows())
@@ -214,6 +261,7 @@ class CompiledCircuit(Compiled):
         angles = _finite(angles, len(self.x), "angles")
         if weights is None:
             return BoundCircuits(self.trained_circuit, tuple(self.x), angles)
+        self._check_free(weights)
         weights = _finite(
             np.broadcast_to(weights, (len(angles), np.shape(weights)[-1])), len(self.w), "weights"
         )

@@ -137,6 +137,7 @@ def circuit_facts(compiled: Compiled, *, free_weights: bool) -> dict[str, Any]:
         "device": None if device is None else [device.name, device.two_qubit_gate, device.calibration],
         "layout": None if compiled.layout is None else [int(qubit) for qubit in compiled.layout],
         "method": compiled.method,
+        "passes": list(compiled.passes),
         "estimated_success": compiled.estimated_success,
         "expected": None if compiled.expected is None else compiled.expected.to_dict(),
     }
@@ -231,6 +232,7 @@ def rebuilt_circuit(circuit: QuantumCircuit, facts: dict[str, Any], encoding: En
         "device": _read_device(facts.get("device"), circuit.num_qubits),
         "layout": None if facts.get("layout") is None else tuple(int(qubit) for qubit in facts["layout"]),
         "method": str(facts.get("method", "list scheduling")),
+        "passes": tuple(str(name) for name in facts.get("passes", ())),
         "estimated_success": facts.get("estimated_success"),
         "expected": None if expected is None else Expected(**expected),
     }

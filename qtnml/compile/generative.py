@@ -92,7 +92,9 @@ class GenerativeCircuit(Compiled):
         cores, start = [], 0
         for k, (node, gates) in enumerate(zip(self.topology.nodes, self.nodes, strict=True)):
             count = len(node_angles(gates.circuit))
-            matrix = _matrix(_with_angles(gates.circuit, weights[start : start + count]))
+            # A circuit whose weights are bound has none, and its nodes are as they were trained.
+            angles = weights[start : start + count] if len(weights) else node_angles(gates.circuit)
+            matrix = _matrix(_with_angles(gates.circuit, angles))
             start += count
             is_root = k == len(self.nodes) - 1
             width = 0 if is_root else node.width

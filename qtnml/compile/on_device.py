@@ -101,10 +101,11 @@ def candidates(
         *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
         *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
     ]
-    return [_with_expected(source, each, noise) for each in found]
+    return [with_expected(source, each, noise) for each in found]
 
 
-def _with_expected(source: Source[C], compiled: C, noise: DeviceNoise) -> C:
+def with_expected(source: Source[C], compiled: C, noise: DeviceNoise) -> C:
+    """A circuit with what is expected of it under noise; None of one whose exact distribution is refused."""
     try:
         return replace(compiled, expected=source.expected(compiled, noise))
     except InvalidInputError:

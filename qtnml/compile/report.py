@@ -59,6 +59,7 @@ class Report(PrintedHtml):
         device: Its name.
         layout: Physical qubits there.
         method: How qubits were chosen.
+        passes: That rewrote the circuit.
     """
 
     features: int
@@ -79,12 +80,14 @@ class Report(PrintedHtml):
     device: str | None = None
     layout: tuple[int, ...] | None = None
     method: str = ""
+    passes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; None is what is not known."""
         plain = asdict(self) | {
             "idle": list(self.idle),
             "layout": None if self.layout is None else list(self.layout),
+            "passes": list(self.passes),
             "levels": [asdict(level) for level in self.levels],
             "expected": None if self.expected is None else self.expected.to_dict(),
         }
@@ -110,6 +113,8 @@ class Report(PrintedHtml):
             f"{1e6 * max(self.idle, default=0.0):.1f} us at most",
             "infidelity": f"{self.infidelity:.1e}",
         }
+        if self.passes:
+            rows["passes"] = ", ".join(self.passes)
         if self.estimated_success is not None:
             rows["estimated success"] = f"{self.estimated_success:.3g} on {self.device} ({self.method})"
         if self.expected is not None:
@@ -161,6 +166,7 @@ def report_on(compiled: "Compiled", times: GateTimes | None = None) -> Report:
         device=None if compiled.device is None else compiled.device.name,
         layout=compiled.layout,
         method=compiled.method,
+        passes=compiled.passes,
     )
 
 

@@ -266,6 +266,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         num_qubits: int | None = None,
         target: Any = None,
         synthesis: Synthesis | None = None,
+        passes: Any = (),
     ) -> GenerativeCircuit:
         """The circuit that draws records and, as its last site, their class; see `MPSBornMachine.compile`."""
         check_is_fitted(self)
@@ -277,6 +278,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
                 num_qubits=num_qubits,
                 target=device_called(target) if isinstance(target, str) else target,
                 synthesis=synthesis,
+                passes=passes,
                 on_node=lambda done, _: advance(done, "nodes"),
             )
 

@@ -215,6 +215,7 @@ class BornMachine(SavedToFile, LearntLaw):
         target: Any = None,
         synthesis: Synthesis | None = None,
         samples: Any = None,
+        passes: Any = (),
     ) -> GenerativeCircuit:
         """Compile into a circuit whose measured bits are samples.
 
@@ -231,6 +232,9 @@ class BornMachine(SavedToFile, LearntLaw):
             synthesis: How nodes become gates; by default exactly, with the fewest CX.
             samples: On a target, samples (samples, features) by whose likelihood circuits are compared; the
                 model draws some by default.
+            passes: That rewrite the circuit so that it errs less, names or objects of `qtnml.program.passes`
+                ("skip-resets", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on a target, those
+                that do best under its calibration. See `GenerativeCircuit.with_passes`.
         """
         check_is_fitted(self, "state_")
         nodes = len(self.state_.tree.nodes)
@@ -242,6 +246,7 @@ class BornMachine(SavedToFile, LearntLaw):
                 target=device_called(target) if isinstance(target, str) else target,
                 synthesis=synthesis,
                 samples=None if samples is None else self.levels(samples),
+                passes=passes,
                 on_node=lambda done, _: advance(done, "nodes"),
             )
 
@@ -255,6 +260,7 @@ class BornMachine(SavedToFile, LearntLaw):
         synthesis: Synthesis | None = None,
         for_device: bool = True,
         samples: Any = None,
+        passes: Any = (),
         **settings: Any,
     ) -> Any:
         """The same distribution drawn from on a backend, and trained further there: a `BackendBornMachine`.
@@ -262,7 +268,7 @@ class BornMachine(SavedToFile, LearntLaw):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Of a circuit in training.
-            reuse_qubits, num_qubits, synthesis, samples: As for `compile`.
+            reuse_qubits, num_qubits, synthesis, samples, passes: As for `compile`.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
             settings: Other arguments of `BackendBornMachine` (jobs, repeat, label, training, verbose).
@@ -274,6 +280,7 @@ class BornMachine(SavedToFile, LearntLaw):
             target=target_of(found) if for_device else None,
             synthesis=synthesis,
             samples=samples,
+            passes=passes,
         )
         return BackendBornMachine(self, compiled, found, shots=shots, **settings)
 

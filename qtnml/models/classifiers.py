@@ -86,6 +86,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         synthesis: Synthesis | None = None,
         for_device: bool = True,
         samples: Any = None,
+        passes: Any = (),
         **settings: Any,
     ) -> BackendClassifier:
         """The same classifier with its probabilities measured on a backend.
@@ -93,9 +94,9 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Measurements per sample.
-            reuse_qubits, num_qubits, synthesis, samples: As for `compile`. Where num_qubits is left open,
-                circuits for a simulated device are no wider than it simulates quickly (10 qubits), if they
-                can be.
+            reuse_qubits, num_qubits, synthesis, samples, passes: As for `compile`. Where num_qubits is left
+                open, circuits for a simulated device are no wider than it simulates quickly (10 qubits), if
+                they can be.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
             settings: Other arguments of `BackendClassifier` (jobs, repeat, label, verbose, and those of
@@ -108,6 +109,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 **self.circuit_meant(reuse_qubits, num_qubits),
                 synthesis=synthesis,
                 samples=samples,
+                passes=passes,
             ),
             self.classes_,
             found,

@@ -365,6 +365,7 @@ class NetworkEstimator(TrainedEstimator):
         target: Any = None,
         synthesis: Synthesis | None = None,
         samples: Any = None,
+        passes: Any = (),
     ) -> CompiledCircuit:
         """Compile into a parameterised circuit whose measured outcomes are those of the contraction.
 
@@ -379,6 +380,9 @@ class NetworkEstimator(TrainedEstimator):
             samples: On a target, samples (samples, features) by whose decisions, exact under the target's
                 calibration, circuits are compared; by default features that spread the model's
                 probabilities evenly.
+            passes: That rewrite the circuit so that it errs less, names or objects of `qtnml.program.passes`
+                ("skip-resets", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on a target, those
+                that do best under its calibration. See `CompiledCircuit.with_passes`.
         """
         check_is_fitted(self)
         if isinstance(target, str):
@@ -393,5 +397,6 @@ class NetworkEstimator(TrainedEstimator):
                 synthesis=synthesis,
                 scaler=self.scaler_,
                 samples=None if samples is None else self.features(samples),
+                passes=passes,
                 on_node=lambda done, _: advance(done, "nodes"),
             )

@@ -11,6 +11,7 @@ from qtnml.encoding import Encoding, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions, rows_of
+from qtnml.noise.order import joins_last
 from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
 from qtnml.program import Program
@@ -72,8 +73,8 @@ class NoisyCircuit:
 
     @cached_property
     def instructions(self) -> Instructions:
-        """The circuit as arrays."""
-        return rows_of(self.compiled.trained_program, self.noise)
+        """The circuit as arrays, in the order in which it is walked through."""
+        return joins_last(rows_of(self.compiled.trained_program, self.noise))
 
     @cached_property
     def tree(self) -> CircuitTree:

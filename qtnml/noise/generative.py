@@ -19,6 +19,7 @@ from qtnml.noise.backwards import law_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import rows_of
 from qtnml.noise.law import with_copies
+from qtnml.noise.order import joins_last
 from qtnml.program import Program
 from qtnml.structure.sites import Sites
 
@@ -67,8 +68,8 @@ class NoisyGenerativeCircuit:
     @cached_property
     def law(self) -> TreeLaw:
         """Of all bits as they are read; a site of k levels has 2**bits, those above k as well."""
-        rows = rows_of(self.compiled.trained_program, self.noise)
-        return law_backwards(with_copies(rows, before_resets=False), self.compiled.site_bits)
+        rows = with_copies(rows_of(self.compiled.trained_program, self.noise), before_resets=False)
+        return law_backwards(joins_last(rows, backwards=True), self.compiled.site_bits)
 
     def log_likelihood(self, X: NDArray) -> NDArray:
         """ln of the probability to read each string (samples, sites) of levels, -1 or NaN where missing;

@@ -17,6 +17,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, RowTemplate
+from qtnml.noise.order import joins_last
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
 from qtnml.program import Program, Reset
@@ -124,7 +125,7 @@ class _Forwards:
     """A circuit that gathers data into the bits read at its end."""
 
     def __init__(self, rows: Instructions, columns: Sequence[int]) -> None:
-        rows = with_copies(rows, before_resets=True)
+        rows = joins_last(with_copies(rows, before_resets=True))
         self._columns = list(columns)
         reads = [bit for bit in rows.bits if bit is not None]
         checks = sorted(bit for row in rows.checks if (bit := rows.bits[row]) is not None)
@@ -176,7 +177,7 @@ class _Backwards:
     """A circuit that draws strings."""
 
     def __init__(self, rows: Instructions) -> None:
-        rows = with_copies(rows, before_resets=False)
+        rows = joins_last(with_copies(rows, before_resets=False), backwards=True)
         self._bits = sorted(bit for bit in rows.bits if bit is not None)
         self._laws = laws_backwards(rows, [(bit,) for bit in self._bits])
 

@@ -45,6 +45,12 @@ class Device:
         """Seconds of a clock cycle, where the target tells."""
         return None if self.target.dt is None else float(self.target.dt)
 
+    @property
+    def clock_grid(self) -> int:
+        """Cycles of the clock that delays must be whole multiples of."""
+        target = self.target
+        return math.lcm(int(target.granularity or 1), int(target.pulse_alignment or 1))
+
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
         """Of each qubit, those that a working two-qubit gate joins it to, in either direction."""

@@ -55,11 +55,14 @@ class Timeline:
         idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
             between its last gate and a reset.
         waits: For each step of the program the seconds that each of its qubits waits after it, with delays.
+        after_reads: For each step, if it is a measurement, the seconds from its end to what follows on its
+            qubit, or to the end of the circuit; delays not counted.
     """
 
     duration: float
     idle: tuple[float, ...]
     waits: tuple[tuple[float, ...], ...]
+    after_reads: tuple[float, ...]
 
 
 def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
@@ -75,14 +78,18 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
     idle = [0.0] * program.num_qubits
     is_last_use: dict[int, bool] = {}  # of each measurement
     waits: list[list[float]] = []  # of the instructions from the last to the first
+    after_reads: list[float] = []
     for step in reversed(program.steps):
         qubits, name = step.qubits, step.name
         end = max(free[q] for q in qubits)
         delay = delay_seconds(step.instruction, times) if isinstance(step, Wait) else 0.0
         start = end + (delay if isinstance(step, Wait) else times.duration(name, qubits))
         waits.append([delay] * len(qubits))
+        after_reads.append(0.0)
         for place, qubit in enumerate(qubits):
             gap, read = end - free[qubit], read_next[qubit]
+            if read is not None:
+                after_reads[read] += gap
             if resets_next[qubit]:
                 waits[-1][place] = 0.0
             elif read is None:
@@ -99,7 +106,12 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
             if name == "measure":
                 is_last_use[len(waits) - 1] = resets_next[qubit]
             resets_next[qubit] = name == "reset"
-    return Timeline(max(free, default=0.0), tuple(idle), tuple(tuple(wait) for wait in reversed(waits)))
+    return Timeline(
+        max(free, default=0.0),
+        tuple(idle),
+        tuple(tuple(wait) for wait in reversed(waits)),
+        tuple(reversed(after_reads)),
+    )
 
 
 def delay_seconds(delay: Delay, times: GateTimes) -> float:

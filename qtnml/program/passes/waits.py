@@ -1,0 +1,29 @@
+"""Delays as a device's clock can count them, and steps with their place in the timeline."""
+
+from collections.abc import Iterator
+
+from qiskit.circuit import Delay
+
+from qtnml.program.device import Device
+from qtnml.program.operations import Barrier, Operation, Wait, one_by_one
+from qtnml.program.program import Program
+
+
+def waiting(seconds: float, qubits: tuple[int, ...], device: Device | None) -> list[Wait]:
+    """A delay of at most so many seconds, in whole steps of the device's clock; none if that is nothing."""
+    if device is None or device.dt is None:
+        return [Wait(Delay(seconds, "s"), qubits)] if seconds > 0 else []
+    grid = device.clock_grid
+    cycles = int(seconds / device.dt + 1e-6) // grid * grid
+    return [Wait(Delay(cycles, "dt"), qubits)] if cycles else []
+
+
+def flat_steps(program: Program) -> Iterator[tuple[int | None, Operation]]:
+    """Operations one by one, each with its row in the timeline; barriers have none."""
+    row = 0
+    for operation in one_by_one(program.operations):
+        if isinstance(operation, Barrier):
+            yield None, operation
+        else:
+            yield row, operation
+            row += 1
