@@ -10,7 +10,7 @@ import numpy as np
 from qtnml.backends import Backend
 from qtnml.errors import InvalidInputError
 from qtnml.hybrid.optimizers import HybridOptimizer
-from qtnml.jobs import JobStore
+from qtnml.jobs import JobStore, Unstored
 
 _OPTIONAL = ("shots", "shots_per_step", "trained_nodes", "patience")
 
@@ -146,14 +146,15 @@ class Where:
     """Where a training's circuits run.
 
     Attributes:
-        backend, store: The backend, and the ledger every evaluation goes through.
+        backend: Where circuits are run.
+        store: The ledger that every evaluation goes through; `Unstored()` for simulators that need none.
         shots: Of each circuit, where the training does not say.
         repeat: Another number trains on independent shots.
         label: Of the runs in the ledger.
     """
 
     backend: Backend
-    store: JobStore
+    store: JobStore | Unstored
     shots: int = 1024
     repeat: int = 0
     label: str = ""

@@ -38,7 +38,8 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         compiled: Its circuit.
         backend: A backend, its name, or a Qiskit backend or sampler.
         shots: Of a circuit in training.
-        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
+            nothing, and simulates again what is asked for again; not for backends that are paid for.
         repeat: Another number (below 10**6) measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         training: How `fit` trains: `HybridTraining(loss="mmd" or "clipped-nll", ...)`.
@@ -52,7 +53,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         backend: Backend | str | None = "aer",
         *,
         shots: int = 1024,
-        jobs: JobStore | str | os.PathLike[str] | None = None,
+        jobs: JobStore | str | os.PathLike[str] | bool | None = None,
         repeat: int = 0,
         label: str = "",
         training: HybridTraining | None = None,

@@ -40,7 +40,8 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         feature_names: Column names the model was fitted on; other names are refused.
         table: What turns tables into features, of a model with an encoder.
         shots: Measurements per sample.
-        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
+            nothing, and simulates again what is asked for again; not for backends that are paid for.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, by `predict_proba` and `predict`: "readout", "zne" (or "zne-richardson",
@@ -59,7 +60,7 @@ class BackendClassifier(OnBackend, ClassifierMixin, BaseEstimator):
         feature_names: NDArray | None = None,
         table: TableInput | None = None,
         shots: int = 1024,
-        jobs: JobStore | str | os.PathLike[str] | None = None,
+        jobs: JobStore | str | os.PathLike[str] | bool | None = None,
         repeat: int = 0,
         label: str = "",
         mitigation: Any = None,

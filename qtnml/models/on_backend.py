@@ -9,7 +9,7 @@ from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
 from qtnml.errors import BackendError, ModelFileError, QtnmlError
 from qtnml.hybrid import HybridRecord, HybridTraining
-from qtnml.jobs import JobStore
+from qtnml.jobs import JobStore, Unstored
 from qtnml.models.objects import plain
 from qtnml.models.saved import SavedToFile
 
@@ -26,8 +26,10 @@ class OnBackend(SavedToFile):
     jobs: Any
     training: HybridTraining | None
 
-    def _store(self) -> JobStore:
-        return self.jobs if isinstance(self.jobs, JobStore) else JobStore(self.jobs)
+    def _store(self) -> JobStore | Unstored:
+        if self.jobs is False:
+            return Unstored()
+        return self.jobs if isinstance(self.jobs, JobStore | Unstored) else JobStore(self.jobs)
 
     def _found_backend(self) -> Backend:
         if self.backend is None:
