@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -243,7 +242,7 @@ def _confirmed(plan: "Plan") -> bool:
 
 def _print_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(plan)))
+        print(json.dumps(plan.to_dict()))
     else:
         Console().print(str(plan), highlight=False, soft_wrap=True)
 

@@ -21,6 +21,7 @@ from qtnml.compile.schedule import Schedule
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
+from qtnml.noise import DeviceNoise, NoisyCircuit
 from qtnml.program import (
     BoundCircuits,
     Device,
@@ -330,14 +331,22 @@ class CompiledCircuit(Compiled):
         return BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
 
     def probabilities(self, X: NDArray) -> NDArray:
-        """Exact outcome probabilities (samples, outcomes), simulated gate by gate, resets included.
+        """Exact outcome probabilities (samples, outcomes) of the circuit's gates, resets included.
 
-        Given that post-selection succeeds, where there is any.
-
-        Any number of qubits, in milliseconds a sample: only qubits entangled at the same time are held
-        together (see `factorised`).
+        Given that post-selection succeeds, where there is any. Any number of qubits, in microseconds a
+        sample: gates become one transfer map for each node (see `qtnml.noise.NoisyCircuit`). Where qubits
+        hang together too widely for that, gate by gate, in milliseconds.
         """
-        return circuit_probabilities(self, self.angles(X))
+        angles = self.angles(X)
+        try:
+            return self._exact.evaluate(angles)[0]
+        except InvalidInputError:
+            return circuit_probabilities(self, angles)
+
+    @cached_property
+    def _exact(self) -> NoisyCircuit:
+        """The circuit without noise; its delays are none, whatever their unit."""
+        return NoisyCircuit(self, DeviceNoise(dt=1e-9))
 
     def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
         """Largest deviation of the circuit's outcome probabilities from the network's contraction.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOTS = 1024  # that a decision is made by, for comparison
 _DRAWN, _COMPARED = 2000, 64  # samples made up, and those of them that are used
 _STRINGS = 500
-_LARGEST_MAP = 2**20  # of a circuit that is compared: a dozen of them should take seconds
+LARGEST_MAP = 2**20  # of a circuit that is compared: a dozen of them should take seconds
 _ALL_STRINGS = 4096
 _NEAR = 0.005  # rates of right decisions that count as equal
 
@@ -31,13 +31,14 @@ class Expected:
     """The exact outcome of a circuit under noise, beside the same model without.
 
     Attributes:
-        decided: Rate at which the most frequent of 1,024 shots is the likeliest outcome without noise.
+        decided: Rate at which the most frequent outcome of `shots` shots is the likeliest one without noise.
         agreement: The same for infinitely many shots.
         contrast: Slope of the noisy probabilities over those without noise: 1 keeps all, 0 nothing.
         deviation: Mean absolute difference of the probabilities.
         success: Mean probability that a shot counts.
         excess_nll: Of a circuit that draws strings, by how many nats a string it should draw is less likely;
             NaN for others, as the numbers above are for it.
+        shots: That `decided` is meant for.
     """
 
     decided: float = float("nan")
@@ -46,6 +47,7 @@ class Expected:
     deviation: float = float("nan")
     success: float = 1.0
     excess_nll: float = float("nan")
+    shots: int = SHOTS
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -60,7 +62,7 @@ class Expected:
             return f"strings less likely by {self.excess_nll:.3g} nats"
         return (
             f"{100 * self.agreement:.1f} % of decisions as without noise ({100 * self.decided:.1f} % by "
-            f"{SHOTS:,} shots), contrast {self.contrast:.2f}, probabilities off by {self.deviation:.3f}"
+            f"{self.shots:,} shots), contrast {self.contrast:.2f}, probabilities off by {self.deviation:.3f}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,11 +113,11 @@ class Decisions:
 
     def expected(self, compiled: "CompiledCircuit", noise: DeviceNoise) -> Expected:
         """Of one of the network's circuits, under the noise of the circuit's own qubits."""
-        noisy, log_success = NoisyCircuit(compiled, noise, _LARGEST_MAP).evaluate(self.angles)
+        noisy, log_success = NoisyCircuit(compiled, noise, LARGEST_MAP).evaluate(self.angles)
         return compared(self.ideal, noisy, np.exp(log_success))
 
 
-def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
+def compared(ideal: NDArray, noisy: NDArray, success: NDArray, shots: int = SHOTS) -> Expected:
     """Of probabilities (samples, outcomes) without and with noise, and of shots that count (samples,)."""
     rows, right = np.arange(len(ideal)), ideal.argmax(axis=1)
     first = noisy[rows, right]
@@ -123,7 +125,7 @@ def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
     others[rows, right] = -1.0
     second = others.max(axis=1)
     margin = first - second
-    spread = np.sqrt(np.maximum(first + second - margin**2, 1e-12) / (SHOTS * np.maximum(success, 1e-12)))
+    spread = np.sqrt(np.maximum(first + second - margin**2, 1e-12) / (shots * np.maximum(success, 1e-12)))
     ideal_rest, noisy_rest = ideal - ideal.mean(axis=0), noisy - noisy.mean(axis=0)
     scale = float((ideal_rest**2).sum())
     return Expected(
@@ -132,6 +134,7 @@ def compared(ideal: NDArray, noisy: NDArray, success: NDArray) -> Expected:
         contrast=float((ideal_rest * noisy_rest).sum() / scale) if scale > 0 else float("nan"),
         deviation=float(np.abs(noisy - ideal).mean()),
         success=float(success.mean()),
+        shots=shots,
     )
 
 

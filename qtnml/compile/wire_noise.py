@@ -114,7 +114,7 @@ class _Collected:
             self._add_node(operation, range(row, self._row))
 
     def _error_before(self, qubit: int) -> float:
-        return self._errs.pop(qubit, self._rows.start_error)
+        return self._errs.pop(qubit, float(self._rows.start_error[qubit]))
 
     def _add_leaf(self, row: int, data: int) -> None:
         """Preparation: what is left of a reset, the gate, waiting."""

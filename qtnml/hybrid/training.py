@@ -46,13 +46,13 @@ class Problem(Protocol):
 
 
 @dataclass(frozen=True)
-class Classification:
-    """A classifier's circuit and its samples.
+class Supervised:
+    """The circuit of a classifier or regressor and its samples.
 
     Attributes:
         compiled: The circuit.
         angles: Data angles (samples, data qubits), radians.
-        targets: Class of each sample, as the number of its outcome.
+        targets: What the loss compares with: of a class the number of its outcome.
     """
 
     compiled: CompiledCircuit
@@ -116,7 +116,7 @@ def train_on_backend(
         how: Optimiser, budgets and stops.
         on_step: Called after each step.
     """
-    problem = Classification(compiled, angles, targets)
+    problem = Supervised(compiled, angles, targets)
     weights, history, stopped = train_weights(problem, where, how, on_step=on_step)
     return HybridResult(compiled.with_weights(weights), history, stopped)
 

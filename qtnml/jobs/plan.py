@@ -1,13 +1,14 @@
 """What a run would buy, before it is bought."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend
 from qtnml.backends.translation import Translator
+from qtnml.compile import Expected
 from qtnml.shown import PrintedHtml
 
 
@@ -24,6 +25,8 @@ class Plan(PrintedHtml):
         submissions: Jobs as the vendor counts them.
         seconds: Estimated time on the device; None for a simulator, or where the device does not say.
         paid: Whether shots cost time or money on a quantum computer.
+        expected: What the circuits will show under the backend's noise, exactly; None where it is not known.
+        standard_error: Of a probability by these shots, on average; None where it is not known.
     """
 
     backend: str
@@ -34,6 +37,8 @@ class Plan(PrintedHtml):
     submissions: int
     seconds: float | None
     paid: bool
+    expected: Expected | None = None
+    standard_error: float | None = None
 
     def __str__(self) -> str:
         if not self.shots:
@@ -45,7 +50,17 @@ class Plan(PrintedHtml):
         ]
         if self.seconds is not None:
             parts.append(f"about {_readable(self.seconds)} on the device")
-        return f"on {self.backend}: " + ", ".join(parts)
+        lines = [f"on {self.backend}: " + ", ".join(parts)]
+        if self.expected is not None:
+            lines.append(f"expected there: {self.expected}")
+        if self.standard_error is not None:
+            lines.append(f"standard error of a probability about {self.standard_error:.2g}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        expected = None if self.expected is None else self.expected.to_dict()
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"expected": expected}
 
 
 def joined(plans: Sequence[Plan]) -> Plan:

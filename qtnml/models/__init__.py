@@ -4,6 +4,7 @@ from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifi
 from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.backend_regressor import BackendRegressor
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
@@ -24,6 +25,7 @@ __all__ = [
     "AnomalyDetector",
     "BackendBornMachine",
     "BackendClassifier",
+    "BackendRegressor",
     "BornClassifier",
     "BornMachine",
     "BornMixture",

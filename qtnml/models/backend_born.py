@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,12 +11,14 @@ from sklearn.base import BaseEstimator, DensityMixin
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.born import log_likelihood
+from qtnml.compile.expected import Strings
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.errors import BackendError, InvalidInputError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_on_backend
 from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
+from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
@@ -86,10 +89,21 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         return True
 
     def plan(self, n_samples: int) -> Plan:
-        """What drawing so many samples would buy."""
-        return self._store().plan(
-            self._circuits(), self._backend(), shots=n_samples, repeat=self._next_repeat
-        )
+        """What drawing so many samples would buy; and, where the backend's noise is known, by how many nats a
+        sample will be less likely than without it, exactly."""
+        backend = self._backend()
+        found = self._store().plan(self._circuits(), backend, shots=n_samples, repeat=self._next_repeat)
+        return self._promising(found, backend)
+
+    def _promising(self, plan: Plan, backend: Backend) -> Plan:
+        noise = known_noise(backend, self.trained)
+        if noise is None:
+            return plan
+        try:
+            expected = Strings.of(self.trained.state(), None).expected(self.trained, noise)
+        except InvalidInputError:  # its qubits hang together too widely
+            return plan
+        return replace(plan, expected=expected)
 
     @property
     def _next_repeat(self) -> int:
@@ -117,7 +131,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             shots=int(n_samples),
             repeat=self._next_repeat,
             label=self.label,
-            confirm=confirm,
+            confirm=None if confirm is None else (lambda plan: confirm(self._promising(plan, backend))),
         )[0]
         self._draws = getattr(self, "_draws", 0) + 1
         outcomes = sorted(counts)

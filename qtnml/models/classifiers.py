@@ -7,12 +7,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
-from qtnml.compile import CompiledCircuit, minimal_order
 from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
-from qtnml.models.noise import NoisyTraining, noisy_circuit, target_of
+from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
 from qtnml.models.validation import checked_training_data, generator, outcomes_of_labels
 from qtnml.noise import Sensitivity, sensitivity
@@ -118,14 +117,6 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             shots=shots,
             **settings,
         )
-
-    def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
-        if backend is None or target_of(backend) is None:
-            return self.compile(**how)
-        simulated = backend.capabilities.simulated_qubits
-        if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:
-            how["num_qubits"] = max(simulated, minimal_order(self.model_.topology)[0])
-        return self.compile(target=backend, **how)
 
 
 class TreeClassifier(NetworkClassifier):

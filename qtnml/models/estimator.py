@@ -9,13 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.ansatz import NodeAnsatz, TensorNetwork, get_ansatz
 from qtnml.arrays import NDArray
-from qtnml.compile import CompiledCircuit, compile_model
+from qtnml.backends import Backend
+from qtnml.compile import CompiledCircuit, compile_model, minimal_order
 from qtnml.contract import Model
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError, warn_user
 from qtnml.gates import Synthesis
-from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, wire_noise
+from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, target_of, wire_noise
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import width_for
 from qtnml.models.table_input import TableInput
@@ -400,3 +401,11 @@ class NetworkEstimator(TrainedEstimator):
                 passes=passes,
                 on_node=lambda done, _: advance(done, "nodes"),
             )
+
+    def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
+        if backend is None or target_of(backend) is None:
+            return self.compile(**how)
+        simulated = backend.capabilities.simulated_qubits
+        if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:
+            how["num_qubits"] = max(simulated, minimal_order(self.model_.topology)[0])
+        return self.compile(target=backend, **how)

@@ -7,7 +7,8 @@ from qiskit.transpiler import Target
 
 from qtnml.backends import get_backend
 from qtnml.backends.ibm import fake_device
-from qtnml.compile import CompiledCircuit, can_compile_for
+from qtnml.compile import can_compile_for
+from qtnml.compile.compiled import Compiled
 from qtnml.compile.wire_noise import generic_circuit, scheduled_noise
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
@@ -75,11 +76,14 @@ def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: in
     return NoisyCircuit(estimator.compile(target=device, **circuit), calibration)
 
 
-def known_noise(backend: Any, compiled: CompiledCircuit) -> DeviceNoise | None:
+def known_noise(backend: Any, compiled: Compiled) -> DeviceNoise | None:
     """The noise of a backend, where it tells: a `DeviceNoise` of Aer's, or a calibration."""
-    noise = getattr(getattr(backend, "simulator", None), "device_noise", None)
+    simulator = getattr(backend, "simulator", None)
+    noise = getattr(simulator, "device_noise", None)
     if isinstance(noise, DeviceNoise):
         return noise
+    if simulator is not None and noise is None and backend.settings.get("noise") is None:
+        return DeviceNoise()
     target = getattr(backend, "target", None)
     if compiled.device is not None and target is compiled.device.target:
         return DeviceNoise.from_backend(target)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from qtnml.errors import InvalidInputError, ModelFileError, NotRegisteredError
 from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
+from qtnml.models.backend_regressor import BackendRegressor
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_persistence import born_entry, restored_born
 from qtnml.models.built_persistence import BUILT, restored
@@ -34,6 +35,8 @@ from qtnml.storage import arrays_under, load_archive
 from qtnml.structure import Topology, Tree, structure_from_dict
 from qtnml.train import EpochRecord
 
+MeasuredModel: TypeAlias = BackendClassifier | BackendRegressor | BackendBornMachine
+
 for _class in (
     TreeClassifier,
     MPSClassifier,
@@ -42,6 +45,7 @@ for _class in (
     AmplitudeMPSClassifier,
     AmplitudeTreeClassifier,
     BackendClassifier,
+    BackendRegressor,
     BackendBornMachine,
     MPSBornMachine,
     TreeBornMachine,
@@ -66,7 +70,7 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         )
     if isinstance(estimator, TrainedEstimator):
         header, arrays = _trained_entry(estimator)
-    elif isinstance(estimator, BackendClassifier | BackendBornMachine):
+    elif isinstance(estimator, MeasuredModel):
         header, arrays = _measured_entry(estimator)
     else:
         header, arrays = built_entry(estimator)
@@ -128,7 +132,7 @@ def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any
     cls = REGISTRIES["estimator"].find(header["model"])
     if issubclass(cls, TrainedEstimator):
         estimator: Any = _restored(cls, header, arrays)
-    elif issubclass(cls, BackendClassifier | BackendBornMachine):
+    elif issubclass(cls, MeasuredModel):
         estimator = _restored_measured(cls, header, arrays)
     else:
         estimator = restored(cls, header, arrays)
@@ -138,7 +142,7 @@ def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any
 
 
 def _measured_entry(
-    model: BackendClassifier | BackendBornMachine,
+    model: MeasuredModel,
 ) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A model on a backend: its circuit and tuned weights, where it was measured, and what it came from."""
     header = dict(backend_entry(model))
@@ -152,7 +156,9 @@ def _measured_entry(
         header["feature_names"] = None if names is None else [str(name) for name in names]
         if model.table is not None:
             header["table"] = plain(model.table.to_dict())
-        if model.classes.dtype == object:
+        if isinstance(model, BackendRegressor):
+            arrays["values"] = np.asarray(model.values, dtype=np.float64)
+        elif model.classes.dtype == object:
             header["object_classes"] = [str(label) for label in model.classes]
         else:
             arrays["classes"] = model.classes
@@ -161,7 +167,7 @@ def _measured_entry(
 
 def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any:
     """The inverse of `_measured_entry`."""
-    model: BackendClassifier | BackendBornMachine
+    model: MeasuredModel
     if issubclass(cls, BackendBornMachine):
         cores = arrays_under(arrays, "born_")
         compiled = restored_circuit(header["circuit"], arrays)
@@ -172,22 +178,33 @@ def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, ND
         )
     else:
         circuit = restored_circuit(header["circuit"], arrays)
-        classes = _checked_classes(header, arrays)
-        if not 2 <= len(classes) <= circuit.num_outcomes:
-            raise ModelFileError(f"{len(classes)} classes do not fit {circuit.num_outcomes} outcomes")
+        stand_for = (
+            _checked_values(circuit, arrays)
+            if issubclass(cls, BackendRegressor)
+            else _checked_classes(header, arrays)
+        )
+        if not 2 <= len(stand_for) <= circuit.num_outcomes:
+            raise ModelFileError(f"{len(stand_for)} classes do not fit {circuit.num_outcomes} outcomes")
         names = header["feature_names"]
         table = TableInput.from_dict(header["table"]) if "table" in header else None
         if table is not None and len(table.names) != circuit.num_features:
             raise ModelFileError("its table does not fit its circuit")
         model = cls(
             circuit,
-            classes,
+            stand_for,
             None,
             feature_names=None if names is None else np.array(names, dtype=object),
             table=table,
         )
     restore_backend(model, header, arrays.get("tuned"))
     return model
+
+
+def _checked_values(circuit: Any, arrays: Mapping[str, NDArray]) -> NDArray:
+    values = arrays["values"]
+    if values.shape != (circuit.num_outcomes,) or values.dtype != np.float64 or not np.isfinite(values).all():
+        raise ModelFileError(f"its values are not {circuit.num_outcomes} finite numbers")
+    return values
 
 
 def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -> TrainedEstimator:

@@ -7,7 +7,10 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from qtnml.arrays import NDArray
+from qtnml.backends import Backend, get_backend
 from qtnml.errors import InvalidInputError
+from qtnml.gates import Synthesis
+from qtnml.models.backend_regressor import BackendRegressor
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining
 from qtnml.models.validation import checked_regression_data, generator, hold_out_any
@@ -64,6 +67,49 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         """
         values = self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
         return np.asarray(self.target_mean_ + self.target_scale_ * values)
+
+    def to_backend(
+        self,
+        backend: Backend | str,
+        *,
+        shots: int = 1024,
+        reuse_qubits: bool | None = None,
+        num_qubits: int | None = None,
+        synthesis: Synthesis | None = None,
+        for_device: bool = True,
+        samples: Any = None,
+        passes: Any = (),
+        **settings: Any,
+    ) -> BackendRegressor:
+        """The same regressor with its values measured on a backend, as means over shots.
+
+        Args:
+            backend: A backend, its name, or a Qiskit backend or sampler.
+            shots: Measurements per sample.
+            reuse_qubits, num_qubits, synthesis, for_device, samples, passes: As for
+                `TreeClassifier.to_backend`.
+            settings: Other arguments of `BackendRegressor` (jobs, repeat, label, verbose, and those of
+                training).
+        """
+        found = get_backend(backend)
+        compiled = self._compiled_for(
+            found if for_device else None,
+            **self.circuit_meant(reuse_qubits, num_qubits),
+            synthesis=synthesis,
+            samples=samples,
+            passes=passes,
+        )
+        # The prediction is linear in the outcomes' probabilities.
+        each = self.model_.read_out(self.params_, np.eye(compiled.num_outcomes))
+        return BackendRegressor(
+            compiled,
+            np.asarray(self.target_mean_ + self.target_scale_ * np.asarray(each), dtype=np.float64),
+            found,
+            feature_names=getattr(self, "feature_names_in_", None),
+            table=self.table_,
+            shots=shots,
+            **settings,
+        )
 
 
 class TreeRegressor(NetworkRegressor):

@@ -14,7 +14,7 @@ from qtnml.arrays import NDArray
 from qtnml.born.law import TreeLaw
 from qtnml.errors import InvalidInputError
 from qtnml.noise.groups import TRACE, Group, Groups, kron
-from qtnml.noise.instructions import Instructions
+from qtnml.noise.instructions import Instructions, mixed, read_out
 from qtnml.noise.tree import piece_maps
 from qtnml.structure import Sites, Tree
 
@@ -84,7 +84,7 @@ class _Backwards(Groups):
     def _reset(self, row: int, qubit: int, relaxation: NDArray) -> None:
         if qubit in self:
             self._groups[qubit].rows.append(row)
-            state = np.array([1.0, 0.0, 0.0, 1 - 2 * self._rows.reset_error[row]])
+            state = mixed(self._rows.reset_error[row])
             self._let_all_go(qubit, relaxation @ state)
 
     def _turn(self, row: int, qubit: int, matrix: NDArray) -> None:
@@ -152,17 +152,6 @@ class _Backwards(Groups):
         dims = tuple(2 ** len(bits) for bits in sites)
         tree = Sites(dims, Tree(len(sites), tuple(nodes)))
         return [TreeLaw(tree, tuple(core[k] for core in cores)) for k in range(len(cores[0]))]
-
-
-def read_out(up: float, down: float) -> NDArray:
-    """Probabilities of reading 0 and 1 from Pauli expectations, (2, 4).
-
-    Args:
-        up: Probability of reading 1 in |0>.
-        down: Of reading 0 in |1>.
-    """
-    zero = np.array([1 - up + down, 0.0, 0.0, 1 - up - down]) / 2
-    return np.array([zero, TRACE[0] - zero])
 
 
 def _first_uses(rows: Instructions) -> dict[int, int]:

@@ -53,8 +53,10 @@ class Instructions:
         excited: Population of |1> in equilibrium.
         measured: Physical qubits of the outcome, the most significant first.
         bits: Of each row that is a measurement the classical bit it decides; None of the others.
-        start_error: Probability of |1> of a qubit before its first use.
+        start_error: Probability (qubits,) of |1> of each qubit before its first use.
         copies: Qubits that hold what a measurement wrote, and begin in |0>.
+
+    Rates may have a last axis of strengths, many of which are walked through at once; see `scaled`.
     """
 
     names: tuple[str, ...]
@@ -73,18 +75,19 @@ class Instructions:
     excited: float
     measured: tuple[int, ...]
     bits: tuple[int | None, ...]
-    start_error: float
+    start_error: NDArray
     copies: frozenset[int] = frozenset()
 
     @property
     def settings(self) -> int | None:
-        """How many settings of the weights; None for one, without an axis of its own."""
+        """How many settings of the weights, or strengths; None for one, without an axis of its own."""
+        if self.decay.ndim == 3:
+            return int(self.decay.shape[2])
         return None if self.singles.ndim == 3 else self.singles.shape[1]
 
     def start(self, qubit: int) -> NDArray:
         """Pauli expectations (4,) of a qubit before its first use."""
-        error = 0.0 if qubit in self.copies else self.start_error
-        return np.array([1.0, 0.0, 0.0, 1 - 2 * error])
+        return np.array([1.0, 0.0, 0.0, 1.0]) if qubit in self.copies else mixed(self.start_error[qubit])
 
     def noise_maps(self) -> tuple[NDArray, NDArray]:
         """Relaxation (rows, 2, 4, 4) of each qubit, and factors (rows,) of depolarising before it."""
@@ -92,19 +95,25 @@ class Instructions:
 
     def gate_singles(self) -> NDArray:
         """Maps (rows, 4, 4) of gates on one qubit and of `extra` after them; of data gates `extra` alone."""
+        more = {row: extra for row, extra in self.extra.items() if extra.shape[-1] == 4}
         found = self.singles.copy()
-        for row, extra in self.extra.items():
-            if len(extra) == 4:
-                found[row] = extra @ found[row]
+        if any(extra.ndim == 3 for extra in more.values()):
+            found = np.repeat(found[:, None], self.settings or 1, axis=1)
+        for row, extra in more.items():
+            found[row] = extra @ found[row]
         return found
 
     def singles_under_noise(self) -> NDArray:
         """Maps (rows, 4, 4) of gates on one qubit and the noise after them; of data gates the noise alone."""
         relaxation, kept = self.noise_maps()
-        depolarised = kept[:, None, None] * np.eye(4)
-        depolarised[:, 0, 0] = 1.0
-        noise = relaxation[:, 0] @ depolarised
-        return np.asarray((noise if self.settings is None else noise[:, None]) @ self.gate_singles())
+        depolarised = kept[..., None, None] * np.eye(4)
+        depolarised[..., 0, 0] = 1.0
+        noise, gates = relaxation[:, 0] @ depolarised, self.gate_singles()
+        if noise.ndim < gates.ndim:
+            noise = noise[:, None]
+        elif gates.ndim < noise.ndim:
+            gates = gates[:, None]
+        return np.asarray(noise @ gates)
 
     def taken(self, order: "Sequence[int | Copy | Moved]") -> "Instructions":
         """Some rows in order, some of them on other qubits, and copies of qubits in between."""
@@ -150,13 +159,36 @@ class Instructions:
         return replace(found, measured=tuple(reads[bit] for bit in sorted(reads, reverse=True)))
 
     def scaled(self, factors: NDArray, sources: "Sources | None" = None) -> "Instructions":
-        """Rates times factors (rows, 2), one for each qubit of a row, for the sources meant."""
-        sources = sources or Sources()
+        """Rates times factors, one for each qubit of a row, for the sources meant.
+
+        Args:
+            factors: Shape (rows, 2); or (rows, 2, strengths), for many at once.
+            sources: All by default.
+        """
+        sources, several = sources or Sources(), factors.ndim == 3
+        if several:
+            spread = {
+                name: getattr(self, name)[..., None]
+                for name in ("decay", "coherence", "waiting", "depolarizing", "reset_error", "readout")
+            }
+            return replace(self, **spread)._scaled(factors, sources)
+        return self._scaled(factors, sources)
+
+    def _scaled(self, factors: NDArray, sources: "Sources") -> "Instructions":
         busy = 1 - self.waiting
         weight = factors * (busy * sources.gate_time + self.waiting * sources.waiting) + (
             busy * (not sources.gate_time) + self.waiting * (not sources.waiting)
         )
-        both = np.where(np.array([len(q) for q in self.qubits]) > 1, factors.mean(axis=1), factors[:, 0])
+        is_pair = np.array([len(q) > 1 for q in self.qubits]).reshape(-1, *[1] * (factors.ndim - 2))
+        both = np.where(is_pair, factors.mean(axis=1), factors[:, 0])
+        start = self.start_error
+        if sources.start:
+            start = np.broadcast_to(
+                start.reshape(-1, *[1] * (factors.ndim - 2)), (len(start), *factors.shape[2:])
+            )
+            start = start.copy()
+            for qubit, (row, place) in self.first_uses().items():
+                start[qubit] = start[qubit] * factors[row, place]
         return replace(
             self,
             decay=self.decay * weight,
@@ -168,7 +200,17 @@ class Instructions:
             },
             reset_error=self.reset_error * (factors[:, 0] if sources.resets else 1.0),
             readout=self.readout * (factors[:, :1] if sources.readout else 1.0),
+            start_error=start,
         )
+
+    def first_uses(self) -> dict[int, tuple[int, int]]:
+        """Row and place in it of the first use of each qubit that does not begin in |0>."""
+        found: dict[int, tuple[int, int]] = {}
+        for row, (name, qubits) in enumerate(zip(self.names, self.qubits, strict=True)):
+            for place, qubit in enumerate(qubits):
+                if qubit not in found and qubit not in self.copies and name != "reset":
+                    found[qubit] = (row, place)
+        return {qubit: where for qubit, where in found.items() if qubit < len(self.start_error)}
 
 
 @dataclass(frozen=True)
@@ -187,9 +229,30 @@ class Moved:
     onto: int
 
 
-def _between(matrix: NDArray, weight: float) -> NDArray:
-    """The channel with this weight, nothing with the rest."""
-    return np.eye(len(matrix)) + weight * (matrix - np.eye(len(matrix)))
+def _between(matrix: NDArray, weight: Any) -> NDArray:
+    """The channel with this weight, nothing with the rest; one for each weight."""
+    nothing = np.eye(len(matrix))
+    return np.asarray(nothing + np.asarray(weight)[..., None, None] * (matrix - nothing))
+
+
+def mixed(error: Any) -> NDArray:
+    """Pauli expectations (..., 4) of a qubit that is in |1> with a probability (...)."""
+    zero = np.zeros(np.shape(error))
+    return np.stack([1 + zero, zero, zero, 1 - 2 * np.asarray(error)], axis=-1)
+
+
+def read_out(up: Any, down: Any) -> NDArray:
+    """Probabilities of reading 0 and 1 from Pauli expectations, (..., 2, 4).
+
+    Args:
+        up: Probability (...) of reading 1 in |0>.
+        down: Of reading 0 in |1>.
+    """
+    up, down = np.asarray(up), np.asarray(down)
+    nothing = np.zeros_like(up, dtype=float)
+    zero = np.stack([1 - up + down, nothing, nothing, 1 - up - down], axis=-1) / 2
+    whole = np.array([1.0, 0.0, 0.0, 0.0])
+    return np.stack([zero, whole - zero], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -201,6 +264,7 @@ class Sources:
     gate_errors: bool = True
     resets: bool = True
     readout: bool = True
+    start: bool = True
 
 
 def rows_of(program: Program, noise: DeviceNoise) -> Instructions:
@@ -238,7 +302,7 @@ class RowTemplate:
             excited=noise.excited_population,
             measured=program.measured,
             bits=_decided_bits(steps),
-            start_error=noise.start_probability,
+            start_error=np.full(program.num_qubits, noise.start_probability),
             **_rates(names, qubits, line.waits, noise),
         )
 

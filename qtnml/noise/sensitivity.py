@@ -1,25 +1,28 @@
 """Which noise hurts most: derivatives of the probability of the right outcome by its parts."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.contract import contract
+from qtnml.contract import contract, contract_postselected
 from qtnml.contract.bloch_plan import contraction_plan
 from qtnml.errors import InvalidInputError
 from qtnml.noise.circuit import NoisyCircuit
-from qtnml.noise.instructions import Sources
+from qtnml.noise.instructions import Instructions, Sources
 from qtnml.shown import PrintedHtml
 
+_NONE = Sources(False, False, False, False, False, False)
 SOURCES = {
-    "gate errors": Sources(False, False, True, False, False),
-    "relaxation in gates": Sources(True, False, False, False, False),
-    "waiting": Sources(False, True, False, False, False),
-    "resets": Sources(False, False, False, True, False),
-    "read-out": Sources(False, False, False, False, True),
+    "gate errors": replace(_NONE, gate_errors=True),
+    "relaxation in gates": replace(_NONE, gate_time=True),
+    "waiting": replace(_NONE, waiting=True),
+    "resets": replace(_NONE, resets=True),
+    "read-out": replace(_NONE, readout=True),
+    "start": replace(_NONE, start=True),
 }
 _STEP = 1e-3  # of the strength, for the difference of maps that are nearly linear in it
 
@@ -66,16 +69,17 @@ class Sensitivity(PrintedHtml):
 def sensitivity(noisy: NoisyCircuit, X: NDArray, outcomes: NDArray) -> Sensitivity:
     """Derivatives by the strength of every part of a circuit's noise.
 
-    The derivative of the probability by the transfer maps is exact, that of the maps by a strength a central
-    difference.
+    Of a post-selected circuit those of the probability given that a shot counts.
+
+    The derivatives of the probability by all transfer maps come from one reverse pass, exactly; those of a
+    map by a strength are central differences, one qubit of every node at a time: the time does not grow with
+    the number of qubits times that of gates.
 
     Args:
-        noisy: A circuit that traces what it discards.
+        noisy: A circuit under noise.
         X: Samples (samples, features).
         outcomes: The right outcome of each, integers (samples,).
     """
-    if noisy.tree.postselected:
-        raise InvalidInputError("sensitivities of post-selected circuits are not built yet")
     outcomes = np.asarray(outcomes)
     angles = noisy.compiled.angles(X)
     if outcomes.shape != (len(angles),) or not len(angles):
@@ -87,36 +91,79 @@ def sensitivity(noisy: NoisyCircuit, X: NDArray, outcomes: NDArray) -> Sensitivi
     probability, slopes = _slopes(noisy, angles, outcomes)
     rows = noisy.instructions
     used = sorted({qubit for qubits in rows.qubits for qubit in qubits})
-    place = np.array([[q[0], q[-1]] for q in rows.qubits])
-    everything = np.ones(place.shape)
-    by_node = [_loss(noisy, slopes, everything, source) for source in SOURCES.values()]
-    by_qubit = [
-        [_loss(noisy, slopes, 1.0 * (place == qubit), source).sum() for source in SOURCES.values()]
-        for qubit in used
-    ]
-    return Sensitivity(tuple(SOURCES), np.array(by_qubit), np.array(by_node).T, tuple(used), probability)
+    place_of = {qubit: place for place, qubit in enumerate(used)}
+    by_qubit = np.zeros((len(used), len(SOURCES)))
+    by_node = np.zeros((len(noisy.tree.topology.nodes), len(SOURCES)))
+    for column, source in enumerate(SOURCES.values()):
+        for node, qubit, loss in _losses(noisy, slopes, source):
+            by_qubit[place_of[qubit], column] += loss
+            by_node[node, column] += loss
+    return Sensitivity(tuple(SOURCES), by_qubit, by_node, tuple(used), probability)
 
 
-def _slopes(noisy: NoisyCircuit, angles: NDArray, outcomes: NDArray) -> tuple[float, tuple[NDArray, ...]]:
-    """Mean probability of the right outcome, and its derivative by every transfer map."""
+def _slopes(noisy: NoisyCircuit, angles: NDArray, outcomes: NDArray) -> tuple[float, list[NDArray]]:
+    """Mean probability of the right outcome, and its derivative by the transfer map of every node."""
     bloch, right = jnp.asarray(noisy.leaves(angles)), jnp.asarray(outcomes)
+    topology = noisy.tree.topology
 
     def mean(maps: tuple[jax.Array, ...]) -> jax.Array:
-        found = jnp.asarray(contract(noisy.tree.topology, maps, bloch))
+        if noisy.tree.postselected:
+            found = jnp.asarray(contract_postselected(topology, maps, bloch)[0])
+        else:
+            found = jnp.asarray(contract(topology, maps, bloch))
         return jnp.mean(jnp.take_along_axis(found, right[None], axis=0))
 
-    found, slopes = jax.jit(jax.value_and_grad(mean))(tuple(map(jnp.asarray, noisy.maps)))
-    return float(found), tuple(np.asarray(slope, dtype=np.float64) for slope in slopes)
+    found, stacked = jax.jit(jax.value_and_grad(mean))(tuple(map(jnp.asarray, noisy.maps)))
+    slopes = [np.empty(0)] * len(topology.nodes)
+    for group, stack in zip(contraction_plan(topology).groups, stacked, strict=True):
+        for node, slope in zip(group.nodes, np.asarray(stack, dtype=np.float64), strict=True):
+            slopes[node] = slope
+    return float(found), slopes
 
 
-def _loss(noisy: NoisyCircuit, slopes: tuple[NDArray, ...], where: NDArray, source: Sources) -> NDArray:
-    """Minus the derivative by the strength of a source on the qubits of instructions meant, for each node."""
-    more, less = (
-        noisy.tree_of(noisy.instructions.scaled(1 + sign * _STEP * where, source)).stacked_maps()
-        for sign in (1, -1)
-    )
-    found = np.zeros(len(noisy.tree.topology.nodes))
-    groups = contraction_plan(noisy.tree.topology).groups
-    for group, slope, a, b in zip(groups, slopes, more, less, strict=True):
-        found[list(group.nodes)] = -(slope * (a - b)).sum(axis=(1, 2)) / (2 * _STEP)
-    return found
+def _losses(noisy: NoisyCircuit, slopes: list[NDArray], source: Sources) -> Iterator[tuple[int, int, float]]:
+    """Minus the derivative by the strength of a source: node, qubit, and what the qubit costs in that node.
+
+    Different nodes do not meet in any map, so that the first qubit of every node is changed at once, then
+    the second, and so on; all of them are strengths of one walk.
+    """
+    rows, owners = noisy.instructions, noisy.tree.owners
+    number_of: dict[tuple[int, int], int] = {}  # of a node's qubit
+    places: list[tuple[int, int, int]] = []
+    count: dict[int, int] = {}
+    for row, place in _places(rows, source):
+        node, qubit = owners[row], rows.qubits[row][place]
+        if node < 0:
+            continue
+        if (node, qubit) not in number_of:
+            number_of[node, qubit] = count.get(node, 0)
+            count[node] = count.get(node, 0) + 1
+        places.append((row, place, number_of[node, qubit]))
+    if not places:
+        return
+    factors = np.ones((len(rows.names), 2, 2 * max(count.values())))
+    for row, place, number in places:
+        factors[row, place, 2 * number : 2 * number + 2] += (_STEP, -_STEP)
+    maps = noisy.tree_of(rows.scaled(factors, source)).maps()
+    for (node, qubit), number in number_of.items():
+        change = maps[node][2 * number] - maps[node][2 * number + 1]
+        yield node, qubit, -float((slopes[node] * change).sum()) / (2 * _STEP)
+
+
+def _places(rows: Instructions, source: Sources) -> Iterator[tuple[int, int]]:
+    """Rows and places in them where a source does anything."""
+    relaxation = rows.decay + rows.coherence
+    busy, idle = (1 - rows.waiting) * relaxation, rows.waiting * relaxation
+    starts = {where: rows.start_error[qubit] for qubit, where in rows.first_uses().items()}
+    for row, qubits in enumerate(rows.qubits):
+        errs = rows.depolarizing[row] > 0 or row in rows.extra
+        for place in range(len(qubits)):
+            if (
+                (source.gate_errors and errs)
+                or (source.gate_time and busy[row, place] > 0)
+                or (source.waiting and idle[row, place] > 0)
+                or (source.resets and rows.reset_error[row] > 0)
+                or (source.readout and rows.readout[row].any())
+                or (source.start and starts.get((row, place), 0.0) > 0)
+            ):
+                yield row, place

@@ -14,7 +14,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.noise.groups import TRACE, Group, Groups, kron
-from qtnml.noise.instructions import DataGate, Instructions
+from qtnml.noise.instructions import DataGate, Instructions, mixed, read_out
 from qtnml.noise.tree import CircuitTree
 from qtnml.structure import Node, Topology
 
@@ -77,14 +77,14 @@ class _Walk(Groups):
 
     def _known(self, qubit: int, state: NDArray) -> Group:
         if not self._constant:
-            return Group.known(qubit, state[:, None])
+            return Group.known(qubit, state[..., None])
         self._places.append(0)
-        leaf = np.stack([state, 0 * state, 0 * state], axis=1)
+        leaf = np.stack([state, 0 * state, 0 * state], axis=-1)
         return Group.known(qubit, leaf, [-len(self._places)])
 
     def _reset(self, row: int, qubit: int, relaxation: NDArray) -> None:
-        state = np.array([1.0, 0.0, 0.0, 1 - 2 * self._rows.reset_error[row]])
-        self._groups[qubit] = group = self._known(qubit, relaxation @ state)
+        state = mixed(self._rows.reset_error[row])
+        self._groups[qubit] = group = self._known(qubit, (relaxation @ state[..., None])[..., 0])
         group.rows.append(row)
 
     def _turn(self, row: int, qubit: int, matrix: NDArray) -> None:
@@ -148,7 +148,7 @@ class _Walk(Groups):
             place -= width
         raise InvalidInputError("data are uploaded again on a qubit that left no wire; run it on Aer")
 
-    def _join(self, row: int, qubits: tuple[int, ...], kept: float, relaxation: NDArray) -> None:
+    def _join(self, row: int, qubits: tuple[int, ...], kept: NDArray, relaxation: NDArray) -> None:
         for qubit in qubits:
             self._group(qubit)
         first, (i, j) = self._joined(qubits)
@@ -156,9 +156,10 @@ class _Walk(Groups):
         matrix = self._rows.pairs[row] @ before
         if row in self._rows.extra:
             matrix = self._rows.extra[row] @ matrix
-        matrix[..., 1:, :] *= kept
+        scale = np.ones((*np.shape(kept), 16, 1))
+        scale[..., 1:, 0] = np.asarray(kept)[..., None]
         first.pairs.append((i, j))
-        first.maps.append(matrix)
+        first.maps.append(scale * matrix)
         first.pending[i], first.pending[j] = relaxation
         first.rows.append(row)
 
@@ -168,11 +169,11 @@ class _Walk(Groups):
         up, down = self._rows.readout[row]
         if row in self._rows.checks:
             self._postselected = True
-            accepted = np.array([[(1 - up + down) / 2, 0.0, 0.0, (1 - up - down) / 2]])
-            self._let_go(qubit, accepted)
+            self._let_go(qubit, read_out(up, down)[..., :1, :])
         else:
             # Only at the root: until then the qubit may be part of a wire.
-            self._reads[qubit] = np.array([[1.0, 0.0, 0.0, 0.0], [down - up, 0.0, 0.0, 1 - up - down]])
+            zero, one = np.moveaxis(read_out(up, down), -2, 0)
+            self._reads[qubit] = np.stack([zero + one, zero - one], axis=-2)
 
     def _finished(self) -> CircuitTree:
         """Close the root, and number leaves and nodes as a topology does."""

@@ -13,7 +13,7 @@ from qtnml.noise import Sensitivity
 from qtnml.train import EpochRecord
 
 _TRAINING, _VALIDATION, _WRONG = "#1f5fa8", "#d9822b", "#b3261e"
-_SOURCES = ("#1f5fa8", "#6fa8dc", "#d9822b", "#3a7d44", "#8e5aa8")
+_SOURCES = ("#1f5fa8", "#6fa8dc", "#d9822b", "#3a7d44", "#8e5aa8", "#9a9a9a")
 
 
 def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:

@@ -20,7 +20,7 @@ from qtnml.hybrid import (
     Where,
     train_on_backend,
 )
-from qtnml.hybrid.training import Classification, trained_places
+from qtnml.hybrid.training import Supervised, trained_places
 from qtnml.train import get_loss
 
 pytestmark = pytest.mark.portable
@@ -252,7 +252,7 @@ def test_bad_optimisers() -> None:
 
 def test_only_the_last_nodes_are_trained(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
     compiled, angles, targets = small
-    problem = Classification(compiled, angles, targets)
+    problem = Supervised(compiled, angles, targets)
     places = trained_places(problem, 1)
     how = HybridTraining(steps=2, batch_size=2, trained_nodes=1, random_state=0)
     result = train_on_backend(compiled, angles, targets, where(JobStore("sqlite://")), how)

@@ -5,9 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qtnml.ansatz import TensorNetwork
+from qtnml.compile import compile_network
 from qtnml.errors import InvalidInputError
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, sensitivity
+from qtnml.noise.sensitivity import SOURCES
+from qtnml.noise.tree import evaluated
+from qtnml.structure import balanced_tree
 from tests.noise.test_circuit import EVERYTHING
+from tests.references import ENCODING
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +90,30 @@ def test_channels_of_ones_own_count_as_gate_errors(trained, small_digits):
     found = sensitivity(circuits[1], X, outcomes)
     more, less = mean_right(circuits[0], small_digits), mean_right(circuits[2], small_digits)
     assert found.by_qubit[:, 0].sum() == pytest.approx((less - more) / (2 * step), rel=0.05)
+
+
+@pytest.mark.parametrize("discard", ["trace", "postselect"])
+def test_every_qubit_against_differences_of_the_whole_circuit(discard, rng):
+    """Each source on each qubit, by circuits whose noise is that much stronger and weaker there."""
+    network = TensorNetwork.random(balanced_tree(8), rng, scale=1.0)
+    noise = replace(EVERYTHING, start_error=0.03)
+    plain = NoisyCircuit(compile_network(network, ENCODING, discard=discard), noise)
+    X, outcomes, step = rng.random((6, 8)), rng.integers(0, 2, 6), 1e-3
+    found = sensitivity(plain, X, outcomes)
+    rows, angles = plain.instructions, plain.compiled.angles(X)
+
+    def right(qubit, source, factor):
+        factors = np.array([[factor if q == qubit else 1.0 for q in (qs[0], qs[-1])] for qs in rows.qubits])
+        tree = plain.tree_of(rows.scaled(factors, source))
+        proba = evaluated(tree, tree.stacked_maps(), plain.leaves, angles)[0]
+        return proba[np.arange(6), outcomes].mean()
+
+    for row, qubit in enumerate(found.qubits):
+        for column, source in enumerate(SOURCES.values()):
+            wanted = (right(qubit, source, 1 - step) - right(qubit, source, 1 + step)) / (2 * step)
+            assert found.by_qubit[row, column] == pytest.approx(wanted, rel=1e-4, abs=1e-8)
+    np.testing.assert_allclose(found.by_node.sum(axis=0), found.by_qubit.sum(axis=0), atol=1e-9)
+    assert np.abs(found.by_qubit[:, found.sources.index("start")]).max() > 1e-4
 
 
 def test_the_table_names_the_worst_qubit_first(found):

@@ -1,0 +1,128 @@
+"""A trained regressor whose values are means over counted outcomes; it can be trained further there."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Backend
+from qtnml.compile import CompiledCircuit
+from qtnml.errors import InvalidInputError
+from qtnml.hybrid import HybridTraining
+from qtnml.jobs import JobStore
+from qtnml.mitigation import get_mitigation
+from qtnml.models.backend_model import BackendModel
+from qtnml.models.table_input import TableInput
+from qtnml.train import MeanSquaredError
+
+
+@dataclass(frozen=True)
+class SquaredErrorOfMean:
+    """Squared error of sum_k p_k v_k, the mean of what outcomes stand for.
+
+    Attributes:
+        values: What each outcome stands for.
+        scale: Unit of the error.
+    """
+
+    name: ClassVar[str] = "squared-error-of-mean"
+    values: tuple[float, ...]
+    scale: float
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """Loss of each sample, of probabilities (outcomes, batch) and values (batch,)."""
+        found = jnp.tensordot(jnp.asarray(self.values), outputs, 1)
+        return ((found - targets) / self.scale) ** 2
+
+
+class BackendRegressor(RegressorMixin, BackendModel):
+    """Made, ready to predict, by `TreeRegressor.to_backend`; a prediction is a mean over counted shots.
+
+    Ledger, files, mitigation and training are those of `BackendClassifier`.
+
+    Args:
+        compiled: The circuit with its trained weights.
+        values: What each outcome stands for, (outcomes,), in units of the targets.
+        backend: A backend, its name, or a Qiskit backend or sampler.
+        feature_names: Column names the model was fitted on; other names are refused.
+        table: What turns tables into features, of a model with an encoder.
+        shots: Measurements per sample.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
+            nothing, and simulates again what is asked for again; not for backends that are paid for.
+        repeat: Another number measures anew, independently of what is stored.
+        label: For people, to find the runs in `qtnml jobs list`.
+        mitigation: Of noise, as for `BackendClassifier`.
+        training: How `fit` trains; its loss is the squared error of the predictions.
+        verbose: 1 shows a progress bar on standard error.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledCircuit,
+        values: NDArray,
+        backend: Backend | str | None = "aer",
+        *,
+        feature_names: NDArray | None = None,
+        table: TableInput | None = None,
+        shots: int = 1024,
+        jobs: JobStore | str | os.PathLike[str] | bool | None = None,
+        repeat: int = 0,
+        label: str = "",
+        mitigation: Any = None,
+        training: HybridTraining | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.compiled = compiled
+        self.values = values
+        self.backend = backend
+        self.feature_names = feature_names
+        self.table = table
+        self.shots = shots
+        self.jobs = jobs
+        self.repeat = repeat
+        self.label = label
+        self.mitigation = mitigation
+        self.training = training
+        self.verbose = verbose
+
+    def predict(self, X: Any, *, return_std: bool = False) -> Any:
+        """Predicted values (samples,), in the units of the training targets.
+
+        Args:
+            X: Samples.
+            return_std: Also the standard errors (samples,) that the number of shots leaves: infinite where no
+                shot counted.
+        """
+        if not return_std:
+            return self._outcomes(X) @ self.values
+        if get_mitigation(self.mitigation) is not None:
+            found = self.mitigated_outcomes(X)
+            # Of two outcomes, the usual case, the errors are those of one number; of more this is a bound.
+            spread = np.abs(self.values - self.values.mean()) @ found.errors.T
+            return found.probabilities @ self.values, spread
+        measured = self._measured(self.circuits(X), self.shots)
+        mean = measured.frequencies @ self.values
+        variance = measured.frequencies @ self.values**2 - mean**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors = np.sqrt(np.maximum(variance, 0.0) / measured.counted)
+        return mean, np.where(measured.counted > 0, errors, np.inf)
+
+    def _targets(self, y: NDArray) -> NDArray:
+        wanted = np.asarray(y, dtype=np.float64)
+        if not np.isfinite(wanted).all():
+            raise InvalidInputError("values to learn must be finite, got NaN or infinity")
+        return wanted
+
+    def _training(self) -> HybridTraining:
+        how = super()._training()
+        given = how.loss
+        usual = given is None or given == MeanSquaredError.name or isinstance(given, MeanSquaredError)
+        if not (usual or isinstance(given, SquaredErrorOfMean)):
+            raise InvalidInputError(f"a regressor's loss is 'squared-error', got {given!r}")
+        scale = float(np.ptp(self.values)) or 1.0
+        return replace(how, loss=SquaredErrorOfMean(tuple(np.asarray(self.values).tolist()), scale))
