@@ -47,7 +47,7 @@ DRAWING = HybridTraining(
     AveragedSPSA(8, spsa=SPSA(learning_rate=0.003, perturbation=0.1)),
     steps=150, batch_size=140, shots=4096, loss="clipped-nll",
 )  # fmt: skip
-FROZEN = SPSA(learning_rate=1e-12)
+FROZEN = 1e-12  # rad: a learning rate that changes nothing
 SHOTS = 8192  # of each held-out image, where both simulators are timed
 TRAINED_ON, TIMED = 4000, 500  # images
 
@@ -60,7 +60,9 @@ def noise(family: str) -> DeviceNoise:
 def frozen(how: HybridTraining) -> HybridTraining:
     """The same shots, no updates."""
     assert isinstance(how.optimizer, AveragedSPSA)
-    return replace(how, optimizer=replace(how.optimizer, spsa=FROZEN))
+    return replace(
+        how, optimizer=replace(how.optimizer, spsa=replace(how.optimizer.spsa, learning_rate=FROZEN))
+    )
 
 
 def trained(family: str, seed: int) -> tuple[Any, Any, CompiledCircuit]:

@@ -101,10 +101,11 @@ class Objective:
         """Mean loss at each point (points,), on all samples unless some are given for each."""
         everyone = np.arange(self.num_samples)
         chosen = [everyone] * len(points) if samples is None else samples
-        found = self.outcomes(points, chosen)
-        return np.array(
-            [self.value(given_success(table)[0], places) for table, places in zip(found, chosen, strict=True)]
-        )
+        tables = [given_success(table)[0] for table in self.outcomes(points, chosen)]
+        targets = self.targets[np.concatenate(list(chosen))]
+        each = np.asarray(self.loss(jnp.asarray(np.concatenate(tables, axis=1)), jnp.asarray(targets)))
+        ends = np.cumsum([len(places) for places in chosen])
+        return np.array([part.mean(dtype=np.float64) for part in np.split(each, ends[:-1])])
 
     def value(self, probabilities: NDArray, places: NDArray) -> float:
         """Mean loss of probabilities (outcomes, samples) of some samples."""

@@ -245,6 +245,10 @@ def from_superoperator(matrix: NDArray, name: str = "superoperator") -> Channel:
     return Channel(found, name)
 
 
+#: Columns are the Pauli matrices as vectors.
+_FROM_PAULIS = np.array([pauli.ravel() for pauli in _PAULIS]).T
+
+
 def relaxation_maps(rate1: Any, rate2: Any, excited_population: Any = 0.0, *, xp: Any = np) -> Any:
     """Transfer maps (..., 4, 4) of relaxation for time/T1 and time/T2 of shape (...); NumPy or JAX."""
     decay, coherence = xp.exp(-xp.asarray(rate1)), xp.exp(-xp.asarray(rate2))
@@ -262,6 +266,10 @@ def relaxation_maps(rate1: Any, rate2: Any, excited_population: Any = 0.0, *, xp
 def unitary_maps(unitaries: Any, *, xp: Any = np) -> Any:
     """Transfer maps (..., 4**n, 4**n) of unitaries (..., 2**n, 2**n); NumPy or JAX, real."""
     dim = unitaries.shape[-1]
+    if dim == 2 and xp is np:  # the most frequent ones by far
+        pairs = unitaries[..., :, None, :, None] * np.conj(unitaries)[..., None, :, None, :]
+        found = _FROM_PAULIS.conj().T @ pairs.reshape(*pairs.shape[:-4], 4, 4) @ _FROM_PAULIS
+        return np.ascontiguousarray(found.real) / 2
     strings = pauli_strings(dim.bit_length() - 1)
     stacked = xp.asarray(unitaries).reshape(-1, dim, dim)
     if xp is not np:

@@ -17,7 +17,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, RowTemplate
-from qtnml.noise.order import joins_last
+from qtnml.noise.order import order_of
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
 from qtnml.program import Program, Reset
@@ -25,7 +25,7 @@ from qtnml.program import Program, Reset
 MOST_BITS = 16  # of a table of all probabilities
 _FEW_BITS = 6  # so many at the end of a circuit are tried forwards first
 _SETTINGS = 64  # of the weights, whose maps are made at once
-_TOGETHER = 8  # circuits of one setting, from which on they are contracted by themselves
+_TOGETHER = 32  # circuits of one setting, from which on they are contracted by themselves
 _CONTROL = ("if_else", "while_loop", "for_loop", "switch_case", "box", "break_loop", "continue_loop")
 
 
@@ -65,6 +65,7 @@ class CircuitLaw:
             [self._parameters[k] for k in self._weights],
         )
         self._plain: _Forwards | _Backwards | None = None
+        self._orders: dict[bool, list[int | Copy | Moved]] = {}  # forwards and backwards
 
     def probabilities(self, values: NDArray) -> NDArray:
         """Probabilities (circuits, 2**bits) at values of the parameters (circuits, parameters)."""
@@ -97,8 +98,7 @@ class CircuitLaw:
                 self._plain = self._law(None)
             yield np.arange(len(values)), np.zeros(len(values), dtype=int), self._plain
             return
-        known, group = np.unique(values[:, self._weights], axis=0, return_inverse=True)
-        group = group.ravel()
+        known, group = _distinct(values[:, self._weights])
         for start in range(0, len(known), _SETTINGS):
             part = known[start : start + _SETTINGS]
             places = np.flatnonzero((group >= start) & (group < start + len(part)))
@@ -107,25 +107,38 @@ class CircuitLaw:
     def _law(self, values: NDArray | None) -> "_Forwards | _Backwards":
         rows = self._rows.at(values)
         if self._data:
-            return _Forwards(rows, self._data)
+            return self._forwards(rows)
         if len(rows.measured) <= _FEW_BITS:
             try:
-                return _Forwards(rows, [])
+                return self._forwards(rows)
             except InvalidInputError:
-                return _Backwards(rows)
+                return self._backwards(rows)
         try:
-            return _Backwards(rows)
+            return self._backwards(rows)
         except InvalidInputError:
             if len(rows.measured) > MOST_BITS:
                 raise
-            return _Forwards(rows, [])
+            return self._forwards(rows)
+
+    def _forwards(self, rows: Instructions) -> "_Forwards":
+        return _Forwards(rows.taken(self._order(rows, backwards=False)), self._data)
+
+    def _backwards(self, rows: Instructions) -> "_Backwards":
+        return _Backwards(rows.taken(self._order(rows, backwards=True)))
+
+    def _order(self, rows: Instructions, *, backwards: bool) -> "list[int | Copy | Moved]":
+        """In which a circuit is walked through, with copies; the same for all values of its weights."""
+        if backwards not in self._orders:
+            copies = copies_in(rows, before_resets=not backwards)
+            found = order_of(rows.taken(copies), backwards=backwards)
+            self._orders[backwards] = [copies[row] for row in found]
+        return self._orders[backwards]
 
 
 class _Forwards:
-    """A circuit that gathers data into the bits read at its end."""
+    """A circuit that gathers data into the bits read at its end; its rows in order, with copies."""
 
     def __init__(self, rows: Instructions, columns: Sequence[int]) -> None:
-        rows = joins_last(with_copies(rows, before_resets=True))
         self._columns = list(columns)
         reads = [bit for bit in rows.bits if bit is not None]
         checks = sorted(bit for row in rows.checks if (bit := rows.bits[row]) is not None)
@@ -174,10 +187,9 @@ class _Forwards:
 
 
 class _Backwards:
-    """A circuit that draws strings."""
+    """A circuit that draws strings; its rows in order, with copies."""
 
     def __init__(self, rows: Instructions) -> None:
-        rows = joins_last(with_copies(rows, before_resets=False), backwards=True)
         self._bits = sorted(bit for bit in rows.bits if bit is not None)
         self._laws = laws_backwards(rows, [(bit,) for bit in self._bits])
 
@@ -217,8 +229,21 @@ def _outcomes(bits: Sequence[int]) -> NDArray:
     return found
 
 
+def _distinct(rows: NDArray) -> tuple[NDArray, NDArray]:
+    """Different rows, in the order of their first appearance, and the number of each row's."""
+    numbers: dict[bytes, int] = {}
+    group = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
+    first = np.unique(group, return_index=True)[1]
+    return rows[first], group
+
+
 def with_copies(rows: Instructions, *, before_resets: bool) -> Instructions:
-    """The circuit changed so that no qubit is needed after it was read.
+    """The circuit changed so that no qubit is needed after it was read; see `copies_in`."""
+    return rows.taken(copies_in(rows, before_resets=before_resets))
+
+
+def copies_in(rows: Instructions, *, before_resets: bool) -> list[int | Copy | Moved]:
+    """The order of a circuit's rows, changed so that no qubit is needed after it was read.
 
     A qubit that goes on after it was read is copied onto a new one, which is read instead. What only waits
     after its last read-out is left out.
@@ -251,7 +276,7 @@ def with_copies(rows: Instructions, *, before_resets: bool) -> Instructions:
         found.append(row)
         for qubit in qubits:
             later[qubit] = name
-    return rows.taken(found[::-1])
+    return found[::-1]
 
 
 def _data_columns(program: Program, parameters: Sequence[Parameter]) -> list[int]:

@@ -18,10 +18,11 @@ def joins_last(rows: Instructions, *, backwards: bool = False) -> Instructions:
         rows: A circuit.
         backwards: For a walk from the end.
     """
-    return rows.taken(_order(rows, backwards=backwards))
+    return rows.taken(order_of(rows, backwards=backwards))
 
 
-def _order(rows: Instructions, *, backwards: bool) -> list[int]:
+def order_of(rows: Instructions, *, backwards: bool) -> list[int]:
+    """The order of `joins_last`, as row numbers."""
     count = len(rows.names)
     places = range(count - 1, -1, -1) if backwards else range(count)
     later: list[list[int]] = [[] for _ in range(count)]  # what follows on the qubits of each row

@@ -98,7 +98,7 @@ def test_training_comes_back(
     away = compiled.with_weights(compiled.weights + 0.25 * rng.normal(size=len(compiled.weights)))
     steps = {"spsa": 60, "averaged-spsa": 25, "parameter-shift": 6}[optimizer]
     how = HybridTraining(optimizer=optimizer, loss=loss, steps=steps, batch_size=500, random_state=0)
-    where = Where(get_backend("aer"), JobStore("sqlite://"), shots=1000)
+    where = Where(get_backend("exact"), JobStore("sqlite://"), shots=1000)
     result = train_generative_on_backend(away, data, where, how)
     before, after = (
         float(law @ (np.log(law) - log_likelihood(circuit.state(), STRINGS)))
@@ -111,7 +111,7 @@ def test_training_comes_back(
 
 def test_a_killed_training_goes_on(compiled: GenerativeCircuit, data: np.ndarray, tmp_path: Path) -> None:
     path, store = tmp_path / "g.ckpt", JobStore("sqlite://")
-    where = Where(get_backend("aer"), store, shots=200)
+    where = Where(get_backend("exact"), store, shots=200)
     options = {"batch_size": 50, "random_state": 0, "checkpoint": path, "resume": True, "tail": 0.0}
     train_generative_on_backend(compiled, data, where, HybridTraining(steps=3, **options))  # type: ignore[arg-type]
     resumed = train_generative_on_backend(compiled, data, where, HybridTraining(steps=6, **options))  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_a_born_machine_on_a_backend(rng: np.random.Generator) -> None:
     born = MPSBornMachine(2, random_state=0).fit(X)
     store = JobStore("sqlite://", max_shots=20_000)
     how = HybridTraining(steps=2, batch_size=30, random_state=0)
-    machine = born.to_backend("aer", shots=300, jobs=store, training=how)
+    machine = born.to_backend("exact", shots=300, jobs=store, training=how)
     assert machine.plan(1000).shots == 1000
     drawn = machine.sample(1000, random_state=0)
     assert drawn.shape == (1000, 5)
@@ -137,7 +137,7 @@ def test_a_born_machine_on_a_backend(rng: np.random.Generator) -> None:
     assert 0.3 < drawn[:, 0].mean() < 0.7
     again = machine.sample(1000, random_state=0)
     assert not np.array_equal(again, drawn)  # every call draws anew
-    same = born.to_backend("aer", shots=300, jobs=store, training=how)  # the script, started again
+    same = born.to_backend("exact", shots=300, jobs=store, training=how)  # the script, started again
     assert same.plan(1000).shots == 0  # stored: it costs nothing
     assert np.array_equal(same.sample(1000, random_state=0), drawn)
     assert np.array_equal(same.sample(1000, random_state=0), again)
