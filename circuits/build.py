@@ -8,9 +8,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from qtnml import MPSClassifier, Synthesis, TreeClassifier, load_dataset
+from qtnml import MPSBornMachine, MPSClassifier, Synthesis, TreeBornMachine, TreeClassifier, load_dataset
 from qtnml.errors import ClippedDataWarning
-from qtnml.zoo import read_cards, write_circuit
+from qtnml.models.samples import thresholded_pictures
+from qtnml.zoo import draws, read_cards, write_circuit
 
 FOLDER = Path(__file__).parent
 PAIR, SMALL = {"classes": (3, 5), "order": "z"}, {"classes": (3, 5), "order": "z", "size": 4}
@@ -44,6 +45,14 @@ CIRCUITS: dict[str, tuple[type, dict[str, Any], str, dict[str, Any], dict[str, A
         {"synthesis": Synthesis(two_qubit_gate="ecr", pairs="line")},
     ),
 }
+# Born machines of black and white digits: estimator and its arguments, side, arguments of `compile`.
+BORN: dict[str, tuple[type, dict[str, Any], int, dict[str, Any]]] = {
+    "digits_born_mps_d2_2q": (MPSBornMachine, {"max_bond": 2}, 8, {}),
+    "digits_born_mps_d8_4q": (MPSBornMachine, {"max_bond": 8}, 8, {}),
+    "digits_born_tree_d4_11q": (TreeBornMachine, {"max_bond": 4}, 8, {}),
+    "digits_born_4x4_mps_d4_16q": (MPSBornMachine, {"max_bond": 4}, 4, {"reuse_qubits": False}),
+}
+THRESHOLD = 0.5
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 
@@ -71,16 +80,42 @@ def build(name: str) -> None:
     print(name, compiled, model.score(data.raw(data.X_test), data.y_test), flush=True)
 
 
+def build_born(name: str) -> None:
+    cls, arguments, side, compiling = BORN[name]
+    bits = thresholded_pictures("digits", side, THRESHOLD)
+    model = cls(random_state=0, **arguments).fit(bits)
+    model.notes_ = {"data": "digits", "size": side, "threshold": THRESHOLD}
+    lines = [
+        f"data = load_dataset('digits', size={side})",
+        f"model = {cls.__name__}(random_state=0{_written(arguments)}).fit(data.X_train > {THRESHOLD})",
+        f"compiled = model.compile({_written(compiling).removeprefix(', ')})",
+    ]
+    compiled = write_circuit(FOLDER, name, model, made_by=lines, **compiling)
+    print(name, compiled, flush=True)
+
+
 def _written(arguments: dict[str, Any]) -> str:
     return "".join(f", {name}={value!r}" for name, value in arguments.items())
 
 
 def table() -> str:
-    columns = ["circuit", "data", "model", "qubits", "two-qubit gates", "depth", "resets", "test accuracy"]
+    columns = [
+        "circuit",
+        "data",
+        "model",
+        "qubits",
+        "two-qubit gates",
+        "depth",
+        "resets",
+        "test accuracy, or nats",
+    ]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for card in read_cards(FOLDER):
         resources, data = card["resources"], card["data"]
-        named = data["data"] if data["classes"] is None else f"{data['data']} {data['classes']}"
+        named = f"{data['data']} {data.get('classes') or ''}".strip()
+        good = (
+            f"{-card['likelihood']['exact']:.2f} nats" if draws(card) else f"{card['accuracy']['exact']:.3f}"
+        )
         native = card["compile"]["synthesis"]["two_qubit_gate"]
         cells = [f"`{card['name']}`", f"{named}, {resources['features']} features", card["model"]]
         cells += [
@@ -88,14 +123,14 @@ def table() -> str:
             f"{resources['two_qubit_gates']:,} {native}",
             f"{resources['depth']:,}",
         ]
-        cells += [resources["resets"], f"{card['accuracy']['exact']:.3f}"]
+        cells += [resources["resets"], good]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    for name in sys.argv[1:] or CIRCUITS:
-        build(name)
+    for name in sys.argv[1:] or [*CIRCUITS, *BORN]:
+        build_born(name) if name in BORN else build(name)
     readme = FOLDER / "README.md"
     before, _, rest = readme.read_text().partition(START)
     _, _, after = rest.partition(END)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from qtnml.cli.app import Json, app, report
 
-circuits = typer.Typer(no_args_is_help=True, help="Trained circuits, ready to run: list, show, check.")
+circuits = typer.Typer(no_args_is_help=True, help="Trained circuits, ready to run: list, show, check, build.")
 app.add_typer(circuits, name="circuits")
 
 Folder = Annotated[
@@ -24,8 +24,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A circuit, as `qtnml 
 
 @circuits.command(name="list")
 def list_(folder: Folder = None, as_json: Json = False) -> None:
-    """All circuits of a folder: qubits, two-qubit gates, depth, accuracy."""
-    from qtnml.zoo import default_folder, read_cards
+    """All circuits of a folder: qubits, two-qubit gates, depth; accuracy, or nats per test sample."""
+    from qtnml.zoo import default_folder, draws, read_cards
 
     cards = read_cards(folder or default_folder())
     if as_json:
@@ -37,9 +37,10 @@ def list_(folder: Folder = None, as_json: Json = False) -> None:
     for card in cards:
         facts = card["resources"]
         counts = (facts["qubits"], facts["features"], facts["two_qubit_gates"], facts["depth"])
-        table.add_row(
-            escape(card["name"]), *(f"{count:,}" for count in counts), f"{card['accuracy']['exact']:.4f}"
+        good = (
+            f"{-card['likelihood']['exact']:.2f} nats" if draws(card) else f"{card['accuracy']['exact']:.4f}"
         )
+        table.add_row(escape(card["name"]), *(f"{count:,}" for count in counts), good)
     Console().print(table)
 
 
@@ -76,15 +77,39 @@ def check(
     for name in names or [card["name"] for card in read_cards(where)]:
         typer.echo(f"checking {name}", err=True)
         results.append(check_circuit(where, name, samples=samples, shots=shots, seed=seed))
-    rows = {
-        result.name: f"{'ok' if result.passed else 'FAILED'}: gates within {result.gate_difference:.0e}, "
-        f"probabilities within {result.deviation:.0e}; accuracy {result.accuracy:.4f}; on {result.samples} "
-        f"samples {result.exact_accuracy:.3f} exactly, {result.measured_accuracy:.3f} in {shots} shots on Aer"
-        for result in results
-    }
+    rows = {result.name: f"{'ok' if result.passed else 'FAILED'}: {result}" for result in results}
     report("Circuits checked", rows, {"checks": [result.to_dict() for result in results]}, as_json)
     if not all(result.passed for result in results):
         raise typer.Exit(1)
+
+
+@circuits.command()
+def build(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which ones (default: all)."),
+    ] = None,
+    folder: Folder = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write to (default: the same)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compile circuits again from their models and cards, and write their files.
+
+    Nothing is trained. After a change of the compiler this brings a folder up to date; `qtnml circuits check`
+    says where the files differ from what would be compiled now.
+    """
+    from qtnml.zoo import default_folder, read_cards, rebuild_circuit
+
+    where, rows, facts = folder or default_folder(), dict[str, str](), dict[str, Any]()
+    for name in names or [card["name"] for card in read_cards(where)]:
+        typer.echo(f"building {name}", err=True)
+        compiled = rebuild_circuit(where, name, into=output)
+        rows[name] = str(compiled)
+        facts[name] = compiled.report().to_dict()
+    report(f"Circuits written to {output or where}", rows, facts, as_json)
 
 
 def _flat(card: dict[str, Any], prefix: str = "") -> dict[str, str]:

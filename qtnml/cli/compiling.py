@@ -190,9 +190,9 @@ def _samples(estimator: Any, source: str, *, draws: bool) -> Any:
         return estimator.features(samples_for(estimator, source)[0][:_VERIFIED])
     if hasattr(estimator, "classes_"):
         raise InvalidInputError("--verify is not for models of records and classes; leave it out")
-    from qtnml.cli.generative import samples_of
+    from qtnml.models import strings_for
 
-    return estimator.levels(samples_of(estimator, source)[:_VERIFIED])
+    return estimator.levels(strings_for(estimator, source)[:_VERIFIED])
 
 
 def _feature_names(estimator: Any) -> list[str] | None:

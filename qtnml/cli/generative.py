@@ -60,12 +60,13 @@ def fit(
     """
     import qtnml
     from qtnml.models.objects import with_arguments
+    from qtnml.models.samples import is_table_file, thresholded_pictures
 
     check_parent(output, data)
     if model not in _ESTIMATORS:
         raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
     estimator = getattr(qtnml, _ESTIMATORS[model])(max_bond, random_state=seed, verbose=1)
-    if _is_table(data):
+    if is_table_file(data):
         from qtnml.data.mixed import named_table, read_table
 
         left_out = [*(ignore or ()), *(() if label is None else (label,))]
@@ -76,7 +77,7 @@ def fit(
     elif label is not None:
         raise InvalidInputError(f"--label is for tables; {data} is none")
     else:
-        X, notes = _pictures(data, size, threshold), {"size": size, "threshold": threshold}
+        X, notes = thresholded_pictures(data, size, threshold), {"size": size, "threshold": threshold}
     estimator = with_arguments(estimator, named_values(settings))
     if label is None:
         whole = estimator.fit(X)
@@ -108,19 +109,6 @@ def fit(
         raise typer.Exit(130)
 
 
-def _is_table(data: str) -> bool:
-    """Whether it is a CSV file; all else is pictures."""
-    return Path(data).is_file() and data.endswith((".csv", ".csv.gz"))
-
-
-def _pictures(name: str, size: int | None, threshold: float, part: str = "train") -> Any:
-    from qtnml.data import load_dataset
-    from qtnml.data.mixed import thresholded
-
-    data = load_dataset(name, size=size)
-    return thresholded(data.X_train if part == "train" else data.X_test, threshold)
-
-
 def _loaded(path: Path) -> Any:
     from qtnml.models import BornClassifier, BornMachine, load_model
 
@@ -145,20 +133,6 @@ def _of_records(model: Any, path: Path) -> Any:
     if hasattr(model, "classes_"):
         raise InvalidInputError(f"{path} is a model of records and classes; fit one without --label for this")
     return model
-
-
-def samples_of(model: Any, data: str) -> Any:
-    """As the model's own training data were read."""
-    model = getattr(model, "model_", model)
-    is_table = model.encoder_ is not None
-    if is_table != _is_table(data):
-        wanted = "no CSV file: the model is of a table" if is_table else "a table: the model is of pictures"
-        raise InvalidInputError(f"{data} is {wanted}")
-    if not is_table:
-        return _pictures(data, model.notes_.get("size"), model.notes_.get("threshold", 0.5), "test")
-    from qtnml.data.mixed import read_table
-
-    return read_table(Path(data), columns=model.notes_.get("columns"), header=model.notes_.get("header"))[1]
 
 
 @born.command()
@@ -254,7 +228,9 @@ def score(
     if output is not None:
         check_parent(output, model, data)
     machine = _loaded(model)
-    logs = machine.score_samples(samples_of(machine, data))
+    from qtnml.models import strings_for
+
+    logs = machine.score_samples(strings_for(machine, data))
     bound = float(np.quantile(logs, quantile))
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
@@ -286,7 +262,9 @@ def classify(
     clf = _loaded(model)
     if not hasattr(clf, "classes_"):
         raise InvalidInputError(f"{model} knows no classes; fit one with --label")
-    proba = clf.predict_proba(samples_of(clf, data))
+    from qtnml.models import strings_for
+
+    proba = clf.predict_proba(strings_for(clf, data))
     best = proba.argmax(axis=1)
     names = [str(name) for name in clf.classes_.tolist()]
     rows = [[k, names[b], round(float(proba[k, b]), 6)] for k, b in enumerate(best)]
@@ -325,7 +303,9 @@ def explain(
         found: Any = machine.explain()
         plot: Any = plot_explanation
     else:
-        X = samples_of(machine, data)
+        from qtnml.models import strings_for
+
+        X = strings_for(machine, data)
         if row >= len(X):
             raise InvalidInputError(f"{data} has rows 0 to {len(X) - 1}, got --row {row}")
         found, plot = machine.explain(X[row]), plot_record

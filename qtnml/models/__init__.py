@@ -16,7 +16,7 @@ from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
 from qtnml.models.persistence import load_model
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
-from qtnml.models.samples import samples_for
+from qtnml.models.samples import samples_for, strings_for
 from qtnml.models.trial import run_trial, trial
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "noise_study",
     "run_trial",
     "samples_for",
+    "strings_for",
     "trial",
     "with_arguments",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.data import load_dataset, read_samples
-from qtnml.data.mixed import named_table, read_table
+from qtnml.data.mixed import named_table, read_table, thresholded
 from qtnml.data.tables import CsvTable
 from qtnml.errors import InvalidInputError
 from qtnml.models.training import TrainedEstimator
@@ -56,6 +56,38 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[Any
                 "target column out, or mend the cell"
             ) from error
     return _of_classes(X, y, how.get("classes"), model.classes_, source)
+
+
+def strings_for(model: Any, source: str) -> Any:
+    """Read samples for a Born machine, or what is built on one, as its own training data were read.
+
+    Args:
+        model: Its `notes_` (size, threshold, columns, header) say how to read.
+        source: A CSV file for a model of a table; for one of pictures a data set, whose test part is read.
+
+    Raises:
+        InvalidInputError: A table for a model of pictures, or the other way round.
+    """
+    model = getattr(model, "model_", model)
+    is_table = model.encoder_ is not None
+    if is_table != is_table_file(source):
+        wanted = "no CSV file: the model is of a table" if is_table else "a table: the model is of pictures"
+        raise InvalidInputError(f"{source} is {wanted}")
+    notes = model.notes_
+    if not is_table:
+        return thresholded_pictures(source, notes.get("size"), notes.get("threshold", 0.5), "test")
+    return read_table(Path(source), columns=notes.get("columns"), header=notes.get("header"))[1]
+
+
+def thresholded_pictures(name: str, size: int | None, threshold: float, part: str = "train") -> Any:
+    """Bits of a data set's pictures: 1 where a pixel is above the threshold."""
+    data = load_dataset(name, size=size)
+    return thresholded(data.X_train if part == "train" else data.X_test, threshold)
+
+
+def is_table_file(source: str) -> bool:
+    """Whether it is a CSV file; all else is pictures."""
+    return Path(source).is_file() and source.endswith((".csv", ".csv.gz"))
 
 
 def _of_table(model: TrainedEstimator, path: Path, how: dict[str, Any]) -> tuple[Any, NDArray | None]:

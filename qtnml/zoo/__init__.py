@@ -1,0 +1,22 @@
+"""A folder of trained circuits, each with model, circuit files and card, and the proof that they fit.
+
+A circuit NAME is four files: `NAME.qtnml` (the model), `NAME.qasm` (OpenQASM 3, weights bound), `NAME.qpy`
+(Qiskit, weights free) and `NAME.json` (the card).
+"""
+
+from qtnml.zoo.cards import default_folder, draws, read_card, read_cards
+from qtnml.zoo.checks import CircuitCheck, DrawingCheck, check_circuit, gate_difference
+from qtnml.zoo.files import rebuild_circuit, write_circuit
+
+__all__ = [
+    "CircuitCheck",
+    "DrawingCheck",
+    "check_circuit",
+    "default_folder",
+    "draws",
+    "gate_difference",
+    "read_card",
+    "read_cards",
+    "rebuild_circuit",
+    "write_circuit",
+]
