@@ -22,6 +22,7 @@ from qtnml.errors import ClippedDataWarning, InvalidInputError
 from qtnml.noise import DeviceNoise, NoisyCircuit
 
 FOLDER = Path(__file__).parent
+COMPARED = 64  # training images that passes are compared on
 WIDTHS = (7, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 # Round numbers: about five years ago, today's better ones, and what is announced for the next years.
 GENERATIONS = {
@@ -104,7 +105,9 @@ def accuracy(compiled: CompiledCircuit, noise: DeviceNoise, X: Any, labels: Any)
     return float((proba.argmax(axis=1) == labels).mean()), float(right.mean())
 
 
-def study(clf: TreeClassifier, X: Any, labels: Any, widths: tuple[int, ...]) -> list[dict[str, Any]]:
+def study(
+    clf: TreeClassifier, X: Any, labels: Any, widths: tuple[int, ...], samples: Any
+) -> list[dict[str, Any]]:
     rows = []
     for name, noise in GENERATIONS.items():
         target = heavy_hex(noise)
@@ -134,15 +137,29 @@ def study(clf: TreeClassifier, X: Any, labels: Any, widths: tuple[int, ...]) -> 
             except InvalidInputError:
                 found, exact = approximated(free, noise, routed, X, labels), False
             row |= {"heavy-hex: accuracy": found[0], "heavy-hex: probability": found[1], "exact": exact}
+            row |= with_passes(clf, target, width, device, X, labels, samples)
             rows.append(row)
             print(row, flush=True)
     return rows
 
 
-def routed_circuit(clf: TreeClassifier, target: Target, width: int) -> CompiledCircuit:
+def routed_circuit(clf: TreeClassifier, target: Target, width: int, **passes: Any) -> CompiledCircuit:
     """On exactly so many qubits where the compiler has such a circuit, else on as many as it takes."""
     reuse = width < 64
-    return clf.compile(target=target, reuse_qubits=reuse, num_qubits=width if reuse else None)
+    return clf.compile(target=target, reuse_qubits=reuse, num_qubits=width if reuse else None, **passes)
+
+
+def with_passes(
+    clf: TreeClassifier, target: Target, width: int, noise: DeviceNoise, X: Any, labels: Any, samples: Any
+) -> dict[str, Any]:
+    """The passes that do best on training images, on test images."""
+    try:
+        compiled = routed_circuit(clf, target, width, passes="auto", samples=samples)
+        found = accuracy(compiled, noise, X, labels)
+    except InvalidInputError:  # no exact distribution to compare by
+        return {"passes: accuracy": None, "passes: probability": None, "passes": None}
+    names = ", ".join(compiled.passes)
+    return {"passes: accuracy": found[0], "passes: probability": found[1], "passes": names}
 
 
 def approximated(
@@ -188,6 +205,12 @@ def figure(rows: list[dict[str, Any]], clean: float) -> Figure:
                 axes.plot(
                     *zip(*points, strict=True) if points else ([], []), marker, color="#d9822b", label=label
                 )
+            helped = sorted(
+                {(r["heavy-hex: qubits"], r[f"passes: {value}"]) for r in mine if r["passes"] is not None}
+            )
+            axes.plot(
+                *zip(*helped, strict=True), "D", color="#2c8a6b", markersize=5, label="heavy-hex, passes"
+            )
             best = [r for r in mine if r["chosen"]][:1]
             axes.plot(
                 [r["heavy-hex: qubits"] for r in best], [r[f"heavy-hex: {value}"] for r in best], "*",
@@ -216,7 +239,7 @@ def main() -> None:
         clf.fit(data.X_train, data.y_train)
         labels = np.searchsorted(clf.classes_, data.y_test)
         clean = clf.score(data.X_test, data.y_test)
-        rows = study(clf, data.X_test, labels, (7, 64) if small else WIDTHS)
+        rows = study(clf, data.X_test, labels, (7, 64) if small else WIDTHS, data.X_train[:COMPARED])
     print(table(rows))
     if not small:
         (FOLDER / "results.md").write_text(f"Accuracy without noise: {clean:.4f}\n\n{table(rows)}\n")

@@ -64,7 +64,7 @@ def _rank(compiled: Compiled) -> tuple[float, float]:
 def _combinations(compiled: Compiled, device: Device) -> Iterator[tuple[str, ...]]:
     has_checks = any(isinstance(step, Check) for step in compiled.program.steps)
     starts: list[tuple[str, ...]] = [(), ("skip-resets",)] if has_checks and compiled.num_resets else [()]
-    can_decouple = "x" in device.target.operation_names
+    can_decouple = {"x", "delay"} <= set(device.target.operation_names)
     frames = [(f"twirl-{seed}", "merge") for seed in range(_FRAMES)]
     for start in starts:
         if start:
@@ -76,4 +76,6 @@ def _combinations(compiled: Compiled, device: Device) -> Iterator[tuple[str, ...
 
 def _held(compiled: C) -> C:
     """With early read-outs written down: what is expected takes them for granted."""
+    if compiled.device is None or "delay" not in compiled.device.target.operation_names:
+        return compiled
     return replace(compiled.with_passes("hold-reads"), expected=compiled.expected)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Delay, Parameter
 from qiskit.circuit.library import CZGate, RZGate, SXGate
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Operator
@@ -244,6 +245,13 @@ class TestDecouple:
         target = Target(num_qubits=2, description="without x")
         target.add_instruction(CZGate(), {(0, 1): InstructionProperties()})
         target.add_instruction(SXGate(), {(k,): InstructionProperties() for k in range(2)})
+        with pytest.raises(
+            InvalidInputError, match="'without x' has no delays; leave the pass 'decouple' out"
+        ):
+            Decouple()(circuits()["inward"].program, device_of(target))
+        with pytest.raises(InvalidInputError, match="leave the pass 'hold-reads' out"):
+            HoldReads()(circuits()["inward"].program, device_of(target))
+        target.add_instruction(Delay(Parameter("t")), {(k,): None for k in range(2)})
         with pytest.raises(InvalidInputError, match="'without x' has no x gate"):
             Decouple()(circuits()["inward"].program, device_of(target))
         with pytest.raises(InvalidInputError, match="'without x' has no gates for a Pauli"):

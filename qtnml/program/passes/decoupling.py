@@ -7,7 +7,7 @@ from qiskit.circuit.library import XGate
 from qtnml.errors import InvalidInputError
 from qtnml.program.device import Device
 from qtnml.program.operations import Gate, Operation, Wait
-from qtnml.program.passes.waits import flat_steps, waiting
+from qtnml.program.passes.waits import check_delays, flat_steps, waiting
 from qtnml.program.program import Program
 from qtnml.program.timing import TypicalTimes, timeline
 
@@ -38,8 +38,9 @@ class Decouple:
         """The program with pulses in its waits.
 
         Raises:
-            InvalidInputError: The device has no X gate.
+            InvalidInputError: The device has no X gate, or no delays.
         """
+        check_delays(device, self.name)
         if device is not None and "x" not in device.target.operation_names:
             raise InvalidInputError(
                 f"device {device.name!r} has no x gate to decouple qubits with; leave the pass out"

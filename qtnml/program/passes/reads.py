@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from qtnml.program.device import Device
 from qtnml.program.operations import Operation
-from qtnml.program.passes.waits import flat_steps, waiting
+from qtnml.program.passes.waits import check_delays, flat_steps, waiting
 from qtnml.program.program import Program
 from qtnml.program.timing import TypicalTimes, timeline
 
@@ -26,7 +26,12 @@ class HoldReads:
     binds_weights = False
 
     def __call__(self, program: Program, device: Device | None) -> Program:
-        """The program with delays after its read-outs."""
+        """The program with delays after its read-outs.
+
+        Raises:
+            InvalidInputError: The device has no delays.
+        """
+        check_delays(device, self.name)
         line = timeline(program, device or TypicalTimes())
         found = list[Operation]()
         for row, operation in flat_steps(program):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from qiskit.circuit import Delay
 
+from qtnml.errors import InvalidInputError
 from qtnml.program.device import Device
 from qtnml.program.operations import Barrier, Operation, Wait, one_by_one
 from qtnml.program.program import Program
@@ -16,6 +17,16 @@ def waiting(seconds: float, qubits: tuple[int, ...], device: Device | None) -> l
     grid = device.clock_grid
     cycles = int(seconds / device.dt + 1e-6) // grid * grid
     return [Wait(Delay(cycles, "dt"), qubits)] if cycles else []
+
+
+def check_delays(device: Device | None, name: str) -> None:
+    """Refuse a device that cannot wait on purpose.
+
+    Raises:
+        InvalidInputError: It has no delays.
+    """
+    if device is not None and "delay" not in device.target.operation_names:
+        raise InvalidInputError(f"device {device.name!r} has no delays; leave the pass {name!r} out")
 
 
 def flat_steps(program: Program) -> Iterator[tuple[int | None, Operation]]:
