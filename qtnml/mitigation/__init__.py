@@ -5,18 +5,21 @@ from qtnml.mitigation.folding import Folded, folded
 from qtnml.mitigation.learned import LearnedExtrapolation, random_examples
 from qtnml.mitigation.method import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
 from qtnml.mitigation.readout import Confusion, ReadoutMitigation
+from qtnml.mitigation.strings import MitigatedMarginal, mitigated_marginal
 
 __all__ = [
     "Confusion",
     "Extrapolation",
     "Folded",
     "LearnedExtrapolation",
+    "MitigatedMarginal",
     "MitigatedOutcomes",
     "Mitigation",
     "ReadoutMitigation",
     "ZeroNoiseExtrapolation",
     "folded",
     "get_mitigation",
+    "mitigated_marginal",
     "mitigated_outcomes",
     "random_examples",
 ]

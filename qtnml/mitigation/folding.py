@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from qtnml.compile import CompiledCircuit
+from qtnml.compile.compiled import Compiled
 from qtnml.errors import InvalidInputError
 from qtnml.program import Barrier, Gate, Node, Operation
 
@@ -19,11 +20,11 @@ class Folded:
         factor: Its number of gates on two qubits over that of the original.
     """
 
-    compiled: CompiledCircuit
+    compiled: Any
     factor: float
 
 
-def folded(compiled: CompiledCircuit, factor: float) -> Folded:
+def folded(compiled: Compiled, factor: float) -> Folded:
     """U -> U (U^+ U)**n for node blocks, before their qubits are discarded and reset (arXiv:2005.10921).
 
     Where the factor is not odd, some nodes, spread evenly, are folded once more than the others. The data

@@ -9,6 +9,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
+from qtnml.compile.compiled import Compiled
 from qtnml.compile.factorised import measured_qubits
 from qtnml.errors import InvalidInputError
 from qtnml.mitigation.extrapolation import (
@@ -78,13 +79,13 @@ class Mitigation:
         """Folding factors of the circuits that are measured."""
         return (1.0,) if self.extrapolation is None else tuple(self.extrapolation.factors)
 
-    def variants(self, compiled: CompiledCircuit) -> list[Folded]:
+    def variants(self, compiled: Compiled) -> list[Folded]:
         """The circuit, and with more noise, in the order of the factors.
 
         Raises:
             InvalidInputError: The circuit cannot be mitigated so.
         """
-        if self.postselection and not compiled.postselected:
+        if self.postselection and not getattr(compiled, "postselected", False):
             raise InvalidInputError(
                 "the model traces out the qubits it discards, whatever they are; post-selection needs one "
                 "trained with discard='postselect'"

@@ -91,13 +91,13 @@ def _prepared(compiled: CompiledCircuit, qubits: list[int], state: int) -> Quant
     circuit = QuantumCircuit(*given.qregs, ClassicalRegister(len(qubits), "c"))
     for bit, qubit in enumerate(qubits):
         if state >> bit & 1:
-            _flip(circuit, qubit, compiled.device)
+            flip(circuit, qubit, compiled.device)
     circuit.measure(qubits, range(len(qubits)))
     return circuit
 
 
-def _flip(circuit: QuantumCircuit, qubit: int, device: Any) -> None:
-    """X by a gate that the device has."""
+def flip(circuit: QuantumCircuit, qubit: int, device: Any) -> None:
+    """Append an X, in gates that the device has."""
     names = {"x"} if device is None else set(device.target.operation_names)
     if "x" in names or "sx" not in names:
         circuit.x(qubit)

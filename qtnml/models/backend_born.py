@@ -1,7 +1,7 @@
 """A Born machine whose samples are measured on a backend, where it can be trained further."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend
+from qtnml.backends import Backend, Counts
 from qtnml.born import log_likelihood
 from qtnml.compile.expected import Strings
 from qtnml.compile.generative import GenerativeCircuit
@@ -18,8 +18,9 @@ from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_o
 from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
 from qtnml.jobs import JobStore, Plan
+from qtnml.mitigation import MitigatedMarginal, Mitigation, get_mitigation, mitigated_marginal
 from qtnml.models.noise import known_noise
-from qtnml.models.on_backend import OnBackend
+from qtnml.models.on_backend import OnBackend, check_mitigable
 from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
 
@@ -45,6 +46,8 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             nothing, and simulates again what is asked for again; not for backends that are paid for.
         repeat: Another number (below 10**6) measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
+        mitigation: Of noise, by `marginal`: "readout", "zne" (or "zne-richardson", "zne-exponential"), both
+            joined by "+", or objects of `qtnml.mitigation`. Samples are as they are measured.
         training: How `fit` trains: `HybridTraining(loss="mmd" or "clipped-nll", ...)`.
         verbose: 1 shows a progress bar on standard error.
     """
@@ -59,6 +62,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         jobs: JobStore | str | os.PathLike[str] | bool | None = None,
         repeat: int = 0,
         label: str = "",
+        mitigation: Any = None,
         training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
@@ -69,6 +73,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         self.jobs = jobs
         self.repeat = repeat
         self.label = label
+        self.mitigation = mitigation
         self.training = training
         self.verbose = verbose
 
@@ -77,7 +82,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         return BackendBornMachine(self.model, self.compiled, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
-        names = ("backend", "shots", "jobs", "repeat", "label", "training", "verbose")
+        names = ("backend", "shots", "jobs", "repeat", "label", "mitigation", "training", "verbose")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -138,6 +143,40 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         levels = np.repeat(self.trained.levels(outcomes), [counts[k] for k in outcomes], axis=0)
         rng = generator(random_state)
         return self.model.decode(rng.permutation(levels)[:n_samples], rng)
+
+    def marginal(
+        self,
+        features: Sequence[int],
+        *,
+        shots: int | None = None,
+        confirm: Callable[[Plan], bool] | None = None,
+    ) -> MitigatedMarginal:
+        """The distribution of a few features as measured, mitigated where `mitigation` says so.
+
+        Args:
+            features: Their numbers, all different; of 12 bits together at most.
+            shots: Of each circuit; those of the machine by default.
+            confirm: Called with the plan of each run before anything is bought; False stops.
+        """
+        mitigation = get_mitigation(self.mitigation) or Mitigation()
+        backend, store = self._backend(), self._store()
+        if mitigation.extrapolation is not None or mitigation.readout is not None:
+            check_mitigable(backend, self.trained)
+
+        def run(circuits: Any, number: int) -> list[Counts]:
+            return store.run(
+                circuits, backend, shots=number, repeat=self.repeat, label=self.label, confirm=confirm
+            )
+
+        tuned = hasattr(self, "compiled_")
+        return mitigated_marginal(
+            self.trained,
+            [int(feature) for feature in features],
+            mitigation,
+            run,
+            self.shots if shots is None else int(shots),
+            bound=(lambda variant: bound_weights(variant, self.trained.weights[None])) if tuned else None,
+        )
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Go on training on the backend, from the weights it came with.

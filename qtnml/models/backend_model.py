@@ -18,10 +18,10 @@ from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
 from qtnml.hybrid.training import Supervised, plan_training
 from qtnml.jobs import Plan
 from qtnml.jobs.plan import joined
-from qtnml.mitigation import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
+from qtnml.mitigation import MitigatedOutcomes, get_mitigation, mitigated_outcomes
 from qtnml.mitigation.method import Measured
 from qtnml.models.noise import known_noise
-from qtnml.models.on_backend import OnBackend
+from qtnml.models.on_backend import OnBackend, check_mitigable
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import counts_to_outcomes
 from qtnml.models.table_input import TableInput
@@ -219,7 +219,8 @@ class BackendModel(OnBackend, BaseEstimator):
         mitigation = get_mitigation(self.mitigation)
         if mitigation is None:
             raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
-        self._check_mitigable(mitigation)
+        if mitigation.readout is not None or mitigation.extrapolation is not None:
+            check_mitigable(self._backend(), self.trained)
         plan = self.plan(X)
         self._store().check_plan(plan)
         if plan.shots and confirm is not None and not confirm(plan):
@@ -234,16 +235,6 @@ class BackendModel(OnBackend, BaseEstimator):
             noise=known_noise(self._backend(), self.trained),
             bound=self._bound(X),
         )
-
-    def _check_mitigable(self, mitigation: Mitigation) -> None:
-        """Calibration and folded circuits must run where the circuit itself does."""
-        more = mitigation.readout is not None or mitigation.extrapolation is not None
-        if more and self.trained.device is None and getattr(self._backend(), "target", None) is not None:
-            raise InvalidInputError(
-                "Qiskit would place each circuit of a mitigation on qubits of its own on "
-                f"{self._backend().name!r}; compile for the device's own qubits: to_backend(..., "
-                "for_device=True), the default"
-            )
 
     def _outcomes(self, X: Any) -> NDArray:
         """Outcome probabilities as measured, mitigated where that is wanted."""

@@ -7,7 +7,8 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
-from qtnml.errors import BackendError, ModelFileError, QtnmlError
+from qtnml.compile.compiled import Compiled
+from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlError
 from qtnml.hybrid import HybridRecord, HybridTraining
 from qtnml.jobs import JobStore, Unstored
 from qtnml.models.objects import plain
@@ -38,6 +39,19 @@ class OnBackend(SavedToFile):
                 f"this model was measured on {measured}; say where to go on: set_params(backend=...)"
             )
         return get_backend(self.backend)
+
+
+def check_mitigable(backend: Backend, compiled: Compiled) -> None:
+    """Calibration and folded circuits must run where the circuit itself does.
+
+    Raises:
+        InvalidInputError: Qiskit would choose qubits for each of them.
+    """
+    if compiled.device is None and getattr(backend, "target", None) is not None:
+        raise InvalidInputError(
+            f"Qiskit would place each circuit of a mitigation on qubits of its own on {backend.name!r}; "
+            "compile for the device's own qubits: to_backend(..., for_device=True), the default"
+        )
 
 
 def backend_entry(model: Any) -> dict[str, Any]:
