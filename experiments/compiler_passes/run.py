@@ -185,6 +185,7 @@ def on_born(backends: dict[str, Any], *, smoke: bool) -> Iterator[dict[str, Any]
                 "reads late": lambda c=compiled, b=backend: scheduled(c, b),
                 "hold-reads": lambda c=compiled, b=backend: scheduled(c.with_passes("hold-reads"), b),
                 "counted on": lambda c=compiled: c,
+                "feed-forward": lambda c=compiled: c.with_passes("feed-forward"),
                 "merge": lambda c=compiled: c.with_passes("merge"),
                 "decouple": lambda c=compiled: c.with_passes("decouple"),
                 "merge, decouple": lambda c=compiled: c.with_passes(["merge", "decouple"]),
@@ -262,7 +263,16 @@ def drift_table(rows: list[dict[str, Any]]) -> str:
 
 
 def born_table(rows: list[dict[str, Any]]) -> str:
-    columns = ("reads late", "hold-reads", "counted on", "merge", "decouple", "merge, decouple", "auto")
+    columns = (
+        "reads late",
+        "hold-reads",
+        "counted on",
+        "feed-forward",
+        "merge",
+        "decouple",
+        "merge, decouple",
+        "auto",
+    )
     lines = [f"| device | qubits | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
     for row in rows:
         cells = [f"{row[column]:.2f}" for column in columns]
@@ -291,10 +301,14 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="seconds, one generic device, nothing written")
-    smoke = parser.parse_args().smoke
+    parser.add_argument("--only", choices=("trees", "born"), help="measure one part anew, keep the other")
+    arguments = parser.parse_args()
+    smoke, kept = arguments.smoke, {}
+    if arguments.only:
+        kept = json.loads((FOLDER / "results.json").read_text())
     backends = devices(smoke=smoke)
-    born = [] if smoke else list(on_born(backends, smoke=smoke))
-    trees = list(on_trees(backends, smoke=smoke))
+    born = kept["born"] if arguments.only == "trees" else list(on_born(backends, smoke=smoke))
+    trees = kept["trees"] if arguments.only == "born" else list(on_trees(backends, smoke=smoke))
     parts = {
         "Trees: mean deviation of the probabilities (accuracy)": table(trees),
         "Over all of them": summary(trees),

@@ -58,6 +58,8 @@ class Aer:
         except Exception as error:  # unknown names and values fail in Qiskit's and Aer's own ways
             raise BackendError(f"Aer does not take these options: {error}") from error
         self._device = None if isinstance(noise, NoiseModel) else device_given(noise)
+        #: Whose noise is simulated; None for none, or numbers of one's own.
+        self.described = self._device
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(self._device)
         self._noise_model = noise if isinstance(noise, NoiseModel) else None

@@ -43,6 +43,8 @@ class Exact:
         qubits: Sequence[int] | None = None,
     ) -> None:
         device = device_given(noise)
+        #: Whose noise is simulated; None for none, or numbers of one's own.
+        self.described = device
         translation = Translation(optimization_level, transpiler_seed, qubits)
         self.target = translation.target(device)
         self._noise = noise if isinstance(noise, DeviceNoise) else DeviceNoise()

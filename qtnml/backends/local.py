@@ -58,6 +58,8 @@ class LocalBackend:
         }
         #: Qiskit's description of the device whose noise is simulated, for `compile(target=...)`.
         self.target = getattr(simulator, "target", None)
+        #: That device, for its name and the time of its calibration.
+        self.described = getattr(simulator, "described", None)
         self._jobs: dict[str, Future[list[Counts]]] = {}
         self._tags: dict[str, str] = {}
         self._numbers = itertools.count(1)

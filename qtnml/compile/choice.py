@@ -63,7 +63,12 @@ def _rank(compiled: Compiled) -> tuple[float, float]:
 
 def _combinations(compiled: Compiled, device: Device) -> Iterator[tuple[str, ...]]:
     has_checks = any(isinstance(step, Check) for step in compiled.program.steps)
-    starts: list[tuple[str, ...]] = [(), ("skip-resets",)] if has_checks and compiled.num_resets else [()]
+    starts: list[tuple[str, ...]] = [()]
+    if compiled.num_resets and has_checks:
+        starts.append(("skip-resets",))
+    draws = compiled.program.direction == "outward"
+    if compiled.num_resets and draws and "if_else" in device.target.operation_names:
+        starts.append(("feed-forward",))
     can_decouple = {"x", "delay"} <= set(device.target.operation_names)
     frames = [(f"twirl-{seed}", "merge") for seed in range(_FRAMES)]
     for start in starts:

@@ -119,7 +119,10 @@ def _listing(circuit: QuantumCircuit) -> str:
     lines = []
     for instruction in circuit.data:
         bits = [circuit.find_bit(bit).index for bit in (*instruction.qubits, *instruction.clbits)]
-        angles = [p.hex() if isinstance(p, float) else str(p) for p in instruction.operation.params]
+        angles = [
+            p.hex() if isinstance(p, float) else _listing(p) if isinstance(p, QuantumCircuit) else str(p)
+            for p in instruction.operation.params
+        ]
         lines.append(f"{instruction.operation.name} {bits} {angles}")
     return "\n".join(lines)
 

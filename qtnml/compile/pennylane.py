@@ -181,7 +181,7 @@ def _steps(circuit: QuantumCircuit, *, reads: bool = False) -> list[_Step]:
             steps.append(_Step(_READ, wires, (), circuit.find_bit(instruction.clbits[0]).index))
         elif name in ("measure", "barrier", "delay", "id"):
             continue
-        elif name == "reset":
+        elif name in ("reset", "if_else"):  # a flip by the bit that was just read is the same
             steps.append(_Step(None, wires, ()))
         elif name in gates:
             steps.append(_Step(gates[name], wires, tuple(map(_angle, instruction.operation.params))))

@@ -5,8 +5,11 @@ have joined are held together as one state vector, and a measurement projects on
 the qubit free again. Nothing is taken from the network the circuit was made of.
 """
 
+from typing import Any
+
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.circuit import IfElseOp
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
@@ -71,6 +74,14 @@ class _States:
         self._groups[qubit] = [qubit]
         self._vectors[qubit] = (bits[:, None] == np.arange(2)).astype(np.complex128)
 
+    def flip(self, qubit: int, where: NDArray) -> None:
+        """X in the strings where a bit is 1."""
+        group = self._groups[qubit]
+        vector = self._vectors[group[0]].reshape(-1, *[2] * len(group))
+        flipped = np.flip(vector, 1 + group.index(qubit))
+        chosen = where.astype(bool).reshape(-1, *[1] * len(group))
+        self._vectors[group[0]] = np.where(chosen, flipped, vector).reshape(len(vector), -1)
+
     def reset(self, qubit: int) -> None:
         """Back to |0>; what was there must be known."""
         if len(self._groups[qubit]) > 1:
@@ -79,6 +90,18 @@ class _States:
             if (before - self.logs > _LEFT)[np.isfinite(before)].any():
                 raise InvalidInputError(f"the circuit resets qubit {qubit} while its state still matters")
         self._vectors[qubit][:] = [1, 0]
+
+
+def _flipping_bit(operation: IfElseOp, place: dict[Any, int]) -> int:
+    """The classical bit of `if (bit) x`."""
+    body, condition = operation.blocks[0], operation.condition
+    if (
+        len(operation.blocks) > 1
+        or [entry.operation.name for entry in body.data] != ["x"]
+        or condition[1] != 1
+    ):
+        raise InvalidInputError("only an X that depends on one bit can be followed here; simulate it on Aer")
+    return place[condition[0]]
 
 
 def log_probabilities(circuit: QuantumCircuit, bits: NDArray) -> NDArray:
@@ -97,6 +120,9 @@ def log_probabilities(circuit: QuantumCircuit, bits: NDArray) -> NDArray:
             states.project(qubits[0], bits[:, read[-1]])
         elif name == "reset":
             states.reset(qubits[0])
+        elif isinstance(instruction.operation, IfElseOp):
+            bit = _flipping_bit(instruction.operation, place)
+            states.flip(qubits[0], bits[:, bit])
         elif name not in ("barrier", "delay"):
             states.apply(np.asarray(instruction.operation.to_matrix()), qubits)
     if sorted(read) != list(range(len(circuit.clbits))):

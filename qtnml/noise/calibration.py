@@ -53,6 +53,13 @@ def _instructions(device: Device) -> list[Instruction]:
                 continue
             error = 0.0 if name in _UNTIMED else device.error(name, qubits)
             found.append(Instruction(name, tuple(qubits), device.duration(name, qubits), error))
+    if "if_else" in device.target.operation_names:  # an X, after the time it takes to know
+        found += [
+            Instruction(
+                "if_else", (qubit,), device.duration("if_else", (qubit,)), device.error("x", (qubit,))
+            )
+            for qubit in range(device.num_qubits)
+        ]
     return found
 
 

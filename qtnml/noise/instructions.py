@@ -7,7 +7,7 @@ it can be scaled row by row, and made into Pauli transfer maps of all instructio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from qiskit.circuit import Parameter, ParameterExpression
@@ -16,7 +16,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.noise.channels import relaxation_maps, unitary_maps
 from qtnml.noise.device import DeviceNoise
-from qtnml.program import Check, Encode, Gate, Program, Read, Step, timeline
+from qtnml.program import Check, Encode, FlipIf, Gate, Program, Read, Step, timeline
 
 # Planes (a, b) of labels that rotations turn: a' = cos a - sin b, b' = sin a + cos b.
 PLANES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}
@@ -53,6 +53,7 @@ class Instructions:
         excited: Population of |1> in equilibrium.
         measured: Physical qubits of the outcome, the most significant first.
         bits: Of each row that is a measurement the classical bit it decides; None of the others.
+        decides: Of each row that flips a qubit by a bit that bit; None of the others.
         start_error: Probability (qubits,) of |1> of each qubit before its first use.
         copies: Qubits that hold what a measurement wrote, and begin in |0>.
 
@@ -75,6 +76,7 @@ class Instructions:
     excited: float
     measured: tuple[int, ...]
     bits: tuple[int | None, ...]
+    decides: tuple[int | None, ...]
     start_error: NDArray
     copies: frozenset[int] = frozenset()
 
@@ -115,39 +117,58 @@ class Instructions:
             gates = gates[:, None]
         return np.asarray(noise @ gates)
 
-    def taken(self, order: "Sequence[int | Copy | Moved]") -> "Instructions":
+    def taken(self, order: "Sequence[Place]") -> "Instructions":
         """Some rows in order, some of them on other qubits, and copies of qubits in between."""
         source = [place if isinstance(place, int) else place.row for place in order]
-        copies = [k for k, place in enumerate(order) if isinstance(place, Copy)]
+        copies = {k for k, place in enumerate(order) if isinstance(place, Copy | Fed)}
+        misread = {k for k, place in enumerate(order) if isinstance(place, Misread)}
+        made = copies | misread
         qubits = [self.qubits[row] for row in source]
         for k, place in enumerate(order):
             if isinstance(place, Copy):
                 qubits[k] = (self.qubits[place.row][0], place.onto)
-            elif isinstance(place, Moved):
+            elif isinstance(place, Fed):
+                qubits[k] = (place.onto, self.qubits[place.row][0])
+            elif isinstance(place, Moved | Misread):
                 qubits[k] = (place.onto,)
-        new = {row: k for k, row in enumerate(source) if k not in copies}
+        new = {row: k for k, row in enumerate(source) if k not in made}
         rates = {name: getattr(self, name)[source] for name in ("decay", "coherence", "waiting")}
         for k, place in enumerate(order):
             if isinstance(place, Copy):  # the qubit waits on, what was read does not
                 for name in rates:
                     rates[name][k, 1] = 0.0
-            elif isinstance(place, Moved):
+            elif not isinstance(place, int):
                 for name in rates:
                     rates[name][k] = 0.0
+        readout, depolarizing, singles = self.readout[source], self.depolarizing[source], self.singles[source]
+        for k, place in enumerate(order):
+            if isinstance(place, Misread):  # from now on the copy is what was read
+                zero, one = np.moveaxis(read_out(*readout[k]), -2, 0)
+                singles[k] = np.stack([zero + one, 0 * zero, 0 * zero, zero - one], axis=-2)
+                readout[k] = 0.0
+            elif isinstance(place, Moved) and place.is_known:
+                readout[k] = 0.0
+            elif isinstance(place, Fed):
+                depolarizing[k] = 0.0
+        fed = {place.row for place in order if isinstance(place, Fed)}
         pairs = {new[row]: matrix for row, matrix in self.pairs.items() if row in new}
         found = replace(
             self,
-            names=tuple("cx" if k in copies else self.names[row] for k, row in enumerate(source)),
+            names=tuple(
+                "cx" if k in copies else "id" if k in misread or row in fed else self.names[row]
+                for k, row in enumerate(source)
+            ),
             qubits=tuple(qubits),
-            data=tuple(None if k in copies else self.data[row] for k, row in enumerate(source)),
-            bits=tuple(None if k in copies else self.bits[row] for k, row in enumerate(source)),
+            data=tuple(None if k in made else self.data[row] for k, row in enumerate(source)),
+            bits=tuple(None if k in made else self.bits[row] for k, row in enumerate(source)),
+            decides=tuple(self.decides[row] for row in source),
             checks=frozenset(new[row] for row in self.checks if row in new),
-            singles=self.singles[source],
+            singles=singles,
             pairs=pairs | {k: pair_map("cx", ()) for k in copies},
-            depolarizing=self.depolarizing[source],
+            depolarizing=depolarizing,
             extra={new[row]: matrix for row, matrix in self.extra.items() if row in new},
             reset_error=self.reset_error[source],
-            readout=self.readout[source],
+            readout=readout,
             copies=self.copies | {place.onto for place in order if isinstance(place, Copy)},
             **rates,
         )
@@ -223,10 +244,30 @@ class Copy:
 
 @dataclass(frozen=True)
 class Moved:
-    """A measurement, of the copy."""
+    """A measurement, of the copy; one that is known already errs no more."""
 
     row: int
     onto: int
+    is_known: bool = False
+
+
+@dataclass(frozen=True)
+class Misread:
+    """What a measurement's errors make of the copy: from then on it is the bit that was read."""
+
+    row: int
+    onto: int
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A perfect CX from a copy back onto the qubit of a row: a flip that depends on the bit."""
+
+    row: int
+    onto: int
+
+
+Place: TypeAlias = int | Copy | Moved | Misread | Fed
 
 
 def _between(matrix: NDArray, weight: Any) -> NDArray:
@@ -302,6 +343,7 @@ class RowTemplate:
             excited=noise.excited_population,
             measured=program.measured,
             bits=_decided_bits(steps),
+            decides=tuple(step.bit if isinstance(step, FlipIf) else None for step in steps),
             start_error=np.full(program.num_qubits, noise.start_probability),
             **_rates(names, qubits, line.waits, noise),
         )

@@ -16,11 +16,11 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import PLANES, Copy, Instructions, Moved, RowTemplate
+from qtnml.noise.instructions import PLANES, Copy, Fed, Instructions, Misread, Moved, Place, RowTemplate
 from qtnml.noise.order import order_of
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
-from qtnml.program import Program, Reset
+from qtnml.program import FlipIf, Gate, Program, Reset
 
 MOST_BITS = 16  # of a table of all probabilities
 _FEW_BITS = 6  # so many at the end of a circuit are tried forwards first
@@ -48,14 +48,14 @@ class CircuitLaw:
     """
 
     def __init__(self, circuit: QuantumCircuit, parameters: Sequence[Parameter], noise: DeviceNoise) -> None:
-        if found := [name for name in circuit.count_ops() if name in _CONTROL]:
+        program = Program.read(circuit)
+        if found := [step.name for step in program.steps if isinstance(step, Gate) and step.name in _CONTROL]:
             raise InvalidInputError(
                 f"the exact distribution knows no {found[0]!r}: what a circuit does must not depend on what "
                 "it read; run it on Aer"
             )
         self._parameters = tuple(parameters)
         self._num_bits = circuit.num_clbits
-        program = Program.read(circuit)
         gathers = len(program.measured) <= _FEW_BITS
         self._data = _data_columns(program, self._parameters) if gathers else []
         self._weights = [k for k in range(len(self._parameters)) if k not in self._data]
@@ -65,7 +65,7 @@ class CircuitLaw:
             [self._parameters[k] for k in self._weights],
         )
         self._plain: _Forwards | _Backwards | None = None
-        self._orders: dict[bool, list[int | Copy | Moved]] = {}  # forwards and backwards
+        self._orders: dict[bool, list[Place]] = {}  # forwards and backwards
 
     def probabilities(self, values: NDArray) -> NDArray:
         """Probabilities (circuits, 2**bits) at values of the parameters (circuits, parameters)."""
@@ -126,7 +126,7 @@ class CircuitLaw:
     def _backwards(self, rows: Instructions) -> "_Backwards":
         return _Backwards(rows.taken(self._order(rows, backwards=True)))
 
-    def _order(self, rows: Instructions, *, backwards: bool) -> "list[int | Copy | Moved]":
+    def _order(self, rows: Instructions, *, backwards: bool) -> "list[Place]":
         """In which a circuit is walked through, with copies; the same for all values of its weights."""
         if backwards not in self._orders:
             copies = copies_in(rows, before_resets=not backwards)
@@ -242,7 +242,7 @@ def with_copies(rows: Instructions, *, before_resets: bool) -> Instructions:
     return rows.taken(copies_in(rows, before_resets=before_resets))
 
 
-def copies_in(rows: Instructions, *, before_resets: bool) -> list[int | Copy | Moved]:
+def copies_in(rows: Instructions, *, before_resets: bool) -> list[Place]:
     """The order of a circuit's rows, changed so that no qubit is needed after it was read.
 
     A qubit that goes on after it was read is copied onto a new one, which is read instead. What only waits
@@ -253,12 +253,27 @@ def copies_in(rows: Instructions, *, before_resets: bool) -> list[int | Copy | M
         before_resets: Copy a qubit that is reset next as well, unless what was read is a check.
     """
     later: dict[int, str] = {}
-    found: list[int | Copy | Moved] = []
+    found: list[Place] = []
     onto = 1 + max((q for qubits in rows.qubits for q in qubits), default=-1)
+    fed: dict[int, int] = {}  # of each bit that decides on a flip its copy
+    reader = {bit: row for row, bit in enumerate(rows.bits) if bit is not None}
     for row in reversed(range(len(rows.names))):
         name, qubits = rows.names[row], rows.qubits[row]
         following = later.get(qubits[0])
         if name == "delay" and following is None:
+            continue
+        if name == "if_else":
+            bit = rows.decides[row]
+            assert bit is not None
+            found += [row, Moved(reader[bit], onto, is_known=True), Fed(row, onto)]
+            fed[bit], onto = onto, onto + 1
+            later[qubits[0]] = name
+            continue
+        read = rows.bits[row] if name == "measure" else None
+        if read is not None and read in fed:
+            copy = fed.pop(read)
+            found += [Misread(row, copy), Copy(row, copy)]
+            later[qubits[0]] = "copy"
             continue
         if name == "measure":
             is_read = rows.bits[row] is not None  # or overwritten by a later one
@@ -288,7 +303,7 @@ def _data_columns(program: Program, parameters: Sequence[Parameter]) -> list[int
         if isinstance(step, Reset):
             is_known[step.qubits[0]] = True
             continue
-        angles = step.instruction.params
+        angles = [] if isinstance(step, FlipIf) else step.instruction.params
         used = {column[p] for e in angles if isinstance(e, ParameterExpression) for p in e.parameters}
         if used and (step.name not in PLANES or len(used) > 1):
             refused |= used

@@ -56,6 +56,8 @@ class _Walk(Groups):
             after = relaxation[row]
             if name == "reset":
                 self._reset(row, qubits[0], after[0])
+            elif name == "if_else":
+                raise InvalidInputError("a gate depends on what was read before; run this circuit on Aer")
             elif name == "measure":
                 self._measure(row, qubits[0], after[0])
             elif len(qubits) == 2:

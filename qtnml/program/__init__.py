@@ -2,7 +2,19 @@
 
 from qtnml.program.bound import BoundCircuits
 from qtnml.program.device import Device, can_compile_for, device_of, estimated_success
-from qtnml.program.operations import Barrier, Check, Encode, Gate, Node, Operation, Read, Reset, Step, Wait
+from qtnml.program.operations import (
+    Barrier,
+    Check,
+    Encode,
+    FlipIf,
+    Gate,
+    Node,
+    Operation,
+    Read,
+    Reset,
+    Step,
+    Wait,
+)
 from qtnml.program.program import Direction, Program
 from qtnml.program.timing import GateTimes, Timeline, TypicalTimes, timeline
 
@@ -13,6 +25,7 @@ __all__ = [
     "Device",
     "Direction",
     "Encode",
+    "FlipIf",
     "Gate",
     "GateTimes",
     "Node",

@@ -82,7 +82,8 @@ class Device:
             known = [p.duration for p in given.values() if p is not None and p.duration is not None]
             usual = self._typical.duration(name, tuple(range(width)))
             medians.append(float(np.median(known)) if known else usual)
-        return TypicalTimes(*medians)
+        one_qubit, two_qubit, reset, readout = medians
+        return TypicalTimes(one_qubit, two_qubit, reset, readout, self._typical.feedforward)
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
         """Seconds."""
@@ -136,8 +137,9 @@ def device_of(target: Any) -> Device:
             "without target= and transpile the circuit with Qiskit"
         )
     best = max(native, key=lambda gate: (len(given[gate]), gate != "rzz"))
-    name = getattr(target, "name", None) or given.description or "target"
-    return Device(str(name), given, best, _calibration_time(target))
+    described = getattr(target, "described", None) or target  # of a simulator, the device that it simulates
+    name = getattr(described, "name", None) or given.description or "target"
+    return Device(str(name), given, best, _calibration_time(described))
 
 
 def _calibration_time(backend: Any) -> str | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from qiskit import QuantumCircuit
 from qiskit.circuit import Barrier as BarrierInstruction
-from qiskit.circuit import Delay, Instruction, Measure
+from qiskit.circuit import Delay, IfElseOp, Instruction, Measure
 from qiskit.circuit import Reset as ResetInstruction
 
 
@@ -109,6 +110,26 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class FlipIf:
+    """An X where a bit that was read before is 1: what brings a qubit back to |0> after its read-out.
+
+    Attributes:
+        qubits: The one that is turned.
+        bit: Classical bit of the program.
+    """
+
+    qubits: tuple[int, ...]
+    bit: int
+    name = "if_else"
+
+    def on(self, qubit: Any, bit: Any) -> Instruction:
+        """Qiskit's, for bits of a circuit."""
+        body = QuantumCircuit([qubit], [bit])
+        body.x(qubit)
+        return IfElseOp((bit, 1), body)
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """A delay that is written out.
 
@@ -136,7 +157,7 @@ class Barrier:
 
 
 #: What happens at once; a `Node` is several gates.
-Step: TypeAlias = Gate | Encode | Reset | Read | Check | Wait
+Step: TypeAlias = Gate | Encode | Reset | Read | Check | FlipIf | Wait
 Operation: TypeAlias = Step | Node | Barrier
 
 

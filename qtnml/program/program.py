@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Instruction, Parameter, ParameterExpression
+from qiskit.circuit import Clbit, IfElseOp, Instruction, Parameter, ParameterExpression
 
 from qtnml.errors import InvalidInputError
 from qtnml.program.operations import (
     Barrier,
     Check,
     Encode,
+    FlipIf,
     Gate,
     Node,
     Operation,
@@ -79,6 +80,8 @@ class Program:
                 operations.append(Wait(operation, qubits))
             elif name == "barrier":
                 operations.append(Barrier(qubits))
+            elif (flipped := _flipped_by(operation)) is not None:
+                operations.append(FlipIf(qubits, bits[flipped]))
             else:
                 operations.append(_gate(operation, qubits, places))
         registers = tuple((register.name, len(register)) for register in circuit.cregs)
@@ -113,8 +116,10 @@ class Program:
         circuit = QuantumCircuit(QuantumRegister(self.num_qubits, "q"), *registers)
         qubits, bits = circuit.qubits, circuit.clbits
         for step in one_by_one(self.operations):
-            clbits = [bits[step.bit]] if isinstance(step, Read | Check) else []
-            circuit.append(step.instruction, [qubits[k] for k in step.qubits], clbits, copy=False)
+            clbits = [bits[step.bit]] if isinstance(step, Read | Check | FlipIf) else []
+            where = [qubits[k] for k in step.qubits]
+            operation = step.on(*where, *clbits) if isinstance(step, FlipIf) else step.instruction
+            circuit.append(operation, where, clbits, copy=False)
         return circuit
 
     def written_as(self, circuit: QuantumCircuit) -> "Program":
@@ -169,6 +174,15 @@ class Program:
                 raise ValueError("its nodes are not its circuit's")
             operations.append(Node(int(number), tuple(int(q) for q in qubits), plain))
         return replace(self, operations=(*operations, *rest))
+
+
+def _flipped_by(operation: Instruction) -> Any:
+    """The classical bit of an X that depends on it alone; None of all other operations."""
+    if not isinstance(operation, IfElseOp) or len(operation.blocks) != 1:
+        return None
+    (body,), condition = operation.blocks, operation.condition
+    is_x = len(body.data) == 1 and body.data[0].operation.name == "x"
+    return condition[0] if is_x and isinstance(condition[0], Clbit) and condition[1] == 1 else None
 
 
 def _gate(operation: Instruction, qubits: tuple[int, ...], places: dict[Parameter, int]) -> Gate | Encode:

@@ -8,7 +8,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Delay, ParameterExpression
 
 from qtnml.errors import InvalidInputError
-from qtnml.program.operations import Wait
+from qtnml.program.operations import Check, FlipIf, Read, Wait
 from qtnml.program.program import Program
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
@@ -30,12 +30,14 @@ class TypicalTimes:
         two_qubit: Any gate on two.
         reset: A reset.
         readout: A measurement.
+        feedforward: From a read-out to a gate that depends on it (about 650 ns in arXiv:2308.13065).
     """
 
     one_qubit: float = 35e-9
     two_qubit: float = 70e-9
     reset: float = 1e-6
     readout: float = 1e-6
+    feedforward: float = 650e-9
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
         """Seconds, by the number of qubits where the name is a gate's."""
@@ -43,6 +45,8 @@ class TypicalTimes:
             return self.reset if name == "reset" else self.readout
         if name == "barrier":
             return 0.0
+        if name == "if_else":
+            return self.feedforward + self.one_qubit
         return self.one_qubit if len(qubits) == 1 else self.two_qubit
 
 
@@ -79,6 +83,7 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
     is_last_use: dict[int, bool] = {}  # of each measurement
     waits: list[list[float]] = []  # of the instructions from the last to the first
     after_reads: list[float] = []
+    flips: dict[int, int] = {}  # of each bit the step that depends on it
     for step in reversed(program.steps):
         qubits, name = step.qubits, step.name
         end = max(free[q] for q in qubits)
@@ -95,16 +100,18 @@ def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
             elif read is None:
                 waits[-1][place] += gap
             elif not is_last_use[read]:  # the read-out comes at once, and what is left waits afterwards
-                waits[read][0] += gap
+                waits[read][0] += gap  # or after the flip, which comes at once as well
                 idle[qubit] += gap
             idle[qubit] += waits[-1][place]
             free[qubit] = start
-            if name == "measure":
-                read_next[qubit] = len(waits) - 1
+            if isinstance(step, FlipIf):
+                flips[step.bit] = len(waits) - 1
+            if isinstance(step, Read | Check):
+                read_next[qubit] = flips.get(step.bit, len(waits) - 1)
             elif len(qubits) > 1 or name == "reset":  # what turns a qubit before its read-out comes early too
                 read_next[qubit] = None
             if name == "measure":
-                is_last_use[len(waits) - 1] = resets_next[qubit]
+                is_last_use[read_next[qubit] or 0] = resets_next[qubit]
             resets_next[qubit] = name == "reset"
     return Timeline(
         max(free, default=0.0),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,3 +138,13 @@ def test_broken_promises_are_told() -> None:
     ):
         with pytest.raises((BackendError, TypeError), match=message):
             check_backend(wrong)  # type: ignore[arg-type]
+
+
+def test_simulators_name_the_device_they_simulate(trained: Any) -> None:
+    """A circuit compiled for a simulated device says which, and when that was calibrated."""
+    pytest.importorskip("qiskit_ibm_runtime")
+    wanted = trained.compile(target="fake:torino", num_qubits=5).device
+    for name in ("exact", "aer"):
+        device = trained.to_backend(get_backend(name, noise="fake:torino"), num_qubits=5).compiled.device
+        assert (device.name, device.calibration) == (wanted.name, wanted.calibration)
+        assert device.calibration is not None

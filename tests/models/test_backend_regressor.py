@@ -52,7 +52,7 @@ def test_errors_are_those_of_repeated_runs(
     measured = regressor.to_backend("exact", shots=500, jobs=False)
     runs = np.array([measured.predict(data[0][:20]) for _ in range(300)])
     _, errors = measured.predict(data[0][:20], return_std=True)
-    np.testing.assert_allclose(runs.std(axis=0), errors, rtol=0.2)
+    np.testing.assert_allclose(runs.std(axis=0), errors, rtol=0.3)
 
 
 def test_readout_mitigation_brings_values_back(

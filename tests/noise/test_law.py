@@ -226,7 +226,7 @@ def test_what_it_refuses(rng: np.random.Generator) -> None:
     asked.h(0)
     asked.measure(0, 0)
     with asked.if_test((asked.clbits[0], 1)):
-        asked.x(0)
+        asked.h(0)
     with pytest.raises(BackendError, match="if_else"):
         run_circuits(exact, [asked], shots=10)
     wide = QuantumCircuit(3, 1)

@@ -13,6 +13,9 @@ from qiskit.circuit.library import CZGate, RZGate, SXGate
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Operator
 from qiskit.transpiler import InstructionProperties, Target
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
+from scipy.stats import chisquare
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.born import TreeState
@@ -26,7 +29,8 @@ from qtnml.compile import (
 from qtnml.errors import InvalidInputError
 from qtnml.models import TreeClassifier
 from qtnml.noise import CircuitLaw, DeviceNoise, NoisyCircuit
-from qtnml.program import Check, Gate, Program, Reset, device_of, timeline
+from qtnml.noise.device import Instruction
+from qtnml.program import Check, FlipIf, Gate, Program, Reset, device_of, timeline
 from qtnml.program.operations import Operation, Wait
 from qtnml.program.passes import PASSES, Decouple, HoldReads, Merge, SkipResets, Twirl, passes_of
 from qtnml.program.passes.waits import flat_steps
@@ -70,8 +74,13 @@ def deviation(compiled: Any) -> float:
     return float(compiled.verify(state, np.random.default_rng(0).integers(0, 2, (20, 6))))
 
 
+WITHOUT_CONDITIONS = [name for name in PASSES if name != "feed-forward"]
+
+
 @pytest.mark.parametrize(
-    "passes", [[name] for name in PASSES] + [list(PASSES), ["twirl-5", "merge"]], ids=str
+    "passes",
+    [[name] for name in WITHOUT_CONDITIONS] + [WITHOUT_CONDITIONS, ["twirl-5", "merge"]],
+    ids=str,
 )
 @pytest.mark.parametrize(
     "name", ["inward", "on a device", "ecr", "post-selected", "outward", "outward, no reset"]
@@ -82,6 +91,13 @@ def test_what_a_circuit_computes_stays_the_same(name: str, passes: list[str]) ->
     assert [p.split("-")[0] for p in rewritten.passes] == [p.split("-")[0] for p in passes]
     assert ", ".join(rewritten.passes) in str(rewritten.report())
     assert rewritten.report().to_dict()["passes"] == list(rewritten.passes)
+
+
+@pytest.mark.parametrize(
+    "passes", [["feed-forward"], ["feed-forward", "twirl", "merge", "hold-reads"]], ids=str
+)
+def test_flips_by_what_was_read_are_resets(passes: list[str]) -> None:
+    assert deviation(circuits()["outward"].with_passes(passes)) < 1e-9
 
 
 def test_no_pass_changes_nothing() -> None:
@@ -319,7 +335,9 @@ class TestNames:
 
     @pytest.mark.parametrize("bad", ["melt", 3, Merge, ["merge", "twirl--1"]])
     def test_unknown_passes(self, bad: Any) -> None:
-        with pytest.raises(InvalidInputError, match="unknown pass .*; choose of skip-resets, twirl, merge"):
+        with pytest.raises(
+            InvalidInputError, match="unknown pass .*; choose of skip-resets, feed-forward, twirl, merge"
+        ):
             circuits()["inward"].with_passes(bad)
 
     def test_a_pass_of_ones_own(self) -> None:
@@ -370,3 +388,82 @@ class TestChosen:
         measured = trained.to_backend("exact", passes=["twirl", "merge"], jobs=None, shots=200)
         assert measured.compiled.passes == ("twirl-0", "merge")
         assert measured.predict(small_digits.X_test[:5]).shape == (5,)
+
+
+class TestFeedForward:
+    """A flip by the bit that was read, instead of a reset."""
+
+    def test_it_replaces_resets_after_reads_and_takes_less_time(self) -> None:
+        before = circuits()["outward"]
+        after = before.with_passes("feed-forward")
+        assert after.num_resets == 0
+        assert sum(isinstance(step, FlipIf) for step in after.program.steps) == before.num_resets > 0
+        assert after.duration() < before.duration()
+        inward = circuits()["inward"]
+        assert inward.with_passes("feed-forward").num_resets == inward.num_resets  # nothing is read there
+
+    def test_written_and_read(self) -> None:
+        program = circuits()["outward"].with_passes("feed-forward").program
+        again = Program.read(program.circuit(), (), "outward")
+        flips = [(s.qubits, s.bit) for s in program.steps if isinstance(s, FlipIf)]
+        assert [(s.qubits, s.bit) for s in again.steps if isinstance(s, FlipIf)] == flips
+        assert again.written_as(program.circuit()).steps is not None
+
+    def test_the_exact_distribution_against_aer(self) -> None:
+        """Misread bits leave their qubit in |1>: shots of Aer, which runs the conditional gates."""
+        up, down, shots = 0.1, 0.05, 200_000
+        circuit = circuits()["outward"].with_passes("feed-forward").trained_circuit
+        noise = DeviceNoise(readout_error=((up, down),) * circuit.num_qubits)
+        law = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+        plain = CircuitLaw(circuits()["outward"].trained_circuit, (), noise).probabilities(np.empty((1, 0)))[
+            0
+        ]
+        assert np.abs(law - plain).sum() > 0.05  # the two are different things
+        model = NoiseModel()
+        model.add_all_qubit_readout_error(ReadoutError([[1 - up, up], [down, 1 - down]]))
+        counts = (
+            AerSimulator(noise_model=model).run(circuit, shots=shots, seed_simulator=1).result().get_counts()
+        )
+        seen = np.zeros(64)
+        for bits, number in counts.items():
+            seen[int(bits, 2)] += number
+        assert chisquare(seen, law * shots).pvalue > 1e-3
+
+    def test_relaxation_after_the_flip(self) -> None:
+        """By a density matrix: read, flip, wait, read again."""
+        circuit = QuantumCircuit(2, 3)
+        circuit.h(0)
+        circuit.measure(0, 0)
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.x(0)
+        circuit.cx(0, 1)
+        circuit.measure([0, 1], [1, 2])
+        noise = DeviceNoise(
+            readout_error=0.1,
+            t1=10e-6,
+            instructions=(Instruction("if_else", (0,), 2e-6, 0.0), Instruction("if_else", (1,), 2e-6, 0.0)),
+        )
+        law = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+        # After a misread bit the qubit is in |1>, and decays while the device decides.
+        kept = np.exp(-2e-6 / 10e-6)
+        wanted = np.zeros(8)
+        for first, read in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            p = 0.5 * (0.9 if first == read else 0.1)
+            one = kept if first != read else 0.0
+            for value, weight in ((0, 1 - one), (1, one)):
+                for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                    right = (0.9 if a == value else 0.1) * (0.9 if b == value else 0.1)
+                    wanted[read + 2 * a + 4 * b] += p * weight * right
+        np.testing.assert_allclose(law, wanted, atol=1e-12)
+
+    def test_other_control_flow_is_refused(self) -> None:
+        circuit = QuantumCircuit(2, 1)
+        circuit.measure(0, 0)
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.h(1)
+        with pytest.raises(InvalidInputError, match="knows no 'if_else'"):
+            CircuitLaw(circuit, (), DeviceNoise())
+
+    def test_devices_without_it(self) -> None:
+        with pytest.raises(InvalidInputError, match="has no gates that depend on a bit"):
+            circuits()["outward, no reset"].with_passes("feed-forward")

@@ -7,6 +7,7 @@ from typing import Any
 from qtnml.errors import InvalidInputError
 from qtnml.program.passes.base import Pass
 from qtnml.program.passes.decoupling import Decouple
+from qtnml.program.passes.feed_forward import FeedForward
 from qtnml.program.passes.merging import Merge
 from qtnml.program.passes.reads import HoldReads
 from qtnml.program.passes.resets import SkipResets
@@ -15,6 +16,7 @@ from qtnml.program.passes.twirling import Twirl
 #: By name, in an order in which they go well together; "twirl-7" is twirling with seed 7.
 PASSES: dict[str, Callable[[], Pass]] = {
     "skip-resets": SkipResets,
+    "feed-forward": FeedForward,
     "twirl": Twirl,
     "merge": Merge,
     "decouple": Decouple,
@@ -50,6 +52,7 @@ def _pass(given: Any) -> Pass:
 __all__ = [
     "PASSES",
     "Decouple",
+    "FeedForward",
     "HoldReads",
     "Merge",
     "Pass",
