@@ -75,7 +75,8 @@ def compile_(
         list[str] | None,
         typer.Option(
             "--pass",
-            help="Rewrite the circuit: skip-resets, twirl, merge, decouple, hold-reads, or auto; repeatable.",
+            help="Rewrite the circuit: skip-resets, feed-forward, twirl, merge, decouple, hold-reads, or "
+            "auto; repeatable.",
         ),
     ] = None,
     output: Annotated[

@@ -148,9 +148,10 @@ class Compiled(ABC):
 
         Args:
             passes: Names or objects of `qtnml.program.passes`, one or several, applied in the order given:
-                "skip-resets" (after a check), "twirl" (random Paulis), "merge" (gates on one qubit; the
-                weights are bound and cannot be trained any more), "decouple" (pulses in waits), "hold-reads"
-                (delays that keep read-outs early).
+                "skip-resets" (after a check), "feed-forward" (flips by what was just read instead of resets),
+                "twirl" (random Paulis), "merge" (gates on one qubit; the weights are bound and cannot be
+                trained any more), "decouple" (pulses in waits), "hold-reads" (delays that keep read-outs
+                early).
 
         >>> compiled.with_passes(["merge", "hold-reads"])               # doctest: +SKIP
         """
@@ -181,6 +182,15 @@ class Compiled(ABC):
         if weights.shape != self.weights.shape:
             raise InvalidInputError(f"expected {len(self.weights)} weights, got shape {weights.shape}")
         return weights
+
+    def _warn_of_resets(self) -> None:
+        if self.num_resets:
+            warn_user(
+                "this circuit resets qubits in the middle, which Qiskit's StatevectorSampler simulates "
+                "wrongly and silently: get_backend(sampler) checks a sampler, reuse_qubits=False needs no "
+                "resets",
+                SamplerWarning,
+            )
 
     def _check_free(self, weights: NDArray) -> None:
         if not len(self.weights) and np.size(weights):
@@ -279,13 +289,7 @@ class CompiledCircuit(Compiled):
             free_weights: Leave the weights as parameters of the circuit, bound to their trained values in
                 the array.
         """
-        if self.num_resets:
-            warn_user(
-                "this circuit resets qubits in the middle, which Qiskit's StatevectorSampler simulates "
-                "wrongly and silently: get_backend(sampler) checks a sampler, reuse_qubits=False needs no "
-                "resets",
-                SamplerWarning,
-            )
+        self._warn_of_resets()
         circuit = (self.circuit if free_weights else self.trained_circuit).copy()
         return circuit, self._values(circuit, X, free_weights=free_weights)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
@@ -48,6 +49,22 @@ class GenerativeCircuit(Compiled):
     def num_features(self) -> int:
         """Sites, each of which is a feature."""
         return self.num_sites
+
+    def pub(self, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
+        """One unit of work for a Qiskit sampler: `sampler.run([compiled.pub()], shots=1000)`.
+
+        The sampler must be right about resets, as for `CompiledCircuit.pub`.
+
+        Args:
+            free_weights: Leave the weights as parameters, bound to their trained values in the array.
+        """
+        self._warn_of_resets()
+        if not free_weights:
+            return self.trained_circuit.copy(), BindingsArray()
+        circuit = self.circuit.copy()
+        used = [(p, value) for p, value in zip(self.w, self.weights, strict=True) if p in circuit.parameters]
+        names = tuple(parameter.name for parameter, _ in used)
+        return circuit, BindingsArray({names: np.array([value for _, value in used])})
 
     def bound(self, weights: NDArray) -> QuantumCircuit:
         """The circuit with other values of `w`."""

@@ -233,8 +233,8 @@ class BornMachine(SavedToFile, LearntLaw):
             samples: On a target, samples (samples, features) by whose likelihood circuits are compared; the
                 model draws some by default.
             passes: That rewrite the circuit so that it errs less, names or objects of `qtnml.program.passes`
-                ("skip-resets", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on a target, those
-                that do best under its calibration. See `GenerativeCircuit.with_passes`.
+                ("skip-resets", "feed-forward", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on
+                a target, those that do best under its calibration. See `GenerativeCircuit.with_passes`.
         """
         check_is_fitted(self, "state_")
         nodes = len(self.state_.tree.nodes)

@@ -382,8 +382,8 @@ class NetworkEstimator(TrainedEstimator):
                 calibration, circuits are compared; by default features that spread the model's
                 probabilities evenly.
             passes: That rewrite the circuit so that it errs less, names or objects of `qtnml.program.passes`
-                ("skip-resets", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on a target, those
-                that do best under its calibration. See `CompiledCircuit.with_passes`.
+                ("skip-resets", "feed-forward", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on
+                a target, those that do best under its calibration. See `CompiledCircuit.with_passes`.
         """
         check_is_fitted(self)
         if isinstance(target, str):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
+from qiskit_aer.primitives import SamplerV2 as AerSampler
+from scipy.stats import chisquare
 
 from qtnml import Synthesis, get_backend
 from qtnml.backends import run_circuits
@@ -15,7 +17,7 @@ from qtnml.born import TreeState, log_likelihood
 from qtnml.born.sampling import sample
 from qtnml.compile import GenerativeCircuit, compile_state, export_circuit, import_circuit
 from qtnml.compile.strings import log_probabilities
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, SamplerWarning
 from qtnml.program import Program
 from qtnml.structure.sites import balanced_site_tree, site_chain
 from tests.born.trees import TREES, all_strings, dense, p_value
@@ -213,3 +215,24 @@ def test_files_of_circuits_that_draw_strings(suffix: str, tmp_path: Path, rng: n
         assert found.program.outline() == compiled.program.outline()
         assert found.verify(state, sample(state, rng, 50)) < 1e-9
         assert len(found.weights) == (len(compiled.weights) if free else 0)
+
+
+@pytest.mark.parametrize("free_weights", [False, True])
+def test_a_unit_of_work_for_a_sampler(free_weights: bool) -> None:
+    """Aer's sampler draws the state's strings."""
+    state = TreeState.random(site_chain([2] * 4), 2, np.random.default_rng(0))
+    compiled = compile_state(state)
+    with pytest.warns(SamplerWarning, match="resets qubits in the middle"):
+        pub = compiled.pub(free_weights=free_weights)
+    shots = 20_000
+    (result,) = AerSampler(seed=1).run([pub], shots=shots).result()
+    counts = np.zeros(16)
+    for bits, number in result.data.c.get_counts().items():
+        counts[int(bits, 2)] += number
+    strings = all_strings((2, 2, 2, 2))
+    outcomes = (
+        (strings * [8, 4, 2, 1]).sum(axis=1) if compiled.site_bits[0] == (3,) else strings @ [1, 2, 4, 8]
+    )
+    wanted = np.zeros(16)
+    wanted[outcomes] = np.exp(log_likelihood(state, strings))
+    assert chisquare(counts, wanted * shots).pvalue > 1e-3
