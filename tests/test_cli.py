@@ -33,6 +33,22 @@ def test_help_is_there(run, command: list[str]) -> None:
     assert "Usage: qtnml" in out
 
 
+def test_compile_with_passes(run, model: Path, tmp_path: Path) -> None:
+    target = ("--target", "fake:torino", "--num-qubits", "5")
+    status, out, _ = run("compile", model, *target, "--pass", "merge", "--pass", "decouple", "--json")
+    assert status == 0
+    assert json.loads(out)["passes"] == ["merge", "decouple"]
+    status, out, _ = run("compile", model, *target, "--pass", "auto", "-o", tmp_path / "c.qpy", "--json")
+    assert status == 0
+    assert json.loads(out)["passes"][-1] == "hold-reads"
+    assert import_circuit(tmp_path / "c.qpy").passes == tuple(json.loads(out)["passes"])
+    status, _, err = run("compile", model, "--pass", "melt")
+    assert status != 0
+    assert "unknown pass 'melt'" in err
+    status, _, err = run("compile", model, "--pass", "auto")
+    assert "give target=" in err
+
+
 def test_train_compile_predict(run, model: Path, tmp_path: Path) -> None:
     clf = load_model(model)
     assert clf.n_features_in_ == 16

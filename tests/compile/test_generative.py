@@ -230,9 +230,7 @@ def test_a_unit_of_work_for_a_sampler(free_weights: bool) -> None:
     for bits, number in result.data.c.get_counts().items():
         counts[int(bits, 2)] += number
     strings = all_strings((2, 2, 2, 2))
-    outcomes = (
-        (strings * [8, 4, 2, 1]).sum(axis=1) if compiled.site_bits[0] == (3,) else strings @ [1, 2, 4, 8]
-    )
+    outcomes = sum(strings[:, k] << bits[0] for k, bits in enumerate(compiled.site_bits))
     wanted = np.zeros(16)
     wanted[outcomes] = np.exp(log_likelihood(state, strings))
     assert chisquare(counts, wanted * shots).pvalue > 1e-3
