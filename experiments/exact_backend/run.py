@@ -21,8 +21,9 @@ from qtnml.ansatz import TensorNetwork
 from qtnml.backends import exact_probabilities, run_circuits
 from qtnml.born import TreeState
 from qtnml.compile import CompiledCircuit, compile_network, compile_state
+from qtnml.compile.certificate import circuit_probabilities
 from qtnml.encoding import AngleEncoding
-from qtnml.noise import CircuitLaw, DeviceNoise
+from qtnml.noise import CircuitLaw, DeviceNoise, NoisyCircuit, sensitivity
 from qtnml.structure import Topology, balanced_tree, mps, site_chain
 
 FOLDER = Path(__file__).parent
@@ -175,6 +176,35 @@ def right(samples: int) -> dict[str, Any]:
     }
 
 
+def elsewhere(samples: int, *, smoke: bool) -> list[dict[str, Any]]:
+    """The same engine where there was another before: exact probabilities, and what noise costs where."""
+    rng, rows = np.random.default_rng(0), []
+    trees = {"tree, V=1": balanced_tree(64), "tree, V=2": balanced_tree(64, 2), "chain, V=2": mps(64, 2)}
+    for name, topology in list(trees.items())[: 1 if smoke else 3]:
+        compiled = network(topology)
+        X = rng.random((samples, 64))
+        compiled.probabilities(X[:1])
+        few = X[:64]  # a chunk of the gate-by-gate simulation
+        now = seconds(partial(compiled.probabilities, X), 3) / samples
+        before = seconds(partial(circuit_probabilities, compiled, compiled.angles(few)), 1) / len(few)
+        rows.append(_times(f"probabilities, 64 leaves, {name}: us a sample", 1e6 * now, 1e6 * before))
+    for size, reuse in ((64, True),) if smoke else ((64, True), (1024, True), (1024, False)):
+        noisy = NoisyCircuit(network(balanced_tree(size), reuse=reuse), NOISE)
+        X, outcomes = rng.random((20, size)), rng.integers(0, 2, 20)
+        sensitivity(noisy, X, outcomes)  # compiles the gradient
+        now = seconds(partial(sensitivity, noisy, X, outcomes), 1 if smoke else 3)
+        # One qubit and source after the other took two walks for each, and two more for each source.
+        walks = 2 * (noisy.compiled.schedule.num_qubits + 1) * 5
+        before = walks * seconds(lambda n=noisy: n.tree_of(n.instructions).stacked_maps(), 3)
+        where = f"{noisy.compiled.schedule.num_qubits} qubits"
+        rows.append(_times(f"sensitivity, {size} leaves on {where}: s ({walks:,} walks before)", now, before))
+    return rows
+
+
+def _times(what: str, now: float, before: float) -> dict[str, Any]:
+    return {"what": what, "now": now, "before": before, "times": before / now}
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     for row in rows:
@@ -198,9 +228,10 @@ def main() -> None:
         "right": right(3 if smoke else 20),
         "speed": speed(*((200, 2) if smoke else (5000, 20))),
         "sizes": sizes(10 if smoke else 1000, smoke=smoke),
+        "elsewhere": elsewhere(100 if smoke else 2000, smoke=smoke),
     }
     text = "".join(f"- {name}: {value}\n" for name, value in found["right"].items())
-    text += "\n" + table(found["speed"]) + "\n" + table(found["sizes"])
+    text += "\n" + "\n".join(table(found[part]) for part in ("speed", "sizes", "elsewhere"))
     print(text)
     if not smoke:
         (FOLDER / "results.json").write_text(json.dumps(found, indent=1) + "\n")
