@@ -20,7 +20,8 @@ from qtnml.compile.schedule import Schedule
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import Instructions, rows_of
+from qtnml.noise.instructions import Instructions
+from qtnml.noise.rows import rows_of
 from qtnml.noise.wires import GateRates, Rates, WireNoise, no_noise
 from qtnml.program import Barrier, Encode, Node, Operation, Reset
 from qtnml.structure import Topology

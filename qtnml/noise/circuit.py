@@ -10,8 +10,9 @@ from qtnml.arrays import NDArray
 from qtnml.encoding import Encoding, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import Instructions, rows_of
+from qtnml.noise.instructions import Instructions
 from qtnml.noise.order import joins_last
+from qtnml.noise.rows import rows_of
 from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
 from qtnml.program import Program

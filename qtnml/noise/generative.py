@@ -17,9 +17,9 @@ from qtnml.born.law import TreeLaw
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import law_backwards
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import rows_of
 from qtnml.noise.law import with_copies
 from qtnml.noise.order import joins_last
+from qtnml.noise.rows import rows_of
 from qtnml.program import Program
 from qtnml.structure.sites import Sites
 

@@ -16,8 +16,9 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.noise.backwards import laws_backwards
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.instructions import PLANES, Copy, Fed, Instructions, Misread, Moved, Place, RowTemplate
+from qtnml.noise.instructions import PLANES, Copy, Fed, Instructions, Misread, Moved, Place
 from qtnml.noise.order import order_of
+from qtnml.noise.rows import RowTemplate
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
 from qtnml.program import FlipIf, Gate, Program, Reset

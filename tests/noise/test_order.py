@@ -11,9 +11,10 @@ from qtnml.compile import compile_network, compile_state
 from qtnml.errors import InvalidInputError
 from qtnml.noise import DeviceNoise, NoisyCircuit
 from qtnml.noise.backwards import laws_backwards
-from qtnml.noise.instructions import Instructions, rows_of
+from qtnml.noise.instructions import Instructions
 from qtnml.noise.law import with_copies
 from qtnml.noise.order import joins_last
+from qtnml.noise.rows import rows_of
 from qtnml.noise.tree import evaluated
 from qtnml.noise.walk import walk
 from qtnml.structure import balanced_tree
