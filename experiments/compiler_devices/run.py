@@ -160,9 +160,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one model on one generic device, prints only")
-    smoke = parser.parse_args().smoke
-    rows = []
-    for where, backend in devices(smoke=smoke).items():
+    parser.add_argument(
+        "--device", help="measure one device anew (FakeTorino, ion trap, ...), keep the others"
+    )
+    arguments = parser.parse_args()
+    smoke, only, rows = arguments.smoke, arguments.device, []
+    if only:
+        rows = [r for r in json.loads((FOLDER / "results.json").read_text()) if r["device"] != only]
+    chosen = {where: each for where, each in devices(smoke=smoke).items() if only in (None, where)}
+    for where, backend in chosen.items():
         for name in ["chain, 16 pixels, V=1"] if smoke else MODELS:
             for pair in PAIRS[:1] if smoke else PAIRS:
                 rows.append(measure(name, pair, where, backend, 3 if smoke else 20))
