@@ -50,7 +50,10 @@ def best_passes(source: Source[C], compiled: C, device: Device) -> C:
         )
     best = first
     for names in _combinations(compiled, device):
-        found = with_expected(source, compiled.with_passes(names), noise)
+        try:
+            found = with_expected(source, compiled.with_passes(names), noise)
+        except InvalidInputError:  # a pass that this device has no gates for
+            continue
         if found.expected is not None and _rank(found) > _rank(best):
             best = found
     return best

@@ -21,7 +21,7 @@ from qtnml.compile.schedule import Schedule
 from qtnml.encoding import Encoding, FeatureScaler, data_angles
 from qtnml.errors import InvalidInputError, SamplerWarning, warn_user
 from qtnml.gates import NodeGates
-from qtnml.noise import DeviceNoise, NoisyCircuit
+from qtnml.noise import NOISELESS, NoisyCircuit
 from qtnml.program import (
     BoundCircuits,
     Device,
@@ -349,8 +349,8 @@ class CompiledCircuit(Compiled):
 
     @cached_property
     def _exact(self) -> NoisyCircuit:
-        """The circuit without noise; its delays are none, whatever their unit."""
-        return NoisyCircuit(self, DeviceNoise(dt=1e-9))
+        """The circuit without noise."""
+        return NoisyCircuit(self, NOISELESS)
 
     def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
         """Largest deviation of the circuit's outcome probabilities from the network's contraction.

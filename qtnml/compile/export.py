@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qasm3
-from qiskit.circuit import ParameterVector
+from qiskit.circuit import Delay, ParameterVector
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 
@@ -21,7 +21,7 @@ from qtnml.compile.schedule import Apply, Prepare, Schedule
 from qtnml.encoding import Encoding, FeatureScaler, encoding_name, get_encoding
 from qtnml.errors import CircuitFileError, InvalidInputError, MissingExtraError
 from qtnml.gates.node import GATE_SETS
-from qtnml.program import Device, Program
+from qtnml.program import Device, Program, Wait
 from qtnml.program.qpy_bytes import circuits_of, qpy_bytes
 from qtnml.storage import write_atomically
 from qtnml.structure import Topology
@@ -141,6 +141,7 @@ def circuit_facts(compiled: Compiled, *, free_weights: bool) -> dict[str, Any]:
         "layout": None if compiled.layout is None else [int(qubit) for qubit in compiled.layout],
         "method": compiled.method,
         "passes": list(compiled.passes),
+        "delay_unit": next((s.instruction.unit for s in compiled.program.steps if isinstance(s, Wait)), None),
         "estimated_success": compiled.estimated_success,
         "expected": None if compiled.expected is None else compiled.expected.to_dict(),
     }
@@ -221,7 +222,7 @@ def rebuilt_circuit(circuit: QuantumCircuit, facts: dict[str, Any], encoding: En
         if match is None:
             raise ValueError(f"unknown parameter {parameter.name!r}")
         values[parameter] = vectors[match[1]][int(match[2])]
-    named = circuit.assign_parameters(values)
+    named = _with_delays_in(circuit.assign_parameters(values), facts.get("delay_unit"))
     program = Program.read(named, vectors["x"], "outward" if draws else "inward")
     expected = facts.get("expected")
     common: dict[str, Any] = {
@@ -254,6 +255,19 @@ def rebuilt_circuit(circuit: QuantumCircuit, facts: dict[str, Any], encoding: En
         network=None,
         postselected=bool(facts["postselected"]),
     )
+
+
+def _with_delays_in(circuit: QuantumCircuit, unit: str | None) -> QuantumCircuit:
+    """Delays in their own unit again: QPY reads all of them as cycles of a clock (Qiskit 2.6)."""
+    if unit in (None, "dt"):
+        return circuit
+    found = circuit.copy_empty_like()
+    for entry in circuit.data:
+        operation = entry.operation
+        if operation.name == "delay" and operation.unit == "dt":
+            operation = Delay(operation.duration, unit)
+        found.append(operation, entry.qubits, entry.clbits)
+    return found
 
 
 def _read_device(stored: Any, num_qubits: int) -> Device | None:

@@ -11,6 +11,7 @@ from qtnml.arrays import NDArray
 from qtnml.backends import Counts
 from qtnml.compile import BoundCircuits, CompiledCircuit
 from qtnml.compile.assemble import node_angles
+from qtnml.errors import InvalidInputError
 from qtnml.hybrid.checkpoint import Progress, fingerprint_of, restored, save
 from qtnml.hybrid.objective import MeasuredLoss, Objective, Run
 from qtnml.hybrid.optimizers import HybridOptimizer, get_hybrid_optimizer
@@ -168,7 +169,16 @@ def train_weights(
 
 
 def trained_places(problem: Problem, nodes: int | None) -> NDArray:
-    """Which weights are trained: all, or those of the last nodes."""
+    """Which weights are trained: all, or those of the last nodes.
+
+    Raises:
+        InvalidInputError: The circuit has none.
+    """
+    if not len(problem.weights):
+        raise InvalidInputError(
+            "this circuit has no weights to train: they are bound, as the pass 'merge' (or 'auto') needs; "
+            "train one compiled without it"
+        )
     counts = problem.node_counts
     if nodes is None or nodes >= len(counts):
         return np.arange(len(problem.weights))

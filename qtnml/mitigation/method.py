@@ -24,7 +24,7 @@ from qtnml.mitigation.extrapolation import (
 from qtnml.mitigation.folding import Folded, folded
 from qtnml.mitigation.learned import LearnedExtrapolation, noise_levels
 from qtnml.mitigation.readout import Confusion, ReadoutMitigation
-from qtnml.noise import DeviceNoise, NoisyCircuit
+from qtnml.noise import NOISELESS, DeviceNoise, NoisyCircuit
 from qtnml.shown import PrintedHtml
 
 _APART = 0.25  # factors that differ by less extrapolate shot noise
@@ -273,7 +273,7 @@ def _bias(
         exact = np.array([NoisyCircuit(v.compiled, noise).evaluate(angles)[0] for v in variants])
     except InvalidInputError:  # a routed circuit is no tree
         return None, None
-    ideal = NoisyCircuit(compiled, DeviceNoise()).evaluate(angles)[0]
+    ideal = NoisyCircuit(compiled, NOISELESS).evaluate(angles)[0]
     confusion = None
     if mitigation.readout is not None:
         confusion = exact_confusion(compiled, noise)

@@ -1,7 +1,7 @@
 """A Born machine whose samples are measured on a backend, where it can be trained further."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -96,6 +96,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
     def plan(self, n_samples: int) -> Plan:
         """What drawing so many samples would buy; and, where the backend's noise is known, by how many nats a
         sample will be less likely than without it, exactly."""
+        _check_number(n_samples)
         backend = self._backend()
         found = self._store().plan(self._circuits(), backend, shots=n_samples, repeat=self._next_repeat)
         return self._promising(found, backend)
@@ -127,8 +128,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             random_state: Seed of the order, and of values within bins.
             confirm: Called with the plan before anything is bought; False stops.
         """
-        if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 1:
-            raise InvalidInputError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+        _check_number(n_samples)
         backend = self._backend()
         counts = self._store().run(
             self._circuits(),
@@ -171,7 +171,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         tuned = hasattr(self, "compiled_")
         return mitigated_marginal(
             self.trained,
-            [int(feature) for feature in features],
+            _checked_features(features),
             mitigation,
             run,
             self.shots if shots is None else int(shots),
@@ -240,3 +240,17 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
                 f"end, which backend {backend.name!r} cannot; use to_backend(..., reuse_qubits=False)"
             )
         return backend
+
+
+def _check_number(n_samples: Any) -> None:
+    if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < 1:
+        raise InvalidInputError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+
+
+def _checked_features(features: Any) -> list[int]:
+    """Numbers of features."""
+    given = features if isinstance(features, Iterable) and not isinstance(features, str) else [features]
+    found = list(given)
+    if odd := [each for each in found if isinstance(each, bool) or not isinstance(each, int | np.integer)]:
+        raise InvalidInputError(f"features are given by their numbers, got {odd[0]!r}")
+    return [int(each) for each in found]

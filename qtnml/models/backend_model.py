@@ -26,7 +26,7 @@ from qtnml.models.progress import progress_bar
 from qtnml.models.readout import counts_to_outcomes
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples
-from qtnml.noise import DeviceNoise, NoisyCircuit
+from qtnml.noise import NOISELESS, NoisyCircuit
 
 _PROMISED = 256  # samples that a plan looks at
 
@@ -161,7 +161,7 @@ class BackendModel(OnBackend, BaseEstimator):
             probabilities, log_success = NoisyCircuit(self.trained, noise, LARGEST_MAP).evaluate(angles)
         except InvalidInputError:  # its qubits hang together too widely
             return plan
-        ideal, success = NoisyCircuit(self.trained, DeviceNoise()).evaluate(angles)[0], np.exp(log_success)
+        ideal, success = NoisyCircuit(self.trained, NOISELESS).evaluate(angles)[0], np.exp(log_success)
         counted = np.maximum(self.shots * success, 1e-12)[:, None]
         errors = np.sqrt(np.maximum(probabilities * (1 - probabilities), 0.0) / counted)
         return replace(

@@ -12,7 +12,7 @@ from sklearn.base import RegressorMixin
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, NoShotsWarning, warn_user
 from qtnml.hybrid import HybridTraining
 from qtnml.jobs import JobStore
 from qtnml.mitigation import get_mitigation
@@ -98,22 +98,33 @@ class BackendRegressor(RegressorMixin, BackendModel):
             return_std: Also the standard errors (samples,) that the number of shots leaves: infinite where no
                 shot counted.
         """
-        if not return_std:
-            return self._outcomes(X) @ self.values
         if get_mitigation(self.mitigation) is not None:
             found = self.mitigated_outcomes(X)
             # Of two outcomes, the usual case, the errors are those of one number; of more this is a bound.
             spread = np.abs(self.values - self.values.mean()) @ found.errors.T
-            return found.probabilities @ self.values, spread
+            return self._with(found.probabilities @ self.values, spread, return_std=return_std)
         measured = self._measured(self.circuits(X), self.shots)
         mean = measured.frequencies @ self.values
         variance = measured.frequencies @ self.values**2 - mean**2
         with np.errstate(divide="ignore", invalid="ignore"):
             errors = np.sqrt(np.maximum(variance, 0.0) / measured.counted)
-        return mean, np.where(measured.counted > 0, errors, np.inf)
+        seen = measured.counted > 0
+        if not seen.all():
+            warn_user(
+                f"{int((~seen).sum())} of {len(seen)} samples have no shot that counts, and no prediction "
+                f"(NaN); take more than shots={self.shots}",
+                NoShotsWarning,
+            )
+        return self._with(np.where(seen, mean, np.nan), np.where(seen, errors, np.inf), return_std=return_std)
+
+    def _with(self, values: NDArray, errors: NDArray, *, return_std: bool) -> Any:
+        return (values, errors) if return_std else values
 
     def _targets(self, y: NDArray) -> NDArray:
-        wanted = np.asarray(y, dtype=np.float64)
+        try:
+            wanted = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"values to learn must be numbers ({error})") from error
         if not np.isfinite(wanted).all():
             raise InvalidInputError("values to learn must be finite, got NaN or infinity")
         return wanted

@@ -12,7 +12,7 @@ from qtnml.compile.compiled import Compiled
 from qtnml.compile.wire_noise import generic_circuit, scheduled_noise
 from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
-from qtnml.noise import Channel, DeviceNoise, NoiseSchedule, NoisyCircuit, WireNoise, layer_noise
+from qtnml.noise import NOISELESS, Channel, DeviceNoise, NoiseSchedule, NoisyCircuit, WireNoise, layer_noise
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def known_noise(backend: Any, compiled: Compiled) -> DeviceNoise | None:
     if isinstance(noise, DeviceNoise):
         return noise
     if simulator is not None and noise is None and backend.settings.get("noise") is None:
-        return DeviceNoise()
+        return NOISELESS
     target = getattr(backend, "target", None)
     if compiled.device is not None and target is compiled.device.target:
         return DeviceNoise.from_backend(target)

@@ -14,7 +14,7 @@ from qtnml.noise.channels import (
     thermal_relaxation,
 )
 from qtnml.noise.circuit import NoisyCircuit
-from qtnml.noise.device import DeviceNoise, Instruction
+from qtnml.noise.device import NOISELESS, DeviceNoise, Instruction
 from qtnml.noise.generative import NoisyGenerativeCircuit
 from qtnml.noise.law import CircuitLaw
 from qtnml.noise.schedule import NoiseSchedule
@@ -23,6 +23,7 @@ from qtnml.noise.settings import noise_from_settings, noise_from_text, noise_set
 from qtnml.noise.wires import GateRates, Rates, WireNoise, layer_noise, no_noise
 
 __all__ = [
+    "NOISELESS",
     "Channel",
     "CircuitLaw",
     "DeviceNoise",

@@ -11,11 +11,14 @@ from qtnml.encoding import Encoding, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import Instructions
+from qtnml.noise.law import CircuitLaw, with_copies
 from qtnml.noise.order import joins_last
 from qtnml.noise.rows import rows_of
 from qtnml.noise.tree import CircuitTree, evaluated
 from qtnml.noise.walk import walk
-from qtnml.program import Program
+from qtnml.program import Check, Encode, Program, Reset
+
+_LARGEST_MAP = 2**24  # numbers
 
 
 class DataCircuit(Protocol):
@@ -66,7 +69,7 @@ class NoisyCircuit:
 
     compiled: DataCircuit
     noise: DeviceNoise
-    largest_map: int = 2**24
+    largest_map: int = _LARGEST_MAP
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, DeviceNoise):
@@ -75,7 +78,8 @@ class NoisyCircuit:
     @cached_property
     def instructions(self) -> Instructions:
         """The circuit as arrays, in the order in which it is walked through."""
-        return joins_last(rows_of(self.compiled.trained_program, self.noise))
+        rows = rows_of(self.compiled.trained_program, self.noise)
+        return joins_last(with_copies(rows, before_resets=True))
 
     @cached_property
     def tree(self) -> CircuitTree:
@@ -116,4 +120,35 @@ class NoisyCircuit:
 
     def evaluate(self, angles: NDArray) -> tuple[NDArray, NDArray]:
         """Outcome probabilities and log success probabilities at data angles (samples, data qubits)."""
-        return evaluated(self.tree, self.maps, self.leaves, angles)
+        try:
+            tree = self.tree
+        except InvalidInputError:
+            # Candidates are compared by smaller maps, and quickly.
+            if self.largest_map < _LARGEST_MAP or not self._goes_on_after_checks:
+                raise
+            return self._by_settings(angles)
+        return evaluated(tree, self.maps, self.leaves, angles)
+
+    @cached_property
+    def _goes_on_after_checks(self) -> bool:
+        """Whether data enter a qubit that was checked and not reset: the state it is in depends on more."""
+        checked = set[int]()
+        for step in self.compiled.trained_program.steps:
+            if isinstance(step, Check):
+                checked |= set(step.qubits)
+            elif isinstance(step, Reset):
+                checked -= set(step.qubits)
+            elif isinstance(step, Encode) and step.qubits[0] in checked:
+                return True
+        return False
+
+    def _by_settings(self, angles: NDArray) -> tuple[NDArray, NDArray]:
+        """Each sample's circuit by itself, its data as numbers: slower, for small circuits."""
+        program = self.compiled.trained_program
+        free = {
+            s.place: next(iter(s.instruction.params[0].parameters))
+            for s in program.steps
+            if isinstance(s, Encode)
+        }
+        law = CircuitLaw(program.circuit(), tuple(free.values()), self.noise)
+        return law.given_success(angles[:, list(free)])

@@ -426,3 +426,7 @@ def _weakened(channel: Channel | None, strength: float) -> Channel | None:
         return channel
     size = len(channel.transfer_map)
     return Channel((1 - strength) * np.eye(size) + strength * channel.transfer_map, channel.name)
+
+
+#: No noise at all; whatever the unit of a circuit's delays, they do nothing.
+NOISELESS = DeviceNoise(dt=1e-9)

@@ -21,7 +21,7 @@ from qtnml.noise.order import order_of
 from qtnml.noise.rows import RowTemplate
 from qtnml.noise.tree import CircuitTree, evaluated, evaluated_each
 from qtnml.noise.walk import walk
-from qtnml.program import FlipIf, Gate, Program, Reset
+from qtnml.program import Check, FlipIf, Gate, Program, Read, Reset
 
 MOST_BITS = 16  # of a table of all probabilities
 _FEW_BITS = 6  # so many at the end of a circuit are tried forwards first
@@ -55,6 +55,7 @@ class CircuitLaw:
                 f"the exact distribution knows no {found[0]!r}: what a circuit does must not depend on what "
                 "it read; run it on Aer"
             )
+        _check_bits(program)
         self._parameters = tuple(parameters)
         self._num_bits = circuit.num_clbits
         gathers = len(program.measured) <= _FEW_BITS
@@ -89,6 +90,23 @@ class CircuitLaw:
             for place, counts in zip(places, drawn, strict=True):
                 found[place] = counts
         return found
+
+    def given_success(self, values: NDArray) -> tuple[NDArray, NDArray]:
+        """Probabilities (circuits, outcomes) given that all checks pass, and log probabilities that they do.
+
+        Raises:
+            InvalidInputError: The circuit spreads over many bits.
+        """
+        found = np.empty((len(values), 0))
+        log = np.empty(len(values))
+        for places, settings, law in self._laws(values):
+            if not isinstance(law, _Forwards):
+                raise InvalidInputError("this circuit spreads its outcome over many bits")
+            part, log[places] = law.evaluated(values[places], settings)
+            if not found.shape[1]:
+                found = np.empty((len(values), part.shape[1]))
+            found[places] = part
+        return found, log
 
     def _laws(self, values: NDArray) -> "Iterator[tuple[NDArray, NDArray, _Forwards | _Backwards]]":
         """Circuits of a few settings of the weights, the setting of each, and their law."""
@@ -152,8 +170,7 @@ class _Forwards:
 
     def table(self, values: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:
         """Outcomes that there are, and their probabilities (circuits, outcomes)."""
-        angles = values[:, self._columns] if self._columns else np.zeros((len(values), 1))
-        found, log = self._evaluated(angles, settings)
+        found, log = self.evaluated(values, settings)
         outcomes = _outcomes(self._bits)
         if self._failed is not None:
             success = np.exp(log)[:, None]
@@ -161,7 +178,9 @@ class _Forwards:
             outcomes = np.append(outcomes, self._failed)
         return outcomes, found
 
-    def _evaluated(self, angles: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:
+    def evaluated(self, values: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:
+        """Probabilities (circuits, outcomes) given success, and its logarithm (circuits,)."""
+        angles = values[:, self._columns] if self._columns else np.zeros((len(values), 1))
         uploads = any(node.uploads for node in self._tree.topology.nodes)
         if len(angles) < _TOGETHER * self._settings and not uploads:
             leaves = self._tree.leaves_by_angle(angles)
@@ -228,6 +247,26 @@ def _outcomes(bits: Sequence[int]) -> NDArray:
     for bit in bits:
         found = np.add.outer(found, np.array([0, 2**bit], dtype=found.dtype)).ravel()
     return found
+
+
+def _check_bits(program: Program) -> None:
+    """Refuse programs that read nothing, and flips whose bit is not read once, before, for them alone."""
+    if not program.measured:
+        raise InvalidInputError("this circuit measures nothing; end it with a measurement")
+    writers: dict[int, list[int]] = {}
+    flips: dict[int, list[int]] = {}
+    for row, step in enumerate(program.steps):
+        if isinstance(step, Read | Check):
+            writers.setdefault(step.bit, []).append(row)
+        elif isinstance(step, FlipIf):
+            flips.setdefault(step.bit, []).append(row)
+    for bit, rows in flips.items():
+        known = writers.get(bit, [])
+        if len(rows) > 1 or len(known) != 1 or known[0] > rows[0]:
+            raise InvalidInputError(
+                f"the exact distribution knows an 'if_else' on bit {bit} only where the bit is read once, "
+                "before it, and decides on one X; run this circuit on Aer"
+            )
 
 
 def _distinct(rows: NDArray) -> tuple[NDArray, NDArray]:

@@ -107,14 +107,19 @@ class _Walk(Groups):
             self._places.append(gate.place)
         else:
             group = self._opened_for_upload(group, qubit)
+            if group.places.get(qubit) in group.uploads:
+                raise InvalidInputError(
+                    "data are uploaded again on a qubit that no other gate has joined since; run it on Aer"
+                )
             if gate.plane is None or qubit not in group.places:
                 raise InvalidInputError(
                     "data are uploaded again by a gate that is no rotation; run this circuit on Aer"
                 )
             place = group.places[qubit]
             basis = _basis_of(gate)
-            # The wire below ends in the basis in which the upload is a rotation about Y.
-            self._finish_below(group, place, basis.T)
+            # The wire below ends in the basis in which the upload is a rotation about Y; what turned the
+            # qubit since it left that wire is part of it.
+            self._finish_below(group, place, basis.T @ group.pending[place])
             group.uploads[place] = gate.place
             group.pending[place] = noise @ _rotation(gate.plane, gate.offset) @ basis
         group.rows.append(row)
@@ -200,6 +205,11 @@ class _Walk(Groups):
             nodes.append(Node(wires, fresh, len(piece.kept), uploads))
             for row in self._piece_rows[k]:
                 owners[row] = number
+        if any(owners[row] < 0 for row in self._rows.checks):
+            raise InvalidInputError(
+                "a check of this circuit is joined with nothing that is read, so that how often it passes is "
+                "not in the outcome's tree; run it on Aer"
+            )
         topology = Topology((1,) * len(leaves), tuple(nodes))
         pieces = tuple(self._pieces[k] for k in numbers)
         return CircuitTree(

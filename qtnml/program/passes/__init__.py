@@ -44,6 +44,10 @@ def _pass(given: Any) -> Pass:
         return Twirl(int(match[1]))
     if not isinstance(given, str | type) and callable(given) and hasattr(given, "binds_weights"):
         return given  # type: ignore[no-any-return]
+    if given == "auto":
+        raise InvalidInputError(
+            "passes='auto' stands alone, in compile(..., passes='auto') or to_backend: it needs the model"
+        )
     raise InvalidInputError(
         f"unknown pass {given!r}; choose of {', '.join(PASSES)}, or give an object of qtnml.program.passes"
     )

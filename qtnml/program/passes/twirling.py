@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from qiskit.circuit import Instruction
-from qiskit.circuit.library import RZGate, SXGate, XGate, YGate, ZGate
+from qiskit.circuit.library import RGate, RXGate, RYGate, RZGate, SXGate, UGate, XGate, YGate, ZGate
 
 from qtnml.errors import InvalidInputError
 from qtnml.program.device import Device
@@ -107,13 +107,37 @@ def _gates(frame: _Frame, qubits: tuple[int, ...], device: Device | None) -> lis
 def _native(pauli: str, device: Device | None) -> list[Instruction]:
     if pauli == "I":
         return []
+    found = _direct(pauli, device)
+    if found is None:  # up to a phase it is the product of the two others
+        others = [_direct(other, device) for other in {"X": "YZ", "Y": "ZX", "Z": "XY"}[pauli]]
+        parts = [part for part in others if part is not None]
+        if len(parts) < 2:
+            raise InvalidInputError(
+                f"device {device.name if device else ''!r} has no gates for a Pauli {pauli}; leave twirling "
+                "out"
+            )
+        found = [gate for part in parts for gate in part]
+    return found
+
+
+def _direct(pauli: str, device: Device | None) -> list[Instruction] | None:
+    """A Pauli by gates about its own axis, the first of them that the device has."""
+    half = np.pi / 2
+    ways: list[tuple[str, list[Instruction]]] = {
+        "X": [
+            ("x", [XGate()]),
+            ("sx", [SXGate(), SXGate()]),
+            ("rx", [RXGate(np.pi)]),
+            ("r", [RGate(np.pi, 0.0)]),
+            ("u", [UGate(np.pi, 0.0, np.pi)]),
+        ],
+        "Y": [
+            ("y", [YGate()]),
+            ("ry", [RYGate(np.pi)]),
+            ("r", [RGate(np.pi, half)]),
+            ("u", [UGate(np.pi, half, half)]),
+        ],
+        "Z": [("z", [ZGate()]), ("rz", [RZGate(np.pi)]), ("u", [UGate(0.0, 0.0, np.pi)])],
+    }[pauli]
     names = None if device is None else set(device.target.operation_names)
-    own = {"X": XGate, "Y": YGate, "Z": ZGate}[pauli]
-    if names is None or own().name in names:
-        return [own()]
-    if "rz" not in names or not names & {"x", "sx"}:
-        raise InvalidInputError(
-            f"device {device.name if device else ''!r} has no gates for a Pauli {pauli}; leave twirling out"
-        )
-    x = [XGate()] if "x" in names else [SXGate(), SXGate()]
-    return {"X": x, "Y": [RZGate(np.pi), *x], "Z": [RZGate(np.pi)]}[pauli]
+    return next((gates for name, gates in ways if names is None or name in names), None)

@@ -11,9 +11,10 @@ from qtnml.program.program import Program
 
 
 def waiting(seconds: float, qubits: tuple[int, ...], device: Device | None) -> list[Wait]:
-    """A delay of at most so many seconds, in whole steps of the device's clock; none if that is nothing."""
+    """A delay of at most so many seconds, in whole steps of the device's clock, or in whole nanoseconds."""
     if device is None or device.dt is None:
-        return [Wait(Delay(seconds, "s"), qubits)] if seconds > 0 else []
+        whole = int(seconds * 1e9 + 1e-6)  # nanoseconds
+        return [Wait(Delay(whole, "ns"), qubits)] if whole else []
     grid = device.clock_grid
     cycles = int(seconds / device.dt + 1e-6) // grid * grid
     return [Wait(Delay(cycles, "dt"), qubits)] if cycles else []
