@@ -119,11 +119,16 @@ def _listing(circuit: QuantumCircuit) -> str:
     lines = []
     for instruction in circuit.data:
         bits = [circuit.find_bit(bit).index for bit in (*instruction.qubits, *instruction.clbits)]
-        angles = [
-            p.hex() if isinstance(p, float) else _listing(p) if isinstance(p, QuantumCircuit) else str(p)
-            for p in instruction.operation.params
-        ]
-        lines.append(f"{instruction.operation.name} {bits} {angles}")
+        name = instruction.operation.name
+        angles = (
+            [f"{float(p):.17g}" for p in instruction.operation.params]
+            if name == "delay"
+            else [
+                p.hex() if isinstance(p, float) else _listing(p) if isinstance(p, QuantumCircuit) else str(p)
+                for p in instruction.operation.params
+            ]
+        )
+        lines.append(f"{name} {bits} {angles}")
     return "\n".join(lines)
 
 

@@ -96,6 +96,11 @@ def test_bad_input(born: MPSBornMachine) -> None:
         machine.marginal([1, 1])
     with pytest.raises(InvalidInputError, match="sites must be 0 to 5, got 6"):
         machine.marginal([0, 6])
+    for odd in (None, "a", ["b"], [0.5], [True]):
+        with pytest.raises(InvalidInputError, match="features are given by their numbers, got "):
+            machine.marginal(odd)
+    with pytest.raises(InvalidInputError, match="n_samples must be an integer of at least 1, got 3.5"):
+        machine.plan(3.5)
     with pytest.raises(InvalidInputError, match="strings take mitigation 'readout'"):
         machine.set_params(mitigation="learned").marginal([0])
     wide = MPSBornMachine(2, random_state=0, epochs=2).fit(np.random.default_rng(0).integers(0, 2, (50, 14)))

@@ -116,6 +116,8 @@ def test_bad_input(regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
     measured.set_params(training=None)
     with pytest.raises(InvalidInputError, match="values to learn must be finite"):
         measured.fit(X, np.where(y > 5, np.nan, y))
+    with pytest.raises(InvalidInputError, match="values to learn must be numbers"):
+        measured.fit(X, np.array(["a"] * 150))
     with pytest.raises(InvalidInputError, match="150 samples but 3 labels or values"):
         measured.fit(X, y[:3])
     with pytest.raises(InvalidInputError, match="feature"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import DensityMatrix, Operator
+from qiskit.quantum_info import DensityMatrix, Operator, Statevector
 from scipy.stats import chisquare
 
 from qtnml import get_backend
@@ -234,7 +234,100 @@ def test_what_it_refuses(rng: np.random.Generator) -> None:
     wide.measure(2, 0)
     with pytest.raises(BackendError, match="one or two qubits"):
         run_circuits(exact, [wide], shots=10)
+    many = QuantumCircuit(1, 20)
+    many.measure(0, 19)
     with pytest.raises(InvalidInputError, match="draw shots"):
-        CircuitLaw(QuantumCircuit(1, 20), (), DeviceNoise()).probabilities(ONE)
+        CircuitLaw(many, (), DeviceNoise()).probabilities(ONE)
     with pytest.raises(BackendError, match="takes no detail"):
         get_backend("exact:fast")
+
+
+@pytest.mark.parametrize("turns", [(0.5, 0.2), (0.0, 0.0)])
+def test_an_angle_that_enters_several_times_in_a_row(turns: tuple[float, float]) -> None:
+    """Gates between two uploads of one angle count: by matrices, or refused, never dropped."""
+    a = Parameter("a")
+    circuit = QuantumCircuit(1, 1)
+    circuit.ry(a, 0)
+    for turn in turns:
+        circuit.rx(turn, 0)
+        circuit.ry(a, 0)
+    circuit.measure(0, 0)
+    bound = circuit.remove_final_measurements(inplace=False).assign_parameters([0.3])
+    wanted = Statevector(bound).probabilities()
+    try:
+        found = CircuitLaw(circuit, (a,), DeviceNoise()).probabilities(np.array([[0.3]]))[0]
+    except InvalidInputError:
+        return
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_gates_between_a_wire_and_an_upload_on_it() -> None:
+    a, b = Parameter("a"), Parameter("b")
+    circuit = QuantumCircuit(2, 1)
+    circuit.ry(a, 0)
+    circuit.ry(b, 1)
+    circuit.cx(0, 1)
+    circuit.rx(0.4, 0)
+    circuit.rz(0.7, 1)
+    circuit.ry(a, 0)
+    circuit.rx(0.3, 1)
+    circuit.ry(b, 1)
+    circuit.cx(0, 1)
+    circuit.measure(1, 0)
+    bound = circuit.remove_final_measurements(inplace=False).assign_parameters({a: 0.3, b: 0.9})
+    wanted = Statevector(bound).probabilities([1])
+    found = CircuitLaw(circuit, (a, b), DeviceNoise()).probabilities(np.array([[0.3, 0.9]]))[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_checks_that_lead_to_no_outcome() -> None:
+    """How often they pass is not in the outcome's tree: read like other bits, or refused; never left out."""
+    circuit = QuantumCircuit(
+        QuantumRegister(2), ClassicalRegister(1, "c"), ClassicalRegister(1, "postselect")
+    )
+    circuit.h(0)
+    circuit.measure([0, 1], [0, 1])
+    noise = DeviceNoise(readout_error=0.1)
+    found = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+    np.testing.assert_allclose(found, [0.45, 0.45, 0.05, 0.05], atol=1e-12)
+    a = Parameter("a")
+    with_data = QuantumCircuit(*circuit.qregs, *circuit.cregs)
+    with_data.ry(a, 0)
+    with_data.measure([0, 1], [0, 1])
+    with pytest.raises(InvalidInputError, match="joined with nothing that is read"):
+        CircuitLaw(with_data, (a,), noise).probabilities(np.array([[0.3]]))
+
+
+def _flipped(*steps: str) -> QuantumCircuit:
+    circuit = QuantumCircuit(2, 2)
+    for step in steps:
+        if step == "h":
+            circuit.h(0)
+        elif step[0] == "m":
+            circuit.measure(int(step[1]), int(step[2]))
+        else:
+            with circuit.if_test((circuit.clbits[int(step[2])], 1)):
+                circuit.x(int(step[1]))
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (("h",), "measures nothing"),
+        (("h", "x00", "m00"), "knows an 'if_else' on bit 0 only where the bit is read once, before it"),
+        (("h", "m00", "x11"), "knows an 'if_else' on bit 1"),
+        (("h", "m00", "x00", "h", "m00"), "knows an 'if_else' on bit 0"),
+        (("h", "m00", "x00", "x10", "m11"), "knows an 'if_else' on bit 0"),
+    ],
+)
+def test_flips_that_are_refused(steps: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        CircuitLaw(_flipped(*steps), (), DeviceNoise(readout_error=0.1)).probabilities(np.empty((1, 0)))
+
+
+def test_a_flip_of_another_qubit_by_an_older_bit() -> None:
+    """Read qubit 0, then flip qubit 1 by it: both bits err on their own."""
+    law = CircuitLaw(_flipped("h", "m00", "x10", "m11"), (), DeviceNoise(readout_error=0.1))
+    found = law.probabilities(np.empty((1, 0)))[0]
+    np.testing.assert_allclose(found, [0.45, 0.05, 0.05, 0.45], atol=1e-12)

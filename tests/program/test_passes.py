@@ -17,6 +17,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from scipy.stats import chisquare
 
+from qtnml import get_backend, load_model
 from qtnml.ansatz import TensorNetwork
 from qtnml.born import TreeState
 from qtnml.compile import (
@@ -27,6 +28,7 @@ from qtnml.compile import (
     import_circuit,
 )
 from qtnml.errors import InvalidInputError
+from qtnml.hybrid import HybridTraining
 from qtnml.models import TreeClassifier
 from qtnml.noise import CircuitLaw, DeviceNoise, NoisyCircuit
 from qtnml.noise.device import Instruction
@@ -467,3 +469,73 @@ class TestFeedForward:
     def test_devices_without_it(self) -> None:
         with pytest.raises(InvalidInputError, match="has no gates that depend on a bit"):
             circuits()["outward, no reset"].with_passes("feed-forward")
+
+
+class TestChecksWithoutResets:
+    """A misread check leaves its qubit in |1>, which the next data then meet."""
+
+    def test_against_aer(self) -> None:
+        compiled = compile_network(network(4, 2.0), ENCODING, discard="postselect").with_passes("skip-resets")
+        noise = DeviceNoise(readout_error=0.2, start_error=0.1, t1=1e-4, two_qubit_time=1e-6)
+        angles, shots = compiled.angles(np.full((1, 4), 0.3)), 400_000
+        found, log = NoisyCircuit(compiled, noise).evaluate(angles)
+        with_resets = compile_network(network(4, 2.0), ENCODING, discard="postselect")
+        assert np.abs(NoisyCircuit(with_resets, noise).evaluate(angles)[0] - found).max() > 1e-3
+        (counts,) = get_backend("aer", noise=noise).run(compiled.bind_angles(angles), shots=shots, seed=1)
+        kept = np.array([counts.get(0, 0), counts.get(1, 0)])
+        expected = found[0] * np.exp(log[0]) * shots
+        assert (np.abs(kept - expected) < 5 * np.sqrt(expected)).all()
+
+    def test_large_ones_are_refused(self) -> None:
+        compiled = compile_network(network(64, 0.5), ENCODING, discard="postselect").with_passes(
+            "skip-resets"
+        )
+        with pytest.raises(InvalidInputError, match="hang together|uploaded"):
+            NoisyCircuit(compiled, DeviceNoise(readout_error=0.1)).evaluate(
+                compiled.angles(np.full((1, 64), 0.3))
+            )
+
+
+@pytest.mark.parametrize("basis", [["cx", "ry", "rz"], ["cz", "rx", "ry", "rz"], ["cx", "u"]], ids=str)
+def test_paulis_and_choices_in_other_gates(basis: list[str], trained: TreeClassifier) -> None:
+    pairs = [[a, b] for a in range(6) for b in (a - 1, a + 1) if 0 <= b < 6]
+    backend = GenericBackendV2(6, basis_gates=basis, coupling_map=pairs, seed=1)
+    twirled = trained.compile(target=backend, num_qubits=5, passes=["twirl-3", "merge"])
+    assert twirled.verify(np.full((2, 16), 0.3)) < 1e-9
+    assert set(twirled.circuit.count_ops()) <= {*backend.target.operation_names}
+    assert trained.compile(target=backend, num_qubits=5, passes="auto").passes
+
+
+def test_delays_in_plans_mitigation_and_files(
+    trained: TreeClassifier, small_digits: Any, tmp_path: Path
+) -> None:
+    X = small_digits.X_test[:3]
+    measured = trained.to_backend(
+        line_of(6), num_qubits=5, passes="decouple", jobs=False, shots=50, mitigation="readout"
+    )
+    assert measured.plan(X).expected is not None
+    assert measured.predict_proba(X).shape == (3, 2)
+    plain = trained.compile(passes="decouple")  # for no device: delays in nanoseconds
+    for name in ("c.qpy", "c.qasm"):
+        export_circuit(plain, tmp_path / name)
+        back = import_circuit(tmp_path / name)
+        assert back.duration() == pytest.approx(plain.duration())
+        np.testing.assert_allclose(back.probabilities(X), plain.probabilities(X), atol=1e-8)
+    free = trained.to_backend("exact", passes="decouple", jobs=False, shots=100)
+    free.save(tmp_path / "b.qtnml")
+    assert load_model(tmp_path / "b.qtnml").compiled.duration() == pytest.approx(plain.duration())
+
+
+def test_bound_weights_are_not_trained(trained: TreeClassifier, small_digits: Any) -> None:
+    X, y = small_digits.X_test[:6], small_digits.y_test[:6]
+    measured = trained.to_backend("exact", passes="merge", jobs=False, training=HybridTraining(steps=2))
+    with pytest.raises(InvalidInputError, match="has no weights to train"):
+        measured.plan_fit(X)
+    with pytest.raises(InvalidInputError, match="has no weights to train"):
+        measured.fit(X, y)
+
+
+def test_auto_stands_alone(trained: TreeClassifier) -> None:
+    for given in ("auto", ["auto", "merge"]):
+        with pytest.raises(InvalidInputError, match="passes='auto' stands alone"):
+            circuits()["inward"].with_passes(given)
