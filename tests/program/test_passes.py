@@ -413,7 +413,7 @@ class TestFeedForward:
 
     def test_the_exact_distribution_against_aer(self) -> None:
         """Misread bits leave their qubit in |1>: shots of Aer, which runs the conditional gates."""
-        up, down, shots = 0.1, 0.05, 200_000
+        up, down, shots = 0.1, 0.05, 50_000
         circuit = circuits()["outward"].with_passes("feed-forward").trained_circuit
         noise = DeviceNoise(readout_error=((up, down),) * circuit.num_qubits)
         law = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
