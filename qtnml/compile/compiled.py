@@ -14,7 +14,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
 from qtnml.compile.certificate import circuit_probabilities, verify
-from qtnml.compile.expected import Expected
+from qtnml.compile.expected import LARGEST_MAP, Expected
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
 from qtnml.compile.report import Report, report_on
 from qtnml.compile.schedule import Schedule
@@ -350,7 +350,7 @@ class CompiledCircuit(Compiled):
     @cached_property
     def _exact(self) -> NoisyCircuit:
         """The circuit without noise."""
-        return NoisyCircuit(self, NOISELESS)
+        return NoisyCircuit(self, NOISELESS, LARGEST_MAP)
 
     def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
         """Largest deviation of the circuit's outcome probabilities from the network's contraction.

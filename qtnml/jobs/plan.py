@@ -27,6 +27,7 @@ class Plan(PrintedHtml):
         paid: Whether shots cost time or money on a quantum computer.
         expected: What the circuits will show under the backend's noise, exactly; None where it is not known.
         standard_error: Of a probability by these shots, on average; None where it is not known.
+        remark: What else whoever asked wants to say of it.
     """
 
     backend: str
@@ -39,8 +40,11 @@ class Plan(PrintedHtml):
     paid: bool
     expected: Expected | None = None
     standard_error: float | None = None
+    remark: str = ""
 
     def __str__(self) -> str:
+        if not self.circuits:
+            return f"nothing to run on {self.backend}: there are no circuits"
         if not self.shots:
             return f"nothing to buy on {self.backend}: all {self.stored_shots:,} shots are stored"
         parts = [
@@ -55,6 +59,8 @@ class Plan(PrintedHtml):
             lines.append(f"expected there: {self.expected}")
         if self.standard_error is not None:
             lines.append(f"standard error of a probability about {self.standard_error:.2g}")
+        if self.remark:
+            lines.append(self.remark)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -168,13 +168,16 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
                 circuits, backend, shots=number, repeat=self.repeat, label=self.label, confirm=confirm
             )
 
+        number = self.shots if shots is None else shots
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise InvalidInputError(f"shots must be an integer of at least 1, got {number!r}")
         tuned = hasattr(self, "compiled_")
         return mitigated_marginal(
             self.trained,
             _checked_features(features),
             mitigation,
             run,
-            self.shots if shots is None else int(shots),
+            int(number),
             bound=(lambda variant: bound_weights(variant, self.trained.weights[None])) if tuned else None,
         )
 

@@ -140,35 +140,45 @@ class BackendModel(OnBackend, BaseEstimator):
         first 256 samples, exactly: how often the decision by so many shots is that without noise, and the
         standard errors.
         """
+        return self._promising(self._purchase(X), X)
+
+    def _purchase(self, X: Any) -> Plan:
+        """What would be bought, without what will come of it."""
         store, backend = self._store(), self._backend()
         mitigation = get_mitigation(self.mitigation)
         if mitigation is None:
-            found = store.plan(self.circuits(X), backend, shots=self.shots, repeat=self.repeat)
-        else:
-            runs = mitigation.runs(self.trained, self._bound(X), self.shots)
-            found = joined(
-                [store.plan(circuits, backend, shots=n, repeat=self.repeat) for circuits, n in runs]
-            )
-        return self._promising(found, X)
+            return store.plan(self.circuits(X), backend, shots=self.shots, repeat=self.repeat)
+        runs = mitigation.runs(self.trained, self._bound(X), self.shots)
+        return joined([store.plan(circuits, backend, shots=n, repeat=self.repeat) for circuits, n in runs])
 
     def _promising(self, plan: Plan, X: Any) -> Plan:
         """A plan with what will come of it, where the backend's noise is known; mitigation not counted."""
+        outlook = self._outlook(X)
+        if outlook is None:
+            return plan
+        ideal, noisy, success = outlook
+        counted = np.maximum(self.shots * success, 1e-12)[:, None]
+        errors = np.sqrt(np.maximum(noisy * (1 - noisy), 0.0) / counted)
+        return replace(
+            plan,
+            expected=compared(ideal, noisy, success, self.shots),
+            standard_error=float(min(errors.mean(), 1.0)),
+        )
+
+    def _outlook(self, X: Any) -> tuple[NDArray, NDArray, NDArray] | None:
+        """Exact outcomes without and with the backend's noise, and the shares of shots that count.
+
+        None where the noise is not known, or the circuit has no exact distribution.
+        """
         noise = known_noise(self._backend(), self.trained)
         angles = self.trained.angles(self.features(X)[:_PROMISED])
         if noise is None or not len(angles):
-            return plan
+            return None
         try:
-            probabilities, log_success = NoisyCircuit(self.trained, noise, LARGEST_MAP).evaluate(angles)
+            noisy, log_success = NoisyCircuit(self.trained, noise, LARGEST_MAP).evaluate(angles)
         except InvalidInputError:  # its qubits hang together too widely
-            return plan
-        ideal, success = NoisyCircuit(self.trained, NOISELESS).evaluate(angles)[0], np.exp(log_success)
-        counted = np.maximum(self.shots * success, 1e-12)[:, None]
-        errors = np.sqrt(np.maximum(probabilities * (1 - probabilities), 0.0) / counted)
-        return replace(
-            plan,
-            expected=compared(ideal, probabilities, success, self.shots),
-            standard_error=float(min(errors.mean(), 1.0)),
-        )
+            return None
+        return NoisyCircuit(self.trained, NOISELESS).evaluate(angles)[0], noisy, np.exp(log_success)
 
     def outcome_frequencies(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> NDArray:
         """Measured frequency of every outcome, shape (samples, 2**root_qubits).
@@ -221,9 +231,9 @@ class BackendModel(OnBackend, BaseEstimator):
             raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
         if mitigation.readout is not None or mitigation.extrapolation is not None:
             check_mitigable(self._backend(), self.trained)
-        plan = self.plan(X)
+        plan = self._purchase(X)
         self._store().check_plan(plan)
-        if plan.shots and confirm is not None and not confirm(plan):
+        if plan.shots and confirm is not None and not confirm(self._promising(plan, X)):
             raise JobError("not confirmed; nothing was bought")
         angles = self.trained.angles(self.features(X))
         return mitigated_outcomes(

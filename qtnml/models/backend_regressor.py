@@ -14,7 +14,7 @@ from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit
 from qtnml.errors import InvalidInputError, NoShotsWarning, warn_user
 from qtnml.hybrid import HybridTraining
-from qtnml.jobs import JobStore
+from qtnml.jobs import JobStore, Plan
 from qtnml.mitigation import get_mitigation
 from qtnml.models.backend_model import BackendModel
 from qtnml.models.table_input import TableInput
@@ -119,6 +119,20 @@ class BackendRegressor(RegressorMixin, BackendModel):
 
     def _with(self, values: NDArray, errors: NDArray, *, return_std: bool) -> Any:
         return (values, errors) if return_std else values
+
+    def _promising(self, plan: Plan, X: Any) -> Plan:
+        """What noise and so many shots do to predictions, in units of the targets."""
+        outlook = self._outlook(X)
+        if outlook is None:
+            return plan
+        ideal, noisy, success = outlook
+        off = float(np.abs((noisy - ideal) @ self.values).mean())
+        variance = np.maximum(noisy @ self.values**2 - (noisy @ self.values) ** 2, 0.0)
+        error = float(np.sqrt(variance / np.maximum(self.shots * success, 1e-12)).mean())
+        remark = (
+            f"expected there: predictions off by {off:.3g} on average, with a standard error of {error:.2g}"
+        )
+        return replace(plan, remark=remark)
 
     def _targets(self, y: NDArray) -> NDArray:
         try:

@@ -101,7 +101,9 @@ class CircuitLaw:
         log = np.empty(len(values))
         for places, settings, law in self._laws(values):
             if not isinstance(law, _Forwards):
-                raise InvalidInputError("this circuit spreads its outcome over many bits")
+                raise InvalidInputError(
+                    "this circuit spreads its outcome over many bits; ask for `probabilities`, or draw shots"
+                )
             part, log[places] = law.evaluated(values[places], settings)
             if not found.shape[1]:
                 found = np.empty((len(values), part.shape[1]))

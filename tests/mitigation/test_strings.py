@@ -101,6 +101,8 @@ def test_bad_input(born: MPSBornMachine) -> None:
             machine.marginal(odd)
     with pytest.raises(InvalidInputError, match="n_samples must be an integer of at least 1, got 3.5"):
         machine.plan(3.5)
+    with pytest.raises(InvalidInputError, match="shots must be an integer of at least 1, got 0"):
+        machine.marginal([0], shots=0)
     with pytest.raises(InvalidInputError, match="strings take mitigation 'readout'"):
         machine.set_params(mitigation="learned").marginal([0])
     wide = MPSBornMachine(2, random_state=0, epochs=2).fit(np.random.default_rng(0).integers(0, 2, (50, 14)))

@@ -1,11 +1,16 @@
 """Regressors on backends: predictions are means over shots, errors are what shots leave, files keep all."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
 
-from qtnml import TreeRegressor, get_backend, load_model
+from qtnml import TreeClassifier, TreeRegressor, get_backend, load_model
 from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.hybrid import SPSA, AveragedSPSA, HybridTraining
 from qtnml.jobs import JobStore
@@ -125,17 +130,14 @@ def test_bad_input(regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
 
 
 class TestPlans:
-    def test_what_a_plan_promises_is_what_comes(
-        self, regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
-    ) -> None:
+    def test_what_a_plan_promises_is_what_comes(self, trained: TreeClassifier, small_digits: Any) -> None:
         """The promise is computed, what comes is counted: the same frequencies within their errors."""
-        X = data[0][:100]
-        backend = get_backend("exact", noise=NOISE)
-        measured = regressor.to_backend(backend, shots=400, jobs=False)
+        X = small_digits.X_test[:60]
+        measured = trained.to_backend(get_backend("exact", noise=NOISE), shots=400, jobs=False)
         plan = measured.plan(X)
         assert plan.expected is not None
         assert plan.standard_error is not None
-        ideal = regressor.to_backend("exact", shots=10**6, jobs=False).outcome_frequencies(X).argmax(axis=1)
+        ideal = trained.predict_proba(X).argmax(axis=1)
         runs = [measured.outcome_frequencies(X) for _ in range(200)]
         decided = np.mean([(run.argmax(axis=1) == ideal).mean() for run in runs])
         assert decided == pytest.approx(plan.expected.decided, abs=0.02)
@@ -146,32 +148,46 @@ class TestPlans:
         assert "standard error of a probability about 0.02" in text
         assert plan.to_dict()["expected"]["shots"] == 400
 
-    def test_whoever_confirms_sees_it(
+    def test_of_a_regressor_in_units_of_its_targets(
         self, regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        seen = []
-        measured = regressor.to_backend(
-            get_backend("exact", noise=NOISE), shots=10, jobs=JobStore("sqlite://")
+        X = data[0][:50]
+        measured = regressor.to_backend(get_backend("exact", noise=NOISE), shots=400, jobs=False)
+        found = re.search(
+            r"off by ([\d.e-]+) on average, with a standard error of ([\d.e-]+)", str(measured.plan(X))
         )
-        measured.outcome_frequencies(data[0][:3], confirm=lambda plan: seen.append(plan) or True)
-        assert seen[0].expected is not None
+        assert found is not None
+        runs = np.array([measured.predict(X) for _ in range(200)])
+        off = np.abs(runs.mean(axis=0) - regressor.predict(X)).mean()
+        assert float(found[1]) == pytest.approx(off, rel=0.1)
+        assert float(found[2]) == pytest.approx(runs.std(axis=0).mean(), rel=0.1)
+        assert measured.plan(X).expected is None
+
+    def test_whoever_confirms_sees_it(self, trained: TreeClassifier, small_digits: Any) -> None:
+        X, seen = small_digits.X_test[:3], []
+        for mitigation in (None, "readout"):
+            measured = trained.to_backend(
+                get_backend("exact", noise=NOISE), shots=10, jobs=JobStore("sqlite://"), mitigation=mitigation
+            )
+            ask = measured.outcome_frequencies if mitigation is None else measured.mitigated_outcomes
+            ask(X, confirm=lambda plan: seen.append(plan) or True)
+        assert [plan.expected is not None for plan in seen] == [True, True]
 
     def test_noise_that_is_not_known(
         self, regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        from qiskit_aer import AerSimulator
-        from qiskit_aer.noise import NoiseModel
-
         simulator = AerSimulator(noise_model=NoiseModel(), method="density_matrix")
         plan = regressor.to_backend(simulator, shots=10, jobs=JobStore("sqlite://")).plan(data[0][:3])
         assert plan.expected is None
         assert "expected" not in str(plan)
 
+    def test_nothing_to_run(self, regressor: TreeRegressor) -> None:
+        plan = JobStore("sqlite://").plan([], "exact", shots=10)
+        assert str(plan) == "nothing to run on exact: there are no circuits"
+
 
 class TestUnstored:
     def test_paid_shots_need_a_ledger(self, regressor: TreeRegressor) -> None:
-        from dataclasses import replace
-
         backend = get_backend("exact")
         backend.capabilities = replace(backend.capabilities, paid=True)
         measured = regressor.to_backend(backend, jobs=False)
