@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from qtnml.contract import Model
     from qtnml.data import TableEncoder, load_dataset
     from qtnml.gates import Synthesis
-    from qtnml.jobs import JobStore
+    from qtnml.jobs import JobStore, Price
     from qtnml.models import (
         AmplitudeMPSClassifier,
         AmplitudeTreeClassifier,
@@ -40,6 +40,7 @@ __all__ = [
     "MPSClassifier",
     "MPSRegressor",
     "Model",
+    "Price",
     "SchmidtClustering",
     "Synthesis",
     "TableEncoder",
@@ -66,6 +67,7 @@ _ROOMS = {
     "MPSClassifier": "qtnml.models",
     "MPSRegressor": "qtnml.models",
     "Model": "qtnml.contract",
+    "Price": "qtnml.jobs",
     "SchmidtClustering": "qtnml.models",
     "Synthesis": "qtnml.gates",
     "TableEncoder": "qtnml.data",

@@ -73,6 +73,10 @@ class BudgetError(JobError):
     """A run would exceed its budget; nothing was submitted."""
 
 
+class ResultTimeoutError(JobError, TimeoutError):
+    """A job has not ended in the time given; it goes on."""
+
+
 class TrainingError(QtnmlError, RuntimeError):
     """Training cannot go on (the loss is not finite)."""
 

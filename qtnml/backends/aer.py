@@ -11,7 +11,7 @@ from qiskit_aer.noise import NoiseModel
 
 from qtnml.arrays import NDArray
 from qtnml.backends.aer_noise import misread, noise_on_active_qubits
-from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts, version_of
 from qtnml.backends.given_noise import device_given, noise_setting
 from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
@@ -65,6 +65,7 @@ class Aer:
         self._noise_model = noise if isinstance(noise, NoiseModel) else None
         #: A `DeviceNoise` whose circuits are left as they are; None for another noise, or none.
         self.device_noise = noise if isinstance(noise, DeviceNoise) else None
+        self.version = version_of("qiskit-aer", ours=self.is_noisy)
         self._last: tuple[QuantumCircuit, QuantumCircuit, NoiseModel] | None = None
         self.capabilities = Capabilities(
             resets=True,

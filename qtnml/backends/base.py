@@ -5,6 +5,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib import metadata
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -120,8 +121,24 @@ def _whole(value: Any) -> int:
     return number
 
 
+_KEPT_JOBS = 4096
+
+
+def keep(jobs: dict[str, Any], name: str, value: Any) -> None:
+    """Remember a job of this process; the oldest ones are let go, or a long training would keep thousands."""
+    jobs[name] = value
+    while len(jobs) > _KEPT_JOBS:
+        del jobs[next(iter(jobs))]
+
+
 class Backend(Protocol):
     """Runs bound circuits that measure. `qtnml.backends.check_backend` tests whether an object is one.
+
+    A backend may also have: `billing` (more arguments of `get_backend`, which say who pays and how jobs are
+    queued and change nothing that is measured), `version` (of a simulator, whose results may be others in
+    another one), `seconds_per_shot(circuit)`, `charged_seconds(job_id)` (None until the vendor tells) and
+    `calibration_now()` (ISO 8601), for plans, costs and the age of results; `target`, Qiskit's description of
+    a device.
 
     Attributes:
         name: What `get_backend` takes, where it can make this backend again; for people otherwise.
@@ -282,6 +299,12 @@ def measures_at_the_end(circuit: QuantumCircuit) -> bool:
         if instruction.clbits:
             measured |= set(instruction.qubits)
     return True
+
+
+def version_of(*packages: str, ours: bool = False) -> str:
+    """For a simulator's `version`: packages that decide its results, this one where its code does."""
+    names = (*packages, "qtnml") if ours else packages
+    return ", ".join(f"{name} {metadata.version(name)}" for name in names)
 
 
 def check_shots(shots: Any, seed: Any = None) -> None:

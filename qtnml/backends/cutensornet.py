@@ -36,6 +36,7 @@ class CuTensorNet:
     """
 
     name = "cutensornet"
+    version = ""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.arrays import NDArray
-from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.base import Capabilities, Counts, version_of
 from qtnml.backends.given_noise import device_given, noise_setting
 from qtnml.backends.translation import Translation, Translator
 from qtnml.errors import BackendError, InvalidInputError
@@ -52,6 +52,7 @@ class Exact:
             self._noise = DeviceNoise.from_backend(device)
         #: The noise whose circuits are left as they are; None for a device's, or none.
         self.device_noise = noise if isinstance(noise, DeviceNoise) else None
+        self.version = version_of(ours=True)
         self._translator = Translator(device, translation)
         self._laws: dict[int, tuple[QuantumCircuit, CircuitLaw]] = {}
         self.capabilities = Capabilities(resets=True, exact=True, seeds=True, quick=True)

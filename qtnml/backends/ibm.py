@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from qiskit import QuantumCircuit
 
-from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts, version_of
 from qtnml.backends.extras import require
 from qtnml.backends.qiskit_jobs import (
     QiskitBackend,
@@ -31,10 +31,14 @@ class RuntimeJobs:
             device is reserved, and paid, from the first job until the backend's `close`, or the end of the
             process).
         options: Of the sampler, as nested dictionaries: `{"twirling": {"enable_gates": True}}`.
+        instance: IBM's name (CRN) for what is billed; None for the service's own choice.
     """
 
-    def __init__(self, device: Any, service: Any, mode: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, device: Any, service: Any, mode: str, options: Mapping[str, Any], instance: str | None = None
+    ) -> None:
         self._device, self._service, self._mode_name = device, service, mode
+        self._instance = instance
         self._options = options
         self._mode: Any = None
         self._simulators: dict[frozenset[int], Any] = {}  # the last one
@@ -85,14 +89,32 @@ class RuntimeJobs:
         """By the tags kept with every job."""
         if self._service is None:
             return None
-        jobs = self._service.jobs(job_tags=[tag], limit=1, backend_name=self._device.name)
-        return str(jobs[0].job_id()) if jobs else None
+        for instance in self._instances():
+            jobs = self._service.jobs(
+                job_tags=[tag], limit=1, backend_name=self._device.name, instance=instance
+            )
+            if jobs:
+                return str(jobs[0].job_id())
+        return None
+
+    def _instances(self) -> list[str | None]:
+        """Where to look: the service searches one instance at a time, and an account may have several."""
+        if self._instance is not None:
+            return [self._instance]
+        others = [each.get("crn") for each in self._service.instances()]
+        return [None, *(crn for crn in others if crn)]
 
     def calibration(self, job: Any) -> str | None:
         """Of the properties the device had when the job ran."""
         properties = job.properties() if hasattr(job, "properties") else None
         found = getattr(properties, "last_update_date", None)
         return calibration_time(self._device) if found is None else found.isoformat()
+
+    def calibration_now(self) -> str | None:
+        """Of the device's properties as the vendor has them now."""
+        if self._service is not None and hasattr(self._device, "refresh"):
+            self._device.refresh()
+        return calibration_time(self._device)
 
     def _execution_mode(self) -> Any:
         if self._mode_name == "job" or self._service is None:
@@ -167,15 +189,15 @@ def ibm(
         max_shots=getattr(found, "max_shots", None),
     )
     translation = Translation(**how)
-    settings = _settings(options, mode, translation)
-    settings |= {k: v for k, v in {"instance": instance, "account": account}.items() if v is not None}
+    billing = {"instance": instance, "account": account, "mode": mode if mode != "job" else None}
     return QiskitBackend(
-        RuntimeJobs(found, service, mode, options or {}),
+        RuntimeJobs(found, service, mode, options or {}, instance),
         f"ibm:{found.name}",
         capabilities,
-        settings,
+        _settings(options, translation),
         Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
         target=translation.target(found),
+        billing={name: value for name, value in billing.items() if value is not None},
     )
 
 
@@ -204,10 +226,13 @@ def fake(
             num_qubits=found.num_qubits,
             simulated_qubits=DENSITY_MATRIX_QUBITS,
         ),
-        _settings(options, mode, translation),
+        _settings(options, translation),
         Translator(found, translation, finish=_with_mid_circuit_instructions(found)),
         target=translation.target(found),
         seed=seed,
+        billing={} if mode == "job" else {"mode": mode},
+        # The snapshot comes with the client.
+        version=version_of("qiskit-aer", "qiskit-ibm-runtime", ours=True),
     )
 
 
@@ -244,9 +269,8 @@ def _check_options(device: Any, options: Mapping[str, Any] | None) -> None:
         raise BackendError(f"IBM's sampler does not take options={dict(options)!r}: {error}") from error
 
 
-def _settings(options: Mapping[str, Any] | None, mode: str, translation: Translation) -> dict[str, Any]:
-    settings = translation.settings() | ({"options": dict(options)} if options else {})
-    return settings | ({"mode": mode} if mode != "job" else {})
+def _settings(options: Mapping[str, Any] | None, translation: Translation) -> dict[str, Any]:
+    return translation.settings() | ({"options": dict(options)} if options else {})
 
 
 def _with_mid_circuit_instructions(device: Any) -> Any:

@@ -19,13 +19,14 @@ from qtnml.backends.base import (
     Seeds,
     check_circuits,
     check_shots,
+    keep,
     run_circuits,
 )
 from qtnml.errors import BackendError
 
 
 class Simulator(Protocol):
-    """What computes; the attributes are those of `Backend`."""
+    """What computes; the attributes are those of `Backend`, and a `version` where it has one."""
 
     name: str
     capabilities: Capabilities
@@ -56,6 +57,8 @@ class LocalBackend:
             **simulator.settings,
             **({} if seed is None else {"seed": self._seeds.seed}),
         }
+        #: Another version's results are others.
+        self.version = str(getattr(simulator, "version", ""))
         #: Qiskit's description of the device whose noise is simulated, for `compile(target=...)`.
         self.target = getattr(simulator, "target", None)
         #: That device, for its name and the time of its calibration.
@@ -90,9 +93,9 @@ class LocalBackend:
         seed = self._seeds.next(seed)
         job_id = f"{self.name}-{next(self._numbers)}"
         future: Future[list[Counts]] = Future()
-        self._jobs[job_id] = future
+        keep(self._jobs, job_id, future)
         if tag is not None:
-            self._tags[tag] = job_id
+            keep(self._tags, tag, job_id)
         threading.Thread(
             target=self._work, args=(future, circuits, int(shots), seed), name=job_id, daemon=True
         ).start()

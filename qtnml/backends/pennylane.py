@@ -7,7 +7,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.arrays import NDArray
-from qtnml.backends.base import Capabilities, Counts
+from qtnml.backends.base import Capabilities, Counts, version_of
 from qtnml.backends.extras import require
 from qtnml.backends.translation import Translator, active_qubits
 from qtnml.compile.pennylane import measured_wires, quantum_function
@@ -26,6 +26,7 @@ class PennyLane:
         require("pennylane", "pennylane")
         self.name = f"pennylane:{device}"
         self.settings: Mapping[str, Any] = options
+        self.version = version_of("pennylane")
         self._device, self._options = device, options
         # default.qubit follows every branch of a reset; other devices would take a run for every shot.
         self._branches = device in ("default.qubit", "lightning.qubit")

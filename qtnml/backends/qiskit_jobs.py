@@ -18,6 +18,7 @@ from qtnml.backends.base import (
     Seeds,
     check_circuits,
     check_shots,
+    keep,
     run_circuits,
 )
 from qtnml.backends.faults import polling_faults, submission_faults
@@ -58,6 +59,9 @@ class Launcher(Protocol):
     def calibration(self, job: Any) -> str | None:
         """When the device was calibrated that ran the job (ISO 8601)."""
 
+    def calibration_now(self) -> str | None:
+        """When the device was calibrated last (ISO 8601)."""
+
     def close(self) -> None:
         """Let go of what is reserved at the vendor's."""
 
@@ -73,6 +77,8 @@ class QiskitBackend:
         translator: Into the gates of the device.
         target: Qiskit's description of the device, for `compile(target=...)`.
         seed: Of submissions that have none of their own, where the device takes seeds.
+        billing: Arguments of `get_backend` that say who pays and how jobs are queued, not what is measured.
+        version: Of a simulator: another one's results are others.
     """
 
     run = run_circuits
@@ -87,6 +93,8 @@ class QiskitBackend:
         *,
         target: Any = None,
         seed: int | None = None,
+        billing: Mapping[str, Any] | None = None,
+        version: str = "",
     ) -> None:
         if seed is not None and not capabilities.seeds:
             raise BackendError(f"backend {name!r} takes no seed: leave seed={seed!r} out")
@@ -96,6 +104,8 @@ class QiskitBackend:
             **settings,
             **({} if seed is None else {"seed": self._seeds.seed}),
         }
+        self.billing: Mapping[str, Any] = dict(billing or {})
+        self.version = version
         self.target = target
         self._launcher, self._translator = launcher, translator
         self._jobs: dict[str, Any] = {}
@@ -127,10 +137,11 @@ class QiskitBackend:
                 f"{self.name!r} is a Qiskit object that has no name to make it again by; pickle with "
                 "set_params(backend=None), and give the backend anew"
             )
-        return partial(get_backend, self.name, **self.settings), ()
+        return partial(get_backend, self.name, **self.settings, **self.billing), ()
 
     def __repr__(self) -> str:
-        settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
+        given = {**self.settings, **self.billing}
+        settings = "".join(f", {name}={value!r}" for name, value in given.items())
         return f"get_backend({self.name!r}{settings})"
 
     def submit(
@@ -150,10 +161,19 @@ class QiskitBackend:
         with submission_faults(self.name):
             job = self._launcher.launch(groups, int(shots), seed, tag)
             job_id = str(job.job_id())
-        self._jobs[job_id] = job
+        keep(self._jobs, job_id, job)
         if tag is not None:
-            self._tags[tag] = job_id
+            keep(self._tags, tag, job_id)
         return job_id
+
+    def calibration_now(self) -> str | None:
+        """When the device was calibrated last (ISO 8601); None where it does not say."""
+        with polling_faults(self.name, "tell its calibration"):
+            return self._launcher.calibration_now()
+
+    def charged_seconds(self, job_id: str) -> float | None:
+        """Time on the device that the vendor charges for a job that has ended; None until it tells."""
+        return _charged_seconds(self._job(job_id))
 
     def seconds_per_shot(self, circuit: QuantumCircuit) -> float | None:
         """Duration of a circuit on the device; None where it does not tell its gates' times."""
@@ -198,7 +218,7 @@ class QiskitBackend:
                 job = self._launcher.retrieve(job_id)
             if job is None:
                 raise BackendError(f"no job {job_id!r} on this backend in this process")
-            self._jobs[job_id] = job
+            keep(self._jobs, job_id, job)
         return self._jobs[job_id]
 
 
@@ -238,6 +258,10 @@ class DeviceJobs:
         """Of the device's properties now, where it has any."""
         return calibration_time(self._device)
 
+    def calibration_now(self) -> str | None:
+        """Of the device's properties, where it has any."""
+        return calibration_time(self._device)
+
     def close(self) -> None:
         """Nothing is reserved."""
 
@@ -265,6 +289,10 @@ class SamplerJobs:
         return None
 
     def calibration(self, job: Any) -> str | None:  # noqa: ARG002
+        """Unknown."""
+        return None
+
+    def calibration_now(self) -> str | None:
         """Unknown."""
         return None
 
@@ -304,10 +332,15 @@ def calibration_time(device: Any) -> str | None:
 
 
 def _charged_seconds(job: Any) -> float | None:
-    usage = getattr(job, "usage", None)
-    if not callable(usage):
-        return None
+    """What the vendor says of a job's time; None while it still adds it up."""
+    metrics, usage = getattr(job, "metrics", None), getattr(job, "usage", None)
     try:
-        return float(usage())
+        if callable(metrics):
+            told = metrics().get("usage", {})
+            charged = told.get("qpu_charge_time_seconds")
+            return None if told.get("status", "pending") == "pending" or charged is None else float(charged)
+        if callable(usage):
+            return float(usage()) or None
     except Exception:  # a figure for information; results must not be lost for it
         return None
+    return None

@@ -147,7 +147,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Bring every open submission whose process has gone to its end; none is bought twice."""
-    from qtnml.jobs.ledger import Submission
+    from qtnml.ledger import Submission
 
     store, console = _store(ledger), Console(stderr=True)
 
@@ -164,7 +164,7 @@ def cancel(
     as_json: Json = False,
 ) -> None:
     """Stop submissions; what they were to compute can be bought again."""
-    from qtnml.jobs.tables import OPEN
+    from qtnml.ledger import OPEN
 
     store, console = _store(ledger), Console(stderr=True)
     chosen = _numbers(numbers) or []

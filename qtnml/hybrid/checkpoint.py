@@ -13,7 +13,7 @@ from qtnml.compile import BoundCircuits
 from qtnml.errors import ModelFileError
 from qtnml.hybrid.optimizers import State, get_hybrid_optimizer
 from qtnml.hybrid.settings import HybridRecord, HybridTraining, Where
-from qtnml.jobs.identity import job_ids
+from qtnml.ledger.identity import job_ids
 from qtnml.storage import load_archive, save_archive
 
 KIND = "qtnml-hybrid-checkpoint"
@@ -55,7 +55,7 @@ def fingerprint_of(start: BoundCircuits, loss: object, data: bytes, where: Where
     settings["optimizer"] = repr(get_hybrid_optimizer(how.optimizer))
     # The address of a plain function is another one in the next process.
     settings["loss"] = re.sub(r" at 0x[0-9a-f]+", "", repr(loss))
-    identity = job_ids(start, where.backend)
+    identity = job_ids(start, where.backend, versioned=False)  # a training outlives an update
     text = json.dumps([settings, where.shots, where.repeat, str(how.random_state), identity])
     return hashlib.sha256(text.encode() + data).hexdigest()
 

@@ -1,8 +1,26 @@
-"""A durable ledger of jobs: written down before they are sent, never bought twice."""
+"""What a user asks of the ledger: plans, runs, jobs with results, recovery; nothing is bought twice."""
 
+from qtnml.jobs.job import Job, Status
+from qtnml.jobs.patience import Patience
 from qtnml.jobs.plan import Plan
-from qtnml.jobs.store import JobStore
-from qtnml.jobs.tables import State
+from qtnml.jobs.request import Freshness, Part
+from qtnml.jobs.result import Result
+from qtnml.jobs.store import JobStore, store_for
 from qtnml.jobs.unstored import Unstored
+from qtnml.ledger import Amounts, Price, State
 
-__all__ = ["JobStore", "Plan", "State", "Unstored"]
+__all__ = [
+    "Amounts",
+    "Freshness",
+    "Job",
+    "JobStore",
+    "Part",
+    "Patience",
+    "Plan",
+    "Price",
+    "Result",
+    "State",
+    "Status",
+    "Unstored",
+    "store_for",
+]

@@ -1,4 +1,4 @@
-"""What a run would buy, before it is bought."""
+"""What a run would buy, and what it would cost, before it is bought."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,6 +9,7 @@ from qiskit import QuantumCircuit
 from qtnml.backends import Backend
 from qtnml.backends.translation import Translator
 from qtnml.compile import Expected
+from qtnml.ledger import Amounts, Price
 from qtnml.shown import PrintedHtml
 
 
@@ -22,9 +23,12 @@ class Plan(PrintedHtml):
         new_circuits: Those that lack shots.
         shots: To buy, over all circuits.
         stored_shots: Already in the ledger, of those asked for.
-        submissions: Jobs as the vendor counts them.
+        submissions: Jobs as the vendor counts them, of all rounds: a job of many shots may take several.
         seconds: Estimated time on the device; None for a simulator, or where the device does not say.
         paid: Whether shots cost time or money on a quantum computer.
+        cost: In money, by the price of the store; None where there is no price, or seconds are charged and
+            not known.
+        currency: Of the cost.
         expected: What the circuits will show under the backend's noise, exactly; None where it is not known.
         standard_error: Of a probability by these shots, on average; None where it is not known.
         remark: What else whoever asked wants to say of it.
@@ -38,6 +42,8 @@ class Plan(PrintedHtml):
     submissions: int
     seconds: float | None
     paid: bool
+    cost: float | None = None
+    currency: str = ""
     expected: Expected | None = None
     standard_error: float | None = None
     remark: str = ""
@@ -54,6 +60,8 @@ class Plan(PrintedHtml):
         ]
         if self.seconds is not None:
             parts.append(f"about {_readable(self.seconds)} on the device")
+        if self.cost is not None:
+            parts.append(f"{self.cost:,.2f} {self.currency}")
         lines = [f"on {self.backend}: " + ", ".join(parts)]
         if self.expected is not None:
             lines.append(f"expected there: {self.expected}")
@@ -63,25 +71,21 @@ class Plan(PrintedHtml):
             lines.append(self.remark)
         return "\n".join(lines)
 
+    @property
+    def amounts(self) -> Amounts:
+        """What it would take from a budget."""
+        return Amounts(self.shots, self.new_circuits, self.seconds or 0.0, self.cost or 0.0)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Amounts that nobody can tell beforehand."""
+        found = (("seconds", self.seconds), ("cost", self.cost))
+        return tuple(name for name, amount in found if amount is None) if self.shots else ()
+
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
         expected = None if self.expected is None else self.expected.to_dict()
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"expected": expected}
-
-
-def joined(plans: Sequence[Plan]) -> Plan:
-    """Several runs on one backend as one plan."""
-    seconds = [plan.seconds for plan in plans]
-    return Plan(
-        backend=plans[0].backend,
-        circuits=sum(plan.circuits for plan in plans),
-        new_circuits=sum(plan.new_circuits for plan in plans),
-        shots=sum(plan.shots for plan in plans),
-        stored_shots=sum(plan.stored_shots for plan in plans),
-        submissions=sum(plan.submissions for plan in plans),
-        seconds=None if None in seconds else sum(s for s in seconds if s is not None),
-        paid=plans[0].paid,
-    )
 
 
 def _readable(seconds: float) -> str:
@@ -94,9 +98,7 @@ def _readable(seconds: float) -> str:
 TYPICAL_PAUSE = 250e-6
 
 
-def estimated_seconds(
-    backend: Backend, circuits: Sequence[QuantumCircuit], shots: Sequence[int]
-) -> float | None:
+def seconds_of(backend: Backend, circuits: Sequence[QuantumCircuit], shots: int) -> float | None:
     """Time on the device: shots times (duration of the translated circuit + pause between shots).
 
     Loading, compilation and calibration at the vendor's are not in it.
@@ -104,12 +106,19 @@ def estimated_seconds(
     duration = getattr(backend, "seconds_per_shot", None)
     if duration is None or not backend.capabilities.paid:
         return None
-    total, place = 0.0, 0
+    total = 0.0
     for group in Translator(None).groups(circuits):
         each: Any = duration(group.template)
         if each is None:
             return None
-        here = shots[place : place + len(group.values)]
-        total += (each + TYPICAL_PAUSE) * sum(here)
-        place += len(group.values)
+        total += (each + TYPICAL_PAUSE) * shots * len(group.values)
     return total
+
+
+def total_cost(
+    price: Price | None, *, shots: int, circuits: int, tasks: int, seconds: float | None
+) -> float | None:
+    """In money; None without a price, or where it charges seconds that nobody knows."""
+    if price is None:
+        return None
+    return price.of(shots=shots, circuits=circuits, tasks=tasks, seconds=seconds)

@@ -2,66 +2,28 @@
 
 import json
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend, Counts, get_backend
-from qtnml.backends.base import check_circuits, check_shots
-from qtnml.compile import BoundCircuits
-from qtnml.errors import BackendBusyError, BudgetError, InvalidInputError, JobError, QtnmlError
-from qtnml.jobs.driver import Driver, Patience
-from qtnml.jobs.identity import backend_key, job_ids
-from qtnml.jobs.ledger import Ledger, Submission
-from qtnml.jobs.plan import Plan, estimated_seconds
-from qtnml.jobs.tables import OPEN, State
-
-_LOCAL_CIRCUITS = 64  # of one submission to a simulator: what a kill can cost
-_QUICK_CIRCUITS = 4096  # the same where they take microseconds
-_DEVICE_CIRCUITS = 1000  # of one submission to a device that names no limit
-_FRUITLESS_ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What a run asks for: each different job once."""
-
-    circuits: Sequence[QuantumCircuit]
-    ids: Sequence[str]
-    places: dict[str, int]
-    backend: Backend
-    shots: int
-    repeat: int
-    label: str
-
-    def chosen(self, ids: Sequence[str]) -> Sequence[QuantumCircuit]:
-        """The circuits of some of the jobs."""
-        places = [self.places[job] for job in ids]
-        if isinstance(self.circuits, BoundCircuits):
-            return self.circuits.rows(places)
-        return [self.circuits[place] for place in places]
-
-    @property
-    def max_circuits(self) -> int:
-        """Of one submission."""
-        can = self.backend.capabilities
-        usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.paid else _LOCAL_CIRCUITS
-        limit = can.max_circuits
-        return usual if limit is None else max(1, min(usual, limit))
-
-    def batches(self, missing: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
-        """Shots and jobs of each submission to make."""
-        limit = self.backend.capabilities.max_shots
-        by_shots: dict[int, list[str]] = {}
-        for job, shots in missing.items():
-            by_shots.setdefault(shots if limit is None else min(shots, limit), []).append(job)
-        for shots, jobs in by_shots.items():
-            for start in range(0, len(jobs), self.max_circuits):
-                yield shots, jobs[start : start + self.max_circuits]
+from qtnml.errors import InvalidInputError, JobError, QtnmlError
+from qtnml.jobs.drive import Driver, is_free
+from qtnml.jobs.job import Job
+from qtnml.jobs.patience import Patience
+from qtnml.jobs.plan import Plan
+from qtnml.jobs.purchase import Confirm, Progress, Purchase, Terms, deadline_of, unheard
+from qtnml.jobs.recover import Recovery
+from qtnml.jobs.request import Freshness, Part, Request, requested
+from qtnml.jobs.result import Result, measured, result_of
+from qtnml.jobs.unstored import Unstored
+from qtnml.ledger import OPEN, Amounts, Budget, Ledger, Price, State, Submission
+from qtnml.ledger.identity import backend_key, key_of
 
 
 class JobStore:
@@ -69,14 +31,21 @@ class JobStore:
 
     A job is one circuit with one set of angles on one backend; its id is the hash of these. A job is never
     bought twice: shots that are stored are used, and only missing ones are bought. A submission is what is
-    sent in one go. After a crash `resume` brings every submission to its end.
+    sent in one go. Threads, processes and hosts may share a ledger. After a crash `resume`, or the same run
+    again, brings every submission to its end.
 
     Args:
         location: A file (SQLite), any SQLAlchemy URL, or None for $QTNML_JOBS, or else a file in the user's
             data folder. "sqlite://" keeps the ledger in memory.
-        max_shots: Budget of this object: shots it may buy in all.
-        max_jobs: Budget of this object: circuits it may buy in all.
-        patience: With a busy backend.
+        max_shots: Shots that may be bought under the name of the budget.
+        max_jobs: Circuits that may be bought under it.
+        max_seconds: Seconds on the device that may be bought under it: estimated ones, until the vendor
+            tells.
+        max_cost: Money that may be spent under it, by `price`.
+        budget: Its name. What is spent under it is kept in the ledger: whoever uses the name shares what is
+            left, now and in later scripts.
+        price: What the vendor asks (see `Price`), for `plan`, `max_cost` and results.
+        patience: With a busy or silent backend.
 
     >>> from qiskit import QuantumCircuit
     >>> circuit = QuantumCircuit(1, 1)
@@ -94,27 +63,41 @@ class JobStore:
         *,
         max_shots: int | None = None,
         max_jobs: int | None = None,
+        max_seconds: float | None = None,
+        max_cost: float | None = None,
+        budget: str | None = None,
+        price: Price | None = None,
         patience: Patience | None = None,
     ) -> None:
-        for name, budget in (("max_shots", max_shots), ("max_jobs", max_jobs)):
-            if budget is not None and not (isinstance(budget, int) and budget >= 0):
-                raise InvalidInputError(f"{name} must be None or an integer of at least 0, got {budget!r}")
-        self.ledger = Ledger(location)
-        self.max_shots, self.max_jobs = max_shots, max_jobs
-        self.bought_shots = self.bought_jobs = 0
-        self._bought: set[str] = set()
-        self._patience = patience or Patience()
-        self._driver = Driver(self.ledger, self._patience)
+        limits = (max_shots, max_jobs, max_seconds, max_cost)
+        limited = budget is not None or any(limit is not None for limit in limits)
+        found = Budget("default" if budget is None else budget, *limits) if limited else None
+        if price is not None and not isinstance(price, Price):
+            raise InvalidInputError(f"price must be a qtnml.Price or None, got {price!r}")
+        if max_cost is not None and price is None:
+            raise InvalidInputError("max_cost needs a price: JobStore(price=qtnml.Price(per_shot=...))")
+        self.patience = patience or Patience()
+        self.ledger = Ledger(location, term=self.patience.lease, longest_call=self.patience.longest_call)
+        if found is not None:
+            self.ledger.open_budget(found)
+        self.budget, self.price = found, price
+        self._mine: list[int] = []
+        self._driver = Driver(self.ledger, self.patience)
+        self._recovery = Recovery(self.ledger, self._driver, self.patience)
+        self._purchase = Purchase(self.ledger, self._driver, self._recovery, Terms(found, price), self._mine)
 
     def __reduce__(self) -> Any:
-        """Another process opens the same ledger, with a budget of its own."""
+        """Another process opens the same ledger, with the same budget."""
         location = self.ledger.database.shareable_location()
-        return partial(
-            JobStore, location, max_shots=self.max_shots, max_jobs=self.max_jobs, patience=self._patience
-        ), ()
+        limits: dict[str, Any] = {}
+        if self.budget is not None:
+            names = ("max_shots", "max_jobs", "max_seconds", "max_cost")
+            amounts = (self.budget.shots, self.budget.circuits, self.budget.seconds, self.budget.cost)
+            limits = dict(zip(names, amounts, strict=True)) | {"budget": self.budget.name}
+        return partial(JobStore, location, price=self.price, patience=self.patience, **limits), ()
 
     def __deepcopy__(self, _: Any) -> "JobStore":
-        return self  # one budget, whoever holds a copy (scikit-learn's clone, say)
+        return self  # one ledger, whoever holds a copy (scikit-learn's clone, say)
 
     def __repr__(self) -> str:
         return f"JobStore({str(self.ledger)!r})"
@@ -123,12 +106,57 @@ class JobStore:
         """Close the database; the ledger stays."""
         self.ledger.database.close()
 
+    @property
+    def num_begun(self) -> int:
+        """Circuits that this object has begun to buy."""
+        return self._purchase.num_begun
+
+    @property
+    def bought_shots(self) -> int:
+        """Shots that this object has bought."""
+        return self.ledger.bought(self._mine)[0]
+
+    @property
+    def bought_jobs(self) -> int:
+        """Different circuits that this object has bought."""
+        return self.ledger.bought(self._mine)[1]
+
+    @property
+    def spent(self) -> Amounts:
+        """What was spent under the budget's name, by whoever shares it; nothing without one."""
+        return Amounts() if self.budget is None else self.ledger.spent(self.budget.name)
+
     def plan(
-        self, circuits: Sequence[QuantumCircuit], backend: Backend | str, *, shots: int, repeat: int = 0
+        self,
+        circuits: Sequence[QuantumCircuit],
+        backend: Backend | str,
+        *,
+        shots: int,
+        repeat: int = 0,
+        freshness: Freshness | None = None,
     ) -> Plan:
         """What `run` would buy."""
-        wanted = _wanted(circuits, get_backend(backend), shots, repeat, "")
-        return self._plan(wanted, self._missing(wanted))
+        return self.plan_parts([Part(circuits, shots)], backend, repeat=repeat, freshness=freshness)
+
+    def plan_parts(
+        self,
+        parts: Sequence[Part],
+        backend: Backend | str,
+        *,
+        repeat: int = 0,
+        freshness: Freshness | None = None,
+    ) -> Plan:
+        """What `run_parts` would buy."""
+        request = requested(parts, get_backend(backend), repeat=repeat, freshness=freshness)
+        return self._purchase.plan(request, request.missing(self.ledger)[0] if request.shots else {})
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse a plan that the budget does not cover, before any part of it is bought.
+
+        Raises:
+            BudgetError: It takes more than is left.
+        """
+        self._purchase.check(plan)
 
     def run(
         self,
@@ -138,8 +166,9 @@ class JobStore:
         shots: int,
         repeat: int = 0,
         label: str = "",
-        confirm: Callable[[Plan], bool] | None = None,
-        on_progress: Callable[[int, str], None] | None = None,
+        freshness: Freshness | None = None,
+        confirm: Confirm | None = None,
+        on_progress: Progress | None = None,
     ) -> list[Counts]:
         """Counts of each circuit, at least `shots` in all: what is stored, and what is missing is bought.
 
@@ -149,6 +178,7 @@ class JobStore:
             shots: Of each circuit.
             repeat: Another number asks for an independent sample of the same circuits.
             label: For people, to find a run in the list.
+            freshness: How old stored results may be; any age by default.
             confirm: Called with the plan before anything is bought; False stops.
             on_progress: Called with the number of circuits that are done and a word on the rest.
 
@@ -156,160 +186,100 @@ class JobStore:
             JobError: A submission failed or is lost; what else was bought is stored.
             BudgetError: More than the budget; nothing was bought.
         """
-        wanted = _wanted(circuits, get_backend(backend), shots, repeat, label)
-        if not wanted.places:
-            return []
-        self._fill(wanted, confirm, on_progress or _silent)
-        found = self.ledger.counts(list(wanted.places))
-        if lost := [job for job in wanted.ids if None not in found[job]]:
+        request = requested(
+            [Part(circuits, shots)], get_backend(backend), repeat=repeat, label=label, freshness=freshness
+        )
+        return self._filled(request, confirm, on_progress)[0]
+
+    def run_parts(
+        self,
+        parts: Sequence[Part],
+        backend: Backend | str,
+        *,
+        repeat: int = 0,
+        label: str = "",
+        freshness: Freshness | None = None,
+        confirm: Confirm | None = None,
+        on_progress: Progress | None = None,
+    ) -> list[list[Counts]]:
+        """Counts of circuits that belong together, part by part; arguments as for `run`."""
+        request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
+        return self._filled(request, confirm, on_progress)
+
+    def _filled(
+        self, request: Request, confirm: Confirm | None, on_progress: Progress | None
+    ) -> list[list[Counts]]:
+        if not request.shots:
+            return [[] for _ in request.parts]
+        self._purchase.fill(request, confirm, on_progress or unheard)
+        found = measured(request, self.ledger).counts
+        if any(len(counts) < len(ids) for counts, ids in zip(found, request.ids, strict=True)):
             raise JobError(
-                f"the ledger {self.ledger} is damaged: job {lost[0][:12]} has shots and no counts; restore "
-                "it from a copy, or measure anew with another repeat"
+                f"the ledger {self.ledger} is damaged: a job has shots and no counts; restore it from a "
+                "copy, or measure anew with another repeat"
             )
-        return [dict(found[job][None]) for job in wanted.ids]
+        return found
 
-    def _missing(self, wanted: _Wanted) -> dict[str, int]:
-        stored = self.ledger.stored_shots(list(wanted.places))
-        lacking = {job: wanted.shots - stored.get(job, 0) for job in wanted.places}
-        return {job: shots for job, shots in lacking.items() if shots > 0}
-
-    def _plan(self, wanted: _Wanted, missing: dict[str, int]) -> Plan:
-        shots = [missing.get(job, 0) for job in wanted.places]
-        total = sum(shots)
-        return Plan(
-            backend=wanted.backend.name,
-            circuits=len(wanted.places),
-            new_circuits=len(missing),
-            shots=total,
-            stored_shots=wanted.shots * len(wanted.places) - total,
-            submissions=sum(1 for _ in wanted.batches(missing)),
-            seconds=estimated_seconds(wanted.backend, wanted.chosen(list(wanted.places)), shots)
-            if total
-            else 0.0,
-            paid=wanted.backend.capabilities.paid,
+    def submit(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        backend: Backend | str,
+        *,
+        shots: int,
+        repeat: int = 0,
+        label: str = "",
+        freshness: Freshness | None = None,
+        confirm: Confirm | None = None,
+    ) -> Job:
+        """Send what is missing and wait for nothing; arguments as for `run`."""
+        return self.submit_parts(
+            [Part(circuits, shots)],
+            backend,
+            repeat=repeat,
+            label=label,
+            freshness=freshness,
+            confirm=confirm,
         )
 
-    def _fill(
-        self, wanted: _Wanted, confirm: Callable[[Plan], bool] | None, on_progress: Callable[[int, str], None]
-    ) -> None:
-        fruitless, asked = 0, False
-        while missing := self._missing(wanted):
-            done = len(wanted.places) - len(missing)
-            on_progress(done, "")
-            free = self._free(missing)
-            if free:
-                self._check_budget(free)
-                # A plan is a bound: what a backend returned too little of is asked for again.
-                if confirm is not None and not confirm(self._plan(wanted, free)):
-                    raise JobError(f"not confirmed; nothing{' more' if asked else ''} was bought")
-                asked = True
-            begun, refusal = self._begin_all(wanted, free)
-            self._finish_all(begun, refusal, wanted, missing, done, on_progress)
-            left = self._missing(wanted)
-            fruitless = fruitless + 1 if sum(left.values()) >= sum(missing.values()) else 0
-            if fruitless >= _FRUITLESS_ROUNDS:
-                raise JobError(
-                    f"backend {wanted.backend.name!r} returned nothing for {len(left)} circuits "
-                    f"{_FRUITLESS_ROUNDS} times over"
-                )
-        on_progress(len(wanted.places), "")
-
-    def _free(self, missing: dict[str, int]) -> dict[str, int]:
-        """Missing shots of jobs that no open submission holds."""
-        held = self.ledger.claimed_jobs(list(missing))
-        return {job: shots for job, shots in missing.items() if job not in held}
-
-    def check_plan(self, plan: Plan) -> None:
-        """Refuse a plan that the budget does not cover, before any part of it is bought.
-
-        Raises:
-            BudgetError: It takes more shots or circuits than are left.
-        """
-        for name, budget, spent, wanted in (
-            ("max_shots", self.max_shots, self.bought_shots, plan.shots),
-            ("max_jobs", self.max_jobs, self.bought_jobs, plan.new_circuits),
-        ):
-            _check(name, budget, spent, wanted)
-
-    def _check_budget(self, free: dict[str, int]) -> None:
-        for name, budget, spent, wanted in (
-            ("max_shots", self.max_shots, self.bought_shots, sum(free.values())),
-            ("max_jobs", self.max_jobs, self.bought_jobs, len(free.keys() - self._bought)),
-        ):
-            _check(name, budget, spent, wanted)
-
-    def _begin_all(self, wanted: _Wanted, free: dict[str, int]) -> tuple[list[Submission], QtnmlError | None]:
-        """Write down and send what is missing; what was sent, and why it ended early if it did."""
-        begun: list[Submission] = []
-        for shots, jobs in wanted.batches(free):
-            stored = [wanted.shots - free[job] for job in jobs]
-            prepared = self.ledger.prepare(
-                wanted.chosen(jobs),
-                jobs,
-                wanted.backend,
-                shots=shots,
-                stored=stored,
-                repeat=wanted.repeat,
-                label=wanted.label,
-            )
-            if prepared is None:
-                continue  # another process was quicker: the next round sees what it bought
-            self.bought_shots += shots * len(jobs)
-            self.bought_jobs += len(set(jobs) - self._bought)
-            self._bought |= set(jobs)
-            try:
-                begun.append(self._driver.send(prepared, wanted.backend, wanted.chosen(jobs)))
-            except QtnmlError as error:
-                self._refund(prepared, shots, jobs)
-                return begun, error
-        return begun, None
-
-    def _refund(self, prepared: Submission, shots: int, jobs: list[str]) -> None:
-        """What was certainly not bought does not count: refused, or never sent."""
-        now = self.submission(prepared.id)
-        if now.state is State.FAILED or (now.state is State.PREPARED and now.sent is None):
-            self.bought_shots -= shots * len(jobs)
-            self.bought_jobs -= len(jobs)
-            self._bought -= set(jobs)
-
-    def _finish_all(
+    def submit_parts(
         self,
-        begun: list[Submission],
-        refusal: QtnmlError | None,
-        wanted: _Wanted,
-        missing: dict[str, int],
-        done: int,
-        on_progress: Callable[[int, str], None],
-    ) -> None:
-        """Collect what was begun, whatever becomes of one of them; then see to the submissions of others."""
-        errors: list[QtnmlError] = []
-        for submission in begun:
-            try:
-                self._driver.collect(submission, wanted.backend, partial(on_progress, done))
-            except QtnmlError as error:
-                errors.append(error)
-            done += submission.jobs
-            on_progress(done, "")
-        if refusal is not None or errors:
-            raise refusal or errors[0]
-        mine = {submission.id for submission in begun}
-        for number in self.ledger.claimed(list(missing)):
-            if number not in mine:
-                self._see_to(number, wanted.backend, lambda text: on_progress(done, text))
+        parts: Sequence[Part],
+        backend: Backend | str,
+        *,
+        repeat: int = 0,
+        label: str = "",
+        freshness: Freshness | None = None,
+        confirm: Confirm | None = None,
+        made: Callable[[Result], Result] | None = None,
+    ) -> Job:
+        """Send circuits that belong together and wait for nothing.
 
-    def _see_to(self, number: int, backend: Backend, tell: Callable[[str], None]) -> None:
-        """A submission that another process began: finish it if that has gone, else wait for it."""
-        wait = 0.05
-        while (found := self.ledger.submission(number)).state in OPEN:
-            if found.state is State.LOST:
-                raise JobError(f"submission s{number} holds some of these jobs and is lost: {found.error}")
-            if self._driver.can_take(found):
-                tell(f"going on with s{number}")
-                self._driver.resume(found, backend)
-                return
-            tell(f"waiting for another process (s{number})")
-            time.sleep(wait)
-            wait = min(1.5 * wait, 2.0)
+        Args:
+            parts: Circuits and shots.
+            backend, repeat, label, freshness, confirm: As for `run`.
+            made: What a model makes of the result.
+        """
+        request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
+        if request.shots:
+            self._purchase.begin(request, confirm)
+        return Job(self, request, made)
+
+    def result_of(self, request: Request, *, timeout: float | None = None) -> Result:
+        """Wait for what was asked for; see `Job.result`."""
+        if request.shots:
+            self._purchase.fill(request, deadline=deadline_of(timeout))
+        self.settle(request.backend)
+        return result_of(measured(request, self.ledger), self.ledger)
+
+    def settle(self, backend: Backend) -> None:
+        """Ask a backend what it charged for what has ended, where it did not tell then."""
+        ask = getattr(backend, "charged_seconds", None)
+        if not callable(ask) or not backend.capabilities.paid:
+            return
+        for found in self.ledger.uncharged(backend.name):
+            seconds = ask(found.vendor_id)
+            if seconds is not None:
+                self.ledger.charged(found.id, float(seconds))
 
     def submissions(
         self,
@@ -365,7 +335,7 @@ class JobStore:
         send_again: bool = False,
         on_each: Callable[[Submission], None] | None = None,
     ) -> list[Submission]:
-        """Bring submissions whose process has gone to their end, each bought once; return them as they ended.
+        """Bring submissions that nobody drives to their end, each bought once; return them as they ended.
 
         Args:
             numbers: Of submissions; all open ones by default.
@@ -382,25 +352,15 @@ class JobStore:
         )
         ended = []
         for found in chosen:
-            if (
-                found.state in OPEN
-                and (found.state is not State.LOST or send_again)
-                and self._driver.can_take(found)
-            ):
-                self._resumed(found, backend, send_again=send_again)
+            if found.state in OPEN:
+                try:
+                    self._recovery.resume(found, backend or self._backend_of(found), send_again=send_again)
+                except QtnmlError as error:
+                    self.ledger.note(found.id, str(error))
             ended.append(self.submission(found.id))
             if on_each is not None:
                 on_each(ended[-1])
         return ended
-
-    def _resumed(self, found: Submission, backend: Backend | None, *, send_again: bool) -> None:
-        try:
-            self._driver.resume(found, backend or self._backend_of(found), send_again=send_again)
-        except BackendBusyError as error:
-            self.ledger.note(found, f"for now: {error}")
-        except QtnmlError as error:
-            if self.submission(found.id).state in (State.PREPARED, State.SUBMITTED, State.RUNNING):
-                self.ledger.note(found, str(error))
 
     def fetch(
         self, numbers: Sequence[int] | None = None, *, backend: Backend | None = None
@@ -413,11 +373,11 @@ class JobStore:
             else [self.submission(n) for n in numbers]
         )
         for found in chosen:
-            if found.state in states and self._driver.can_take(found):
+            if found.state in states:
                 try:
-                    self._driver.fetch_ready(found, backend or self._backend_of(found))
+                    self._recovery.fetch_ready(found, backend or self._backend_of(found))
                 except QtnmlError as error:
-                    self.ledger.note(found, str(error))
+                    self.ledger.note(found.id, str(error))
         return [self.submission(found.id) for found in chosen]
 
     def adopt(self, number: int, vendor_id: str, *, backend: Backend | None = None) -> Submission:
@@ -427,18 +387,7 @@ class JobStore:
             raise JobError(
                 f"submission s{number} is {found.state}; only an open or lost one needs its vendor's id"
             )
-        if not self._driver.can_take(found):
-            raise JobError(f"submission s{number} is in the hands of a living process")
-        self.ledger.take_over(found)
-        self.ledger.submitted(found, vendor_id)
-        try:
-            self._driver.collect(self.submission(number), backend or self._backend_of(found))
-        except QtnmlError as error:
-            self.ledger.forget(found)
-            self.ledger.lost(
-                found, f"{vendor_id} could not be fetched ({error}); its fate is as unknown as before"
-            )
-            raise
+        self._recovery.adopt(found, vendor_id, backend or self._backend_of(found))
         return self.submission(number)
 
     def cancel(self, number: int, *, backend: Backend | None = None) -> Submission:
@@ -449,8 +398,28 @@ class JobStore:
         """
         found = self.submission(number)
         if found.state in OPEN:
-            self._driver.cancel(found, backend or self._backend_of(found))
+            self._recovery.cancel(found, backend or self._backend_of(found))
         return self.submission(number)
+
+    def prune(self, *, before: float, free_only: bool = True, label: str | None = None) -> int:
+        """Delete submissions that ended before a time; return how many.
+
+        Budgets keep what was spent. Shots that are deleted would be bought again.
+
+        Args:
+            before: Seconds since 1970.
+            free_only: Only those of simulators, whose shots cost nothing.
+            label: Only those of this label.
+        """
+        return self.ledger.prune(before=before, free_only=free_only, label=label)
+
+    def back_up(self, target: str | os.PathLike[str]) -> None:
+        """Copy a SQLite ledger to a new file, while others go on using it.
+
+        Raises:
+            JobError: It is no file of SQLite, or the target is there.
+        """
+        self.ledger.back_up(Path(target))
 
     def export(self, *, label: str | None = None) -> Iterator[dict[str, Any]]:
         """Every stored result as plain JSON types, the oldest first."""
@@ -461,6 +430,8 @@ class JobStore:
                     "submission": found.id,
                     "backend": found.backend,
                     "settings": found.settings,
+                    "billing": found.billing,
+                    "version": found.version,
                     "repeat": found.repeat,
                     "label": found.label,
                     "shots": sum(counts.values()),
@@ -469,6 +440,8 @@ class JobStore:
                     "seed": found.seed,
                     "calibration": found.calibration,
                     "ended": found.ended,
+                    "seconds": found.seconds,
+                    "price": None if found.price is None else asdict(found.price),
                 }
 
     def _backend_of(self, found: Submission) -> Backend:
@@ -479,43 +452,41 @@ class JobStore:
         """
         cure = f"call JobStore.resume([{found.id}], backend=...) with the object it was made for"
         try:
-            made = get_backend(found.backend, **found.settings)
+            made = get_backend(found.backend, **found.settings, **found.billing)
         except QtnmlError as error:
             raise JobError(
                 f"backend {found.backend!r} of submission s{found.id} cannot be made ({error}); {cure}"
             ) from error
-        if backend_key(made) != _key(found):
+        made_key = json.loads(backend_key(made)) | {"version": ""}
+        kept_key = json.loads(key_of(found.backend, found.settings, "")) | {"version": ""}
+        if made_key != kept_key:
             raise JobError(f"backend {found.backend!r} of submission s{found.id} is another now; {cure}")
         return made
 
 
-def _key(found: Submission) -> str:
-    return json.dumps({"name": found.backend, "settings": found.settings}, sort_keys=True)
+def store_for(jobs: Any, backend: Backend) -> JobStore | Unstored:
+    """The ledger that is meant: a store, False for none, a location, or None for the usual one.
+
+    The usual one is the user's file (see `JobStore`); of simulators in this process, whose shots cost nothing
+    and can be computed again, it is in memory, and no file is written.
+    """
+    if jobs is False:
+        return Unstored()
+    if isinstance(jobs, JobStore | Unstored):
+        return jobs
+    if jobs is None and is_free(backend):
+        return _in_memory()
+    return JobStore(jobs)
 
 
-def _wanted(
-    circuits: Sequence[QuantumCircuit], backend: Backend, shots: int, repeat: int, label: str
-) -> _Wanted:
-    check_circuits(circuits, backend)
-    check_shots(shots)
-    if not isinstance(repeat, int) or not 0 <= repeat < 2**31:
-        raise InvalidInputError(f"repeat must be an integer of at least 0, got {repeat!r}")
-    if shots >= 2**31:
-        raise InvalidInputError(f"shots must be below 2**31, got {shots}")
-    if not isinstance(label, str) or not label.isprintable():
-        raise InvalidInputError(f"label must be a printable text, got {label!r}")
-    ids, places = job_ids(circuits, backend, repeat), dict[str, int]()
-    for place, job in enumerate(ids):
-        places.setdefault(job, place)
-    return _Wanted(circuits, ids, places, backend, int(shots), repeat, label)
+_KEPT_IN_MEMORY = 500_000  # circuits; beyond, a new ledger is begun
+_memory: list[JobStore] = []
+_memory_lock = threading.Lock()
 
 
-def _silent(_done: int, _text: str) -> None: ...
-
-
-def _check(name: str, budget: int | None, spent: int, wanted: int) -> None:
-    if budget is not None and spent + wanted > budget:
-        raise BudgetError(
-            f"this run needs {wanted:,} more {name.removeprefix('max_')}, but {name}={budget:,} "
-            f"leaves {budget - spent:,}; nothing more was bought: ask for less or raise {name}"
-        )
+def _in_memory() -> JobStore:
+    """One for the whole process."""
+    with _memory_lock:
+        if not _memory or _memory[0].num_begun > _KEPT_IN_MEMORY:
+            _memory[:] = [JobStore("sqlite://")]
+        return _memory[0]

@@ -1,13 +1,18 @@
 """Runs that keep nothing: for simulators that are quicker than a ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend, get_backend
 from qtnml.backends.base import Counts, checked_result
 from qtnml.errors import InvalidInputError, JobError
 from qtnml.jobs.plan import Plan
+from qtnml.jobs.purchase import Confirm, Progress
+from qtnml.jobs.request import Part
+from qtnml.jobs.result import Result
 
 
 class Unstored:
@@ -24,16 +29,18 @@ class Unstored:
         return "Unstored()"
 
     def plan(
-        self,
-        circuits: Sequence[QuantumCircuit],
-        backend: Backend | str,
-        *,
-        shots: int,
-        repeat: int = 0,  # noqa: ARG002
+        self, circuits: Sequence[QuantumCircuit], backend: Backend | str, *, shots: int, **_: Any
     ) -> Plan:
         """What `run` would simulate: all of it."""
-        found, count = _simulator(backend), len(circuits)
-        return Plan(found.name, count, count, shots * count, 0, 1 if count else 0, None, paid=False)
+        return self.plan_parts([Part(circuits, shots)], backend)
+
+    def plan_parts(self, parts: Sequence[Part], backend: Backend | str, **_: Any) -> Plan:
+        """What `run_parts` would simulate: all of it."""
+        found, count = _simulator(backend), sum(len(part.circuits) for part in parts)
+        shots = sum(len(part.circuits) * part.shots for part in parts)
+        return Plan(
+            found.name, count, count, shots, 0, sum(bool(len(p.circuits)) for p in parts), None, paid=False
+        )
 
     def check_plan(self, plan: Plan) -> None:
         """There is no budget."""
@@ -44,10 +51,9 @@ class Unstored:
         backend: Backend | str,
         *,
         shots: int,
-        repeat: int = 0,
-        label: str = "",  # noqa: ARG002
-        confirm: Callable[[Plan], bool] | None = None,
-        on_progress: Callable[[int, str], None] | None = None,
+        confirm: Confirm | None = None,
+        on_progress: Progress | None = None,
+        **_: Any,
     ) -> list[Counts]:
         """Counts of each circuit; arguments as for `JobStore.run`.
 
@@ -55,20 +61,49 @@ class Unstored:
             InvalidInputError: The backend is paid for.
             JobError: It was not confirmed, or counts are missing.
         """
-        if not len(circuits):
-            return []
+        return self.run_parts([Part(circuits, shots)], backend, confirm=confirm, on_progress=on_progress)[0]
+
+    def run_parts(
+        self,
+        parts: Sequence[Part],
+        backend: Backend | str,
+        *,
+        confirm: Confirm | None = None,
+        on_progress: Progress | None = None,
+        **_: Any,
+    ) -> list[list[Counts]]:
+        """Counts of circuits, part by part; arguments and errors as for `run`."""
+        if not any(len(part.circuits) for part in parts):
+            return [[] for _ in parts]
         found = _simulator(backend)
-        if confirm is not None and not confirm(self.plan(circuits, found, shots=shots, repeat=repeat)):
+        if confirm is not None and not confirm(self.plan_parts(parts, found)):
             raise JobError("not confirmed; nothing was run")
-        result = checked_result(found.fetch(found.submit(circuits, shots=shots)), len(circuits), found.name)
-        if len(result.counts) < len(circuits):
-            raise JobError(
-                f"backend {found.name!r} returned {len(result.counts)} results for {len(circuits)} circuits; "
-                "run through a ledger (a JobStore), which asks again"
-            )
+        counts = [_counted(found, part) for part in parts]
         if on_progress is not None:
-            on_progress(len(circuits), "")
-        return result.counts
+            on_progress(sum(len(part.circuits) for part in parts), "")
+        return counts
+
+    def measure(
+        self, parts: Sequence[Part], backend: Backend | str, **how: Any
+    ) -> tuple[list[list[Counts]], Result]:
+        """Counts part by part, and what is known of them; arguments as for `run_parts`."""
+        counts = self.run_parts(parts, backend, **how)
+        every = [each for part in counts for each in part]
+        shots = np.array([sum(each.values()) for each in every], dtype=int)
+        return counts, Result(every, shots)
+
+
+def _counted(backend: Backend, part: Part) -> list[Counts]:
+    if not len(part.circuits):
+        return []
+    result = backend.fetch(backend.submit(part.circuits, shots=part.shots))
+    result = checked_result(result, len(part.circuits), backend.name)
+    if len(result.counts) < len(part.circuits):
+        raise JobError(
+            f"backend {backend.name!r} returned {len(result.counts)} results for {len(part.circuits)} "
+            "circuits; run through a ledger (a JobStore), which asks again"
+        )
+    return result.counts
 
 
 def _simulator(backend: Backend | str) -> Backend:

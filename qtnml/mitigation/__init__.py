@@ -3,7 +3,14 @@
 from qtnml.mitigation.extrapolation import Extrapolation, ZeroNoiseExtrapolation
 from qtnml.mitigation.folding import Folded, folded
 from qtnml.mitigation.learned import LearnedExtrapolation, random_examples
-from qtnml.mitigation.method import MitigatedOutcomes, Mitigation, get_mitigation, mitigated_outcomes
+from qtnml.mitigation.method import (
+    Measured,
+    MitigatedOutcomes,
+    MitigatedRun,
+    Mitigation,
+    get_mitigation,
+    mitigated_outcomes,
+)
 from qtnml.mitigation.readout import Confusion, ReadoutMitigation
 from qtnml.mitigation.strings import MitigatedMarginal, mitigated_marginal
 
@@ -12,8 +19,10 @@ __all__ = [
     "Extrapolation",
     "Folded",
     "LearnedExtrapolation",
+    "Measured",
     "MitigatedMarginal",
     "MitigatedOutcomes",
+    "MitigatedRun",
     "Mitigation",
     "ReadoutMitigation",
     "ZeroNoiseExtrapolation",

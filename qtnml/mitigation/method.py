@@ -44,8 +44,8 @@ class Measured(NamedTuple):
     shots: NDArray
 
 
-Measure = Callable[[Any, int], Measured]
-"""(circuits, shots) -> what they showed with at least so many shots."""
+Measure = Callable[[Sequence[tuple[Any, int]]], Sequence[Measured]]
+"""[(circuits, shots), ...] -> what each part showed with at least so many shots, all measured together."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,6 @@ class Mitigation:
         check = getattr(self.extrapolation, "check_factors", None)
         if check is not None:
             check(np.array(achieved))
-        return found
-
-    def runs(
-        self, compiled: CompiledCircuit, bind: Callable[[CompiledCircuit], Any], shots: int
-    ) -> list[tuple[Any, int]]:
-        """All circuits to be measured, and shots of each."""
-        found = [(bind(variant.compiled), shots) for variant in self.variants(compiled)]
-        if self.readout is not None:
-            found.append((self.readout.construct_circuits(compiled), self.readout.shots or 4 * shots))
         return found
 
     def combine(
@@ -208,6 +199,67 @@ class MitigatedOutcomes(PrintedHtml):
         return "\n".join(lines)
 
 
+class MitigatedRun:
+    """The circuits that a mitigation measures, and what is made of what they show.
+
+    Args:
+        compiled: The circuit.
+        angles: Data angles (samples, data qubits).
+        mitigation: What to do.
+        shots: Of each circuit: a sample takes so many for each factor.
+        noise: Of the backend, where it is known: the bias is then computed exactly.
+        bound: Binds the samples to a variant of the circuit; by default with the circuit's own weights.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledCircuit,
+        angles: NDArray,
+        mitigation: Mitigation,
+        shots: int,
+        *,
+        noise: DeviceNoise | None = None,
+        bound: Callable[[CompiledCircuit], Any] | None = None,
+    ) -> None:
+        self._compiled, self._angles, self._mitigation = compiled, angles, mitigation
+        self._noise = noise
+        self._variants = mitigation.variants(compiled)
+        bind = bound or (lambda variant: variant.bind_angles(angles))
+        #: Circuits and shots of each: those of every factor, then those of the read-out.
+        self.parts: list[tuple[Any, int]] = [(bind(variant.compiled), shots) for variant in self._variants]
+        if mitigation.readout is not None:
+            each = mitigation.readout.shots or 4 * shots
+            self.parts.append((mitigation.readout.construct_circuits(compiled), each))
+
+    def combine(self, shown: Sequence[Measured]) -> MitigatedOutcomes:
+        """What the parts showed, mitigated."""
+        confusion, calibration_shots = None, 0
+        count = len(self._variants)
+        if self._mitigation.readout is not None:
+            confusion = self._mitigation.readout.combine_results(shown[count].frequencies)
+            calibration_shots = int(shown[count].shots.sum())
+        parts = zip(*shown[:count], strict=True)
+        frequencies, counted, taken = (np.array(part) for part in parts)
+        factors = np.array([variant.factor for variant in self._variants])
+        levels = None if self._noise is None else _levels(self._compiled, self._noise)
+        quasi, errors = self._mitigation.combine(factors, frequencies, counted, confusion, levels)
+        bias, raw_bias = _bias(
+            self._compiled, self._angles, self._mitigation, self._variants, self._noise, levels
+        )
+        return MitigatedOutcomes(
+            quasi=quasi,
+            errors=errors,
+            raw=frequencies[0],
+            factors=tuple(factors.tolist()),
+            shots=taken.sum(axis=0),
+            extra_shots=taken[1:].sum(axis=0),
+            calibration_shots=calibration_shots,
+            accepted=counted[0] / np.maximum(taken[0], 1),
+            bias=bias,
+            raw_bias=raw_bias,
+        )
+
+
 def mitigated_outcomes(
     compiled: CompiledCircuit,
     angles: NDArray,
@@ -218,44 +270,14 @@ def mitigated_outcomes(
     noise: DeviceNoise | None = None,
     bound: Callable[[CompiledCircuit], Any] | None = None,
 ) -> MitigatedOutcomes:
-    """Measure all that a mitigation needs, and combine it.
+    """Measure all that a mitigation needs, together, and combine it; arguments as for `MitigatedRun`.
 
     Args:
-        compiled: The circuit.
-        angles: Data angles (samples, data qubits).
-        mitigation: What to do.
+        compiled, angles, mitigation, shots, noise, bound: Of the run.
         measure: Runs circuits.
-        shots: Of each circuit: a sample takes so many for each factor.
-        noise: Of the backend, where it is known: the bias is then computed exactly.
-        bound: Binds the samples to a variant of the circuit; by default with the circuit's own weights.
     """
-    variants = mitigation.variants(compiled)
-    bind = bound or (lambda variant: variant.bind_angles(angles))
-    confusion, calibration_shots = None, 0
-    if mitigation.readout is not None:
-        each = mitigation.readout.shots or 4 * shots
-        circuits = mitigation.readout.construct_circuits(compiled)
-        calibration = measure(circuits, each)
-        confusion = mitigation.readout.combine_results(calibration.frequencies)
-        calibration_shots = int(calibration.shots.sum())
-    measured = [measure(bind(variant.compiled), shots) for variant in variants]
-    frequencies, counted, taken = (np.array(part) for part in zip(*measured, strict=True))
-    factors = np.array([variant.factor for variant in variants])
-    levels = None if noise is None else _levels(compiled, noise)
-    quasi, errors = mitigation.combine(factors, frequencies, counted, confusion, levels)
-    bias, raw_bias = _bias(compiled, angles, mitigation, variants, noise, levels)
-    return MitigatedOutcomes(
-        quasi=quasi,
-        errors=errors,
-        raw=frequencies[0],
-        factors=tuple(factors.tolist()),
-        shots=taken.sum(axis=0),
-        extra_shots=taken[1:].sum(axis=0),
-        calibration_shots=calibration_shots,
-        accepted=counted[0] / np.maximum(taken[0], 1),
-        bias=bias,
-        raw_bias=raw_bias,
-    )
+    run = MitigatedRun(compiled, angles, mitigation, shots, noise=noise, bound=bound)
+    return run.combine(measure(run.parts))
 
 
 def _bias(

@@ -19,8 +19,8 @@ from qtnml.program import Read
 from qtnml.shown import PrintedHtml
 
 _MOST_BITS = 12  # of the sites together
-Run = Callable[[Sequence[QuantumCircuit], int], list[Counts]]
-"""(circuits, shots) -> counts."""
+Run = Callable[[Sequence[tuple[Sequence[QuantumCircuit], int]]], Sequence[list[Counts]]]
+"""[(circuits, shots), ...] -> counts of each part, all measured together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def mitigated_marginal(
         compiled: The circuit.
         sites: Which, all different.
         mitigation: Of the read-out, by extrapolation, or both.
-        run: Runs circuits.
+        run: Runs circuits, all parts together.
         shots: Of each folded circuit.
         bound: Binds a variant of the circuit; by default with its own weights.
 
@@ -91,12 +91,15 @@ def mitigated_marginal(
     _check(mitigation, len(places))
     variants = mitigation.variants(compiled)
     bind = bound or (lambda variant: [variant.trained_circuit])
+    parts = [(bind(variant.compiled), shots) for variant in variants]
+    if mitigation.readout is not None:
+        parts.append((calibration_circuits(compiled, places), mitigation.readout.shots or 4 * shots))
+    shown = run(parts)
     confusion, calibration_shots = None, 0
     if mitigation.readout is not None:
-        each = mitigation.readout.shots or 4 * shots
-        confusion = _confusion(compiled, places, run, each)
-        calibration_shots = 2 * each
-    counts = [run(bind(variant.compiled), shots)[0] for variant in variants]
+        confusion = _confusion(compiled, places, shown[-1])
+        calibration_shots = sum(sum(each.values()) for each in shown[-1])
+    counts = [each[0] for each in shown[: len(variants)]]
     frequencies = np.array([[_frequencies(each, places)] for each in counts])
     taken = np.array([[sum(each.values())] for each in counts])
     factors = np.array([variant.factor for variant in variants])
@@ -126,9 +129,8 @@ def calibration_circuits(compiled: GenerativeCircuit, places: Sequence[int]) -> 
     return found
 
 
-def _confusion(compiled: GenerativeCircuit, places: Sequence[int], run: Run, shots: int) -> Confusion:
-    """Of each bit; the same qubit's read-outs err alike."""
-    counts = run(calibration_circuits(compiled, places), shots)
+def _confusion(compiled: GenerativeCircuit, places: Sequence[int], counts: Sequence[Counts]) -> Confusion:
+    """Of each bit, by the counts of the calibration circuits; the same qubit's read-outs err alike."""
     read_from = _qubit_of(compiled, places)
     number = {qubit: bit for bit, qubit in enumerate(sorted(set(read_from)))}
     ones = [

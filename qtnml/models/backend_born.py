@@ -17,7 +17,7 @@ from qtnml.errors import BackendError, InvalidInputError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_on_backend
 from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
-from qtnml.jobs import JobStore, Plan
+from qtnml.jobs import JobStore, Part, Plan
 from qtnml.mitigation import MitigatedMarginal, Mitigation, get_mitigation, mitigated_marginal
 from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend, check_mitigable
@@ -42,12 +42,17 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         compiled: Its circuit.
         backend: A backend, its name, or a Qiskit backend or sampler.
         shots: Of a circuit in training.
-        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
-            nothing, and simulates again what is asked for again; not for backends that are paid for.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
+            this
+            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
+                asked
+            for again; not for backends that are paid for.
         repeat: Another number (below 10**6) measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, by `marginal`: "readout", "zne" (or "zne-richardson", "zne-exponential"), both
             joined by "+", or objects of `qtnml.mitigation`. Samples are as they are measured.
+        max_age: Seconds since they were measured after which stored shots no longer count; "calibration"
+            takes those of the device's present calibration alone; None takes all.
         training: How `fit` trains: `HybridTraining(loss="mmd" or "clipped-nll", ...)`.
         verbose: 1 shows a progress bar on standard error.
     """
@@ -63,6 +68,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         repeat: int = 0,
         label: str = "",
         mitigation: Any = None,
+        max_age: float | str | None = None,
         training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
@@ -74,6 +80,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         self.repeat = repeat
         self.label = label
         self.mitigation = mitigation
+        self.max_age = max_age
         self.training = training
         self.verbose = verbose
 
@@ -82,7 +89,17 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         return BackendBornMachine(self.model, self.compiled, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
-        names = ("backend", "shots", "jobs", "repeat", "label", "mitigation", "training", "verbose")
+        names = (
+            "backend",
+            "shots",
+            "jobs",
+            "repeat",
+            "label",
+            "mitigation",
+            "max_age",
+            "training",
+            "verbose",
+        )
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -98,7 +115,13 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         sample will be less likely than without it, exactly."""
         _check_number(n_samples)
         backend = self._backend()
-        found = self._store().plan(self._circuits(), backend, shots=n_samples, repeat=self._next_repeat)
+        found = self._store().plan(
+            self._circuits(),
+            backend,
+            shots=n_samples,
+            repeat=self._next_repeat,
+            freshness=self._freshness(),
+        )
         return self._promising(found, backend)
 
     def _promising(self, plan: Plan, backend: Backend) -> Plan:
@@ -136,6 +159,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             shots=int(n_samples),
             repeat=self._next_repeat,
             label=self.label,
+            freshness=self._freshness(),
             confirm=None if confirm is None else (lambda plan: confirm(self._promising(plan, backend))),
         )[0]
         self._draws = getattr(self, "_draws", 0) + 1
@@ -163,9 +187,14 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         if mitigation.extrapolation is not None or mitigation.readout is not None:
             check_mitigable(backend, self.trained)
 
-        def run(circuits: Any, number: int) -> list[Counts]:
-            return store.run(
-                circuits, backend, shots=number, repeat=self.repeat, label=self.label, confirm=confirm
+        def run(parts: Sequence[tuple[Any, int]]) -> list[list[Counts]]:
+            return store.run_parts(
+                [Part(circuits, count) for circuits, count in parts],
+                backend,
+                repeat=self.repeat,
+                label=self.label,
+                freshness=self._freshness(),
+                confirm=confirm,
             )
 
         number = self.shots if shots is None else shots

@@ -31,13 +31,18 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         feature_names: Column names the model was fitted on; other names are refused.
         table: What turns tables into features, of a model with an encoder.
         shots: Measurements per sample.
-        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
-            nothing, and simulates again what is asked for again; not for backends that are paid for.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
+            this
+            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
+                asked
+            for again; not for backends that are paid for.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, by `predict_proba` and `predict`: "readout", "zne" (or "zne-richardson",
             "zne-exponential"), "learned", "postselection", some of them joined by "+", or objects of
             `qtnml.mitigation`.
+        max_age: Seconds since they were measured after which stored shots no longer count; "calibration"
+            takes those of the device's present calibration alone; None takes all.
         training: How `fit` trains: optimiser, steps, budgets, checkpoint (see `qtnml.hybrid.HybridTraining`).
         verbose: 1 shows a progress bar on standard error.
     """
@@ -55,6 +60,7 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         repeat: int = 0,
         label: str = "",
         mitigation: Any = None,
+        max_age: float | str | None = None,
         training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
@@ -68,6 +74,7 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         self.repeat = repeat
         self.label = label
         self.mitigation = mitigation
+        self.max_age = max_age
         self.training = training
         self.verbose = verbose
 
@@ -86,6 +93,20 @@ class BackendClassifier(ClassifierMixin, BackendModel):
     def predict(self, X: Any) -> NDArray:
         """The class measured most often, shape (samples,)."""
         return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
+
+    def _predicted(
+        self, outcomes: NDArray, errors: NDArray | None, counted: NDArray | None
+    ) -> tuple[NDArray, NDArray]:
+        """Class probabilities (samples, classes) and their standard errors."""
+        count = len(self.classes)
+        found, lost = class_probabilities(outcomes, count)
+        if errors is not None:
+            return found, errors[:, :count]
+        falling = np.asarray(counted) * (1 - lost)
+        with np.errstate(divide="ignore"):
+            return found, np.where(
+                falling[:, None] > 0, np.sqrt(found * (1 - found) / falling[:, None]), np.inf
+            )
 
     def lost_mass(self, X: Any) -> NDArray:
         """Share of shots that fell on outcomes without a class, per sample."""

@@ -1,8 +1,10 @@
 """A trained model whose outcomes are counted on a backend, where it can be trained further."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -10,16 +12,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import column_or_1d
 
 from qtnml.arrays import NDArray
-from qtnml.backends import Backend
+from qtnml.backends import Backend, Counts
 from qtnml.compile import BoundCircuits, CompiledCircuit
 from qtnml.compile.expected import LARGEST_MAP, compared
 from qtnml.errors import BackendError, InvalidInputError, JobError, NoShotsWarning, warn_user
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_on_backend
 from qtnml.hybrid.training import Supervised, plan_training
-from qtnml.jobs import Plan
-from qtnml.jobs.plan import joined
-from qtnml.mitigation import MitigatedOutcomes, get_mitigation, mitigated_outcomes
-from qtnml.mitigation.method import Measured
+from qtnml.jobs import Job, Part, Plan, Result
+from qtnml.mitigation import Measured, MitigatedOutcomes, MitigatedRun, get_mitigation
 from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend, check_mitigable
 from qtnml.models.progress import progress_bar
@@ -40,7 +40,6 @@ class BackendModel(OnBackend, BaseEstimator):
     shots: int
     repeat: int
     label: str
-    mitigation: Any
     verbose: int
 
     @abstractmethod
@@ -144,12 +143,32 @@ class BackendModel(OnBackend, BaseEstimator):
 
     def _purchase(self, X: Any) -> Plan:
         """What would be bought, without what will come of it."""
-        store, backend = self._store(), self._backend()
+        return self._store().plan_parts(
+            self._parts(X)[0], self._backend(), repeat=self.repeat, freshness=self._freshness()
+        )
+
+    def _parts(self, X: Any) -> tuple[list[Part], MitigatedRun | None]:
+        """All circuits to be measured, with the shots of each; and what mitigation makes of them."""
+        run = self._mitigated_run(X)
+        if run is None:
+            return [Part(self.circuits(X), self.shots)], None
+        return [Part(circuits, shots) for circuits, shots in run.parts], run
+
+    def _mitigated_run(self, X: Any) -> MitigatedRun | None:
         mitigation = get_mitigation(self.mitigation)
         if mitigation is None:
-            return store.plan(self.circuits(X), backend, shots=self.shots, repeat=self.repeat)
-        runs = mitigation.runs(self.trained, self._bound(X), self.shots)
-        return joined([store.plan(circuits, backend, shots=n, repeat=self.repeat) for circuits, n in runs])
+            return None
+        backend = self._backend()
+        if mitigation.readout is not None or mitigation.extrapolation is not None:
+            check_mitigable(backend, self.trained)
+        return MitigatedRun(
+            self.trained,
+            self.trained.angles(self.features(X)),
+            mitigation,
+            self.shots,
+            noise=known_noise(backend, self.trained),
+            bound=self._bound(X),
+        )
 
     def _promising(self, plan: Plan, X: Any) -> Plan:
         """A plan with what will come of it, where the backend's noise is known; mitigation not counted."""
@@ -187,37 +206,51 @@ class BackendModel(OnBackend, BaseEstimator):
             X: Samples.
             confirm: Called with the plan before anything is bought; False stops.
         """
-        asked = None if confirm is None else (lambda plan: confirm(self._promising(plan, X)))
-        return self._measured(self.circuits(X), self.shots, asked).frequencies
+        return self._plain(self.circuits(X), self._asked(confirm, X)).frequencies
 
-    def _measured(self, circuits: Any, shots: int, confirm: Callable[[Plan], bool] | None = None) -> Measured:
-        """What circuits show, through the ledger."""
-        backend = self._backend()
-        with progress_bar(f"running on {backend.name}", len(circuits), show=bool(self.verbose)) as advance:
-            counts = self._store().run(
-                circuits,
+    def _asked(self, confirm: Callable[[Plan], bool] | None, X: Any) -> Callable[[Plan], bool] | None:
+        """Asks with what will come of it."""
+        return None if confirm is None else (lambda plan: confirm(self._promising(plan, X)))
+
+    def _plain(self, circuits: Any, confirm: Callable[[Plan], bool] | None = None) -> Measured:
+        """What circuits show as measured."""
+        return self._shown([Part(circuits, self.shots)], confirm)[0]
+
+    def _shown(self, parts: Sequence[Part], confirm: Callable[[Plan], bool] | None = None) -> list[Measured]:
+        """What circuits show, part by part, through the ledger."""
+        backend, total = self._backend(), sum(len(part.circuits) for part in parts)
+        with progress_bar(f"running on {backend.name}", total, show=bool(self.verbose)) as advance:
+            counts = self._store().run_parts(
+                parts,
                 backend,
-                shots=shots,
                 repeat=self.repeat,
                 label=self.label,
+                freshness=self._freshness(),
                 confirm=confirm,
                 on_progress=lambda done, text: advance(done, text or "circuits"),
             )
+        return [self._measured(each) for each in counts]
+
+    def _measured(self, counts: Sequence[Counts]) -> Measured:
+        """Frequencies of outcomes."""
         outcomes = self.compiled.num_outcomes
         most = max((outcome for each in counts for outcome in each), default=0)
         if most >= 2**self.compiled.circuit.num_clbits:
             raise JobError(
-                f"backend {backend.name!r} counted outcome {most} of circuits with "
+                f"backend {self._backend().name!r} counted outcome {most} of circuits with "
                 f"{self.compiled.circuit.num_clbits} bits"
             )
         counted = [sum(n for k, n in each.items() if k < outcomes) for each in counts]
         total = [sum(each.values()) for each in counts]
-        return Measured(counts_to_outcomes(counts, outcomes), np.array(counted), np.array(total))
+        return Measured(counts_to_outcomes(list(counts), outcomes), np.array(counted), np.array(total))
 
     def mitigated_outcomes(
         self, X: Any, *, confirm: Callable[[Plan], bool] | None = None
     ) -> MitigatedOutcomes:
         """Quasi-probabilities of the outcomes, their errors, the shots they took, and what bias is left.
+
+        Circuits that correct each other are measured together: stored ones count where all are of one
+        calibration of the device, or of one day.
 
         Args:
             X: Samples.
@@ -226,25 +259,52 @@ class BackendModel(OnBackend, BaseEstimator):
         Raises:
             InvalidInputError: The classifier has no mitigation, or its circuit is post-selected.
         """
-        mitigation = get_mitigation(self.mitigation)
-        if mitigation is None:
+        parts, run = self._parts(X)
+        if run is None:
             raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
-        if mitigation.readout is not None or mitigation.extrapolation is not None:
-            check_mitigable(self._backend(), self.trained)
-        plan = self._purchase(X)
-        self._store().check_plan(plan)
-        if plan.shots and confirm is not None and not confirm(self._promising(plan, X)):
-            raise JobError("not confirmed; nothing was bought")
-        angles = self.trained.angles(self.features(X))
-        return mitigated_outcomes(
-            self.trained,
-            angles,
-            mitigation,
-            self._measured,
-            self.shots,
-            noise=known_noise(self._backend(), self.trained),
-            bound=self._bound(X),
+        return run.combine(self._shown(parts, self._asked(confirm, X)))
+
+    def submit(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> Job:
+        """Send what predicting these samples needs, and wait for nothing.
+
+        `job.status()` says where it stands, `job.result(timeout=)` waits for a `Result`: probabilities with
+        their errors, counts, shots, submissions, calibration, seconds, cost. The job is in the ledger: the
+        same call in another process is the same job.
+
+        Args:
+            X: Samples.
+            confirm: Called with the plan before anything is bought; False stops.
+
+        Raises:
+            InvalidInputError: The model keeps no ledger (`jobs=False`).
+        """
+        parts, run = self._parts(X)
+        return self._ledger_store().submit_parts(
+            parts,
+            self._backend(),
+            repeat=self.repeat,
+            label=self.label,
+            freshness=self._freshness(),
+            confirm=self._asked(confirm, X),
+            made=partial(self._made, sizes=[len(part.circuits) for part in parts], run=run),
         )
+
+    def _made(self, found: Result, *, sizes: Sequence[int], run: MitigatedRun | None) -> Result:
+        """A result with what the model makes of its counts."""
+        ends = np.cumsum([0, *sizes])
+        shown = [self._measured(found.counts[a:b]) for a, b in pairwise(ends.tolist())]
+        if run is not None:
+            mitigated = run.combine(shown)
+            values, errors = self._predicted(mitigated.probabilities, mitigated.errors, None)
+            return replace(found, probabilities=values, errors=errors, mitigated=mitigated)
+        values, errors = self._predicted(shown[0].frequencies, None, shown[0].counted)
+        return replace(found, probabilities=values, errors=errors)
+
+    @abstractmethod
+    def _predicted(
+        self, outcomes: NDArray, errors: NDArray | None, counted: NDArray | None
+    ) -> tuple[NDArray, NDArray]:
+        """What outcomes stand for, and the standard errors: by their own, or by the shots that counted."""
 
     def _outcomes(self, X: Any) -> NDArray:
         """Outcome probabilities as measured, mitigated where that is wanted."""

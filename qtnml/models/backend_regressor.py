@@ -52,11 +52,16 @@ class BackendRegressor(RegressorMixin, BackendModel):
         feature_names: Column names the model was fitted on; other names are refused.
         table: What turns tables into features, of a model with an encoder.
         shots: Measurements per sample.
-        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own. False keeps
-            nothing, and simulates again what is asked for again; not for backends that are paid for.
+        jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
+            this
+            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
+                asked
+            for again; not for backends that are paid for.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, as for `BackendClassifier`.
+        max_age: Seconds since they were measured after which stored shots no longer count; "calibration"
+            takes those of the device's present calibration alone; None takes all.
         training: How `fit` trains; its loss is the squared error of the predictions.
         verbose: 1 shows a progress bar on standard error.
     """
@@ -74,6 +79,7 @@ class BackendRegressor(RegressorMixin, BackendModel):
         repeat: int = 0,
         label: str = "",
         mitigation: Any = None,
+        max_age: float | str | None = None,
         training: HybridTraining | None = None,
         verbose: int = 0,
     ) -> None:
@@ -87,6 +93,7 @@ class BackendRegressor(RegressorMixin, BackendModel):
         self.repeat = repeat
         self.label = label
         self.mitigation = mitigation
+        self.max_age = max_age
         self.training = training
         self.verbose = verbose
 
@@ -100,25 +107,32 @@ class BackendRegressor(RegressorMixin, BackendModel):
         """
         if get_mitigation(self.mitigation) is not None:
             found = self.mitigated_outcomes(X)
+            values, spread = self._predicted(found.probabilities, found.errors, None)
+        else:
+            measured = self._plain(self.circuits(X))
+            values, spread = self._predicted(measured.frequencies, None, measured.counted)
+        return (values, spread) if return_std else values
+
+    def _predicted(
+        self, outcomes: NDArray, errors: NDArray | None, counted: NDArray | None
+    ) -> tuple[NDArray, NDArray]:
+        """Values (samples,) and their standard errors."""
+        mean = outcomes @ self.values
+        if errors is not None:
             # Of two outcomes, the usual case, the errors are those of one number; of more this is a bound.
-            spread = np.abs(self.values - self.values.mean()) @ found.errors.T
-            return self._with(found.probabilities @ self.values, spread, return_std=return_std)
-        measured = self._measured(self.circuits(X), self.shots)
-        mean = measured.frequencies @ self.values
-        variance = measured.frequencies @ self.values**2 - mean**2
+            return mean, np.abs(self.values - self.values.mean()) @ errors.T
+        shots = np.asarray(counted)
+        variance = outcomes @ self.values**2 - mean**2
         with np.errstate(divide="ignore", invalid="ignore"):
-            errors = np.sqrt(np.maximum(variance, 0.0) / measured.counted)
-        seen = measured.counted > 0
+            spread = np.sqrt(np.maximum(variance, 0.0) / shots)
+        seen = shots > 0
         if not seen.all():
             warn_user(
                 f"{int((~seen).sum())} of {len(seen)} samples have no shot that counts, and no prediction "
                 f"(NaN); take more than shots={self.shots}",
                 NoShotsWarning,
             )
-        return self._with(np.where(seen, mean, np.nan), np.where(seen, errors, np.inf), return_std=return_std)
-
-    def _with(self, values: NDArray, errors: NDArray, *, return_std: bool) -> Any:
-        return (values, errors) if return_std else values
+        return np.where(seen, mean, np.nan), np.where(seen, spread, np.inf)
 
     def _promising(self, plan: Plan, X: Any) -> Plan:
         """What noise and so many shots do to predictions, in units of the targets."""

@@ -10,12 +10,13 @@ from qtnml.backends import Backend, get_backend
 from qtnml.compile.compiled import Compiled
 from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlError
 from qtnml.hybrid import HybridRecord, HybridTraining
-from qtnml.jobs import JobStore, Unstored
+from qtnml.jobs import Freshness, JobStore, Unstored, store_for
+from qtnml.mitigation import get_mitigation
 from qtnml.models.objects import plain
 from qtnml.models.saved import SavedToFile
 
 Stored = tuple[dict[str, Any], dict[str, NDArray]]
-_KEPT = ("shots", "repeat", "label", "verbose", "mitigation")
+_KEPT = ("shots", "repeat", "label", "verbose", "mitigation", "max_age")
 _WHERE = ("checkpoint", "resume")  # of a training: a file must not choose where another is written
 _NOT_MADE_AGAIN = ("DeviceNoise ", "NoiseModel ", "device ")
 
@@ -26,11 +27,28 @@ class OnBackend(SavedToFile):
     backend: Backend | str | None
     jobs: Any
     training: HybridTraining | None
+    mitigation: Any
+    max_age: float | str | None
 
     def _store(self) -> JobStore | Unstored:
-        if self.jobs is False:
-            return Unstored()
-        return self.jobs if isinstance(self.jobs, JobStore | Unstored) else JobStore(self.jobs)
+        return store_for(self.jobs, self._found_backend())
+
+    def _ledger_store(self) -> JobStore:
+        """A ledger, for what needs one.
+
+        Raises:
+            InvalidInputError: The model keeps none.
+        """
+        found = self._store()
+        if isinstance(found, Unstored):
+            raise InvalidInputError(
+                "jobs=False keeps no ledger, and so no jobs; leave it out, or give a JobStore"
+            )
+        return found
+
+    def _freshness(self) -> Freshness:
+        """Circuits that correct each other are measured together."""
+        return Freshness(self.max_age, together=get_mitigation(self.mitigation) is not None)
 
     def _found_backend(self) -> Backend:
         if self.backend is None:
@@ -65,7 +83,9 @@ def backend_entry(model: Any) -> dict[str, Any]:
         )
     return {
         "settings": plain({name: getattr(model, name) for name in _KEPT if hasattr(model, name)}),
-        "backend": None if backend is None else [backend.name, dict(backend.settings)],
+        "backend": None
+        if backend is None
+        else [backend.name, {**backend.settings, **getattr(backend, "billing", {})}],
         "training": None if model.training is None else _training_entry(model.training),
         "history": [list(record) for record in getattr(model, "history_", [])],
         "stopped": getattr(model, "stopped_", None),

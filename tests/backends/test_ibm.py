@@ -1,7 +1,11 @@
 """IBM's client: the code of a real device, with a stand-in for the service that needs an account."""
 
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -12,41 +16,95 @@ from qtnml.backends import JobStatus, check_backend
 from qtnml.backends.ibm import RuntimeJobs, _merged, _with_mid_circuit_instructions
 from qtnml.data import Dataset
 from qtnml.errors import BackendError
+from qtnml.jobs import Patience, Price
+from qtnml.ledger.identity import job_ids
 
 runtime = pytest.importorskip("qiskit_ibm_runtime")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Service:
-    """Keeps jobs by id and tag, as the account's service does."""
+INSTANCES = ("crn:v1:one", "crn:v1:two")
 
-    def __init__(self, device: Any) -> None:
-        self._device, self.kept, self.tags = device, {}, {}
 
-    def backend(self, name: str) -> Any:
+class Account:
+    """Stands in for an account: jobs of two instances, listed late, charged later still.
+
+    `service` has the real client's methods with their real signatures, and no others: a call that the client
+    does not have, or an argument that it does not take, fails.
+    """
+
+    def __init__(self, device: Any, lag: float = 0.0) -> None:
+        self.device, self.lag = device, lag
+        self.active = INSTANCES[0]
+        self.kept: dict[str, Any] = {}
+        self.listed: dict[str, tuple[str, list[str], float]] = {}  # instance, tags, time of acceptance
+        self.charged: dict[str, float] = {}
+        self.service = create_autospec(runtime.QiskitRuntimeService, instance=True)
+        self.service.backend.side_effect = self._backend
+        self.service.least_busy.side_effect = lambda **_: self.device
+        self.service.instances.side_effect = lambda: [
+            {"crn": crn, "plan": "x", "name": crn} for crn in INSTANCES
+        ]
+        self.service.active_instance.side_effect = lambda: self.active
+        self.service.job.side_effect = self._job
+        self.service.jobs.side_effect = self._jobs
+
+    def _backend(self, name: str, *_: Any, **__: Any) -> Any:
         if name != "torino":
             raise ValueError(f"no backend {name}")
-        return self._device
+        return self.device
 
-    def least_busy(self, **_: Any) -> Any:
-        return self._device
+    def accept(self, job: Any, tags: list[str]) -> Any:
+        """A job of the instance that is active."""
+        job_id = job.job_id()
+        self.kept[job_id] = Job(job, lambda: self.charged.get(job_id))
+        self.listed[job_id] = (self.active, tags, time.time())
+        return self.kept[job_id]
 
-    def job(self, job_id: str) -> Any:
+    def _job(self, job_id: str) -> Any:
         if job_id not in self.kept:
             raise KeyError(f"Job not found: {job_id}")
         return self.kept[job_id]
 
-    def jobs(self, *, job_tags: list[str], **_: Any) -> list[Any]:
-        return [self.kept[job_id] for job_id, tags in self.tags.items() if set(job_tags) <= set(tags)]
+    def _jobs(
+        self,
+        limit: int | None = 10,
+        backend_name: str | None = None,
+        instance: str | None = None,
+        job_tags: list[str] | None = None,
+    ) -> list[Any]:
+        self.active = instance or self.active  # as the real client does
+        found = [
+            self.kept[job_id]
+            for job_id, (crn, tags, at) in self.listed.items()
+            if crn == self.active and set(job_tags or []) <= set(tags) and time.time() - at >= self.lag
+        ]
+        assert backend_name == self.device.name
+        return found[:limit]
+
+
+class Job:
+    """A local job with the figures that IBM's have."""
+
+    def __init__(self, job: Any, charged: Callable[[], float | None]) -> None:
+        self._job, self._charged = job, charged
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job, name)
+
+    def metrics(self) -> dict[str, Any]:
+        seconds = self._charged()
+        status = "pending" if seconds is None else "completed"
+        return {"usage": {"status": status, "qpu_charge_time_seconds": seconds or 0}}
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     from qiskit_aer import AerSimulator
 
     from qtnml.backends import ibm
 
-    found = Service(AerSimulator.from_backend(runtime.fake_provider.FakeTorino()))
+    found = Account(AerSimulator.from_backend(runtime.fake_provider.FakeTorino()))
     real = ibm._sampler
 
     def keeping(mode: Any, options: Any) -> Any:
@@ -55,14 +113,17 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
         class Keeping:
             def run(self, pubs: Any, *, shots: int) -> Any:
                 job = sampler.run(pubs, shots=shots)
-                found.kept[job.job_id()] = job
-                found.tags[job.job_id()] = options.get("environment", {}).get("job_tags", [])
-                return job
+                return found.accept(job, options.get("environment", {}).get("job_tags", []))
 
         return Keeping()
 
     monkeypatch.setattr(ibm, "_sampler", keeping)
     return found
+
+
+@pytest.fixture
+def service(account: Account) -> Any:
+    return account.service
 
 
 def circuit() -> QuantumCircuit:
@@ -72,7 +133,7 @@ def circuit() -> QuantumCircuit:
     return made
 
 
-def test_a_job_is_found_by_another_process(service: Service) -> None:
+def test_a_job_is_found_by_another_process(service: Any) -> None:
     backend = get_backend("ibm:torino", service=service, mode="job")
     assert backend.capabilities.durable
     assert backend.capabilities.searchable
@@ -91,10 +152,61 @@ def test_a_job_is_found_by_another_process(service: Service) -> None:
         get_backend("ibm:nowhere", service=service)
 
 
-def test_settings_tell_backends_apart_and_hold_no_account(service: Service) -> None:
+def test_a_job_is_found_in_another_instance(account: Account) -> None:
+    """An account has several, and the client looks through the active one alone."""
+    backend = get_backend("ibm:torino", service=account.service, mode="job")
+    account.active = INSTANCES[1]
+    job_id = backend.submit([circuit()], shots=50, tag="theirs")
+    account.active = INSTANCES[0]
+    later = get_backend("ibm:torino", service=account.service)
+    assert later.find("theirs") == job_id
+    given = get_backend("ibm:torino", service=account.service, instance=INSTANCES[0])
+    account.service.jobs.reset_mock()
+    assert given.find("theirs") is None
+    assert [call.kwargs["instance"] for call in account.service.jobs.call_args_list] == [INSTANCES[0]]
+
+
+def test_an_answer_lost_at_the_gateway_is_found_though_it_is_listed_late(
+    account: Account, tmp_path: Path
+) -> None:
+    account.lag = 0.4
+    backend = get_backend("ibm:torino", service=account.service)
+    real = backend._launcher.launch  # type: ignore[attr-defined]
+
+    def cut_off(*arguments: Any) -> Any:
+        real(*arguments)
+        raise TimeoutError("504 Gateway Time-out")
+
+    backend._launcher.launch = cut_off  # type: ignore[attr-defined]
+    patience = Patience(3, 0.01, 0.02, search_for=5.0)
+    store = JobStore(tmp_path / "jobs.sqlite", patience=patience)
+    assert store.run([circuit()], backend, shots=50)
+    assert len(account.kept) == 1
+
+
+def test_what_is_charged_is_read_when_it_is_known(account: Account, tmp_path: Path) -> None:
+    backend = get_backend("ibm:torino", service=account.service)
+    store = JobStore(tmp_path / "jobs.sqlite", max_seconds=10.0, max_cost=100.0, price=Price(per_second=1.6))
+    job = store.submit([circuit()], backend, shots=50)
+    result = job.result()
+    assert (result.seconds, result.cost) == (None, None)
+    reserved = store.spent.seconds
+    assert 0 < reserved < 1  # as planned: 50 shots and the pauses between them
+    account.charged[next(iter(account.kept))] = 3.0
+    result = job.result()
+    assert (result.seconds, result.cost, result.currency) == (3.0, pytest.approx(4.8), "USD")
+    assert (store.spent.seconds, store.spent.cost) == (3.0, pytest.approx(4.8))
+
+
+def test_who_pays_is_not_what_is_measured(service: Any) -> None:
     options = {"dynamical_decoupling": {"enable": True}}
-    backend = get_backend("ibm:torino", service=service, options=options, mode="batch", qubits=[3, 4])
-    assert backend.settings == {"options": options, "mode": "batch", "qubits": [3, 4]}
+    backend = get_backend(
+        "ibm:torino", service=service, options=options, mode="batch", instance="crn:v1:one", qubits=[3, 4]
+    )
+    assert backend.settings == {"options": options, "qubits": [3, 4]}
+    assert backend.billing == {"mode": "batch", "instance": "crn:v1:one"}  # type: ignore[attr-defined]
+    plain = get_backend("ibm:torino", service=service, options=options, qubits=[3, 4])
+    assert job_ids([circuit()], backend) == job_ids([circuit()], plain)
     assert _merged({"a": {"b": 1}, "l": [1]}, {"a": {"c": 2}, "l": [2]}) == {
         "a": {"b": 1, "c": 2},
         "l": [1, 2],
@@ -118,7 +230,7 @@ def test_snapshot_runs_through_the_ledger_with_its_calibration(
 
 
 def test_plan_estimates_seconds_of_a_real_device(
-    service: Service, trained: TreeClassifier, small_digits: Dataset
+    service: Any, trained: TreeClassifier, small_digits: Dataset
 ) -> None:
     backend = get_backend("ibm:torino", service=service)
     plan = trained.to_backend(backend, shots=1000, jobs=JobStore("sqlite://"), num_qubits=5).plan(
@@ -189,5 +301,5 @@ def test_a_session_is_opened_once_and_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_stand_in_keeps_the_contract(service: Service) -> None:
+def test_stand_in_keeps_the_contract(service: Any) -> None:
     check_backend(get_backend("ibm:torino", service=service), tolerance=0.3)

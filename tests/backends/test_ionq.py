@@ -13,7 +13,7 @@ from qiskit.quantum_info import Statevector
 from qtnml import JobStore, get_backend
 from qtnml.backends import check_backend, run_circuits
 from qtnml.errors import BackendBusyError, UnknownSubmissionError
-from qtnml.jobs.driver import Patience
+from qtnml.jobs import Patience
 
 pytestmark = [pytest.mark.vendor, pytest.mark.filterwarnings("ignore")]
 pytest.importorskip("qiskit_ionq")

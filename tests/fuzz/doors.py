@@ -24,7 +24,7 @@ from qtnml.backends import Capabilities, JobStatus, Result
 from qtnml.compile import export_circuit, import_circuit
 from qtnml.errors import QtnmlError
 from qtnml.hybrid import HybridTraining
-from qtnml.jobs.driver import Patience
+from qtnml.jobs import Patience
 from qtnml.noise import DeviceNoise, NoisyCircuit, noise_from_settings, noise_from_text
 from qtnml.structure import (
     Sites,

@@ -173,6 +173,7 @@ def test_a_killed_training_goes_on_and_buys_nothing_again(
         def __init__(self) -> None:
             self._inner, self.fetched = get_backend("exact"), 0
             self.name, self.settings = self._inner.name, self._inner.settings
+            self.version = self._inner.version  # type: ignore[attr-defined]
             self.capabilities: Capabilities = self._inner.capabilities
             self.submit, self.status = self._inner.submit, self._inner.status
             self.cancel, self.find = self._inner.cancel, self._inner.find

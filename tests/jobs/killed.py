@@ -8,9 +8,10 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,13 @@ from qiskit import QuantumCircuit
 
 from qtnml import JobStore, get_backend
 from qtnml.errors import JobError
-from qtnml.jobs import State
-from qtnml.jobs.driver import Patience
-from qtnml.jobs.tables import OPEN
+from qtnml.jobs import Patience, State
+from qtnml.ledger import OPEN
 from tests.jobs.vendor import Vendor
 
 SHOTS = 10
 CIRCUITS = 6
-QUICK = Patience(attempts=3, first_wait=0.001, longest_wait=0.002)
+QUICK = Patience(attempts=3, first_wait=0.001, longest_wait=0.002, search_for=0.2, lease=0.15)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Spec:
         kills: Processes killed one after the other in a trial, each at a random step.
         seed: Of the random steps.
         url: Of the ledger; a SQLite file in the folder by default. Each trial has labels of its own.
+        lag: Seconds after which the vendor lists a job.
+        search_for: Seconds for which a job is looked for.
+        hosts: Whether each process believes to be on a host of its own.
+        faults: Whether, instead of a kill, the ledger's database fails at that step and all that follow, for
+            that process.
     """
 
     backend: str
@@ -46,6 +51,10 @@ class Spec:
     kills: int = 1
     seed: int = 0
     url: str | None = None
+    lag: float = 0.0
+    search_for: float = 0.2
+    hosts: bool = False
+    faults: bool = False
 
 
 class Trial:
@@ -73,10 +82,16 @@ class Trial:
             searchable=self.spec.backend == "vendor",
             tick=tick,
             settings={"n": self.number},
+            lag=self.spec.lag,
         )
 
     def store(self) -> JobStore:
-        return JobStore(self.location, patience=QUICK)
+        return JobStore(
+            self.location,
+            patience=replace(QUICK, search_for=self.spec.search_for),
+            max_shots=CIRCUITS * SHOTS,
+            budget=f"trial {self.number}",
+        )
 
     def work(self, store: JobStore, tick: Callable[[str], None]) -> None:
         """What a user does: run; after a crash, resume and run again."""
@@ -85,8 +100,21 @@ class Trial:
         try:
             store.run(self.circuits(), backend, shots=SHOTS, label=f"trial {self.number}")
         except JobError as error:
-            if "lost" not in str(error):
+            if "lost" not in str(error) and "may or may not have been bought" not in str(error):
                 raise
+
+    def decide(self) -> int:
+        """What a person does about lost submissions: look at the vendor's, then adopt or send again."""
+        store, backend = self.store(), self.backend()
+        lost = [found for found in self.open(store) if found.state == State.LOST]
+        for found in lost:
+            there = [k for k, asked in enumerate(backend.asked(), 1) if asked["tag"] == found.tag]
+            if there:
+                store.adopt(found.id, f"job-{there[0]}", backend=backend)
+            else:
+                store.resume([found.id], backend=backend, send_again=True)
+        store.run(self.circuits(), backend, shots=SHOTS, label=f"trial {self.number}")
+        return len(lost)
 
     def open(self, store: JobStore) -> list[Any]:
         return store.submissions(states=OPEN, label=f"trial {self.number}")
@@ -119,17 +147,25 @@ class Trial:
     def _counted(self, kill_at: int) -> int:
         steps = 0
 
-        def tick(_: str) -> None:
+        def tick(what: str) -> None:
             nonlocal steps
             steps += 1
-            if steps == kill_at:
+            if steps == kill_at and not self.spec.faults:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.spec.faults and 0 < kill_at <= steps and what == "sql":
+                raise sa.exc.OperationalError("any", {}, OSError("the database has gone"))
 
+        if self.spec.hosts:
+            socket.gethostname = lambda: f"host-{os.getpid()}"
         store = self.store()
         engine = store.ledger.database.engine
         for event in ("before_cursor_execute", "after_cursor_execute", "commit"):
             sa.event.listen(engine, event, lambda *_: tick("sql"))
-        self.work(store, tick)
+        try:
+            self.work(store, tick)
+        except JobError:
+            if not self.spec.faults:
+                raise
         return steps
 
     def outcome(self) -> dict[str, Any]:
@@ -150,6 +186,7 @@ class Trial:
             "accepted_circuits": sum(asked["circuits"] for asked in accepted),
             "accepted_tags": len({asked["tag"] for asked in accepted}),
             "accepted": len(accepted),
+            "spent_shots": store.spent.shots,
         }
 
 
@@ -168,7 +205,9 @@ def main(folder: Path, spec: Spec) -> None:
         for _ in range(spec.kills - 1):
             killed.append(trial.in_a_process(rng.randint(1, whole)) == -1)
         trial.in_a_process(kill_at=-1)
-        print(json.dumps({"point": point, "of": whole, "killed": killed, **trial.outcome()}), flush=True)
+        found = {"point": point, "of": whole, "killed": killed, "first": trial.outcome()}
+        decided = trial.decide() if found["first"]["lost"] else 0
+        print(json.dumps(found | {"decided": decided, **trial.outcome()}), flush=True)
 
 
 if __name__ == "__main__":

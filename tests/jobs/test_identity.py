@@ -12,7 +12,7 @@ from qtnml import TreeClassifier, get_backend
 from qtnml.compile import BoundCircuits
 from qtnml.data import Dataset
 from qtnml.errors import JobError
-from qtnml.jobs.identity import job_ids
+from qtnml.ledger.identity import job_ids
 
 AER = get_backend("aer")
 

@@ -5,8 +5,10 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,12 @@ from qiskit_aer import AerSimulator
 from qtnml import JobStore, get_backend
 from qtnml.backends import Capabilities, JobStatus, Result, run_circuits
 from qtnml.errors import BackendError, BudgetError, InvalidInputError, JobError
-from qtnml.jobs import Plan
-from qtnml.jobs.driver import Patience
+from qtnml.jobs import Patience, Plan
 from tests.jobs.vendor import Vendor
 
 pytestmark = pytest.mark.portable
 
-QUICK = Patience(attempts=4, first_wait=0.001, longest_wait=0.002)
+QUICK = Patience(attempts=4, first_wait=0.001, longest_wait=0.002, search_for=0.05, lease=0.5)
 
 
 def turned(*angles: float) -> list[QuantumCircuit]:
@@ -153,11 +154,38 @@ def test_a_vendor_busy_for_too_long_is_left_and_resumed(store: JobStore, tmp_pat
     assert len(vendor.asked()) == 1
 
 
-@pytest.mark.parametrize("fault", ["deaf", "dead"])
-def test_lost_answers_are_looked_up_not_repeated(store: JobStore, tmp_path: Path, fault: str) -> None:
-    vendor = Vendor(tmp_path / "vendor", faults={"submit": [fault, fault]})
+def test_lost_answers_are_looked_up_not_repeated(store: JobStore, tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["deaf", "deaf"]})
     store.run(turned(0.1), vendor, shots=5)
     assert len(vendor.asked()) == 1
+
+
+def test_what_the_vendor_never_lists_is_lost_and_sent_again_by_hand(store: JobStore, tmp_path: Path) -> None:
+    """It may have been accepted all the same: only a person may buy again."""
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["dead"]})
+    with pytest.raises(JobError, match="lists no job tagged qtnml-.*look for a job of.*--send-again"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert store.submission(1).state == "lost"
+    with pytest.raises(JobError, match="s1 holds some of these jobs and is lost"):
+        store.run(turned(0.1), vendor, shots=5)
+    assert vendor.asked() == []
+    assert store.resume([1], backend=vendor, send_again=True)[0].state == "done"
+    assert len(vendor.asked()) == 1
+
+
+def test_what_the_vendor_lists_late_is_found(store: JobStore, tmp_path: Path) -> None:
+    """Long after the search was given up, the next run looks once more."""
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["deaf"]}, lag=0.3)
+    with pytest.raises(JobError, match="lists no job tagged"):
+        store.run(turned(0.1), vendor, shots=5)
+    time.sleep(0.4)
+    store.run(turned(0.1), vendor, shots=5)
+    assert len(vendor.asked()) == 1
+    slow = Vendor(tmp_path / "slow", faults={"submit": ["deaf"]}, lag=0.3, settings={"slow": 1})
+    JobStore(tmp_path / "jobs.sqlite", patience=replace(QUICK, search_for=2.0)).run(
+        turned(0.1), slow, shots=5
+    )
+    assert len(slow.asked()) == 1
 
 
 @pytest.mark.parametrize("fault", ["deaf", "dead"])
@@ -218,7 +246,7 @@ def test_a_living_process_that_gave_up_blocks_nobody(store: JobStore, tmp_path: 
 
     with pytest.raises(KeyboardInterrupt):
         store.run(turned(0.1), Interrupted(tmp_path / "vendor"), shots=5)
-    assert store.submissions()[0].owner == ""
+    assert store.submissions()[0].token is None
     store.run(turned(0.1), Vendor(tmp_path / "vendor"), shots=5)
     assert len(Vendor(tmp_path / "vendor").asked()) == 1
 
@@ -305,7 +333,7 @@ def test_fetch_waits_for_nothing_and_cancel_lets_go(store: JobStore, tmp_path: P
     slow = Vendor(tmp_path / "vendor", polls=10**6, faults={"status": ["busy"] * 4})
     with pytest.raises(BackendError, match="rate limit"):
         store.run(turned(0.1), slow, shots=5)
-    assert store.fetch(backend=slow)[0].state == "submitted"
+    assert store.fetch(backend=slow)[0].state == "running"
     assert store.cancel(1, backend=slow).state == "cancelled"
     assert store.cancel(1, backend=slow).state == "cancelled"
     assert store.fetch() == []
@@ -332,14 +360,14 @@ def test_cancelled_while_it_is_sent(store: JobStore, tmp_path: Path) -> None:
     class Slow(Vendor):
         def submit(self, *args: object, **options: object) -> str:
             job_id = super().submit(*args, **options)  # type: ignore[arg-type]
-            with pytest.raises(JobError, match="s1 is being sent by a living process"):
+            with pytest.raises(JobError, match="s1 is being sent or fetched by another process or thread"):
                 store.cancel(1, backend=self)
             with store.ledger.database.writing() as connection:
                 connection.exec_driver_sql("update qtnml_submissions set state = 'cancelled'")
             return job_id
 
     vendor = Slow(tmp_path / "vendor", polls=10**6)
-    with pytest.raises(JobError, match="s1 was cancelled while it was sent"):
+    with pytest.raises(JobError, match="s1 was stopped, or sent again by hand, while it was sent"):
         store.run(turned(0.1), vendor, shots=5)
     assert [asked["state"] for asked in vendor.asked()] == ["cancelled"]
 
@@ -348,7 +376,9 @@ def test_what_was_sent_before_a_refusal_is_collected(store: JobStore, tmp_path: 
     vendor = Vendor(tmp_path / "vendor", faults={"submit": [None, "refuse"]})
     with pytest.raises(JobError, match="s2 was refused"):
         store.run(turned(*(0.01 * k for k in range(10))), vendor, shots=5)
-    assert sorted(found.state for found in store.submissions()) == ["done", "failed"]
+    # The third one, whose turn never came, is let go.
+    assert sorted(found.state for found in store.submissions()) == ["cancelled", "done", "failed"]
+    assert store.bought_shots == 4 * 5
 
 
 def test_a_cancelled_job_ends_the_run(store: JobStore, tmp_path: Path) -> None:
@@ -572,19 +602,21 @@ def test_what_may_have_been_bought_is_not_given_back() -> None:
     store = JobStore("sqlite://", patience=Patience(3, 0.001, 0.002), max_shots=100)
     noted = store.ledger.submitted
 
-    def full(*_: Any) -> bool:
-        store.ledger.submitted = noted  # type: ignore[method-assign]
+    def full(*_: Any) -> None:
         raise JobError("database or disk is full")
 
     store.ledger.submitted = full  # type: ignore[method-assign]
-    with pytest.raises(JobError, match="disk is full"):
+    with pytest.raises(JobError, match=r"accepted as job1, .*disk is full.*fetch s1 --vendor-id job1"):
         store.run([_coin()], backend, shots=100)
-    assert store.bought_shots == 100
+    store.ledger.submitted = noted  # type: ignore[method-assign]
+    assert (store.bought_shots, store.spent.shots) == (100, 100)
     other = QuantumCircuit(1, 1)
     other.x(0)
     other.measure(0, 0)
     with pytest.raises(BudgetError):
         store.run([other], backend, shots=100)
+    assert store.run([_coin()], backend, shots=100) == [{0: 100}]  # found by its tag
+    assert len(backend.sold) == 1
 
 
 def test_unknown_states_and_names_are_told() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ class Vendor:
         polls: How often a job answers "running" before it is done.
         tick: Called before and after everything happens.
         returns: Shots it returns of those asked for; all by default.
+        lag: Seconds after which an accepted job is listed.
     """
 
     def __init__(
@@ -38,9 +41,10 @@ class Vendor:
         returns: Callable[[int], int] = lambda shots: shots,
         settings: dict[str, Any] | None = None,
         max_shots: int | None = None,
+        lag: float = 0.0,
         calibration: str | None = "2026-11-01T00:00:00",
     ) -> None:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=True)
         self.name, self.settings = "vendor", settings or {}
         self.capabilities = Capabilities(
             resets=True,
@@ -52,7 +56,7 @@ class Vendor:
             max_shots=max_shots,
         )
         self._folder, self._faults, self._polls, self._tick = folder, faults or {}, polls, tick
-        self._returns, self.calibration = returns, calibration
+        self._returns, self.calibration, self._lag = returns, calibration, lag
 
     def submit(
         self,
@@ -72,8 +76,6 @@ class Vendor:
             raise BackendError("no such gate; your token=abcdefgh12345 is fine")
         if fault == "dead":
             raise UnknownSubmissionError("timed out")
-        number = len(list(self._folder.iterdir())) + 1
-        job_id = f"job-{number}"
         asked = {
             "tag": tag,
             "shots": shots,
@@ -81,14 +83,30 @@ class Vendor:
             "circuits": len(circuits),
             "polls": 0,
             "state": "running",
+            "at": time.time(),
         }
-        partial = self._folder / f".{job_id}-{os.getpid()}"
-        partial.write_text(json.dumps(asked))
-        partial.rename(self._folder / f"{job_id}.json")
+        job_id = self._accepted(asked)
         self._tick("submit: after")
         if fault == "deaf":
             raise UnknownSubmissionError("timed out")
         return job_id
+
+    def _accepted(self, asked: dict[str, Any]) -> str:
+        """A number that nobody else gets, whatever threads and processes do."""
+        partial = self._partial("new")
+        partial.write_text(json.dumps(asked))
+        number = 1
+        while True:
+            try:
+                os.link(partial, self._folder / f"job-{number}.json")
+            except FileExistsError:
+                number += 1
+                continue
+            partial.unlink()
+            return f"job-{number}"
+
+    def _partial(self, name: str) -> Path:
+        return self._folder / f".{name}-{os.getpid()}-{threading.get_ident()}"
 
     def status(self, job_id: str) -> JobStatus:
         self._tick("status")
@@ -126,6 +144,7 @@ class Vendor:
             path.stem
             for path in self._folder.glob("job-*.json")
             if json.loads(path.read_text())["tag"] == tag
+            and time.time() - json.loads(path.read_text())["at"] >= self._lag
         ]
         return found[0] if found else None
 
@@ -154,6 +173,6 @@ class Vendor:
         return found
 
     def _write(self, job_id: str, job: dict[str, Any]) -> None:
-        partial = self._folder / f".{job_id}-{os.getpid()}"
+        partial = self._partial(job_id)
         partial.write_text(json.dumps(job))
         partial.rename(self._folder / f"{job_id}.json")

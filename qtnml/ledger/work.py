@@ -44,6 +44,15 @@ def _qpy_of(template: QuantumCircuit, *, keep: bool) -> tuple[str, bytes]:
 _written: dict[int, tuple[QuantumCircuit, str, bytes, int]] = {}
 
 
+def digests_of(work: bytes) -> set[str]:
+    """SHA-256 of the templates that circuits need; none of a damaged cell."""
+    try:
+        content = zlib.decompress(work)
+        return {digest for digest, *_ in json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])}
+    except (zlib.error, ValueError, TypeError):
+        return set()
+
+
 def unpacked(work: bytes, template: Callable[[str], bytes]) -> Sequence[QuantumCircuit]:
     """The circuits again; `template` gives the QPY of a SHA-256.
 

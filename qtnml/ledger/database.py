@@ -1,7 +1,9 @@
-"""Where a ledger is, and its transactions: a SQLite file, or any database SQLAlchemy speaks to."""
+"""Where a ledger is, its transactions and its clock: a SQLite file, or any database SQLAlchemy speaks to."""
 
 import contextlib
 import os
+import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -11,15 +13,39 @@ from typing import Any
 import platformdirs
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from qtnml.backends.secrets import without_secrets
 from qtnml.errors import JobError
-from qtnml.jobs.tables import VERSION, metadata, schema
+from qtnml.ledger.migrations import bring_up_to_date
 
 # A damaged file fails in the driver (a page that is none) or in Python (text that is no UTF-8).
 _FAILURES = (SQLAlchemyError, UnicodeDecodeError)
 
 _OPENINGS = 4  # tries to open a ledger that another process is making
+
+
+class now(FunctionElement[float]):  # noqa: N801
+    """Seconds since 1970 by the clock of the database: that of one host is not that of another."""
+
+    type = sa.Float()
+    inherit_cache = True
+
+
+@compiles(now)
+def _now(*_: Any, **__: Any) -> str:
+    return "unix_timestamp(now(6))"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
 
 
 class Database:
@@ -31,12 +57,17 @@ class Database:
 
     def __init__(self, location: str | os.PathLike[str] | None = None) -> None:
         self._url = _url(location)
+        #: Whether it ends with this process.
+        self.in_memory = self._url.get_backend_name() == "sqlite" and _is_in_memory(self._url)
+        # A database in memory has one connection, which threads take in turns.
+        self._turn = threading.RLock() if self.in_memory else contextlib.nullcontext()
         try:
             self.engine = _engine(self._url)
             weakref.finalize(self, self.engine.dispose)
             self._open()
         except (*_FAILURES, ImportError) as error:
             raise self._error("open", error) from error
+        self._file = self._identity()
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
@@ -47,7 +78,7 @@ class Database:
         Raises:
             JobError: It is in this process's memory.
         """
-        if self._url.get_backend_name() == "sqlite" and _is_in_memory(self._url):
+        if self.in_memory:
             raise JobError("a ledger in memory belongs to one process; give JobStore a file")
         return self._url.render_as_string(hide_password=False)
 
@@ -56,27 +87,22 @@ class Database:
         self.engine.dispose()
 
     def _open(self) -> None:
-        """Make the tables, unless another process does at this moment."""
+        """Make the tables, or bring older ones up to date, unless another process does at this moment."""
         for attempt in range(_OPENINGS):
             try:
                 with self.engine.execution_options(qtnml_writes=True).begin() as connection:
-                    metadata.create_all(connection)
-                    found = connection.execute(sa.select(schema.c.version)).scalars().all()
-                    if not found:
-                        connection.execute(schema.insert().values(version=VERSION))
-                break
+                    bring_up_to_date(connection, str(self))
+                return
             except SQLAlchemyError:
                 if attempt == _OPENINGS - 1:
                     raise
                 time.sleep(0.1 * (attempt + 1))
-        if found and max(found) > VERSION:
-            raise JobError(f"the ledger {self} is of a newer release of qtnml; update qtnml")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction that may write."""
         try:
-            with self.engine.execution_options(qtnml_writes=True).begin() as connection:
+            with self._turn, self.engine.execution_options(qtnml_writes=True).begin() as connection:
                 yield connection
         except IntegrityError:
             raise
@@ -87,10 +113,49 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """One transaction that reads."""
         try:
-            with self.engine.connect() as connection:
+            with self._turn, self.engine.connect() as connection:
                 yield connection
         except _FAILURES as error:
             raise self._error("read", error) from error
+
+    def check_in_place(self) -> None:
+        """Refuse to go on with a file that was deleted or replaced: what it says, nobody else would know.
+
+        Raises:
+            JobError: It was.
+        """
+        if self._identity() != self._file:
+            raise JobError(
+                f"the ledger {self} was moved, deleted or replaced while it was in use; nothing more is "
+                "sent: put it back, or start again with another"
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Of the file, where it is one."""
+        if self.in_memory or self._url.get_backend_name() != "sqlite":
+            return None
+        try:
+            found = Path(str(self._url.database)).stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_dev, found.st_ino)
+
+    def back_up(self, target: Path) -> None:
+        """Copy a SQLite ledger while others go on using it.
+
+        Raises:
+            JobError: It is no file of SQLite.
+        """
+        if self.in_memory or self._url.get_backend_name() != "sqlite":
+            raise JobError(
+                f"the ledger {self} is no file of SQLite; use the tools of its database, such as pg_dump"
+            )
+        try:
+            with contextlib.closing(sqlite3.connect(target)) as copy, self.reading() as connection:
+                connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+                copy.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error as error:
+            raise JobError(f"cannot copy the ledger {self} to {target} ({error})") from error
 
     def _error(self, what: str, error: Exception) -> JobError:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()

@@ -20,13 +20,16 @@ DIGITS = 12
 _STANDARD = get_standard_gate_name_mapping()
 
 
-def job_ids(circuits: Sequence[QuantumCircuit], backend: Backend, repeat: int = 0) -> list[str]:
+def job_ids(
+    circuits: Sequence[QuantumCircuit], backend: Backend, repeat: int = 0, *, versioned: bool = True
+) -> list[str]:
     """The id of each circuit on a backend: SHA-256 of its gates, angles, the backend and the repeat.
 
     A bound circuit and a template with the same values are the same job; names of parameters, circuits and
-    registers do not count, nor do shots.
+    registers do not count, nor do shots. `versioned=False` leaves the version of a simulator out.
     """
-    context = f"\n{backend_key(backend)}\n{repeat}".encode()
+    version = version_of(backend) if versioned else ""
+    context = f"\n{key_of(backend.name, backend.settings, version)}\n{repeat}".encode()
     ids: list[str] = []
     for group in Translator(None).groups(circuits):
         structure, angles = contents(group)
@@ -36,16 +39,30 @@ def job_ids(circuits: Sequence[QuantumCircuit], backend: Backend, repeat: int = 
 
 
 def backend_key(backend: Backend) -> str:
-    """The backend and all its settings as one line of JSON."""
+    """What measures, as one line of JSON: the backend, its settings and, of a simulator, its version.
+
+    Who pays, and how jobs are queued (`Backend.billing`), is not in it.
+    """
+    return key_of(backend.name, backend.settings, version_of(backend))
+
+
+def version_of(backend: Backend) -> str:
+    """Of a simulator, whose results may change with it; nothing of a device."""
+    return str(getattr(backend, "version", "") or "")
+
+
+def key_of(name: str, settings: Mapping[str, Any], version: str) -> str:
+    """See `backend_key`."""
+    versioned = {"version": version} if version else {}
     try:
         return json.dumps(
-            {"name": backend.name, "settings": backend.settings},
+            {"name": name, "settings": settings, **versioned},
             sort_keys=True,
             default=dict,
             allow_nan=False,
         )
     except (TypeError, ValueError) as error:
-        raise JobError(f"the settings of backend {backend.name!r} must be JSON types ({error})") from error
+        raise JobError(f"the settings of backend {name!r} must be JSON types ({error})") from error
 
 
 def contents(group: Group) -> tuple[bytes, NDArray]:

@@ -1,0 +1,297 @@
+"""Fills what a request lacks: plans, asks, claims, sends, waits; and waits for what others have begun."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from qiskit import QuantumCircuit
+
+from qtnml.errors import BudgetError, JobError, QtnmlError
+from qtnml.jobs.drive import Driver, Tell, is_free
+from qtnml.jobs.plan import Plan, total_cost
+from qtnml.jobs.recover import Recovery
+from qtnml.jobs.request import Request
+from qtnml.ledger import Budget, Ledger, Price, Submission
+from qtnml.ledger.leases import Lease
+from qtnml.ledger.submission import Draft, Order
+from qtnml.ledger.transitions import SupersededError
+
+log = logging.getLogger("qtnml.jobs")
+_FRUITLESS_ROUNDS = 3
+
+Confirm = Callable[[Plan], bool]
+Progress = Callable[[int, str], None]
+
+
+def unheard(_done: int, _text: str) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a store buys.
+
+    Attributes:
+        budget: Limits, and the name under which others share them; None for none.
+        price: Of what is paid for; None if it is not known.
+    """
+
+    budget: Budget | None = None
+    price: Price | None = None
+
+    def order(self, request: Request) -> Order:
+        """What all submissions of a run have in common."""
+        price = self.price if request.backend.capabilities.paid else None
+        return Order(request.backend, request.repeat, request.label, self.budget, price)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A submission that was written down here, with its lease and its circuits."""
+
+    found: Submission
+    lease: Lease
+    circuits: Sequence[QuantumCircuit]
+
+
+class Purchase:
+    """Buys what requests lack.
+
+    Args:
+        ledger: What is written down.
+        driver: Sends and collects.
+        recovery: Goes on where others stopped.
+        terms: Budget and price.
+        mine: Numbers of the submissions that were begun here; those that follow are added.
+    """
+
+    def __init__(
+        self, ledger: Ledger, driver: Driver, recovery: Recovery, terms: Terms, mine: list[int]
+    ) -> None:
+        self._ledger, self._driver, self._recovery = ledger, driver, recovery
+        self._terms, self._mine = terms, mine
+        #: Circuits that were written down here.
+        self.num_begun = 0
+
+    def plan(self, request: Request, missing: dict[str, int], drafts: Sequence[Draft] | None = None) -> Plan:
+        """What a request would buy."""
+        drafts = request.drafts(missing) if drafts is None else drafts
+        shots = sum(missing.values())
+        seconds = 0.0 if not drafts else None
+        if drafts and all(draft.seconds is not None for draft in drafts):
+            seconds = sum(draft.seconds or 0.0 for draft in drafts)
+        paid = request.backend.capabilities.paid
+        price = self._terms.price if paid else None
+        circuits = sum(len(draft.ids) for draft in drafts)
+        return Plan(
+            backend=request.backend.name,
+            circuits=len(request.shots),
+            new_circuits=len(missing),
+            shots=shots,
+            stored_shots=sum(request.shots.values()) - shots,
+            submissions=len(drafts),
+            seconds=seconds,
+            paid=paid,
+            cost=total_cost(price, shots=shots, circuits=circuits, tasks=len(drafts), seconds=seconds),
+            currency="" if price is None else price.currency,
+        )
+
+    def fill(
+        self,
+        request: Request,
+        confirm: Confirm | None = None,
+        on_progress: Progress = unheard,
+        deadline: float | None = None,
+    ) -> None:
+        """Buy what is missing and wait for it, until nothing is.
+
+        Raises:
+            JobError: A submission failed, is lost, or was not confirmed; what else was bought is stored.
+            BudgetError: More than the budget; nothing was bought.
+            ResultTimeoutError: It is not there by the deadline (by `time.monotonic()`).
+        """
+        fruitless, asked = 0, False
+        while True:
+            missing, stored, held = request.missing(self._ledger)
+            if not missing:
+                break
+            done = len(request.shots) - len(missing)
+            on_progress(done, "")
+            free = {job: shots for job, shots in missing.items() if job not in held}
+            if not free:
+                self._see_to_others(request, missing, partial(on_progress, done), deadline)
+                continue
+            # A plan is a bound: what a backend returned too little of is asked for again.
+            begun = self._claimed(request, free, stored, confirm, again=asked)
+            if begun is None:
+                continue  # somebody was quicker: the next round sees what was bought
+            asked = True
+            self._driven(request, begun, on_progress, done, deadline)
+            left = request.missing(self._ledger)[0]
+            if not left:
+                break
+            fruitless = fruitless + 1 if sum(left.values()) >= sum(missing.values()) else 0
+            if fruitless >= _FRUITLESS_ROUNDS:
+                raise JobError(
+                    f"backend {request.backend.name!r} returned nothing for {len(left)} circuits "
+                    f"{_FRUITLESS_ROUNDS} times over"
+                )
+        on_progress(len(request.shots), "")
+
+    def _see_to_others(
+        self, request: Request, missing: dict[str, int], tell: Tell, deadline: float | None
+    ) -> None:
+        """Bring to its end what somebody else has begun, whatever becomes of one of them."""
+        errors: list[QtnmlError] = []
+        for number in self._ledger.claimed(list(missing)):
+            try:
+                self._recovery.see_to(number, request.backend, tell, deadline)
+            except QtnmlError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def begin(self, request: Request, confirm: Confirm | None = None) -> None:
+        """Send what is missing and wait for nothing.
+
+        Raises:
+            JobError: A submission was refused, or it was not confirmed.
+            BudgetError: More than the budget; nothing was bought.
+        """
+        while True:
+            missing, stored, held = request.missing(self._ledger)
+            free = {job: shots for job, shots in missing.items() if job not in held}
+            if not free:
+                return
+            begun = self._claimed(request, free, stored, confirm, again=False)
+            if begun is None:
+                continue
+            with self._held(request, begun):
+                self._sent(request, begun, unheard, 0)
+            return
+
+    def _claimed(
+        self,
+        request: Request,
+        free: dict[str, int],
+        stored: dict[str, int],
+        confirm: Confirm | None,
+        *,
+        again: bool,
+    ) -> list[Begun] | None:
+        """Submissions for what is missing, written down; None if somebody was quicker."""
+        drafts = request.drafts(free)
+        terms = self._terms.order(request)
+        if terms.budget is not None or confirm is not None:
+            plan = self.plan(request, free, drafts)
+            try:
+                self.check(plan)
+            except BudgetError:
+                # Somebody may have bought these very circuits since we looked, and taken it from this budget.
+                if self._is_outrun(request, free):
+                    return None
+                raise
+            if confirm is not None and not confirm(plan):
+                raise JobError(f"not confirmed; nothing{' more' if again else ''} was bought")
+        made = self._ledger.prepare(drafts, terms, stored)
+        if made is None:
+            return None
+        self._mine.extend(found.id for found, _ in made)
+        self.num_begun += sum(found.jobs for found, _ in made)
+        return [
+            Begun(found, lease, draft.circuits) for (found, lease), draft in zip(made, drafts, strict=True)
+        ]
+
+    def _is_outrun(self, request: Request, free: dict[str, int]) -> bool:
+        missing, _, held = request.missing(self._ledger)
+        return free != {job: shots for job, shots in missing.items() if job not in held}
+
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan that the budget does not cover, before any part of it is bought.
+
+        Raises:
+            BudgetError: It takes more than is left.
+        """
+        budget, amounts = self._terms.budget, plan.amounts
+        if budget is None or not plan.shots:
+            return
+        if plan.stored_shots:
+            # Circuits that are topped up were counted before; which ones, the claim finds out.
+            amounts = replace(amounts, circuits=0)
+        budget.check(self._ledger.spent(budget.name), amounts, plan.unknown if plan.paid else ())
+
+    def _held(self, request: Request, begun: Sequence[Begun]) -> AbstractContextManager[None]:
+        leases = [each.lease for each in begun]
+        return self._ledger.leases.held(*leases, limited=not is_free(request.backend))
+
+    def _sent(
+        self, request: Request, begun: Sequence[Begun], on_progress: Progress, done: int
+    ) -> tuple[list[tuple[Begun, str]], list[QtnmlError]]:
+        """Send all, up to the first that is refused; what was sent as what, and why it ended early."""
+        sent: list[tuple[Begun, str]] = []
+        tried = 0
+        try:
+            for each in begun:
+                tried += 1
+                try:
+                    vendor_id = self._driver.send(
+                        each.found, each.lease, request.backend, each.circuits, partial(on_progress, done)
+                    )
+                except SupersededError:
+                    continue  # the next round sees what became of it
+                sent.append((each, vendor_id))
+        except QtnmlError as error:
+            self._let_go(begun[tried:])
+            return sent, [error]
+        except BaseException:
+            self._let_go(begun[tried:])
+            raise
+        return sent, []
+
+    def _driven(
+        self,
+        request: Request,
+        begun: Sequence[Begun],
+        on_progress: Progress,
+        done: int,
+        deadline: float | None,
+    ) -> None:
+        """Send and collect, whatever becomes of one of them."""
+        with self._held(request, begun):
+            sent, errors = self._sent(request, begun, on_progress, done)
+            for each, vendor_id in sent:
+                try:
+                    self._driver.collect(
+                        each.found,
+                        each.lease,
+                        request.backend,
+                        vendor_id,
+                        partial(on_progress, done),
+                        deadline,
+                    )
+                except SupersededError:
+                    continue
+                except QtnmlError as error:
+                    errors.append(error)
+                done += each.found.jobs
+                on_progress(done, "")
+        if errors:
+            raise errors[0]
+
+    def _let_go(self, untried: Sequence[Begun]) -> None:
+        """Submissions that come after one that ended the run: as if they had not been written."""
+        for each in untried:
+            try:
+                self._ledger.cancelled(
+                    each.lease, "never sent: the run ended before its turn", never_sent=True
+                )
+            except JobError as error:
+                log.warning("s%d stays as it is (%s)", each.found.id, error)
+
+
+def deadline_of(timeout: float | None) -> float | None:
+    """A time by `time.monotonic()`."""
+    return None if timeout is None else time.monotonic() + timeout

@@ -1,0 +1,135 @@
+"""What a job brought, where it came from, and what it cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.backends import Counts
+from qtnml.jobs.request import Request, counting_window
+from qtnml.ledger import Ledger, Submission
+from qtnml.shown import PrintedHtml
+
+
+@dataclass(frozen=True, eq=False)
+class Result(PrintedHtml):
+    """Counts of circuits, with their provenance and their price.
+
+    Attributes:
+        counts: Of each circuit: outcomes and shots.
+        shots: Counted of each circuit, (circuits,): more than were asked for where more are stored.
+        submissions: Numbers in the ledger of those that brought them.
+        vendor_ids: What the vendor calls these.
+        calibrations: When the device was calibrated under which they were measured (ISO 8601), the oldest
+            first.
+        measured: When they were measured, first and last (seconds since 1970); None of no circuits.
+        seconds: Charged by the vendor for these submissions; None where it does not tell.
+        cost: Of these submissions, by the price they were bought at; None without one.
+        currency: Of the cost.
+        probabilities: What a model makes of the counts, (samples, ...); None of bare circuits.
+        errors: Standard errors of the probabilities, by the shots that were counted; None of bare circuits.
+        mitigated: What mitigation did; None without one.
+    """
+
+    counts: list[Counts]
+    shots: NDArray
+    submissions: tuple[int, ...] = ()
+    vendor_ids: tuple[str, ...] = ()
+    calibrations: tuple[str, ...] = ()
+    measured: tuple[float, float] | None = None
+    seconds: float | None = None
+    cost: float | None = None
+    currency: str = ""
+    probabilities: NDArray | None = None
+    errors: NDArray | None = None
+    mitigated: Any = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.counts):,} circuits, {int(self.shots.sum()):,} shots in {len(self.submissions)} "
+            f"submission{'' if len(self.submissions) == 1 else 's'}"
+        ]
+        if self.calibrations:
+            lines.append(f"calibrated {' and '.join(self.calibrations)}")
+        if self.errors is not None:
+            known = self.errors[np.isfinite(self.errors)]
+            if known.size:
+                lines.append(f"standard error of a probability {known.mean():.2g} on average")
+        if self.seconds is not None:
+            lines.append(f"{self.seconds:,.1f} s charged")
+        if self.cost is not None:
+            lines.append(f"{self.cost:,.2f} {self.currency}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, without what mitigation did."""
+        return {
+            "counts": [{str(outcome): n for outcome, n in each.items()} for each in self.counts],
+            "shots": self.shots.tolist(),
+            "submissions": [f"s{number}" for number in self.submissions],
+            "vendor_ids": list(self.vendor_ids),
+            "calibrations": list(self.calibrations),
+            "measured": None if self.measured is None else list(self.measured),
+            "seconds": self.seconds,
+            "cost": self.cost,
+            "currency": self.currency,
+            "probabilities": None if self.probabilities is None else self.probabilities.tolist(),
+            "errors": None if self.errors is None else self.errors.tolist(),
+        }
+
+
+@dataclass
+class Measured:
+    """Counts of a request, part by part, and the submissions that brought them."""
+
+    counts: list[list[Counts]]
+    numbers: list[int]
+
+
+def measured(request: Request, ledger: Ledger) -> Measured:
+    """What is stored for a request whose missing shots were bought."""
+    total: dict[str, Counts] = {}
+    numbers: set[int] = set()
+    for each in ledger.counted(request.jobs, counting_window(request)):
+        numbers.add(each.submission)
+        known = total.get(each.job)
+        if known is None:
+            total[each.job] = each.counts
+            continue
+        for outcome, shots in each.counts.items():
+            known[outcome] = known.get(outcome, 0) + shots
+    # A caller may change what is its own: circuits that were asked for twice have counts of their own.
+    counts = [[dict(total[job]) for job in ids if job in total] for ids in request.ids]
+    return Measured(counts, sorted(numbers))
+
+
+def result_of(found: Measured, ledger: Ledger) -> Result:
+    """Counts with their provenance."""
+    rows = [ledger.submission(number) for number in found.numbers]
+    counts = [each for part in found.counts for each in part]
+    ended = [row.ended for row in rows if row.ended is not None]
+    return Result(
+        counts=counts,
+        shots=np.array([sum(each.values()) for each in counts], dtype=int),
+        submissions=tuple(found.numbers),
+        vendor_ids=tuple(row.vendor_id for row in rows if row.vendor_id is not None),
+        calibrations=tuple(sorted({row.calibration for row in rows if row.calibration})),
+        measured=(min(ended), max(ended)) if ended else None,
+        seconds=_sum([row.seconds for row in rows]),
+        cost=_sum([row.cost for row in rows]),
+        currency=next((row.price.currency for row in rows if row.price is not None), ""),
+    )
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    """None if one of them is not known."""
+    if not amounts or any(amount is None for amount in amounts):
+        return None
+    return float(sum(amount for amount in amounts if amount is not None))
+
+
+def combined(results: Sequence[Submission]) -> tuple[float | None, float | None]:
+    """Seconds and cost of submissions."""
+    return _sum([row.seconds for row in results]), _sum([row.cost for row in results])

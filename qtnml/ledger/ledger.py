@@ -1,0 +1,400 @@
+"""The ledger: every change of it is one transaction here."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from qiskit import QuantumCircuit
+from sqlalchemy.exc import IntegrityError
+
+from qtnml.backends import Counts, Result
+from qtnml.backends.secrets import without_secrets
+from qtnml.errors import DamagedLedgerWarning, JobError, warn_user
+from qtnml.ledger.budgets import Amounts, Budget, open_budget, settle, spent
+from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared
+from qtnml.ledger.database import Database, now
+from qtnml.ledger.leases import Lease, Leases
+from qtnml.ledger.schema import OPEN, State, claims, entries, events, submissions, templates
+from qtnml.ledger.stored import (
+    EVERYTHING,
+    Counted,
+    Sample,
+    Window,
+    counted,
+    counts_cell,
+    counts_of,
+    parts,
+    samples,
+    stored_shots,
+)
+from qtnml.ledger.submission import COLUMNS, Draft, Order, Submission, submission_of
+from qtnml.ledger.transitions import move, tell
+from qtnml.ledger.work import digests_of, unpacked
+
+
+class Ledger:
+    """The database behind a `JobStore`.
+
+    Args:
+        location: A file, a SQLAlchemy URL, or None for $QTNML_JOBS or else a file in the user's data folder.
+        term: Seconds that a lease lasts without being renewed.
+        longest_call: Seconds after which a call to a backend counts as hung.
+    """
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | None = None,
+        *,
+        term: float = 30.0,
+        longest_call: float = 3600.0,
+    ) -> None:
+        self.database = Database(location)
+        self.leases = Leases(self.database, term, longest_call)
+
+    def __str__(self) -> str:
+        return str(self.database)
+
+    # What was measured.
+
+    def holdings(self, ids: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+        """Shots counted so far of each job that has any, and the jobs that an open submission holds."""
+        with self.database.reading() as connection:
+            return stored_shots(connection, ids), _claimed_jobs(connection, ids)
+
+    def samples(self, ids: Sequence[str]) -> list[Sample]:
+        """Shots counted so far, submission by submission."""
+        with self.database.reading() as connection:
+            return samples(connection, ids)
+
+    def counted(self, ids: Sequence[str], window: Window = EVERYTHING) -> list[Counted]:
+        """Counts of jobs, submission by submission."""
+        with self.database.reading() as connection:
+            return list(counted(connection, ids, window, str(self)))
+
+    def counts(
+        self, ids: Sequence[str], *, by_calibration: bool = False
+    ) -> dict[str, dict[str | None, Counts]]:
+        """Counts of each job added up, under the calibration time they ran under (None: all together)."""
+        found: dict[str, dict[str | None, Counts]] = {job: {} for job in ids}
+        for each in self.counted(list(found)):
+            total = found[each.job].setdefault(each.calibration if by_calibration else None, {})
+            for outcome, shots in each.counts.items():
+                total[outcome] = total.get(outcome, 0) + shots
+        return found
+
+    def results(self, number: int) -> list[tuple[str, Counts]]:
+        """Jobs of a submission that were counted, and their counts."""
+        query = (
+            sa.select(entries.c.job, entries.c.counts)
+            .where(entries.c.submission == number, entries.c.counts.is_not(None))
+            .order_by(entries.c.position)
+        )
+        with self.database.reading() as connection:
+            return [(job, counts_of(text, job, number, str(self))) for job, text in connection.execute(query)]
+
+    # What is to be bought.
+
+    def prepare(
+        self, drafts: Sequence[Draft], order: Order, stored: Mapping[str, int]
+    ) -> list[tuple[Submission, Lease]] | None:
+        """Write submissions down, claim their jobs and reserve their budget, all or nothing.
+
+        Args:
+            drafts: Of one run.
+            order: What they have in common.
+            stored: Shots of each job as they were counted before.
+
+        Returns:
+            Each submission with a lease; None if somebody was quicker with one of the jobs.
+
+        Raises:
+            BudgetError: The budget does not suffice.
+        """
+        check_no_secrets(order.backend)
+        try:
+            with self.database.writing() as connection:
+                return prepared(
+                    connection, drafts, order, stored, self.leases, keep_work=not self.database.in_memory
+                )
+        except (IntegrityError, OutrunError):
+            return None
+
+    def open_budget(self, budget: Budget) -> None:
+        """Make a budget's row, and note its limits for people."""
+        open_budget(self.database, budget)
+
+    def spent(self, name: str) -> Amounts:
+        """What was spent under a budget's name, what is open included."""
+        with self.database.reading() as connection:
+            return spent(connection, name)
+
+    def bought(self, numbers: Sequence[int]) -> tuple[int, int]:
+        """Shots of submissions, but for those that were certainly never bought; and their different jobs."""
+        shots, jobs = 0, set[str]()
+        with self.database.reading() as connection:
+            for part in parts(numbers):
+                kept = (submissions.c.id.in_(part), submissions.c.refunded.is_(False))
+                query = sa.select(sa.func.sum(submissions.c.shots * submissions.c.jobs)).where(*kept)
+                shots += int(connection.execute(query).scalar() or 0)
+                of = sa.select(entries.c.job).join(submissions, entries.c.submission == submissions.c.id)
+                jobs |= set(connection.execute(of.where(*kept)).scalars())
+        return shots, len(jobs)
+
+    def claimed(self, ids: Sequence[str]) -> list[int]:
+        """Numbers of the open submissions that hold some of these jobs."""
+        found: set[int] = set()
+        with self.database.reading() as connection:
+            for part in parts(ids):
+                query = sa.select(claims.c.submission).where(claims.c.job.in_(part)).distinct()
+                found |= set(connection.execute(query).scalars())
+        return sorted(found)
+
+    # What is read.
+
+    def submission(self, number: int) -> Submission:
+        """One submission.
+
+        Raises:
+            JobError: There is none of this number.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute(sa.select(*COLUMNS).where(submissions.c.id == number)).one_or_none()
+        if row is None:
+            raise JobError(f"the ledger {self} has no submission s{number}; see `qtnml jobs list`")
+        return submission_of(row, str(self))
+
+    def submissions(
+        self, *, states: Sequence[State] | None = None, label: str | None = None, limit: int | None = None
+    ) -> list[Submission]:
+        """Submissions, the newest first; damaged ones are left out with a warning."""
+        query = sa.select(*COLUMNS).order_by(submissions.c.id.desc()).limit(limit)
+        if states is not None:
+            query = query.where(submissions.c.state.in_(states))
+        if label is not None:
+            query = query.where(submissions.c.label == label)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            try:
+                found.append(submission_of(row, str(self)))
+            except JobError as error:
+                warn_user(str(error), DamagedLedgerWarning)
+        return found
+
+    def circuits(self, number: int) -> Sequence[QuantumCircuit]:
+        """The circuits of a submission."""
+        with self.database.reading() as connection:
+            work = connection.execute(
+                sa.select(submissions.c.work).where(submissions.c.id == number)
+            ).scalar_one()
+
+            def template(digest: str) -> bytes:
+                return bytes(
+                    connection.execute(
+                        sa.select(templates.c.qpy).where(templates.c.id == digest)
+                    ).scalar_one()
+                )
+
+            return unpacked(work, template)
+
+    def job_ids(self, number: int) -> list[str]:
+        """The jobs of a submission, in order."""
+        query = sa.select(entries.c.job).where(entries.c.submission == number).order_by(entries.c.position)
+        with self.database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def find_jobs(self, prefix: str, limit: int = 3) -> list[str]:
+        """Ids of jobs that begin with a prefix."""
+        query = sa.select(entries.c.job).where(entries.c.job.like(f"{prefix}%")).distinct().limit(limit)
+        with self.database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def rows_of(self, job: str) -> list[tuple[Submission, Counts | None]]:
+        """The submissions of a job and what came of it in each."""
+        query = (
+            sa.select(*COLUMNS, entries.c.counts.label("counted"))
+            .join(entries, entries.c.submission == submissions.c.id)
+            .where(entries.c.job == job)
+            .order_by(submissions.c.id)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        ledger = str(self)
+        return [
+            (
+                submission_of(row, ledger),
+                None if row.counted is None else counts_of(row.counted, job, row.id, ledger),
+            )
+            for row in rows
+        ]
+
+    def events(self, number: int) -> list[tuple[float, str, str]]:
+        """What happened to a submission: when (seconds since 1970), what, and a note; the oldest first."""
+        query = (
+            sa.select(events.c.at, events.c.what, events.c.note)
+            .where(events.c.submission == number)
+            .order_by(events.c.id)
+        )
+        with self.database.reading() as connection:
+            return [(float(at), str(what), str(note)) for at, what, note in connection.execute(query)]
+
+    def now(self) -> float:
+        """Seconds since 1970 by the clock of the database."""
+        with self.database.reading() as connection:
+            return float(connection.execute(sa.select(now())).scalar_one())
+
+    # What happens to a submission: each under the lease of whoever drives it (see `transitions.LEGAL`).
+
+    def sending(self, lease: Lease) -> None:
+        """Note, before the call, that the backend will be called now."""
+        self.database.check_in_place()
+        self._move(lease, State.SENDING, sent=now(), vendor_id=None, error=None)
+
+    def unsent(self, lease: Lease, why: str) -> None:
+        """Note that the backend has certainly not accepted it."""
+        self._move(lease, State.PREPARED, note=why, sent=None)
+
+    def again(self, lease: Lease, why: str) -> None:
+        """Send once more: what was sent costs nothing, or a person is sure that it was never accepted."""
+        self._move(lease, State.PREPARED, note=why, sent=None, vendor_id=None, error=None)
+
+    def submitted(self, lease: Lease, vendor_id: str) -> None:
+        """Note the vendor's id."""
+        self._move(lease, State.SUBMITTED, note=vendor_id, vendor_id=vendor_id, error=None)
+
+    def running(self, lease: Lease) -> None:
+        """Note that a job has begun."""
+        self._move(lease, State.RUNNING)
+
+    def lost(self, lease: Lease, reason: str, **values: Any) -> None:
+        """Note that it may have been bought, or not: nobody buys it until a person decides."""
+        shown = without_secrets(reason)
+        self._move(lease, State.LOST, note=shown, error=shown, **values)
+
+    def refused(self, lease: Lease, reason: str) -> None:
+        """The backend took nothing and never will: the jobs are free, the budget gets back what it gave."""
+        shown = without_secrets(reason)
+        self._move(lease, State.FAILED, note=shown, error=shown, refund=True)
+
+    def failed(self, lease: Lease, reason: str) -> None:
+        """The vendor has no result; whether it charges, nobody knows."""
+        shown = without_secrets(reason)
+        self._move(lease, State.FAILED, note=shown, error=shown)
+
+    def cancelled(self, lease: Lease, reason: str, *, never_sent: bool) -> None:
+        """A submission that is stopped lets its jobs go."""
+        self._move(lease, State.CANCELLED, note=reason, error=without_secrets(reason), refund=never_sent)
+
+    def done(self, lease: Lease, result: Result) -> None:
+        """Store a result."""
+        self._move(
+            lease,
+            State.DONE,
+            counts=[counts_cell(place, counts) for place, counts in enumerate(result.counts)],
+            error=None,
+            calibration=result.calibration,
+            seconds=result.seconds,
+        )
+
+    def _move(self, lease: Lease, to: State, **how: Any) -> None:
+        with self.database.writing() as connection:
+            move(connection, lease.submission, lease.token, to, **how)
+        if to not in OPEN:
+            self.leases.ended(lease)
+
+    def note(self, number: int, reason: str) -> None:
+        """Note why a submission could not be brought to its end now."""
+        with self.database.writing() as connection:
+            connection.execute(
+                submissions.update()
+                .where(submissions.c.id == number, submissions.c.state.in_(OPEN))
+                .values(error=without_secrets(reason))
+            )
+            tell(connection, number, "note", reason)
+
+    def late_answer(self, number: int, vendor_id: str) -> bool:
+        """A backend's answer that came when somebody else had taken over: what the vendor calls the
+        submission.
+
+        Returns:
+            Whether it is wanted; otherwise it was sent again or stopped in the meantime.
+        """
+        wanted = (State.SENDING, State.LOST)
+        with self.database.writing() as connection:
+            changed = connection.execute(
+                submissions.update()
+                .where(submissions.c.id == number, submissions.c.state.in_(wanted))
+                # Whoever looks for it at the vendor's finds its token gone, and looks here again.
+                .values(state=State.SUBMITTED, vendor_id=vendor_id, token=None, lease_until=None, error=None)
+            )
+            if not changed.rowcount:
+                known = connection.execute(
+                    sa.select(submissions.c.vendor_id).where(submissions.c.id == number)
+                ).scalar()
+                if known == vendor_id:
+                    return True  # whoever took over has found it
+            tell(connection, number, "late answer", f"the backend calls it {vendor_id}")
+        return bool(changed.rowcount)
+
+    def charged(self, number: int, seconds: float) -> None:
+        """Note what the vendor charged, once it tells."""
+        with self.database.writing() as connection:
+            row = connection.execute(
+                sa.select(submissions).where(submissions.c.id == number).with_for_update()
+            ).one()
+            connection.execute(submissions.update().where(submissions.c.id == number).values(seconds=seconds))
+            settle(connection, row, seconds)
+
+    def uncharged(self, backend: str, limit: int = 20) -> list[Submission]:
+        """The newest submissions of a backend that have ended, and whose charge is not known."""
+        query = (
+            sa.select(*COLUMNS)
+            .where(
+                submissions.c.backend == backend,
+                submissions.c.state == State.DONE,
+                submissions.c.seconds.is_(None),
+                submissions.c.vendor_id.is_not(None),
+            )
+            .order_by(submissions.c.id.desc())
+            .limit(limit)
+        )
+        with self.database.reading() as connection:
+            return [submission_of(row, str(self)) for row in connection.execute(query)]
+
+    # Upkeep.
+
+    def prune(self, *, before: float, free_only: bool, label: str | None) -> int:
+        """Delete submissions that ended before a time, their results and their record; return how many."""
+        ended = [State.DONE, State.FAILED, State.CANCELLED]
+        conditions = [submissions.c.state.in_(ended), submissions.c.ended < before]
+        if free_only:
+            conditions.append(submissions.c.paid.is_(False))
+        if label is not None:
+            conditions.append(submissions.c.label == label)
+        with self.database.writing() as connection:
+            numbers = list(connection.execute(sa.select(submissions.c.id).where(*conditions)).scalars())
+            for part in parts(numbers):
+                connection.execute(entries.delete().where(entries.c.submission.in_(part)))
+                connection.execute(events.delete().where(events.c.submission.in_(part)))
+                connection.execute(submissions.delete().where(submissions.c.id.in_(part)))
+            needed: set[str] = set()
+            for (work,) in connection.execute(sa.select(submissions.c.work)):
+                needed |= digests_of(work)
+            kept = set(connection.execute(sa.select(templates.c.id)).scalars())
+            for part in parts(sorted(kept - needed)):
+                connection.execute(templates.delete().where(templates.c.id.in_(part)))
+        return len(numbers)
+
+    def back_up(self, target: Path) -> None:
+        """Copy a SQLite ledger while others go on using it."""
+        self.database.back_up(target)
+
+
+def _claimed_jobs(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for part in parts(ids):
+        found |= set(connection.execute(sa.select(claims.c.job).where(claims.c.job.in_(part))).scalars())
+    return found
