@@ -15,12 +15,14 @@ from qtnml.jobs.plan import Plan, total_cost
 from qtnml.jobs.recover import Recovery
 from qtnml.jobs.request import Request
 from qtnml.ledger import Budget, Ledger, Price, Submission
+from qtnml.ledger.claiming import OutrunError
 from qtnml.ledger.leases import Lease
 from qtnml.ledger.submission import Draft, Order
 from qtnml.ledger.transitions import SupersededError
 
 log = logging.getLogger("qtnml.jobs")
 _FRUITLESS_ROUNDS = 3
+_OUTRUN_IN_VAIN = 40
 
 Confirm = Callable[[Plan], bool]
 Progress = Callable[[int, str], None]
@@ -46,6 +48,29 @@ class Terms:
         """What all submissions of a run have in common."""
         price = self.price if request.backend.capabilities.paid else None
         return Order(request.backend, request.repeat, request.label, self.budget, price)
+
+
+class Outrun:
+    """Counts how often somebody seems to be quicker while nothing changes: then the ledger is at fault."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, int] = {}
+        self._times = 0
+
+    def again(self, free: dict[str, int], error: OutrunError) -> None:
+        """Once more, with so much still to be bought.
+
+        Raises:
+            JobError: Too often.
+        """
+        self._times = self._times + 1 if free == self._free else 0
+        self._free = free
+        if self._times > _OUTRUN_IN_VAIN:
+            raise JobError(
+                f"the ledger does not take this run, though nobody else holds its jobs ({error}); is its "
+                "database damaged?"
+            ) from error
+        time.sleep(0.002 * self._times)
 
 
 @dataclass(frozen=True)
@@ -113,7 +138,7 @@ class Purchase:
             BudgetError: More than the budget; nothing was bought.
             ResultTimeoutError: It is not there by the deadline (by `time.monotonic()`).
         """
-        fruitless, asked = 0, False
+        fruitless, asked, outrun = 0, False, Outrun()
         while True:
             missing, stored, held = request.missing(self._ledger)
             if not missing:
@@ -125,9 +150,11 @@ class Purchase:
                 self._see_to_others(request, missing, partial(on_progress, done), deadline)
                 continue
             # A plan is a bound: what a backend returned too little of is asked for again.
-            begun = self._claimed(request, free, stored, confirm, again=asked)
-            if begun is None:
-                continue  # somebody was quicker: the next round sees what was bought
+            try:
+                begun = self._claimed(request, free, stored, confirm, again=asked)
+            except OutrunError as error:
+                outrun.again(free, error)  # the next round sees what was bought
+                continue
             asked = True
             self._driven(request, begun, on_progress, done, deadline)
             left = request.missing(self._ledger)[0]
@@ -161,13 +188,16 @@ class Purchase:
             JobError: A submission was refused, or it was not confirmed.
             BudgetError: More than the budget; nothing was bought.
         """
+        outrun = Outrun()
         while True:
             missing, stored, held = request.missing(self._ledger)
             free = {job: shots for job, shots in missing.items() if job not in held}
             if not free:
                 return
-            begun = self._claimed(request, free, stored, confirm, again=False)
-            if begun is None:
+            try:
+                begun = self._claimed(request, free, stored, confirm, again=False)
+            except OutrunError as error:
+                outrun.again(free, error)
                 continue
             with self._held(request, begun):
                 self._sent(request, begun, unheard, 0)
@@ -181,24 +211,26 @@ class Purchase:
         confirm: Confirm | None,
         *,
         again: bool,
-    ) -> list[Begun] | None:
-        """Submissions for what is missing, written down; None if somebody was quicker."""
+    ) -> list[Begun]:
+        """Submissions for what is missing, written down.
+
+        Raises:
+            OutrunError: Somebody was quicker.
+        """
         drafts = request.drafts(free)
         terms = self._terms.order(request)
         if terms.budget is not None or confirm is not None:
             plan = self.plan(request, free, drafts)
             try:
                 self.check(plan)
-            except BudgetError:
+            except BudgetError as error:
                 # Somebody may have bought these very circuits since we looked, and taken it from this budget.
                 if self._is_outrun(request, free):
-                    return None
+                    raise OutrunError(str(error)) from error
                 raise
             if confirm is not None and not confirm(plan):
                 raise JobError(f"not confirmed; nothing{' more' if again else ''} was bought")
         made = self._ledger.prepare(drafts, terms, stored)
-        if made is None:
-            return None
         self._mine.extend(found.id for found, _ in made)
         self.num_begun += sum(found.jobs for found, _ in made)
         return [

@@ -23,7 +23,7 @@ from qtnml.ledger.transitions import tell
 from qtnml.ledger.work import packed
 
 
-class OutrunError(Exception):
+class OutrunError(JobError):
     """Another process or thread claims the same jobs, or has bought shots of them in the meantime."""
 
 
@@ -55,7 +55,7 @@ def prepared(
         lock(connection, order.budget)  # whoever takes from the same budget waits here
     for part in parts(ids):
         if connection.execute(sa.select(claims.c.job).where(claims.c.job.in_(part)).limit(1)).first():
-            raise OutrunError
+            raise OutrunError("its jobs are claimed by somebody else")
     if order.budget is not None:
         _check_stored(connection, ids, stored)  # before it is said that the budget does not suffice
     amounts = _amounts(connection, drafts, order, ids)
@@ -79,7 +79,7 @@ def _check_stored(connection: sa.Connection, ids: Sequence[str], stored: Mapping
     """Somebody may have bought shots since they were counted."""
     wanted = set(ids)
     if stored_shots(connection, ids) != {job: n for job, n in stored.items() if n and job in wanted}:
-        raise OutrunError
+        raise OutrunError("shots of its jobs were bought by somebody else")
 
 
 def _amounts(

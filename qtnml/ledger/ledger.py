@@ -98,7 +98,7 @@ class Ledger:
 
     def prepare(
         self, drafts: Sequence[Draft], order: Order, stored: Mapping[str, int]
-    ) -> list[tuple[Submission, Lease]] | None:
+    ) -> list[tuple[Submission, Lease]]:
         """Write submissions down, claim their jobs and reserve their budget, all or nothing.
 
         Args:
@@ -107,9 +107,10 @@ class Ledger:
             stored: Shots of each job as they were counted before.
 
         Returns:
-            Each submission with a lease; None if somebody was quicker with one of the jobs.
+            Each submission with a lease.
 
         Raises:
+            OutrunError: Somebody was quicker with one of the jobs; look again at what is missing.
             BudgetError: The budget does not suffice.
         """
         check_no_secrets(order.backend)
@@ -118,8 +119,8 @@ class Ledger:
                 return prepared(
                     connection, drafts, order, stored, self.leases, keep_work=not self.database.in_memory
                 )
-        except (IntegrityError, OutrunError):
-            return None
+        except IntegrityError as error:
+            raise OutrunError(str(error.orig)) from error
 
     def open_budget(self, budget: Budget) -> None:
         """Make a budget's row, and note its limits for people."""

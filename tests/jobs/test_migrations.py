@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "v0.1" / "jobs.sqlite"
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A ledger of the first release: done twice, prepared, perhaps sent, submitted, failed, lost, and Aer's."""
+    """A ledger of the first release, with a submission in each state."""
     return Path(shutil.copy(GOLDEN, tmp_path / "jobs.sqlite"))
 
 
@@ -52,9 +52,9 @@ def test_an_old_ledger_goes_on(old: Path, tmp_path: Path) -> None:
     store, vendor = JobStore(old, patience=QUICK), Vendor(tmp_path / "vendor")
     assert [sum(each.values()) for each in store.run(turned(0.1, 0.2), vendor, shots=100)] == [150, 100]
     assert vendor.asked() == []
-    vendor.submit(turned(0.4), shots=10, tag=store.submissions(label="sent")[0].tag)
+    vendor.submit(turned(0.4), shots=10, seed=1, tag=store.submissions(label="sent")[0].tag)
     for _ in range(3):
-        vendor.submit(turned(0.5), shots=10, tag="others")  # the one that was submitted is job-4
+        vendor.submit(turned(0.5), shots=10, seed=2, tag="others")  # the one that was submitted is job-4
     resumed = {found.label: str(found.state) for found in store.resume(backend=vendor)}
     assert resumed == {"prepared": "done", "sent": "done", "submitted": "done", "lost": "lost"}
     assert len(vendor.asked()) == 5  # only what was prepared is new
@@ -94,6 +94,8 @@ def test_an_old_ledger_on_postgresql(postgresql: str) -> None:
         for statement in script:
             there.exec_driver_sql(statement.replace("BLOB", "BYTEA").replace("DATETIME", "TIMESTAMP"))
         there.exec_driver_sql("insert into qtnml_schema values (1)")
+        there.exec_driver_sql("create sequence of_ids owned by qtnml_submissions.id")
+        there.exec_driver_sql("alter table qtnml_submissions alter id set default nextval('of_ids')")
     store = JobStore(postgresql, patience=QUICK)
     assert store.run(turned(0.1), "aer", shots=10, label="after")
     with engine.begin() as there:
@@ -102,3 +104,13 @@ def test_an_old_ledger_on_postgresql(postgresql: str) -> None:
         )}  # fmt: skip
     engine.dispose()
     assert names == set(metadata.tables["qtnml_submissions"].columns.keys())
+
+
+def test_a_ledger_that_takes_nothing_says_so(tmp_path: Path) -> None:
+    """Every violated constraint looks like somebody who was quicker; but not for ever."""
+    store = JobStore(tmp_path / "jobs.sqlite", patience=QUICK)
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as connection, connection:
+        connection.execute("create unique index odd on qtnml_events (what)")
+    store.run(turned(0.1), "aer", shots=10)
+    with pytest.raises(JobError, match="the ledger does not take this run.*is its database damaged"):
+        store.run(turned(0.2), "aer", shots=10)
