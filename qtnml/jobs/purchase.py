@@ -14,6 +14,7 @@ from qtnml.jobs.drive import Driver, Tell, is_free
 from qtnml.jobs.plan import Plan, total_cost
 from qtnml.jobs.recover import Recovery
 from qtnml.jobs.request import Request
+from qtnml.jobs.result import Measured, measured
 from qtnml.ledger import Budget, Ledger, Price, Submission
 from qtnml.ledger.claiming import OutrunError
 from qtnml.ledger.leases import Lease
@@ -130,8 +131,8 @@ class Purchase:
         confirm: Confirm | None = None,
         on_progress: Progress = unheard,
         deadline: float | None = None,
-    ) -> None:
-        """Buy what is missing and wait for it, until nothing is.
+    ) -> Measured:
+        """Buy what is missing and wait for it, until nothing is; return what is then stored.
 
         Raises:
             JobError: A submission failed, is lost, or was not confirmed; what else was bought is stored.
@@ -157,9 +158,11 @@ class Purchase:
                 continue
             asked = True
             self._driven(request, begun, on_progress, done, deadline)
-            left = request.missing(self._ledger)[0]
+            found = measured(request, self._ledger)
+            left = found.missing(request)
             if not left:
-                break
+                on_progress(len(request.shots), "")
+                return found
             fruitless = fruitless + 1 if sum(left.values()) >= sum(missing.values()) else 0
             if fruitless >= _FRUITLESS_ROUNDS:
                 raise JobError(
@@ -167,6 +170,7 @@ class Purchase:
                     f"{_FRUITLESS_ROUNDS} times over"
                 )
         on_progress(len(request.shots), "")
+        return measured(request, self._ledger)
 
     def _see_to_others(
         self, request: Request, missing: dict[str, int], tell: Tell, deadline: float | None

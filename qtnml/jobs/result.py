@@ -8,8 +8,9 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Counts
+from qtnml.errors import JobError
 from qtnml.jobs.request import Request, counting_window
-from qtnml.ledger import Ledger, Submission
+from qtnml.ledger import Ledger
 from qtnml.shown import PrintedHtml
 
 
@@ -80,16 +81,40 @@ class Result(PrintedHtml):
         }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
-    """Counts of a request, part by part, and the submissions that brought them."""
+    """Counts of a request.
 
-    counts: list[list[Counts]]
-    numbers: list[int]
+    Attributes:
+        total: Counts of each job that has any, added up.
+        numbers: Of the submissions that brought them.
+    """
+
+    total: dict[str, Counts]
+    numbers: tuple[int, ...]
+
+    def missing(self, request: Request) -> dict[str, int]:
+        """Shots that each job lacks."""
+        lacking = {job: shots - sum(self.total.get(job, {}).values()) for job, shots in request.shots.items()}
+        return {job: shots for job, shots in lacking.items() if shots > 0}
+
+    def by_part(self, request: Request) -> list[list[Counts]]:
+        """Counts of each circuit, part by part.
+
+        Raises:
+            JobError: A job has shots and no counts.
+        """
+        if missing := self.missing(request):
+            raise JobError(
+                f"the ledger is damaged: job {next(iter(missing))[:12]} has shots and no counts; restore it "
+                "from a copy, or measure anew with another repeat"
+            )
+        # A caller may change what is its own: circuits that were asked for twice have counts of their own.
+        return [[dict(self.total[job]) for job in ids] for ids in request.ids]
 
 
 def measured(request: Request, ledger: Ledger) -> Measured:
-    """What is stored for a request whose missing shots were bought."""
+    """What is stored for a request."""
     total: dict[str, Counts] = {}
     numbers: set[int] = set()
     for each in ledger.counted(request.jobs, counting_window(request)):
@@ -100,20 +125,18 @@ def measured(request: Request, ledger: Ledger) -> Measured:
             continue
         for outcome, shots in each.counts.items():
             known[outcome] = known.get(outcome, 0) + shots
-    # A caller may change what is its own: circuits that were asked for twice have counts of their own.
-    counts = [[dict(total[job]) for job in ids if job in total] for ids in request.ids]
-    return Measured(counts, sorted(numbers))
+    return Measured(total, tuple(sorted(numbers)))
 
 
-def result_of(found: Measured, ledger: Ledger) -> Result:
+def result_of(found: Measured, request: Request, ledger: Ledger) -> Result:
     """Counts with their provenance."""
     rows = [ledger.submission(number) for number in found.numbers]
-    counts = [each for part in found.counts for each in part]
+    counts = [each for part in found.by_part(request) for each in part]
     ended = [row.ended for row in rows if row.ended is not None]
     return Result(
         counts=counts,
         shots=np.array([sum(each.values()) for each in counts], dtype=int),
-        submissions=tuple(found.numbers),
+        submissions=found.numbers,
         vendor_ids=tuple(row.vendor_id for row in rows if row.vendor_id is not None),
         calibrations=tuple(sorted({row.calibration for row in rows if row.calibration})),
         measured=(min(ended), max(ended)) if ended else None,
@@ -128,8 +151,3 @@ def _sum(amounts: Sequence[float | None]) -> float | None:
     if not amounts or any(amount is None for amount in amounts):
         return None
     return float(sum(amount for amount in amounts if amount is not None))
-
-
-def combined(results: Sequence[Submission]) -> tuple[float | None, float | None]:
-    """Seconds and cost of submissions."""
-    return _sum([row.seconds for row in results]), _sum([row.cost for row in results])

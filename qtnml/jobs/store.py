@@ -20,7 +20,7 @@ from qtnml.jobs.plan import Plan
 from qtnml.jobs.purchase import Confirm, Progress, Purchase, Terms, deadline_of, unheard
 from qtnml.jobs.recover import Recovery
 from qtnml.jobs.request import Freshness, Part, Request, requested
-from qtnml.jobs.result import Result, measured, result_of
+from qtnml.jobs.result import Measured, Result, result_of
 from qtnml.jobs.unstored import Unstored
 from qtnml.ledger import OPEN, Amounts, Budget, Ledger, Price, State, Submission
 from qtnml.ledger.identity import backend_key, key_of
@@ -211,14 +211,7 @@ class JobStore:
     ) -> list[list[Counts]]:
         if not request.shots:
             return [[] for _ in request.parts]
-        self._purchase.fill(request, confirm, on_progress or unheard)
-        found = measured(request, self.ledger).counts
-        if any(len(counts) < len(ids) for counts, ids in zip(found, request.ids, strict=True)):
-            raise JobError(
-                f"the ledger {self.ledger} is damaged: a job has shots and no counts; restore it from a "
-                "copy, or measure anew with another repeat"
-            )
-        return found
+        return self._purchase.fill(request, confirm, on_progress or unheard).by_part(request)
 
     def submit(
         self,
@@ -266,10 +259,11 @@ class JobStore:
 
     def result_of(self, request: Request, *, timeout: float | None = None) -> Result:
         """Wait for what was asked for; see `Job.result`."""
+        found = Measured({}, ())
         if request.shots:
-            self._purchase.fill(request, deadline=deadline_of(timeout))
+            found = self._purchase.fill(request, deadline=deadline_of(timeout))
         self.settle(request.backend)
-        return result_of(measured(request, self.ledger), self.ledger)
+        return result_of(found, request, self.ledger)
 
     def settle(self, backend: Backend) -> None:
         """Ask a backend what it charged for what has ended, where it did not tell then."""

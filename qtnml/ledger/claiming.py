@@ -53,11 +53,9 @@ def prepared(
     ids = list(dict.fromkeys(job for draft in drafts for job in draft.ids))
     if order.budget is not None:
         lock(connection, order.budget)  # whoever takes from the same budget waits here
-    for part in parts(ids):
-        if connection.execute(sa.select(claims.c.job).where(claims.c.job.in_(part)).limit(1)).first():
-            raise OutrunError("its jobs are claimed by somebody else")
-    if order.budget is not None:
-        _check_stored(connection, ids, stored)  # before it is said that the budget does not suffice
+        # Before it is said that the budget does not suffice: somebody may have taken it for these very jobs.
+        _check_unclaimed(connection, ids)
+        _check_stored(connection, ids, stored)
     amounts = _amounts(connection, drafts, order, ids)
     if order.budget is not None:
         total = Amounts(
@@ -73,6 +71,12 @@ def prepared(
     # Only now: whoever holds the claims is the only one to add shots.
     _check_stored(connection, ids, stored)
     return made
+
+
+def _check_unclaimed(connection: sa.Connection, ids: Sequence[str]) -> None:
+    for part in parts(ids):
+        if connection.execute(sa.select(claims.c.job).where(claims.c.job.in_(part)).limit(1)).first():
+            raise OutrunError("its jobs are claimed by somebody else")
 
 
 def _check_stored(connection: sa.Connection, ids: Sequence[str], stored: Mapping[str, int]) -> None:

@@ -33,8 +33,11 @@ def job_ids(
     ids: list[str] = []
     for group in Translator(None).groups(circuits):
         structure, angles = contents(group)
+        begun = hashlib.sha256(structure)  # the gates, once for all circuits of a template
         for row in angles:
-            ids.append(hashlib.sha256(structure + row.tobytes() + context).hexdigest())
+            digest = begun.copy()
+            digest.update(row.tobytes() + context)
+            ids.append(digest.hexdigest())
     return ids
 
 
