@@ -113,6 +113,10 @@ class ZeroProbabilityWarning(UserWarning):
     """Records are impossible under a model; their log-likelihood is a finite stand-in."""
 
 
+class PinnedCircuitWarning(UserWarning):
+    """A circuit is kept as it was bought with, though today's calibration would choose another."""
+
+
 class DamagedLedgerWarning(UserWarning):
     """A row of the ledger of jobs cannot be read; the others can."""
 

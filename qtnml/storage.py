@@ -77,6 +77,15 @@ def save_archive(
         ModelFileError: The header holds what JSON does not: NaN, infinity, an object.
         WriteError: Nothing was written.
     """
+    write_atomically(path, archive_bytes(header, arrays, kind=kind))
+
+
+def archive_bytes(header: dict[str, Any], arrays: dict[str, NDArray], *, kind: str = MODEL) -> bytes:
+    """JSON types and arrays as `save_archive` writes them.
+
+    Raises:
+        ModelFileError: The header holds what JSON does not.
+    """
     try:
         text = json.dumps({"format": kind, "version": VERSION, **header}, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -90,7 +99,7 @@ def save_archive(
             member = io.BytesIO()
             np.save(member, array, allow_pickle=False)
             archive.writestr(f"{name}.npy", member.getvalue())
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _finite_number(text: str) -> float:
@@ -171,17 +180,30 @@ def load_archive(path: Path, *, kind: str = MODEL) -> tuple[dict[str, Any], Mapp
     Raises:
         ModelFileError: Missing, damaged or foreign file, or one of a newer format.
     """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"no {kind.removeprefix('qtnml-')} file {path}") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
+    return read_archive(content, str(path), kind=kind)
+
+
+def read_archive(
+    content: bytes, path: str, *, kind: str = MODEL
+) -> tuple[dict[str, Any], Mapping[str, NDArray]]:
+    """What `archive_bytes` made; `path` is for messages.
+
+    Raises:
+        ModelFileError: Damaged or foreign content, or of a newer format.
+    """
     what = kind.removeprefix("qtnml-")
     try:
-        archive = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        archive = zipfile.ZipFile(io.BytesIO(content))
         header = json.loads(
             _content(archive, "model.json"), parse_constant=_finite_number, parse_float=_finite_number
         )
         arrays = Arrays(archive)
-    except FileNotFoundError:
-        raise ModelFileError(f"no {what} file {path}") from None
-    except OSError as error:
-        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a hostile file can raise anything in the parsers above
         reason = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{path} is not a {what} file, or it is damaged ({reason})") from error

@@ -1,6 +1,12 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
-from qtnml.compile.circuit import compile_model, compile_network, compile_state
+from qtnml.compile.circuit import (
+    compile_model,
+    compile_network,
+    compile_state,
+    expected_on,
+    recalibrated,
+)
 from qtnml.compile.compiled import CompiledCircuit
 from qtnml.compile.expected import Expected
 from qtnml.compile.export import export_circuit, import_circuit
@@ -26,10 +32,12 @@ __all__ = [
     "compile_network",
     "compile_state",
     "depth_bound",
+    "expected_on",
     "export_circuit",
     "import_circuit",
     "minimal_order",
     "overview",
+    "recalibrated",
     "schedule_network",
     "timeline",
 ]

@@ -1,17 +1,20 @@
 """The compiler's front door: a trained model into a circuit, for any device or one in particular."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
+from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.compile.choice import with_passes
-from qtnml.compile.compiled import CompiledCircuit
+from qtnml.compile.compiled import Compiled, CompiledCircuit
+from qtnml.compile.expected import Expected
 from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
-from qtnml.compile.on_device import best_on_device
+from qtnml.compile.on_device import best_on_device, with_expected
 from qtnml.compile.schedule import Schedule, all_qubits
 from qtnml.compile.source import C, NetworkSource, Source, StateSource
 from qtnml.compile.state_tree import circuit_tree
@@ -19,6 +22,7 @@ from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
+from qtnml.noise.calibration import calibrated
 from qtnml.program.device import device_of
 
 _UNITARITY_TOLERANCE = 1e-9
@@ -190,5 +194,53 @@ def compile_network(
         target=target,
         synthesis=synthesis,
         scaler=scaler,
+        samples=samples,
+    )
+
+
+def recalibrated(
+    compiled: Compiled, target: Any, *, reuse_qubits: bool = True, samples: NDArray | None = None
+) -> Any:
+    """The same network, with the weights it has now, compiled anew for a device as it is calibrated now.
+
+    Args:
+        compiled: For whatever device, or none.
+        target: A Qiskit backend or `Target`, or a backend of this package that has one.
+        reuse_qubits, samples: As for `compile_model`.
+    """
+    passes = compiled.passes
+    if isinstance(compiled, GenerativeCircuit):
+        return compile_state(
+            compiled.state(), reuse_qubits=reuse_qubits, target=target, samples=samples, passes=passes
+        )
+    found = _source_of(compiled, samples)
+    return _compiled(found, target, None, None, reuse_qubits, None, passes)
+
+
+def expected_on(compiled: Compiled, target: Any) -> Expected | None:
+    """What a circuit on a device's own qubits will do under its calibration of now, exactly.
+
+    None where it has no exact distribution.
+    """
+    device = device_of(target)
+    source: Any = _source_of(compiled, None) if isinstance(compiled, CompiledCircuit) else None
+    if source is None:
+        state = compiled.state()  # type: ignore[attr-defined]
+        source = StateSource(network=circuit_tree(state), state=state)
+    found: Compiled = with_expected(source, replace(compiled, device=device), calibrated(device.target))
+    return found.expected
+
+
+def _source_of(compiled: Any, samples: NDArray | None) -> NetworkSource:
+    """The network that a circuit's own gates are."""
+    matrices = compiled.node_matrices()
+    stacks = (np.array([matrices[node] for node in nodes]) for _, nodes in stacking(compiled.topology))
+    return NetworkSource(
+        network=TensorNetwork(compiled.topology, tuple(stacks)),
+        own=(None,) * len(matrices),
+        encoding=compiled.encoding,
+        encoding_parameters=compiled.encoding_parameters,
+        scaler=compiled.scaler,
+        postselected=compiled.postselected,
         samples=samples,
     )

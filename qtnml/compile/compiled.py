@@ -9,10 +9,11 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers.bindings_array import BindingsArray
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import Operator, SparsePauliOp
 
 from qtnml.ansatz import TensorNetwork
 from qtnml.arrays import NDArray
+from qtnml.compile.assemble import gates_on, node_angles
 from qtnml.compile.certificate import circuit_probabilities, verify
 from qtnml.compile.expected import LARGEST_MAP, Expected
 from qtnml.compile.pennylane import PennyLaneCircuit, to_pennylane
@@ -173,6 +174,25 @@ class Compiled(ABC):
     def with_weights(self, weights: NDArray) -> Self:
         """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
         return replace(self, weights=self._checked(weights), infidelity=float("nan"), expected=None)
+
+    def node_matrices(self, weights: NDArray | None = None) -> list[NDArray]:
+        """The unitary of each node's gates, its first qubit the most significant.
+
+        Args:
+            weights: Values of `w`; the trained ones by default.
+        """
+        weights = self.weights if weights is None else self._checked(weights)
+        found, start = [], 0
+        for gates in self.nodes:
+            count = len(node_angles(gates.circuit))
+            # A circuit whose weights are bound has none, and its nodes are as they were trained.
+            angles = weights[start : start + count] if len(weights) else node_angles(gates.circuit)
+            start += count
+            bound = QuantumCircuit(gates.circuit.num_qubits)
+            for gate in gates_on(gates.circuit, range(bound.num_qubits), list(angles)):
+                bound.append(gate.instruction, gate.qubits)
+            found.append(np.asarray(Operator(bound.reverse_bits()).data))
+        return found
 
     def _checked(self, weights: NDArray) -> NDArray:
         weights = np.asarray(weights, dtype=np.float64)

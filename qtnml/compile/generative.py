@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.primitives.containers.bindings_array import BindingsArray
-from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.state import site_index
-from qtnml.compile.assemble import gates_on, node_angles
 from qtnml.compile.compiled import Compiled
 from qtnml.compile.strings import log_probabilities
 from qtnml.structure.sites import Sites
@@ -106,13 +103,10 @@ class GenerativeCircuit(Compiled):
             weights: Values of `w`; the trained ones by default.
         """
         weights = self.weights if weights is None else self._checked(weights)
-        cores, start = [], 0
-        for k, (node, gates) in enumerate(zip(self.topology.nodes, self.nodes, strict=True)):
-            count = len(node_angles(gates.circuit))
-            # A circuit whose weights are bound has none, and its nodes are as they were trained.
-            angles = weights[start : start + count] if len(weights) else node_angles(gates.circuit)
-            matrix = _matrix(_with_angles(gates.circuit, angles))
-            start += count
+        cores = []
+        for k, (node, matrix) in enumerate(
+            zip(self.topology.nodes, self.node_matrices(weights), strict=True)
+        ):
             is_root = k == len(self.nodes) - 1
             width = 0 if is_root else node.width
             columns = matrix[:, :: 2 ** (self.topology.num_qubits[k] - width)]
@@ -146,15 +140,3 @@ class GenerativeCircuit(Compiled):
 
     def _size(self) -> str:
         return f"{self.num_sites} sites on "
-
-
-def _matrix(circuit: QuantumCircuit) -> NDArray:
-    return np.asarray(Operator(circuit.reverse_bits()).data)
-
-
-def _with_angles(circuit: QuantumCircuit, angles: Any) -> QuantumCircuit:
-    """The same gates with other angles."""
-    found = QuantumCircuit(circuit.num_qubits)
-    for gate in gates_on(circuit, range(circuit.num_qubits), list(angles)):
-        found.append(gate.instruction, gate.qubits)
-    return found

@@ -1,9 +1,10 @@
 """The ledger: every change of it is one transaction here."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from qiskit import QuantumCircuit
@@ -16,7 +17,7 @@ from qtnml.ledger.budgets import Amounts, Budget, open_budget, settle, spent
 from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared
 from qtnml.ledger.database import Database, now
 from qtnml.ledger.leases import Lease, Leases
-from qtnml.ledger.schema import OPEN, State, claims, entries, events, submissions, templates
+from qtnml.ledger.schema import OPEN, State, claims, entries, events, programs, submissions, templates
 from qtnml.ledger.stored import (
     EVERYTHING,
     Counted,
@@ -32,6 +33,15 @@ from qtnml.ledger.stored import (
 from qtnml.ledger.submission import COLUMNS, Draft, Order, Submission, submission_of
 from qtnml.ledger.transitions import move, tell
 from qtnml.ledger.work import digests_of, unpacked
+
+
+class Program(NamedTuple):
+    """A compiled circuit as bytes, when and under which calibration it was kept, and what is known since."""
+
+    content: bytes
+    created: float
+    calibration: str | None
+    note: str
 
 
 class Ledger:
@@ -364,6 +374,36 @@ class Ledger:
         )
         with self.database.reading() as connection:
             return [submission_of(row, str(self)) for row in connection.execute(query)]
+
+    # Compiled circuits.
+
+    def program(self, key: str) -> Program | None:
+        """A compiled circuit that was kept."""
+        query = sa.select(programs.c.content, programs.c.created, programs.c.calibration, programs.c.note)
+        with self.database.reading() as connection:
+            row = connection.execute(query.where(programs.c.key == key)).one_or_none()
+        return None if row is None else Program(bytes(row[0]), float(row[1]), row[2], str(row[3]))
+
+    def keep_program(self, key: str, backend: str, content: bytes, calibration: str | None) -> Program:
+        """Keep a compiled circuit; if another process has kept one for the same, return that."""
+        row = {"backend": backend, "content": content, "calibration": calibration, "created": now()}
+        with contextlib.suppress(IntegrityError), self.database.writing() as connection:
+            connection.execute(programs.insert().values(key=key, **row))
+        found = self.program(key)
+        if found is None:
+            raise JobError(f"the ledger {self} does not keep a circuit; is its database damaged?")
+        return found
+
+    def replace_program(self, key: str, backend: str, content: bytes, calibration: str | None) -> None:
+        """Keep a circuit in the place of another."""
+        with self.database.writing() as connection:
+            connection.execute(programs.delete().where(programs.c.key == key))
+        self.keep_program(key, backend, content, calibration)
+
+    def note_program(self, key: str, note: str) -> None:
+        """Remember what was found out about a circuit."""
+        with self.database.writing() as connection:
+            connection.execute(programs.update().where(programs.c.key == key).values(note=note))
 
     # Upkeep.
 

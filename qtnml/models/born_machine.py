@@ -26,6 +26,7 @@ from qtnml.gates import Synthesis
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born_training import LearntLaw
 from qtnml.models.noise import device_called, target_of
+from qtnml.models.pinned import pin_of, pinned
 from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -261,6 +262,7 @@ class BornMachine(SavedToFile, LearntLaw):
         for_device: bool = True,
         samples: Any = None,
         passes: Any = (),
+        recalibrate: bool = False,
         **settings: Any,
     ) -> Any:
         """The same distribution drawn from on a backend, and trained further there: a `BackendBornMachine`.
@@ -271,18 +273,27 @@ class BornMachine(SavedToFile, LearntLaw):
             reuse_qubits, num_qubits, synthesis, samples, passes: As for `compile`.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
+            recalibrate: Compile for the device's calibration of today, even where the ledger has a circuit of
+                this machine for the device: a new one is bought anew.
             settings: Other arguments of `BackendBornMachine` (jobs, repeat, label, training, verbose).
         """
         found = get_backend(backend)
-        compiled = self.compile(
-            reuse_qubits=reuse_qubits,
-            num_qubits=num_qubits,
-            target=target_of(found) if for_device else None,
-            synthesis=synthesis,
-            samples=samples,
-            passes=passes,
-        )
-        return BackendBornMachine(self, compiled, found, shots=shots, **settings)
+        how = {
+            "reuse_qubits": reuse_qubits,
+            "num_qubits": num_qubits,
+            "synthesis": synthesis,
+            "samples": samples,
+            "passes": passes,
+        }
+        target = target_of(found) if for_device else None
+        pin = None
+        if target is not None:
+            check_is_fitted(self, "state_")
+            pin = pin_of(settings.get("jobs"), found, self.state_, self.state_.sites, how)
+        compiled = pinned(pin, lambda: self.compile(target=target, **how), recalibrate=recalibrate)
+        measured = BackendBornMachine(self, compiled, found, shots=shots, **settings)
+        measured.pin = pin
+        return measured
 
     def explain(self, x: Any = None) -> Any:
         """Why the model gives a sample its likelihood, or what it learnt as a whole.

@@ -86,6 +86,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         for_device: bool = True,
         samples: Any = None,
         passes: Any = (),
+        recalibrate: bool = False,
         **settings: Any,
     ) -> BackendClassifier:
         """The same classifier with its probabilities measured on a backend.
@@ -98,18 +99,24 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 they can be.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
+            recalibrate: Compile for the device's calibration of today, even where the ledger has a circuit of
+                this model for the device: a new one is bought anew.
             settings: Other arguments of `BackendClassifier` (jobs, repeat, label, verbose, and those of
                 training).
         """
         found = get_backend(backend)
-        return BackendClassifier(
-            self._compiled_for(
-                found if for_device else None,
-                **self.circuit_meant(reuse_qubits, num_qubits),
-                synthesis=synthesis,
-                samples=samples,
-                passes=passes,
-            ),
+        compiled, pin = self._compiled_for(
+            found,
+            settings.get("jobs"),
+            for_device=for_device,
+            recalibrate=recalibrate,
+            **self.circuit_meant(reuse_qubits, num_qubits),
+            synthesis=synthesis,
+            samples=samples,
+            passes=passes,
+        )
+        measured = BackendClassifier(
+            compiled,
             self.classes_,
             found,
             feature_names=getattr(self, "feature_names_in_", None),
@@ -117,6 +124,8 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             shots=shots,
             **settings,
         )
+        measured.pin = pin
+        return measured
 
 
 class TreeClassifier(NetworkClassifier):

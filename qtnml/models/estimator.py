@@ -17,6 +17,7 @@ from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError, warn_user
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, target_of, wire_noise
+from qtnml.models.pinned import Pin, pin_of, pinned
 from qtnml.models.progress import progress_bar
 from qtnml.models.readout import width_for
 from qtnml.models.table_input import TableInput
@@ -402,10 +403,15 @@ class NetworkEstimator(TrainedEstimator):
                 on_node=lambda done, _: advance(done, "nodes"),
             )
 
-    def _compiled_for(self, backend: Backend | None, **how: Any) -> CompiledCircuit:
-        if backend is None or target_of(backend) is None:
-            return self.compile(**how)
+    def _compiled_for(
+        self, backend: Backend, jobs: Any, *, for_device: bool, recalibrate: bool, **how: Any
+    ) -> tuple[CompiledCircuit, Pin | None]:
+        """The circuit for a backend, and where the ledger keeps it."""
+        if not for_device or target_of(backend) is None:
+            return self.compile(**how), None
         simulated = backend.capabilities.simulated_qubits
         if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:
             how["num_qubits"] = max(simulated, minimal_order(self.model_.topology)[0])
-        return self.compile(target=backend, **how)
+        facts = (self.model_, self.model_.topology.to_dict(), self.scaler_)
+        pin = pin_of(jobs, backend, self.params_, facts, how)
+        return pinned(pin, lambda: self.compile(target=backend, **how), recalibrate=recalibrate), pin

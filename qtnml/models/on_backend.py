@@ -1,19 +1,25 @@
 """What a model on a backend has on top of its circuit: the backend, the ledger, training, files."""
 
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
+from qtnml.backends.translation import is_native
+from qtnml.compile import recalibrated
 from qtnml.compile.compiled import Compiled
 from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlError
 from qtnml.hybrid import HybridRecord, HybridTraining
 from qtnml.jobs import Freshness, JobStore, Unstored, store_for
 from qtnml.mitigation import get_mitigation
+from qtnml.models.noise import target_of
 from qtnml.models.objects import plain
+from qtnml.models.pinned import Pin
 from qtnml.models.saved import SavedToFile
+from qtnml.program.device import device_of
 
 Stored = tuple[dict[str, Any], dict[str, NDArray]]
 _KEPT = ("shots", "repeat", "label", "verbose", "mitigation", "max_age")
@@ -21,7 +27,7 @@ _WHERE = ("checkpoint", "resume")  # of a training: a file must not choose where
 _NOT_MADE_AGAIN = ("DeviceNoise ", "NoiseModel ", "device ")
 
 
-class OnBackend(SavedToFile):
+class OnBackend(SavedToFile, BaseEstimator):
     """`backend`, `jobs` and `training` as arguments, and `compiled_`, `history_`, `stopped_` after `fit`."""
 
     backend: Backend | str | None
@@ -29,6 +35,30 @@ class OnBackend(SavedToFile):
     training: HybridTraining | None
     mitigation: Any
     max_age: float | str | None
+
+    #: Where the ledger keeps the circuit, of a model that `to_backend` made for a device that is paid for.
+    pin: Pin | None = None
+
+    def recalibrated(self) -> Self:
+        """The same model with the weights it has now, compiled anew for the device as it is calibrated now.
+
+        What was bought with the old circuit stays in the ledger, and is of no use to the new one.
+        `to_backend` finds the new circuit from now on, if the model was not tuned in between.
+
+        Raises:
+            InvalidInputError: The backend has no description to compile for.
+        """
+        backend = self._found_backend()
+        if target_of(backend) is None:
+            raise InvalidInputError(f"backend {backend.name!r} has no description to compile for")
+        trained: Compiled = self.trained
+        compiled = recalibrated(trained, backend)
+        given = {name: value for name, value in self.get_params(deep=False).items() if name != "compiled"}
+        found: Self = type(self)(**given, compiled=compiled)
+        if self.pin is not None and not hasattr(self, "compiled_"):
+            self.pin.keep(compiled, anew=True)
+            found.pin = self.pin
+        return found
 
     def _store(self) -> JobStore | Unstored:
         return store_for(self.jobs, self._found_backend())
@@ -56,7 +86,20 @@ class OnBackend(SavedToFile):
             raise BackendError(
                 f"this model was measured on {measured}; say where to go on: set_params(backend=...)"
             )
-        return get_backend(self.backend)
+        found = get_backend(self.backend)
+        self._know_device(found)
+        return found
+
+    def _know_device(self, backend: Backend) -> None:
+        """A circuit that was read from a file knows its layout, and not how its device errs today."""
+        target = getattr(target_of(backend), "target", None)
+        for name in ("compiled", "compiled_"):
+            circuit = getattr(self, name, None)
+            if circuit is None or circuit.layout is None or target is None:
+                continue
+            unknown = circuit.device is None or not circuit.device.target.operation_names
+            if unknown and is_native(circuit.circuit, target):
+                setattr(self, name, replace(circuit, device=device_of(backend)))
 
 
 def check_mitigable(backend: Backend, compiled: Compiled) -> None:

@@ -79,6 +79,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         for_device: bool = True,
         samples: Any = None,
         passes: Any = (),
+        recalibrate: bool = False,
         **settings: Any,
     ) -> BackendRegressor:
         """The same regressor with its values measured on a backend, as means over shots.
@@ -86,14 +87,17 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Measurements per sample.
-            reuse_qubits, num_qubits, synthesis, for_device, samples, passes: As for
+            reuse_qubits, num_qubits, synthesis, for_device, samples, passes, recalibrate: As for
                 `TreeClassifier.to_backend`.
             settings: Other arguments of `BackendRegressor` (jobs, repeat, label, verbose, and those of
                 training).
         """
         found = get_backend(backend)
-        compiled = self._compiled_for(
-            found if for_device else None,
+        compiled, pin = self._compiled_for(
+            found,
+            settings.get("jobs"),
+            for_device=for_device,
+            recalibrate=recalibrate,
             **self.circuit_meant(reuse_qubits, num_qubits),
             synthesis=synthesis,
             samples=samples,
@@ -101,7 +105,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         )
         # The prediction is linear in the outcomes' probabilities.
         each = self.model_.read_out(self.params_, np.eye(compiled.num_outcomes))
-        return BackendRegressor(
+        measured = BackendRegressor(
             compiled,
             np.asarray(self.target_mean_ + self.target_scale_ * np.asarray(each), dtype=np.float64),
             found,
@@ -110,6 +114,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             shots=shots,
             **settings,
         )
+        measured.pin = pin
+        return measured
 
 
 class TreeRegressor(NetworkRegressor):
