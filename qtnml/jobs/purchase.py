@@ -204,7 +204,9 @@ class Purchase:
                 outrun.again(free, error)
                 continue
             with self._held(request, begun):
-                self._sent(request, begun, unheard, 0)
+                _, errors = self._sent(request, begun, unheard, 0)
+            if errors:
+                raise errors[0]
             return
 
     def _claimed(

@@ -26,9 +26,12 @@ class Device:
 
     def __init__(self, day: int, *, without: tuple[int, int] | None = None) -> None:
         made = GenericBackendV2(
-            12, basis_gates=["cz", "sx", "rz", "x", "reset"], coupling_map="linear"
-            if False else [(a, a + 1) for a in range(11)], seed=3, noise_info=True
-        )  # fmt: skip
+            12,
+            basis_gates=["cz", "sx", "rz", "x", "reset"],
+            coupling_map=[(a, a + 1) for a in range(11)],
+            seed=3,
+            noise_info=True,
+        )
         self.target = copy.deepcopy(made.target)
         rng = np.random.default_rng(day)
         for name in ("cz", "sx", "x", "measure"):
