@@ -1,6 +1,6 @@
 """The `qtnml` command."""
 
-from qtnml.cli import circuits, compiling, generative, jobs, noise, predicting, studying, training
+from qtnml.cli import circuits, compiling, generative, jobs, ledger, noise, predicting, studying, training
 from qtnml.cli.app import app, main
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "compiling",
     "generative",
     "jobs",
+    "ledger",
     "main",
     "noise",
     "predicting",

@@ -161,7 +161,8 @@ def sample(
 
     Example: qtnml born sample born.qtnml -n 1000 -o drawn.csv
     """
-    from qtnml.jobs import JobStore
+    from qtnml.backends import get_backend
+    from qtnml.jobs import store_for
 
     if output is not None:
         check_parent(output, model)
@@ -184,7 +185,9 @@ def sample(
             raise InvalidInputError("--num-qubits and --repeat are of a circuit: give --backend, e.g. aer")
         drawn = machine.sample(number, random_state=seed)
     else:
-        measured = machine.to_backend(backend, num_qubits=num_qubits, repeat=repeat, jobs=JobStore())
+        found = get_backend(backend)
+        store = store_for(None, found)
+        measured = machine.to_backend(found, num_qubits=num_qubits, repeat=repeat, jobs=store)
         drawn = measured.sample(number, random_state=seed)
         bought = measured.jobs.bought_shots
         Console(stderr=True).print(

@@ -39,14 +39,16 @@ def list_(
     ledger: Ledger = None,
     state: Annotated[
         list[str] | None,
-        typer.Option(help="Only this state (prepared, submitted, running, done, failed, cancelled, lost)."),
+        typer.Option(
+            help="Only this state (prepared, sending, submitted, running, done, failed, cancelled, lost)."
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Only runs with this label.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10**9, help="The newest LIMIT.")] = 30,
     as_json: Json = False,
 ) -> None:
     """List submissions, the newest first: shots of all their circuits, and the time until they ended."""
-    store = _store(ledger)
+    store = store_at(ledger)
     found = store.submissions(states=_states(state), label=label, limit=limit)
     if as_json:
         print(json.dumps([_facts(each) for each in found]))
@@ -63,8 +65,8 @@ def list_(
             each.backend,
             f"{each.jobs:,}",
             f"{each.jobs * each.shots:,}",
-            (_moment(each.created) or "")[2:16],
-            _duration(each),
+            (moment(each.created) or "")[2:16],
+            duration_of(each),
             each.label,
         )
         table.add_row(*(escape(str(value)) for value in values))
@@ -83,12 +85,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a submission with its jobs, or a job with its counts."""
-    store = _store(ledger)
+    store = store_at(ledger)
     if (number := _number(what)) is not None:
         found = store.submission(number)
-        facts = _facts(found) | {"job_ids": store.ledger.job_ids(found.id)}
-        rows = {name: str(value) for name, value in _facts(found).items() if value not in (None, "")}
+        happened = [
+            {"at": moment(at), "what": what, "note": note} for at, what, note in store.ledger.events(found.id)
+        ]
+        facts = _facts(found) | {"job_ids": store.ledger.job_ids(found.id), "events": happened}
+        rows = {name: str(value) for name, value in _facts(found).items() if value not in (None, "", {})}
         rows["jobs' ids"] = _shortened([job[:12] for job in facts["job_ids"]])
+        for each in happened:
+            rows[f"{each['at']} {each['what']}"] = str(each["note"])
         report(f"Submission {what}", rows, facts, as_json)
         return
     job = store.job(what)
@@ -125,7 +132,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Store results that are ready, without waiting and without sending anything."""
-    store, chosen = _store(ledger), _numbers(numbers)
+    store, chosen = store_at(ledger), _numbers(numbers)
     if vendor_id is not None:
         if chosen is None or len(chosen) != 1:
             raise InvalidInputError("--vendor-id belongs to one submission; name it, e.g. s1")
@@ -149,7 +156,7 @@ def resume(
     """Bring every open submission whose process has gone to its end; none is bought twice."""
     from qtnml.ledger import Submission
 
-    store, console = _store(ledger), Console(stderr=True)
+    store, console = store_at(ledger), Console(stderr=True)
 
     def tell(found: Submission) -> None:
         console.print(f"s{found.id}: {found.state}", highlight=False)
@@ -166,7 +173,7 @@ def cancel(
     """Stop submissions; what they were to compute can be bought again."""
     from qtnml.ledger import OPEN
 
-    store, console = _store(ledger), Console(stderr=True)
+    store, console = store_at(ledger), Console(stderr=True)
     chosen = _numbers(numbers) or []
     for number in chosen:
         if (before := store.submission(number)).state not in OPEN:
@@ -184,7 +191,7 @@ def export(
     label: Annotated[str | None, typer.Option(help="Only runs with this label.")] = None,
 ) -> None:
     """Write every stored result, one JSON object a line: job, backend, shots, counts, calibration."""
-    lines = (json.dumps(result) + "\n" for result in _store(ledger).export(label=label))
+    lines = (json.dumps(result) + "\n" for result in store_at(ledger).export(label=label))
     if output is None:
         for line in lines:
             print(line, end="")
@@ -194,7 +201,8 @@ def export(
     write_atomically(output, "".join(lines).encode())
 
 
-def _store(ledger: str | None) -> Any:
+def store_at(ledger: str | None) -> Any:
+    """The ledger that is meant; one that is named must be there."""
     from qtnml.jobs import JobStore
 
     # A mistyped name would be an empty ledger, and the one that was meant would seem lost.
@@ -239,17 +247,22 @@ def _facts(found: Any) -> dict[str, Any]:
         "state": str(found.state),
         "backend": found.backend,
         "settings": found.settings,
+        "billing": found.billing,
+        "version": found.version,
         "circuits": found.jobs,
         "shots": found.shots,
         "repeat": found.repeat,
         "seed": found.seed,
         "label": found.label,
         "vendor_id": found.vendor_id,
-        "created": _moment(found.created),
-        "sent": _moment(found.sent),
-        "ended": _moment(found.ended),
+        "created": moment(found.created),
+        "sent": moment(found.sent),
+        "ended": moment(found.ended),
         "calibration": found.calibration,
         "seconds": found.seconds,
+        "cost": found.cost,
+        "currency": "" if found.price is None else found.price.currency,
+        "budget": found.budget,
         "error": found.error,
     }
 
@@ -271,11 +284,12 @@ def _print_ended(ended: list[Any], as_json: bool) -> None:
         )
 
 
-def _moment(seconds: float | None) -> str | None:
+def moment(seconds: float | None) -> str | None:
+    """A time as a person says it."""
     return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _duration(found: Any) -> str:
+def duration_of(found: Any) -> str:
     """From sending to the end, as a person says it."""
     if found.sent is None or found.ended is None:
         return ""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,6 +107,40 @@ def predict(
         int | None,
         typer.Option(min=0, help="Buy nothing if it takes more circuits than these."),
     ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Buy nothing if it takes more seconds on the device than these."),
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Buy nothing if it costs more than this, by --price.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Count against what is left under this name in the ledger (default: this run alone).",
+            show_default=False,
+        ),
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What is asked per_shot, per_circuit, per_task, per_second; and the currency; repeatable.",
+        ),
+    ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Use stored shots only of so many seconds, or of the device's present 'calibration'.",
+        ),
+    ] = None,
+    no_wait: Annotated[
+        bool,
+        typer.Option(
+            "--no-wait", help="Send, and stop: the same command without it reads the results later."
+        ),
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first LIMIT samples.")] = None,
     output: Annotated[
         Path | None,
@@ -121,7 +156,6 @@ def predict(
     Example: qtnml predict model.qtnml mnist --backend aer --limit 20
     """
     from qtnml.models import load_model, samples_for
-    from qtnml.models.readout import class_probabilities
 
     if output is not None:
         check_parent(output, data, model)
@@ -138,27 +172,34 @@ def predict(
         raise InvalidInputError(f"--num-qubits {num_qubits} is of a circuit: give --backend, e.g. aer")
     elif shots is not None:
         raise InvalidInputError(f"--shots {shots} needs a backend to measure on, e.g. --backend aer")
-    if not hasattr(clf, "classes_"):
-        if backend is not None:
-            raise InvalidInputError("measuring a regressor is not built yet; leave --backend out")
-        _predict_values(model, clf, X, y, output, as_json)
-        return
     if backend is None:
-        if plan:
-            raise InvalidInputError("--plan needs a backend to measure on, e.g. --backend aer")
+        if plan or no_wait:
+            raise InvalidInputError(
+                f"{'--plan' if plan else '--no-wait'} needs a backend to measure on, e.g. --backend aer"
+            )
+        if not hasattr(clf, "classes_"):
+            _write_values(model, clf.predict(X), None, y, output, as_json, {})
+            return
         proba = clf.predict_proba(X)
     else:
         from qtnml.backends import get_backend
-        from qtnml.jobs import JobStore
 
+        found = get_backend(backend, **named_values(backend_set, "--backend-set"))
+        limits = {
+            "max_shots": max_shots,
+            "max_jobs": max_jobs,
+            "max_seconds": max_seconds,
+            "max_cost": max_cost,
+        }
         measured = clf.to_backend(
-            get_backend(backend, **named_values(backend_set, "--backend-set")),
+            found,
             shots=shots or 1024,
             reuse_qubits=reuse,
             num_qubits=num_qubits,
             repeat=repeat,
             mitigation=mitigation,
-            jobs=JobStore(jobs, max_shots=max_shots, max_jobs=max_jobs),
+            max_age=_age(max_age),
+            jobs=_ledger(jobs, found, limits, budget, named_values(price, "--price")),
             label=model.stem if label is None else label,
             verbose=1,
         )
@@ -166,21 +207,18 @@ def predict(
             _print_plan(measured.plan(X), as_json)
             return
         confirm = None if yes else _confirmed
-        try:
-            if mitigation is None:
-                outcomes = measured.outcome_frequencies(X, confirm=confirm)
-            else:
-                found = measured.mitigated_outcomes(X, confirm=confirm)
-                outcomes = found.probabilities
-                if not as_json:
-                    Console(stderr=True).print(str(found), highlight=False, soft_wrap=True)
-        except KeyboardInterrupt:
-            Console(stderr=True).print(
-                "interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`"
-            )
-            raise
-        proba = class_probabilities(outcomes, len(clf.classes_))[0]
-        facts_of_run = _bought(measured, len(X))
+        if no_wait:
+            _submitted(measured.submit(X, confirm=confirm), as_json)
+            return
+        result = _waited_for(measured, X, confirm)
+        if result.mitigated is not None and not as_json:
+            Console(stderr=True).print(str(result.mitigated), highlight=False, soft_wrap=True)
+        facts_of_run = _bought(measured, result, len(X))
+        if not hasattr(clf, "classes_"):
+            facts_of_run["backend"] = backend
+            _write_values(model, result.probabilities, result.errors, y, output, as_json, facts_of_run)
+            return
+        proba = result.probabilities
     predicted = clf.classes_[proba.argmax(axis=1)]
     success = None
     if backend is None and getattr(clf, "discard", "trace") == "postselect":
@@ -200,22 +238,76 @@ def predict(
     report(f"Predictions of {model}", rows, facts, as_json)
 
 
-def _bought(measured: Any, samples: int) -> dict[str, Any]:
+def _ledger(
+    jobs: str | None, backend: Any, limits: dict[str, Any], budget: str | None, price: dict[str, Any]
+) -> Any:
+    """The ledger of a run: of free simulators in memory, unless one is named or there is a budget."""
+    from qtnml.jobs import JobStore, Price, store_for
+
+    limited = budget is not None or any(limit is not None for limit in limits.values())
+    if limited and budget is None:
+        budget = f"run:{secrets.token_hex(6)}"
+    try:
+        asked = Price(**price) if price else None
+    except TypeError as error:
+        raise InvalidInputError(
+            f"--price knows per_shot, per_circuit, per_task, per_second ({error})"
+        ) from None
+    if not limited and asked is None:
+        return store_for(jobs, backend)
+    return JobStore(jobs, **limits, budget=budget, price=asked)
+
+
+def _age(text: str | None) -> float | str | None:
+    """Of --max-age."""
+    if text is None or text == "calibration":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError(f"--max-age takes seconds, or 'calibration', got {text!r}") from None
+
+
+def _submitted(job: Any, as_json: bool) -> None:
+    """Say what was sent."""
+    numbers = [f"s{number}" for number in job.submissions]
+    status = str(job.status())
+    if as_json:
+        print(json.dumps({"status": status, "submissions": numbers}))
+        return
+    what = ", ".join(numbers) or "nothing was missing"
+    Console().print(f"{status}: {what}; see `qtnml jobs watch`", highlight=False, soft_wrap=True)
+
+
+def _waited_for(measured: Any, X: Any, confirm: Any) -> Any:
+    """The result of a run that is waited for."""
+    try:
+        return measured.measure(X, confirm=confirm)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`")
+        raise
+
+
+def _bought(measured: Any, result: Any, samples: int) -> dict[str, Any]:
     """What came from the ledger, and what was bought now; a person is told in words."""
     store = measured.jobs
     facts = {
         "bought_circuits": store.bought_jobs,
         "bought_shots": store.bought_shots,
+        "seconds": result.seconds,
+        "cost": result.cost,
+        "calibrations": list(result.calibrations),
         "ledger": str(store.ledger),
     }
     stored = max(samples - store.bought_jobs, 0)
+    where = "in memory" if store.ledger.database.in_memory else str(store.ledger)
     Console(stderr=True).print(
         f"{stored:,} of {samples:,} circuits were stored, {store.bought_jobs:,} bought "
-        f"({store.bought_shots:,} shots); ledger: {escape(str(store.ledger))}",
+        f"({store.bought_shots:,} shots); ledger: {escape(where)}",
         highlight=False,
         soft_wrap=True,
     )
-    return facts
+    return {name: value for name, value in facts.items() if value not in (None, [])}
 
 
 def _remark_on_training_samples(clf: Any, data: str, samples: int) -> None:
@@ -247,22 +339,33 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         Console().print(str(plan), highlight=False, soft_wrap=True)
 
 
-def _predict_values(model: Path, clf: Any, X: Any, y: Any, output: Path | None, as_json: bool) -> None:
-    """A regressor's predictions."""
+def _write_values(
+    model: Path, values: Any, errors: Any, y: Any, output: Path | None, as_json: bool, of_run: dict[str, Any]
+) -> None:
+    """A regressor's predictions, with their standard errors where they were measured."""
+    from sklearn.metrics import r2_score
+
     from qtnml.storage import write_atomically
 
-    values = clf.predict(X)
     if output is not None:
-        write_atomically(output, "".join(["predicted\n", *(f"{v:.8g}\n" for v in values)]).encode())
+        rows = [[f"{value:.8g}"] for value in values]
+        names = ["predicted"]
+        if errors is not None:
+            names.append("standard_error")
+            rows = [[*row, f"{error:.4g}"] for row, error in zip(rows, errors, strict=True)]
+        write_atomically(output, "".join(",".join(row) + "\n" for row in [names, *rows]).encode())
     facts: dict[str, Any] = {
-        "samples": len(X),
+        "samples": len(values),
         "smallest": float(values.min()),
         "largest": float(values.max()),
     }
+    facts |= of_run
+    if errors is not None:
+        facts["mean_standard_error"] = float(errors.mean())
     if y is not None:
-        facts["r2"] = clf.score(X, y)
-    rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
-    report(f"Predictions of {model}", rows, facts, as_json)
+        facts["r2"] = float(r2_score(y, values))
+    shown_facts = {name.replace("_", " "): shown(value) for name, value in facts.items()}
+    report(f"Predictions of {model}", shown_facts, facts, as_json)
 
 
 def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any, success: Any) -> None:

@@ -206,6 +206,21 @@ class JobStore:
         request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
         return self._filled(request, confirm, on_progress)
 
+    def measure_parts(
+        self,
+        parts: Sequence[Part],
+        backend: Backend | str,
+        *,
+        repeat: int = 0,
+        label: str = "",
+        freshness: Freshness | None = None,
+        confirm: Confirm | None = None,
+        on_progress: Progress | None = None,
+    ) -> Result:
+        """Counts of circuits that belong together, with provenance and price; arguments as for `run`."""
+        request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
+        return self._result(request, confirm, on_progress or unheard, None)
+
     def _filled(
         self, request: Request, confirm: Confirm | None, on_progress: Progress | None
     ) -> list[list[Counts]]:
@@ -259,9 +274,14 @@ class JobStore:
 
     def result_of(self, request: Request, *, timeout: float | None = None) -> Result:
         """Wait for what was asked for; see `Job.result`."""
+        return self._result(request, None, unheard, deadline_of(timeout))
+
+    def _result(
+        self, request: Request, confirm: Confirm | None, on_progress: Progress, deadline: float | None
+    ) -> Result:
         found = Measured({}, ())
         if request.shots:
-            found = self._purchase.fill(request, deadline=deadline_of(timeout))
+            found = self._purchase.fill(request, confirm, on_progress, deadline)
         self.settle(request.backend)
         return result_of(found, request, self.ledger)
 

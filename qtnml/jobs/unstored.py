@@ -83,14 +83,10 @@ class Unstored:
             on_progress(sum(len(part.circuits) for part in parts), "")
         return counts
 
-    def measure(
-        self, parts: Sequence[Part], backend: Backend | str, **how: Any
-    ) -> tuple[list[list[Counts]], Result]:
-        """Counts part by part, and what is known of them; arguments as for `run_parts`."""
-        counts = self.run_parts(parts, backend, **how)
-        every = [each for part in counts for each in part]
-        shots = np.array([sum(each.values()) for each in every], dtype=int)
-        return counts, Result(every, shots)
+    def measure_parts(self, parts: Sequence[Part], backend: Backend | str, **how: Any) -> Result:
+        """Counts of circuits as a result; arguments as for `run_parts`."""
+        counts = [each for part in self.run_parts(parts, backend, **how) for each in part]
+        return Result(counts, np.array([sum(each.values()) for each in counts], dtype=int))
 
 
 def _counted(backend: Backend, part: Part) -> list[Counts]:

@@ -144,12 +144,14 @@ class Database:
         """Copy a SQLite ledger while others go on using it.
 
         Raises:
-            JobError: It is no file of SQLite.
+            JobError: It is no file of SQLite, or the target is there.
         """
         if self.in_memory or self._url.get_backend_name() != "sqlite":
             raise JobError(
                 f"the ledger {self} is no file of SQLite; use the tools of its database, such as pg_dump"
             )
+        if target.exists():
+            raise JobError(f"{target} is there already; choose another name for the copy")
         try:
             with contextlib.closing(sqlite3.connect(target)) as copy, self.reading() as connection:
                 connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 """The ledger: every change of it is one transaction here."""
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,17 @@ from qtnml.ledger.budgets import Amounts, Budget, open_budget, settle, spent
 from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared
 from qtnml.ledger.database import Database, now
 from qtnml.ledger.leases import Lease, Leases
-from qtnml.ledger.schema import OPEN, State, claims, entries, events, programs, submissions, templates
+from qtnml.ledger.schema import (
+    OPEN,
+    State,
+    budgets,
+    claims,
+    entries,
+    events,
+    programs,
+    submissions,
+    templates,
+)
 from qtnml.ledger.stored import (
     EVERYTHING,
     Counted,
@@ -140,6 +151,15 @@ class Ledger:
         """What was spent under a budget's name, what is open included."""
         with self.database.reading() as connection:
             return spent(connection, name)
+
+    def budgets(self) -> list[dict[str, Any]]:
+        """Every budget as JSON types: its name, what was spent, and the limits it was last used with."""
+        names = ("name", "shots", "circuits", "seconds", "cost")
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(budgets).order_by(budgets.c.name)).all()
+        return [
+            {**{name: getattr(row, name) for name in names}, "limits": json.loads(row.limits)} for row in rows
+        ]
 
     def bought(self, numbers: Sequence[int]) -> tuple[int, int]:
         """Shots of submissions, but for those that were certainly never bought; and their different jobs."""
@@ -421,6 +441,10 @@ class Ledger:
                 connection.execute(entries.delete().where(entries.c.submission.in_(part)))
                 connection.execute(events.delete().where(events.c.submission.in_(part)))
                 connection.execute(submissions.delete().where(submissions.c.id.in_(part)))
+            open_budgets = sa.select(submissions.c.budget).where(submissions.c.state.in_(OPEN))
+            connection.execute(  # of single runs of the command
+                budgets.delete().where(budgets.c.name.like("run:%"), budgets.c.name.not_in(open_budgets))
+            )
             needed: set[str] = set()
             for (work,) in connection.execute(sa.select(submissions.c.work)):
                 needed |= digests_of(work)

@@ -264,6 +264,27 @@ class BackendModel(OnBackend, BaseEstimator):
             raise InvalidInputError("no mitigation was chosen; set mitigation='readout', 'zne' or 'learned'")
         return run.combine(self._shown(parts, self._asked(confirm, X)))
 
+    def measure(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> Result:
+        """Measure samples, and wait: probabilities with errors, counts, provenance and price in one object.
+
+        Args:
+            X: Samples.
+            confirm: Called with the plan before anything is bought; False stops.
+        """
+        parts, run = self._parts(X)
+        backend, total = self._backend(), sum(len(part.circuits) for part in parts)
+        with progress_bar(f"running on {backend.name}", total, show=bool(self.verbose)) as advance:
+            found = self._store().measure_parts(
+                parts,
+                backend,
+                repeat=self.repeat,
+                label=self.label,
+                freshness=self._freshness(),
+                confirm=self._asked(confirm, X),
+                on_progress=lambda done, text: advance(done, text or "circuits"),
+            )
+        return self._made(found, sizes=[len(part.circuits) for part in parts], run=run)
+
     def submit(self, X: Any, *, confirm: Callable[[Plan], bool] | None = None) -> Job:
         """Send what predicting these samples needs, and wait for nothing.
 
