@@ -1,6 +1,5 @@
 """`qtnml jobs watch`, `budgets`, `prune`, `backup`, and runs that are not waited for."""
 
-import csv
 import json
 import sqlite3
 from contextlib import closing

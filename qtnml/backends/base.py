@@ -42,6 +42,7 @@ class Capabilities:
             compiler may choose the width of are made no wider; None where there is no such choice.
         quick: Circuits take microseconds, so that thousands go into one job.
         max_circuits: The most circuits of one job; None where there is no limit.
+        max_circuits_in_the_middle: The same for circuits that reset or measure in the middle.
         max_shots: The most shots of one job; None where there is no limit.
     """
 
@@ -56,6 +57,7 @@ class Capabilities:
     simulated_qubits: int | None = None
     quick: bool = False
     max_circuits: int | None = None
+    max_circuits_in_the_middle: int | None = None
     max_shots: int | None = None
 
 

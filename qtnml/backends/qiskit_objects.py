@@ -50,6 +50,8 @@ def from_device(
     run_options: Mapping[str, Any] | None = None,
     seed: int | None = None,
     known: Mapping[str, Any] | None = None,
+    jobs: type[DeviceJobs] = DeviceJobs,
+    version: str = "",
     **how: Any,
 ) -> QiskitBackend:
     """A Qiskit `BackendV2` as a backend.
@@ -60,6 +62,8 @@ def from_device(
         run_options: More options of its `run`.
         seed: Of submissions that have none of their own, where it takes seeds.
         known: Capabilities that it does not tell by itself.
+        jobs: How its jobs start and are read.
+        version: Of a simulator.
         how: Of the translation (`optimization_level`, `transpiler_seed`, `qubits`).
     """
     translation = Translation(**how)
@@ -67,13 +71,14 @@ def from_device(
     if name is None:  # an object: its name alone says too little
         options["device"] = device_digest(device)
     return QiskitBackend(
-        DeviceJobs(device, run_options),
+        jobs(device, run_options),
         name or f"qiskit:{device.name}",
         device_capabilities(device, **(known or {})),
         translation.settings() | options,
         Translator(device, translation),
         target=translation.target(device),
         seed=seed,
+        version=version,
     )
 
 

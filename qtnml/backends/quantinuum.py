@@ -1,11 +1,13 @@
-"""Quantinuum's ion traps through Nexus, and the local emulator: all-to-all, with measurement and reset in the middle.
+"""Quantinuum's ion traps through Nexus, and the local emulator: all-to-all, with measurement and reset in the
+middle.
 
-Circuits are translated here, by Qiskit into rotations and ZZ interactions and by pytket into the trap's own gates; Nexus
-is sent what will run. Uploading circuits costs nothing; a job is bought by one call, under a name by which it is found.
+Circuits are translated here, by Qiskit into rotations and ZZ interactions and by pytket into the trap's own
+gates; Nexus is sent what will run. Uploading circuits costs nothing; a job is bought by one call, under a
+name by which it is found.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import permutations
@@ -18,16 +20,17 @@ from qiskit.circuit.library import RXGate, RYGate, RZGate, RZZGate
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
-from qtnml.backends.base import Backend, Capabilities, Counts
+from qtnml.backends.base import Backend, Capabilities, Counts, version_of
 from qtnml.backends.extras import require
 from qtnml.backends.faults import polling_faults
 from qtnml.backends.local import LocalBackend
 from qtnml.backends.qiskit_jobs import QiskitBackend
 from qtnml.backends.translation import Group, Translation, Translator
-from qtnml.errors import BackendBusyError, BackendError
+from qtnml.errors import BackendError
 
 _MOST_SHOTS = 10_000
-#: Of a layer of two-qubit gates, seconds. Only its ratio to T2 counts: the vendor gives the memory error of a layer.
+#: Of a layer of two-qubit gates, seconds. Only its ratio to T2 counts: the vendor gives the memory error of a
+#: layer.
 _LAYER = 1e-3
 _DONE = frozenset({"COMPLETED"})
 _FAILED = frozenset({"ERROR", "TERMINATED", "DEPLETED"})
@@ -44,8 +47,8 @@ def quantinuum(
 ) -> Backend:
     """`quantinuum:H2-1LE`, the emulator on this machine; `quantinuum:H2-1`, `H2-1E`, `H2-1SC`: through Nexus.
 
-    Names ending in E are Quantinuum's emulators with noise, those in SC syntax checkers, which cost nothing. The
-    account is that of `qnx login`.
+    Names ending in E are Quantinuum's emulators with noise, those in SC syntax checkers, which cost nothing.
+    The account is that of `qnx login`.
 
     Args:
         device: Its name.
@@ -90,9 +93,9 @@ def quantinuum(
 class Trap(BackendV2):
     """A trap as Qiskit describes devices: every pair of qubits interacts.
 
-    Its errors are those that pytket-quantinuum ships, of the day it names (`calibration`). Two-qubit gates err with
-    the vendor's p2 as their average infidelity, and a layer of them lets every qubit that waits err by its memory
-    error.
+    Its errors are those that pytket-quantinuum ships, of the day it names (`calibration`). Two-qubit gates
+    err with the vendor's p2 as their average infidelity, and a layer of them lets every qubit that waits err
+    by its memory error.
 
     Args:
         device: Its name at Quantinuum.
@@ -127,15 +130,16 @@ class Trap(BackendV2):
 
 @lru_cache(maxsize=8)
 def _known(device: str) -> Any:
-    """What the client knows of a device without an account: of an emulator, that of the trap it stands for."""
+    """What the client knows of a trap, or of the one an emulator stands for, without an account."""
     from pytket.extensions.quantinuum import QuantinuumAPIOffline, QuantinuumBackend
 
     trap = device.removesuffix("SC").removesuffix("LE").removesuffix("E")
     known = ("H1-1", "H2-1", "H2-2")
     if trap not in known:
         raise BackendError(
-            f"no trap {device!r}; choose quantinuum: and one of {', '.join(known)}, with LE (local emulator), E "
-            "(emulator) or SC (syntax checker) after it. Helios takes other programs than circuits"
+            f"no trap {device!r}; choose quantinuum: and one of {', '.join(known)}, with LE (local "
+            "emulator), E (emulator) or SC (syntax checker) after it. Helios takes other programs than "
+            "circuits"
         )
     return QuantinuumBackend(trap, api_handler=QuantinuumAPIOffline()).backend_info
 
@@ -206,15 +210,15 @@ def counts_of(result: Any) -> Counts:
 def credits_of(circuit: QuantumCircuit, shots: int) -> float:
     """What one circuit costs in Quantinuum's credits (HQC): 5 + shots (N_1q + 10 N_2q + 5 N_m) / 5000.
 
-    N counts one-qubit gates, two-qubit gates, and preparations, measurements and resets, in the trap's own gates
-    (Quantinuum's user guide; rotations about Z are free).
+    N counts one-qubit gates, two-qubit gates, and preparations, measurements and resets, in the trap's own
+    gates (Quantinuum's user guide; rotations about Z are free).
     """
     from pytket.circuit import OpType
 
     found = to_tket(circuit)
     ones = found.n_gates_of_type(OpType.PhasedX)
     moved = found.n_qubits + found.n_gates_of_type(OpType.Measure) + found.n_gates_of_type(OpType.Reset)
-    return 5 + shots * (ones + 10 * found.n_gates_of_type(OpType.ZZPhase) + 5 * moved) / 5000
+    return float(5 + shots * (ones + 10 * found.n_gates_of_type(OpType.ZZPhase) + 5 * moved) / 5000)
 
 
 class Emulator:
@@ -231,8 +235,6 @@ class Emulator:
             resets=True, seeds=True, num_qubits=trap.num_qubits, simulated_qubits=16
         )
         self.settings: Mapping[str, Any] = translation.settings()
-        from qtnml.backends.base import version_of
-
         self.version = version_of("pytket-quantinuum", "pytket-pecos")
 
     def __reduce__(self) -> Any:
@@ -249,7 +251,7 @@ class Emulator:
             found.append(counts_of(self._backend.get_result(handle)))
         return found
 
-    def probabilities(self, circuits: Sequence[QuantumCircuit]) -> Any:
+    def probabilities(self, circuits: Sequence[QuantumCircuit]) -> Any:  # noqa: ARG002
         """It has none."""
         raise BackendError("the emulator has no exact probabilities; use shots, or get_backend('exact')")
 
@@ -280,9 +282,15 @@ class NexusJob:
         return {"RUNNING": "RUNNING", "CANCELLING": "RUNNING", "CANCELLED": "CANCELLED"}.get(told, "QUEUED")
 
     def results(self) -> list[Any]:
-        """pytket results, in order."""
+        """pytket results, in order; waits for them."""
         import qnexus
 
+        wait = 0.1
+        while (status := self.status()) in ("QUEUED", "RUNNING"):
+            time.sleep(wait)
+            wait = min(1.5 * wait, 10.0)
+        if status != "DONE":
+            raise BackendError(f"the job was {status.lower()}: {qnexus.jobs.status(self._job).message}")
         return [each.download_result() for each in qnexus.jobs.results(self._job)]
 
     def cancel(self) -> None:
@@ -316,15 +324,13 @@ class NexusJobs:
         except (TypeError, ValueError) as error:
             raise BackendError(f"Quantinuum does not take options={self._options!r}: {error}") from error
         circuits = [to_tket(circuit) for group in groups for circuit in group.circuits()]
-        try:
-            with polling_faults(f"quantinuum:{self._trap.name}", "take circuits"):
-                project = self._nexus_project()
-                uploaded = [
-                    qnexus.circuits.upload(circuit=circuit, name=f"{name} {k}", project=project)
-                    for k, circuit in enumerate(circuits)
-                ]
-        except BackendBusyError:
-            raise  # nothing is bought by an upload, so that it may be tried again
+        # Nothing is bought by an upload, so that one that failed may be tried again.
+        with polling_faults(f"quantinuum:{self._trap.name}", "take circuits"):
+            project = self._nexus_project()
+            uploaded = [
+                qnexus.circuits.upload(circuit=circuit, name=f"{name} {k}", project=project)
+                for k, circuit in enumerate(circuits)
+            ]
         given = {} if self._user_group is None else {"user_group": self._user_group}
         job = qnexus.start_execute_job(
             programs=uploaded,
@@ -368,5 +374,3 @@ class NexusJobs:
 
     def close(self) -> None:
         """Nothing is reserved."""
-        with suppress(Exception):
-            return

@@ -56,6 +56,12 @@ def _fake(detail: str, **options: Any) -> Backend:
     return fake(detail, **options)
 
 
+def _quantinuum(detail: str, **options: Any) -> Backend:
+    from qtnml.backends.quantinuum import quantinuum
+
+    return quantinuum(*([detail] if detail else []), **options)
+
+
 def _vendor(vendor: str) -> Callable[..., Backend]:
     def make(detail: str, **options: Any) -> Backend:
         from qtnml.backends import vendors
@@ -78,6 +84,7 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
     "ionq": _vendor("ionq"),
     "iqm": _vendor("iqm"),
     "pennylane": _pennylane,
+    "quantinuum": _quantinuum,
 }
 
 
@@ -86,7 +93,8 @@ def get_backend(backend: Any, **options: Any) -> Backend:
 
     Args:
         backend: "exact", "aer", "aer:METHOD", "fake:torino", "ibm:NAME", "pennylane:DEVICE", "cutensornet",
-            "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator"; or any Qiskit `BackendV2` or
+            "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator",
+            "quantinuum:H2-1LE"; or any Qiskit `BackendV2` or
             `SamplerV2`.
         options: The backend's own; `seed` makes submissions that have none of their own repeatable, where
             shots can be seeded.

@@ -31,6 +31,7 @@ from qtnml.program.timing import timeline
 
 # Numbers of qubits, from the fewest to all, and seeds that Qiskit's own layout is tried with.
 _QISKIT_WIDTHS, _QISKIT_SEEDS = 3, 3
+_TRAP_WIDTHS = 5  # the same where all qubits are joined, so that one layout is as good as another
 
 
 def best_on_device(
@@ -97,10 +98,13 @@ def candidates(
     synthesis = replace(synthesis, two_qubit_gate=device.two_qubit_gate)  # type: ignore[arg-type]
     noise = calibrated(device.target)
     source.check_samples()
-    found = [
-        *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
-        *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
-    ]
+    if device.joins_all:
+        found = list(unrouted(source, device, synthesis, reuse_qubits=reuse_qubits, most=most))
+    else:
+        found = [
+            *in_lanes(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+            *by_qiskit(source, device, synthesis, reuse_qubits=reuse_qubits, most=most),
+        ]
     return [with_expected(source, each, noise) for each in found]
 
 
@@ -116,6 +120,35 @@ def _merit(compiled: Compiled) -> tuple[float, ...]:
     """The larger the better."""
     first = () if compiled.expected is None else compiled.expected.rank
     return (*first, compiled.estimated_success or 0.0, -compiled.two_qubit_gates, -compiled.depth)
+
+
+def unrouted(
+    source: Source[C], device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
+) -> Iterator[C]:
+    """Schedules on several numbers of qubits of a device that joins them all, on its best ones."""
+    layout = best_qubits(device)
+    for width in _widths(source, _TRAP_WIDTHS, reuse_qubits=reuse_qubits, most=most):
+        compiled = source.scheduled(width, synthesis)
+        chosen = tuple(layout[: compiled.num_qubits])
+        yield from on_device(compiled, device, chosen, synthesis.seed, f"{width} qubits, all joined")
+
+
+def best_qubits(device: Device) -> list[int]:
+    """Qubits, those that err least in two-qubit gates and when they are read first."""
+    gate, every = device.two_qubit_gate, range(device.num_qubits)
+    errors = np.array([[device.error(gate, (a, b)) if a != b else 0.0 for b in every] for a in every]).mean(
+        axis=1
+    )
+    reads = np.array([device.error("measure", (qubit,)) for qubit in every])
+    return [int(qubit) for qubit in np.argsort(errors + 1e-3 * reads, kind="stable")]
+
+
+def _widths(source: Source[Any], count: int, *, reuse_qubits: bool, most: int) -> list[int]:
+    """Numbers of qubits from the fewest to all, that a device has."""
+    widest = all_qubits(source.topology)
+    least = minimal_order(source.topology)[0] if reuse_qubits else widest
+    found = {round(least * (widest / least) ** (k / (count - 1))) for k in range(count)}
+    return sorted(width for width in found if least <= width <= most)
 
 
 def in_lanes(
@@ -139,11 +172,7 @@ def by_qiskit(
     source: Source[C], device: Device, synthesis: Synthesis, *, reuse_qubits: bool, most: int
 ) -> Iterator[C]:
     """Schedules on a few numbers of qubits, laid out and routed by Qiskit at its highest level."""
-    widest = all_qubits(source.topology)
-    least = minimal_order(source.topology)[0] if reuse_qubits else widest
-    steps = _QISKIT_WIDTHS - 1
-    widths = {round(least * (widest / least) ** (k / steps)) for k in range(steps + 1)}
-    for width in sorted(width for width in widths if width <= most):
+    for width in _widths(source, _QISKIT_WIDTHS, reuse_qubits=reuse_qubits, most=most):
         compiled = source.scheduled(width, synthesis)
         for seed in range(synthesis.seed, synthesis.seed + _QISKIT_SEEDS):
             yield from on_device(compiled, device, None, seed, "Qiskit's layout")

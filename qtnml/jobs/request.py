@@ -9,7 +9,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend
-from qtnml.backends.base import check_circuits, check_shots
+from qtnml.backends.base import check_circuits, check_shots, measures_at_the_end
 from qtnml.compile import BoundCircuits
 from qtnml.errors import InvalidInputError
 from qtnml.jobs.plan import seconds_of
@@ -116,9 +116,10 @@ class Request:
             for share, portion in enumerate(_shares(shots, limit)):
                 groups.setdefault((part, share, portion), []).append(job)
         found = []
-        for (_, share, shots), jobs in sorted(groups.items(), key=lambda group: group[0][1]):
-            for start in range(0, len(jobs), self._max_circuits):
-                chosen = jobs[start : start + self._max_circuits]
+        for (part_number, share, shots), jobs in sorted(groups.items(), key=lambda group: group[0][1]):
+            most = self._max_circuits(part_number)
+            for start in range(0, len(jobs), most):
+                chosen = jobs[start : start + most]
                 circuits = self._circuits(chosen)
                 seconds = seconds_of(self.backend, circuits, shots)
                 found.append(Draft(circuits, chosen, share, shots, seconds))
@@ -132,13 +133,20 @@ class Request:
             return circuits if places == list(range(len(circuits))) else circuits.rows(places)
         return [circuits[place] for place in places]
 
-    @property
-    def _max_circuits(self) -> int:
-        """Of one submission."""
+    def _max_circuits(self, part: int) -> int:
+        """Of one submission of a part's circuits."""
         can = self.backend.capabilities
         usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.paid else _LOCAL_CIRCUITS
-        limit = can.max_circuits
-        return usual if limit is None else max(1, min(usual, limit))
+        limits = [usual] if can.max_circuits is None else [usual, can.max_circuits]
+        if can.max_circuits_in_the_middle is not None and _acts_in_the_middle(self.parts[part].circuits):
+            limits.append(can.max_circuits_in_the_middle)
+        return max(1, min(limits))
+
+
+def _acts_in_the_middle(circuits: Sequence[QuantumCircuit]) -> bool:
+    """Whether some circuit resets qubits, or goes on after a measurement."""
+    each = [circuits.template] if isinstance(circuits, BoundCircuits) else circuits
+    return any("reset" in circuit.count_ops() or not measures_at_the_end(circuit) for circuit in each)
 
 
 def _shares(shots: int, limit: int | None) -> Iterator[int]:

@@ -68,6 +68,11 @@ class Device:
             return {(a, b) for a in range(self.num_qubits) for b in range(a)}
         return {pair for pair in given if pair is not None}
 
+    @cached_property
+    def joins_all(self) -> bool:
+        """Whether every pair of qubits interacts, as in an ion trap: there is nothing to route."""
+        return all(len(others) == self.num_qubits - 1 for others in self.neighbours)
+
     @property
     def can_reset(self) -> bool:
         """Whether qubits can be reset in the middle of a circuit."""
