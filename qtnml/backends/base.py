@@ -232,11 +232,30 @@ class Seeds:
 def run_circuits(
     backend: Backend, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None
 ) -> list[Counts]:
-    """Submit and fetch, without a ledger: what the process loses is lost (`qtnml.JobStore` keeps it)."""
+    """Submit and fetch, without a ledger: what the process loses is lost (`qtnml.JobStore` keeps it).
+
+    Where the backend takes fewer circuits in a job, in several jobs.
+    """
     if not len(circuits):
         check_shots(shots, seed)
         return []
-    return backend.fetch(backend.submit(circuits, shots=shots, seed=seed)).counts
+    most = most_circuits(backend, circuits) or len(circuits)
+    jobs = [
+        backend.submit(circuits[start : start + most], shots=shots, seed=seed)
+        for start in range(0, len(circuits), most)
+    ]
+    return [counts for job in jobs for counts in backend.fetch(job).counts]
+
+
+def most_circuits(backend: Backend, circuits: Sequence[QuantumCircuit]) -> int | None:
+    """How many of these circuits one job may have; None where there is no limit."""
+    can = backend.capabilities
+    limits = [] if can.max_circuits is None else [can.max_circuits]
+    if can.max_circuits_in_the_middle is not None and not isinstance(circuits, QuantumCircuit):
+        each = [circuits.template] if isinstance(circuits, BoundCircuits) else circuits
+        if any("reset" in c.count_ops() or not measures_at_the_end(c) for c in each):
+            limits.append(can.max_circuits_in_the_middle)
+    return max(1, min(limits)) if limits else None
 
 
 def exact_probabilities(backend: Any, circuits: Sequence[QuantumCircuit]) -> NDArray:

@@ -9,7 +9,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend
-from qtnml.backends.base import check_circuits, check_shots, measures_at_the_end
+from qtnml.backends.base import check_circuits, check_shots, most_circuits
 from qtnml.compile import BoundCircuits
 from qtnml.errors import InvalidInputError
 from qtnml.jobs.plan import seconds_of
@@ -137,16 +137,8 @@ class Request:
         """Of one submission of a part's circuits."""
         can = self.backend.capabilities
         usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.paid else _LOCAL_CIRCUITS
-        limits = [usual] if can.max_circuits is None else [usual, can.max_circuits]
-        if can.max_circuits_in_the_middle is not None and _acts_in_the_middle(self.parts[part].circuits):
-            limits.append(can.max_circuits_in_the_middle)
-        return max(1, min(limits))
-
-
-def _acts_in_the_middle(circuits: Sequence[QuantumCircuit]) -> bool:
-    """Whether some circuit resets qubits, or goes on after a measurement."""
-    each = [circuits.template] if isinstance(circuits, BoundCircuits) else circuits
-    return any("reset" in circuit.count_ops() or not measures_at_the_end(circuit) for circuit in each)
+        limit = most_circuits(self.backend, self.parts[part].circuits)
+        return usual if limit is None else min(usual, limit)
 
 
 def _shares(shots: int, limit: int | None) -> Iterator[int]:

@@ -38,6 +38,19 @@ def status(word: str) -> dict[str, Any]:
     return {"status": word, "message": ""}
 
 
+INFO = {
+    "name": "QuantinuumBackend",
+    "device_name": "H2-1",
+    "version": "1",
+    "device": {"nodes": [], "edges": [], "n_nodes": 56, "fully_connected": True},
+    "gate_set": [],
+    "misc": {},
+    "supports_fast_feedforward": True,
+    "supports_reset": True,
+    "supports_midcircuit_measurement": True,
+}
+
+
 class Nexus:
     """Keeps projects, circuits and jobs, runs them on the local emulator, and answers as Nexus does."""
 
@@ -153,15 +166,12 @@ class Nexus:
             Circuit.from_dict(given), item["n_shots"], noisy_simulation=False, seed=3
         )
         result = emulator.get_result(handle).to_dict()
-        info = {"name": "QuantinuumBackend", "device_name": "H2-1", "version": "1", "device": {"nodes": [], "edges": [], "n_nodes": 56, "fully_connected": True},
-                "gate_set": [], "misc": {}, "supports_fast_feedforward": True,
-                "supports_reset": True, "supports_midcircuit_measurement": True}  # fmt: skip
         return httpx.Response(200, json={
             "data": {
                 "attributes": result,
                 "relationships": {"program": {"data": {"id": item["program_id"], "type": "circuit"}}},
             },
-            "included": [{"type": "backend_snapshot", "attributes": info}],
+            "included": [{"type": "backend_snapshot", "attributes": INFO}],
         })  # fmt: skip
 
 
