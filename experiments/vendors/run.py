@@ -1,6 +1,6 @@
 """One environment for each vendor's client, and the contract of backends in it; see README.md.
 
-python experiments/vendors/run.py [--only braket aqt iqm ionq gpu] [--keep FOLDER]
+python experiments/vendors/run.py [--only braket aqt iqm ionq quantinuum gpu] [--keep FOLDER]
 """
 
 import argparse
@@ -19,9 +19,15 @@ VENDORS = {
     "aqt": (["qiskit-aqt-provider"], "aqt"),
     "iqm": (["iqm-client"], "iqm"),
     "ionq": (["qiskit-ionq"], "ionq"),
+    "quantinuum": (["qnexus", "pytket-quantinuum", "pytket-qiskit"], "quantinuum"),
     "gpu": (["cuquantum-python-cu13"], "cutensornet-cpu"),
 }
-BACKENDS = {"braket": "braket:local", "aqt": "aqt:offline", "gpu": "cutensornet on the CPU"}
+BACKENDS = {
+    "braket": "braket:local",
+    "aqt": "aqt:offline",
+    "quantinuum": "quantinuum:H2-1LE",
+    "gpu": "cutensornet on the CPU",
+}
 
 
 def run(vendor: str, where: Path) -> dict[str, Any]:
@@ -41,6 +47,7 @@ def run(vendor: str, where: Path) -> dict[str, Any]:
         "pytest-xdist",
         "pandas",
         "hypothesis",
+        "qiskit-qasm3-import",
     ]
     installed = subprocess.run(install, capture_output=True, text=True)
     row: dict[str, Any] = {"vendor": vendor}
@@ -98,7 +105,9 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
         kinds = ("tree, reuse", "MPS, reuse", "tree, no reuse")
         found = [row["deviation"][kind] for kind in kinds] if "deviation" in row else []
-        cells = ", ".join(f"{value:.1f}" if isinstance(value, float) else "no resets" for value in found)
+        cells = ", ".join(
+            f"{value:.1f}" if isinstance(value, float) else value.removeprefix("refused: ") for value in found
+        )
         lines.append(f"| {row['vendor']} | {versions} | {row['tests'].strip('= ')} | {cells} |")
     return "\n".join(lines) + "\n"
 
