@@ -11,6 +11,7 @@ from qtnml.backends import Backend
 from qtnml.errors import InvalidInputError
 from qtnml.hybrid.optimizers import HybridOptimizer
 from qtnml.jobs import JobStore, Unstored
+from qtnml.jobs.plan import readable
 
 _OPTIONAL = ("shots", "shots_per_step", "trained_nodes", "patience")
 
@@ -131,14 +132,31 @@ class HybridResult:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training would spend at most: steps, circuits and shots."""
+    """What a training would spend at most.
+
+    Attributes:
+        steps, circuits, shots: In all.
+        submissions: One for each step, where a job takes all its circuits and shots.
+        seconds: Estimated time on the device; None where it does not say, or of a simulator.
+        cost: By the price of the store; None without one.
+        currency: Of the cost.
+    """
 
     steps: int
     circuits: int
     shots: int
+    submissions: int = 0
+    seconds: float | None = None
+    cost: float | None = None
+    currency: str = ""
 
     def __str__(self) -> str:
-        return f"{self.steps:,} steps, at most {self.circuits:,} circuits and {self.shots:,} shots"
+        text = f"{self.steps:,} steps, at most {self.circuits:,} circuits and {self.shots:,} shots"
+        if self.seconds is not None:
+            text += f", about {readable(self.seconds)} on the device"
+        if self.cost is not None:
+            text += f", {self.cost:,.2f} {self.currency}"
+        return text
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def plan_training(problem: Problem, how: HybridTraining, shots: int) -> Training
     """What a training would spend at most."""
     per_step, shots_per_step = _cost_of_step(problem, how, shots)
     steps = how.steps if how.max_shots is None else min(how.steps, how.max_shots // shots_per_step)
-    return TrainingPlan(steps, steps * per_step, steps * shots_per_step)
+    return TrainingPlan(steps, steps * per_step, steps * shots_per_step, submissions=steps)
 
 
 def train_on_backend(

@@ -238,6 +238,7 @@ class Driver:
             if status in _FINISHED:
                 return status
             tell(f"s{found.id} ({vendor_id}) {status}")
+            log.debug("s%d (%s): %s at %s", found.id, vendor_id, status, backend.name)
             if status is JobStatus.RUNNING and not begun:
                 self._ledger.running(lease)
                 begun = True

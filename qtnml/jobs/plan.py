@@ -59,7 +59,7 @@ class Plan(PrintedHtml):
             f"{self.shots:,} shots ({self.stored_shots:,} stored)",
         ]
         if self.seconds is not None:
-            parts.append(f"about {_readable(self.seconds)} on the device")
+            parts.append(f"about {readable(self.seconds)} on the device")
         if self.cost is not None:
             parts.append(f"{self.cost:,.2f} {self.currency}")
         lines = [f"on {self.backend}: " + ", ".join(parts)]
@@ -88,7 +88,8 @@ class Plan(PrintedHtml):
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"expected": expected}
 
 
-def _readable(seconds: float) -> str:
+def readable(seconds: float) -> str:
+    """A time as a person says it."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

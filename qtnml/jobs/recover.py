@@ -50,6 +50,8 @@ class Recovery:
                     except SupersededError:
                         continue  # look again at what became of it
                 return
+            if wait < 0.03:
+                log.info("s%d: waiting for whoever drives it, or for the end of its lease", number)
             # It is driven by somebody whose lease ends unless it is renewed: this waits for no dead process.
             if deadline is not None and time.monotonic() >= deadline:
                 raise ResultTimeoutError(f"submission s{number} is still {found.state}; ask again later")

@@ -32,6 +32,7 @@ class Result(PrintedHtml):
         probabilities: What a model makes of the counts, (samples, ...); None of bare circuits.
         errors: Standard errors of the probabilities, by the shots that were counted; None of bare circuits.
         mitigated: What mitigation did; None without one.
+        samples: Records that a Born machine drew, in its own columns; None of others.
     """
 
     counts: list[Counts]
@@ -46,6 +47,7 @@ class Result(PrintedHtml):
     probabilities: NDArray | None = None
     errors: NDArray | None = None
     mitigated: Any = field(default=None, repr=False)
+    samples: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         lines = [
@@ -65,7 +67,7 @@ class Result(PrintedHtml):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types, without what mitigation did."""
+        """JSON types, without what mitigation did and without samples."""
         return {
             "counts": [{str(outcome): n for outcome, n in each.items()} for each in self.counts],
             "shots": self.shots.tolist(),

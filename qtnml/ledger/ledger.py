@@ -135,11 +135,12 @@ class Ledger:
             BudgetError: The budget does not suffice.
         """
         check_no_secrets(order.backend)
+        # Without a file nobody else could send the circuits; of what is paid for, a later call may have to.
+        can = order.backend.capabilities
+        keep_work = not self.database.in_memory or can.paid or can.durable
         try:
             with self.database.writing() as connection:
-                return prepared(
-                    connection, drafts, order, stored, self.leases, keep_work=not self.database.in_memory
-                )
+                return prepared(connection, drafts, order, stored, self.leases, keep_work=keep_work)
         except IntegrityError as error:
             raise OutrunError(str(error.orig)) from error
 

@@ -17,7 +17,7 @@ from qtnml.errors import BackendError, InvalidInputError
 from qtnml.hybrid import HybridTraining, TrainingPlan, Where, train_generative_on_backend
 from qtnml.hybrid.generative import Generation, bound_weights
 from qtnml.hybrid.training import plan_training
-from qtnml.jobs import JobStore, Part, Plan
+from qtnml.jobs import Job, JobStore, Part, Plan, Result
 from qtnml.mitigation import MitigatedMarginal, Mitigation, get_mitigation, mitigated_marginal
 from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend, check_mitigable
@@ -160,13 +160,54 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             repeat=self._next_repeat,
             label=self.label,
             freshness=self._freshness(),
-            confirm=None if confirm is None else (lambda plan: confirm(self._promising(plan, backend))),
+            confirm=self._asked(confirm, backend),
         )[0]
         self._draws = getattr(self, "_draws", 0) + 1
+        return self._decoded(counts, int(n_samples), random_state)
+
+    def submit(
+        self, n_samples: int = 1, *, random_state: Any = None, confirm: Callable[[Plan], bool] | None = None
+    ) -> Job:
+        """Send what drawing so many samples needs, and wait for nothing.
+
+        `job.result(timeout=)` waits for a `Result` whose `samples` are those `sample` would have returned.
+
+        Args:
+            n_samples, random_state, confirm: As for `sample`.
+
+        Raises:
+            InvalidInputError: The machine keeps no ledger (`jobs=False`).
+        """
+        _check_number(n_samples)
+        backend, number = self._backend(), int(n_samples)
+
+        def made(found: Result) -> Result:
+            return replace(found, samples=self._decoded(found.counts[0], number, random_state))
+
+        job = self._ledger_store().submit_parts(
+            [Part(self._circuits(), number)],
+            backend,
+            repeat=self._next_repeat,
+            label=self.label,
+            freshness=self._freshness(),
+            confirm=self._asked(confirm, backend),
+            made=made,
+        )
+        self._draws = getattr(self, "_draws", 0) + 1
+        return job
+
+    def _asked(
+        self, confirm: Callable[[Plan], bool] | None, backend: Backend
+    ) -> Callable[[Plan], bool] | None:
+        """Asks with what will come of it."""
+        return None if confirm is None else (lambda plan: confirm(self._promising(plan, backend)))
+
+    def _decoded(self, counts: Counts, number: int, random_state: Any) -> Any:
+        """Records of counted strings, in random order."""
         outcomes = sorted(counts)
         levels = np.repeat(self.trained.levels(outcomes), [counts[k] for k in outcomes], axis=0)
         rng = generator(random_state)
-        return self.model.decode(rng.permutation(levels)[:n_samples], rng)
+        return self.model.decode(rng.permutation(levels)[:number], rng)
 
     def marginal(
         self,
@@ -236,7 +277,8 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         """What `fit` would spend on these samples at most."""
         how = self.training or HybridTraining()
         self._check_shots()
-        return plan_training(Generation(self.compiled, self._levels(X)), how, self.shots)
+        found = plan_training(Generation(self.compiled, self._levels(X)), how, self.shots)
+        return self._priced(found, self._circuits())
 
     def score_samples(self, X: Any) -> NDArray:
         """ln P of samples under the circuit without noise, by contraction of its own gates, nats."""

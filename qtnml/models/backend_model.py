@@ -98,7 +98,7 @@ class BackendModel(OnBackend, BaseEstimator):
         """What `fit` would spend on these samples at most."""
         angles = self.compiled.angles(self.features(X))
         problem = Supervised(self.compiled, angles, np.zeros(len(angles), dtype=int))
-        return plan_training(problem, self._training(), self.shots)
+        return self._priced(plan_training(problem, self._training(), self.shots), self.circuits(X[:1]))
 
     def _training_data(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Data angles, and what each sample is to give."""

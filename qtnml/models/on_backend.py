@@ -12,8 +12,9 @@ from qtnml.backends.translation import is_native
 from qtnml.compile import recalibrated
 from qtnml.compile.compiled import Compiled
 from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlError
-from qtnml.hybrid import HybridRecord, HybridTraining
+from qtnml.hybrid import HybridRecord, HybridTraining, TrainingPlan
 from qtnml.jobs import Freshness, JobStore, Unstored, store_for
+from qtnml.jobs.plan import seconds_of, total_cost
 from qtnml.mitigation import get_mitigation
 from qtnml.models.noise import target_of
 from qtnml.models.objects import plain
@@ -75,6 +76,19 @@ class OnBackend(SavedToFile, BaseEstimator):
                 "jobs=False keeps no ledger, and so no jobs; leave it out, or give a JobStore"
             )
         return found
+
+    def _priced(self, plan: TrainingPlan, circuits: Any) -> TrainingPlan:
+        """A plan of training with its time on the device, and its cost by the price of the store."""
+        backend, store = self._found_backend(), self._store()
+        if not backend.capabilities.paid or not isinstance(store, JobStore):
+            return plan
+        each = seconds_of(backend, circuits, 1)
+        seconds = None if each is None else each * plan.shots
+        cost = total_cost(
+            store.price, shots=plan.shots, circuits=plan.circuits, tasks=plan.submissions, seconds=seconds
+        )
+        currency = "" if store.price is None else store.price.currency
+        return replace(plan, seconds=seconds, cost=cost, currency=currency)
 
     def _freshness(self) -> Freshness:
         """Circuits that correct each other are measured together."""

@@ -14,16 +14,18 @@ from qiskit_aer import AerSimulator
 from scipy.stats import norm
 
 from qtnml import TreeClassifier, get_backend
-from qtnml.ansatz import BrickWall, TensorNetwork
+from qtnml.ansatz import BrickWall, FullUnitary, TensorNetwork
 from qtnml.backends import exact_probabilities
 from qtnml.born import TreeState, log_likelihood
 from qtnml.born.sampling import sample
 from qtnml.compile import CompiledCircuit, compile_model, compile_network, compile_state, minimal_order
+from qtnml.compile.circuit import network_source
 from qtnml.compile.lanes import arrange, in_stack_order, possible_lengths, stack_needs
 from qtnml.compile.on_device import by_qiskit, in_lanes
+from qtnml.compile.on_device import candidates as compared
 from qtnml.compile.schedule import Prepare
 from qtnml.compile.source import NetworkSource
-from qtnml.contract import Model
+from qtnml.contract import Model, Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.noise import DeviceNoise, NoisyCircuit, NoisyGenerativeCircuit
@@ -285,3 +287,39 @@ def test_devices_that_cannot() -> None:
     empty.add_instruction(SXGate())
     with pytest.raises(InvalidInputError, match="this target has none of the two-qubit gates"):
         compile_network(network, ENCODING, target=empty)
+
+
+def test_where_all_qubits_are_joined_nothing_is_routed() -> None:
+    """As in an ion trap: the two-qubit gates are those of the network, on the qubits that err least."""
+    network = TensorNetwork.random(balanced_tree(8), np.random.default_rng(0))
+    made = GenericBackendV2(
+        10,
+        basis_gates=["rzz", "rx", "ry", "rz", "reset"],
+        coupling_map=CouplingMap.from_full(10),
+        noise_info=True,
+        seed=1,
+    )
+    target = made.target
+    for qubits in list(target["rzz"]):
+        good = set(qubits) <= {2, 3, 5, 7, 8, 9}
+        target.update_instruction_properties(
+            "rzz", qubits, InstructionProperties(duration=1e-6, error=1e-3 if good else 0.1)
+        )
+    plain = compile_network(network, ENCODING)
+    compiled = compile_network(network, ENCODING, target=made, num_qubits=6)
+    assert compiled.device is not None
+    assert compiled.device.joins_all
+    assert compiled.two_qubit_gates == plain.two_qubit_gates
+    assert set(compiled.layout or ()) <= {2, 3, 5, 7, 8, 9}
+    X = np.random.default_rng(1).random((5, 8))
+    np.testing.assert_allclose(compiled.probabilities(X), plain.probabilities(X), atol=1e-12)
+    assert compiled.expected is not None
+    widths = {each.num_qubits for each in candidates_for(network, made)}
+    assert {min(widths), max(widths)} == {plain.num_qubits, 8}
+
+
+def candidates_for(network: TensorNetwork, device: Any) -> list[Any]:
+    model = Model(network.topology, ENCODING, FullUnitary())
+    parameters = Parameters(network.unitaries, ENCODING.parameters(8))
+    source = network_source(model, parameters)
+    return compared(source, device_of(device), Synthesis(), reuse_qubits=True, most=10)

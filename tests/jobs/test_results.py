@@ -15,6 +15,7 @@ from qtnml import JobStore, MPSBornMachine, Price, TreeClassifier, get_backend
 from qtnml.backends import Capabilities
 from qtnml.backends import Result as Returned
 from qtnml.errors import BackendBusyError, BudgetError, InvalidInputError, JobError, ResultTimeoutError
+from qtnml.hybrid import HybridTraining
 from qtnml.jobs import Freshness, Part, Status
 from qtnml.noise import DeviceNoise
 from tests.jobs.test_store import QUICK, turned
@@ -327,6 +328,43 @@ def test_samples_of_a_born_machine_differ_from_call_to_call_and_not_from_script_
     again = script()
     np.testing.assert_array_equal(first, again[0])
     np.testing.assert_array_equal(second, again[1])
+
+
+def test_samples_may_be_asked_for_later() -> None:
+    rng = np.random.default_rng(0)
+    born = MPSBornMachine(2, random_state=0).fit(rng.integers(0, 2, (50, 6)))
+    store = JobStore("sqlite://")
+    one, other = (born.to_backend("exact", jobs=store) for _ in range(2))
+    result = one.submit(40, random_state=3).result()
+    np.testing.assert_array_equal(result.samples, other.sample(40, random_state=3))
+    assert result.shots.tolist() == [40]
+    assert (one.sample(40, random_state=3) != result.samples).any()  # the next call draws anew
+    with pytest.raises(InvalidInputError, match="jobs=False keeps no ledger"):
+        born.to_backend("exact", jobs=False).submit(5)
+
+
+def test_a_training_has_a_price(small_digits: Any, tmp_path: Path) -> None:
+    clf = TreeClassifier(epochs=2, random_state=0).fit(small_digits.X_train, small_digits.y_train)
+    store = JobStore(tmp_path / "jobs.sqlite", price=Price(per_shot=0.01, per_task=1.0))
+    training = HybridTraining(steps=4, batch_size=3)
+    plan = clf.to_backend(Drifting(1, 0), shots=10, jobs=store, training=training).plan_fit(
+        small_digits.X_train
+    )
+    # Four steps of two points, three samples each.
+    assert (plan.circuits, plan.shots, plan.submissions) == (24, 240, 4)
+    assert plan.cost == pytest.approx(240 * 0.01 + 4)
+    assert "6.40 USD" in str(plan)
+    free = clf.to_backend("exact", shots=10, training=training).plan_fit(small_digits.X_train)
+    assert (free.cost, free.seconds) == (None, None)
+
+
+def test_what_happens_is_logged(store: JobStore, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    vendor = Vendor(tmp_path / "vendor", faults={"submit": ["busy"], "status": [None]}, polls=1)
+    with caplog.at_level("DEBUG", logger="qtnml.jobs"):
+        store.run(turned(0.1), vendor, shots=5)
+    told = [record.getMessage() for record in caplog.records]
+    for word in ("s1 sending", "s1: vendor is busy", "s1 submitted: job-1", "s1 (job-1): running", "s1 done"):
+        assert any(word in each for each in told), (word, told)
 
 
 def test_free_backends_write_no_file(
