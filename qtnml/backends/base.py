@@ -239,7 +239,9 @@ def run_circuits(
     if not len(circuits):
         check_shots(shots, seed)
         return []
-    most = most_circuits(backend, circuits) or len(circuits)
+    most = most_circuits(backend, circuits)
+    if most is None or len(circuits) <= most:
+        return backend.fetch(backend.submit(circuits, shots=shots, seed=seed)).counts
     jobs = [
         backend.submit(circuits[start : start + most], shots=shots, seed=seed)
         for start in range(0, len(circuits), most)

@@ -36,7 +36,6 @@ class CuTensorNet:
     """
 
     name = "cutensornet"
-    version = ""
 
     def __init__(
         self,
@@ -48,6 +47,9 @@ class CuTensorNet:
         hyper_samples: int = 8,
     ) -> None:
         require("cuquantum.tensornet", "gpu")
+        import cuquantum
+
+        self.version = f"cuquantum {cuquantum.__version__}"
         if method not in ("einsum", "mps") or device not in ("gpu", "cpu"):
             raise BackendError(
                 f"method must be 'einsum' or 'mps' and device 'gpu' or 'cpu', got {method!r} and {device!r}"

@@ -4,6 +4,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from qtnml.backends.base import version_of
 from qtnml.backends.extras import require
 from qtnml.backends.qiskit_jobs import DeviceJobs, QiskitBackend
 from qtnml.backends.qiskit_objects import from_device
@@ -28,6 +29,7 @@ def braket(device: str = "local", **options: Any) -> QiskitBackend:
             "durable": hasattr(found, "retrieve_job"),
             "paid": not local,
         },
+        version=version_of("amazon-braket-default-simulator") if local else "",
         **options,
     )
 
@@ -60,6 +62,7 @@ def aqt(device: str = "offline", **options: Any) -> QiskitBackend:
             "paid": not local,
             "max_shots": 2000,  # AQT's own limit
         },
+        version=version_of("qiskit-aqt-provider", "qiskit-aer") if local else "",
         **options,
     )
 
@@ -93,6 +96,7 @@ def iqm(device: str = "aphrodite", **options: Any) -> QiskitBackend:
             "durable": not local and hasattr(found, "retrieve_job"),
             "paid": not local,
         },
+        version=version_of("iqm-client", "qiskit-aer") if local else "",
         **options,
     )
 

@@ -114,6 +114,9 @@ def budgets(ledger: Ledger = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
+    if not found:
+        print("no budget: JobStore(max_shots=..., budget=NAME) makes one")
+        return
     table = Table(box=SIMPLE, show_edge=False)
     for name in ("budget", "shots", "circuits", "seconds", "money"):
         table.add_column(name, justify="left" if name == "budget" else "right")

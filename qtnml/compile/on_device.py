@@ -130,7 +130,8 @@ def unrouted(
     for width in _widths(source, _TRAP_WIDTHS, reuse_qubits=reuse_qubits, most=most):
         compiled = source.scheduled(width, synthesis)
         chosen = tuple(layout[: compiled.num_qubits])
-        yield from on_device(compiled, device, chosen, synthesis.seed, f"{width} qubits, all joined")
+        method = f"{width} qubits, all joined"
+        yield from on_device(compiled, device, chosen, synthesis.seed, method, level=3)
 
 
 def best_qubits(device: Device) -> list[int]:
@@ -179,7 +180,7 @@ def by_qiskit(
 
 
 def on_device(
-    compiled: C, device: Device, layout: tuple[int, ...] | None, seed: int, method: str
+    compiled: C, device: Device, layout: tuple[int, ...] | None, seed: int, method: str, level: int = 1
 ) -> Iterator[C]:
     """Translated into a device's gates; laid out by Qiskit at level 3 where no layout is given.
 
@@ -187,7 +188,7 @@ def on_device(
     """
     plain = without_symbolic_phases(compiled.circuit, device.target)
     try:
-        circuit = _transpiled(plain, device, layout, seed)
+        circuit = _transpiled(plain, device, layout, seed, level)
     except TranspilerError:
         return
     # A phase of hundreds of parameters, which nothing can see, makes every binding evaluate it.
@@ -207,7 +208,7 @@ def on_device(
 
 
 def _transpiled(
-    circuit: QuantumCircuit, device: Device, layout: tuple[int, ...] | None, seed: int
+    circuit: QuantumCircuit, device: Device, layout: tuple[int, ...] | None, seed: int, level: int
 ) -> QuantumCircuit:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Qiskit's own, inside its passes
@@ -215,7 +216,7 @@ def _transpiled(
             circuit,
             target=device.target,
             initial_layout=None if layout is None else list(layout),
-            optimization_level=3 if layout is None else 1,
+            optimization_level=3 if layout is None else level,
             seed_transpiler=seed,
         )
 
