@@ -1,6 +1,7 @@
 """What a backend is."""
 
 import itertools
+import logging
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from qtnml.errors import BackendError
 Counts: TypeAlias = dict[int, int]
 
 
+log = logging.getLogger("qtnml.jobs")
 _IDLE = ("delay", "barrier")
 #: Widest circuit whose noise is simulated as a density matrix, in one pass for all shots; beyond, every shot
 #: is a state vector of its own.
@@ -98,7 +100,16 @@ def checked_result(result: Any, num_circuits: int, name: str) -> Result:
         raise BackendError(
             f"backend {name!r} returned {len(result.counts)} results for {num_circuits} circuits"
         )
-    return replace(result, counts=[_checked_counts(counts, name) for counts in result.counts])
+    seconds = result.seconds
+    is_number = isinstance(seconds, int | float | np.number) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and 0 <= float(seconds) < 1e9):
+        log.warning("backend %r says that %r seconds are charged, which is no time", name, seconds)
+        seconds = None
+    return replace(
+        result,
+        counts=[_checked_counts(counts, name) for counts in result.counts],
+        seconds=None if seconds is None else float(seconds),
+    )
 
 
 def _checked_counts(counts: Any, name: str) -> Counts:

@@ -12,6 +12,7 @@ from qtnml.backends.extras import require
 from qtnml.backends.qiskit_jobs import (
     QiskitBackend,
     calibration_time,
+    in_utc,
     sampler_counts,
     sampler_pub,
 )
@@ -108,7 +109,7 @@ class RuntimeJobs:
         """Of the properties the device had when the job ran."""
         properties = job.properties() if hasattr(job, "properties") else None
         found = getattr(properties, "last_update_date", None)
-        return calibration_time(self._device) if found is None else found.isoformat()
+        return calibration_time(self._device) if found is None else in_utc(found)
 
     def calibration_now(self) -> str | None:
         """Of the device's properties as the vendor has them now."""

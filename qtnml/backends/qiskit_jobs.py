@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC
 from functools import partial
 from pickle import PicklingError
 from typing import Any, Protocol
@@ -327,8 +328,15 @@ def calibration_time(device: Any) -> str | None:
     properties = getattr(device, "properties", None)
     if not callable(properties):
         return None
-    found = getattr(properties(), "last_update_date", None)
-    return None if found is None else found.isoformat()
+    return in_utc(getattr(properties(), "last_update_date", None))
+
+
+def in_utc(when: Any) -> str | None:
+    """A time as ISO 8601, in UTC where it has a zone: hosts in other zones, and winter, tell it alike."""
+    if when is None:
+        return None
+    zoned = getattr(when, "tzinfo", None) is not None
+    return str((when.astimezone(UTC) if zoned else when).isoformat())
 
 
 def _charged_seconds(job: Any) -> float | None:

@@ -365,8 +365,8 @@ class NexusJobs:
         return str(found[0].id) if found else None
 
     def calibration(self, job: Any) -> str | None:  # noqa: ARG002
-        """Nexus does not tell."""
-        return None
+        """Nexus does not tell: of the errors that the client comes with."""
+        return self._trap.calibration
 
     def calibration_now(self) -> str | None:
         """Of the errors that the client comes with."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtnml.backends.base import version_of
 from qtnml.backends.extras import require
-from qtnml.backends.qiskit_jobs import DeviceJobs, QiskitBackend
+from qtnml.backends.qiskit_jobs import DeviceJobs, QiskitBackend, in_utc
 from qtnml.backends.qiskit_objects import from_device
 from qtnml.backends.translation import Group
 from qtnml.errors import BackendError
@@ -161,8 +161,7 @@ class IonQJobs(DeviceJobs):
     def calibration_now(self) -> str | None:
         """Of the characterisation that IonQ publishes; None of the simulator."""
         found = self._device.calibration()
-        when = None if found is None else getattr(found, "date", None)
-        return None if when is None else str(getattr(when, "isoformat", lambda: when)())
+        return None if found is None else in_utc(getattr(found, "date", None))
 
     def calibration(self, job: Any) -> str | None:  # noqa: ARG002
         """That of now: the client does not say under which a job ran."""

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from qtnml.cli.app import Json, app, report
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, QtnmlError
 
 jobs = typer.Typer(
     help="The ledger of jobs: what was sent to backends, what came back, and what is left to do.",
@@ -168,6 +168,13 @@ def resume(
 def cancel(
     numbers: Annotated[list[str], typer.Argument(metavar="SUBMISSION...", help="As listed, e.g. s1.")],
     ledger: Ledger = None,
+    certainly_gone: Annotated[
+        bool,
+        typer.Option(
+            "--certainly-gone",
+            help="The lost submissions named were certainly never accepted: give them up.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Stop submissions; what they were to compute can be bought again."""
@@ -178,7 +185,15 @@ def cancel(
     for number in chosen:
         if (before := store.submission(number)).state not in OPEN:
             console.print(f"s{number} was {before.state} before: nothing to cancel", highlight=False)
-    _print_ended([store.cancel(number) for number in chosen], as_json)
+    ended, errors = [], []
+    for number in chosen:
+        try:
+            ended.append(store.cancel(number, certainly_gone=certainly_gone))
+        except QtnmlError as error:  # the others are stopped all the same
+            errors.append(error)
+    _print_ended(ended, as_json)
+    if errors:
+        raise errors[0]
 
 
 @jobs.command()

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from qtnml.cli.app import Json
 from qtnml.cli.jobs import Ledger, duration_of, jobs, moment, store_at
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, JobError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
@@ -41,10 +41,11 @@ def watch(
         while True:
             shown = [store.submission(number) for number in sorted(seen)]
             live.update(_table(store, shown))
-            if not any(found.state in _open() for found in shown):
-                return
+            if not _moving(shown):
+                break
             time.sleep(interval)
             seen |= {found.id for found in _looked(store, label)}
+    _say_what_stays(shown)
 
 
 def _watch_in_lines(store: Any, label: str | None, interval: float, *, once: bool) -> None:
@@ -60,11 +61,26 @@ def _watch_in_lines(store: Any, label: str | None, interval: float, *, once: boo
                 known[row.id] = row.state
                 note = f": {row.error}" if row.error else ""
                 print(f"s{row.id} {row.state} ({row.jobs} circuits, {row.backend}){note}", flush=True)
-        if once or not any(row.state in _open() for row in rows):
+        if once or not _moving(rows):
             if not rows:
                 print("no submission is open")
+            if not once:
+                _say_what_stays(rows)
             return
         time.sleep(interval)
+
+
+def _moving(rows: list[Any]) -> bool:
+    """Whether something goes on: what is lost, or prepared and driven by nobody, waits for a person."""
+    stuck = [row for row in rows if row.state == "lost" or (row.state == "prepared" and row.token is None)]
+    return any(row.state in _open() and row not in stuck for row in rows)
+
+
+def _say_what_stays(rows: list[Any]) -> None:
+    """What a person has to do; the command then fails, so that a script notices."""
+    left = [f"s{row.id} is {row.state}" for row in rows if row.state in _open()]
+    if left:
+        raise JobError(f"{', '.join(left)}: see `qtnml jobs show`, then `qtnml jobs resume`")
 
 
 def _open() -> Any:

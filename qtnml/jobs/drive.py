@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -19,6 +20,7 @@ from qtnml.errors import (
     UnknownSubmissionError,
 )
 from qtnml.jobs.patience import Patience
+from qtnml.jobs.plan import calibration_of
 from qtnml.ledger import Ledger, State, Submission
 from qtnml.ledger.leases import Lease
 from qtnml.ledger.transitions import SupersededError, moment
@@ -53,6 +55,7 @@ class Driver:
         backend: Backend,
         circuits: Sequence[QuantumCircuit] | None = None,
         tell: Tell = silent,
+        deadline: float | None = None,
     ) -> str:
         """Give a prepared submission to the backend; return what the backend calls it.
 
@@ -63,6 +66,7 @@ class Driver:
             circuits: Its circuits, if they are at hand: a backend knows a template again that it has
                 translated before, and none that was read from the ledger.
             tell: Called with a word on what is waited for.
+            deadline: By `time.monotonic()`, for what is waited for.
 
         Raises:
             JobError: It was refused, or it is not known whether it was accepted.
@@ -80,20 +84,20 @@ class Driver:
             try:
                 return backend.submit(circuits, shots=found.shots, seed=found.seed, tag=found.tag)
             except BackendBusyError as error:
-                log.info("s%d: %s is busy (%s)", found.id, backend.name, error)
+                log.info("s%d: %s is busy (%s)", found.id, backend.name, without_secrets(str(error)))
                 if noted:
                     self._ledger.unsent(lease, str(error))
                 raise
 
         try:
-            vendor_id = self._patience.ask(submit)
+            vendor_id = self._patience.ask(submit, deadline)
         except UnknownSubmissionError as error:
             if not backend.capabilities.paid:  # costs nothing, and its seed makes it the same job
                 if noted:
                     self._ledger.again(lease, str(error))
-                vendor_id = self._patience.ask(submit)
+                vendor_id = self._patience.ask(submit, deadline)
             else:
-                vendor_id = self.look_for(found, lease, backend, str(error), tell)
+                vendor_id = self.look_for(found, lease, backend, str(error), tell, deadline)
         except BackendBusyError:
             raise
         except BackendError as error:
@@ -130,11 +134,18 @@ class Driver:
         )
 
     def look_for(
-        self, found: Submission, lease: Lease, backend: Backend, reason: str, tell: Tell = silent
+        self,
+        found: Submission,
+        lease: Lease,
+        backend: Backend,
+        reason: str,
+        tell: Tell = silent,
+        deadline: float | None = None,
     ) -> str:
         """What the vendor calls a submission that may have been accepted.
 
         Raises:
+            ResultTimeoutError: It is not found by the deadline, and may still be listed.
             JobError: The vendor does not know it, or cannot be asked: it is lost.
         """
         if not backend.capabilities.searchable:
@@ -144,7 +155,7 @@ class Driver:
                 f"then {cures(found)}"
             )
         else:
-            known = self._searched(found, lease, backend, tell)
+            known = self._searched(found, lease, backend, tell, deadline)
             if known is not None:
                 log.info("s%d: found as %s", found.id, known)
                 return known
@@ -156,19 +167,26 @@ class Driver:
         self._ledger.lost(lease, lost)
         raise JobError(f"submission s{found.id} may or may not have been bought; {without_secrets(lost)}")
 
-    def _searched(self, found: Submission, lease: Lease, backend: Backend, tell: Tell) -> str | None:
+    def _searched(
+        self, found: Submission, lease: Lease, backend: Backend, tell: Tell, deadline: float | None
+    ) -> str | None:
         """Look by tag until the vendor must know it, twice at least."""
         sent = self._ledger.submission(found.id).sent
         age = 0.0 if sent is None else max(self._ledger.now() - sent, 0.0)
         left = self._patience.search_for - age
         began, wait, looks = time.monotonic(), min(self._patience.first_wait, 1.0), 0
         while True:
-            known = self._patience.ask(lambda: backend.find(found.tag))
+            known = self._patience.ask(lambda: backend.find(found.tag), deadline)
             looks += 1
             self._ledger.leases.call(lease)
             remaining = left - (time.monotonic() - began)
             if known is not None or (remaining <= 0 and looks > 1):
                 return known
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ResultTimeoutError(
+                    f"submission s{found.id} may have been accepted, and {backend.name} does not list it "
+                    "yet; ask again later"
+                )
             tell(f"looking for s{found.id} at the vendor's")
             log.info("s%d: %s does not list it yet", found.id, backend.name)
             time.sleep(min(wait, max(remaining, 0.0)) or min(wait, 0.05))
@@ -205,7 +223,7 @@ class Driver:
             raise JobError(f"submission s{found.id} ({vendor_id}) was cancelled")
         self._ledger.leases.call(lease)
         try:
-            result = self._patience.ask(lambda: backend.fetch(vendor_id))
+            result = self._patience.ask(lambda: backend.fetch(vendor_id), deadline)
         except BackendBusyError:
             raise
         except BackendError as error:
@@ -213,10 +231,17 @@ class Driver:
             raise JobError(
                 without_secrets(f"submission s{found.id} ({vendor_id}) has no result: {error}")
             ) from cause_of(error)
+        except Exception as error:  # of a simulator: out of memory, say; it is computed anew when asked again
+            if is_free(backend):
+                self._ledger.refused(lease, f"{type(error).__name__}: {error}")
+            raise
         try:
             result = checked_result(result, found.jobs, backend.name)
         except BackendError as error:  # nothing is stored: once the backend is mended it can be fetched
             raise JobError(f"submission s{found.id} ({vendor_id}) cannot be read: {error}") from error
+        if result.calibration is None and backend.capabilities.paid:
+            with suppress(BackendError):
+                result = replace(result, calibration=calibration_of(backend))
         self._ledger.done(lease, result)
 
     def _awaited(
@@ -234,7 +259,7 @@ class Driver:
         wait, begun = _FIRST_POLL, found.state is State.RUNNING
         while True:
             self._ledger.leases.call(lease)
-            status = known_status(self._patience.ask(lambda: backend.status(vendor_id)), backend)
+            status = known_status(self._patience.ask(lambda: backend.status(vendor_id), deadline), backend)
             if status in _FINISHED:
                 return status
             tell(f"s{found.id} ({vendor_id}) {status}")
@@ -257,7 +282,7 @@ class Driver:
         if can.paid and not can.durable:
             self._ledger.lost(lease, f"its result could not be read ({error}); see the vendor's own list")
         elif can.durable and self._patience.ask(lambda: backend.status(vendor_id)) is JobStatus.DONE:
-            log.warning("s%d: its result cannot be read now (%s)", found.id, error)
+            log.warning("s%d: its result cannot be read now (%s)", found.id, without_secrets(str(error)))
         elif is_free(backend):
             self._ledger.refused(lease, str(error))
         else:

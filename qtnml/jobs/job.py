@@ -27,6 +27,7 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     LOST = "lost"
+    INCOMPLETE = "incomplete"  # the backend returned fewer shots than were asked for: `result` buys the rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,9 @@ class Job:
             if state in states:
                 return status
         ended = {row.state for job in missing for row, _ in self.store.ledger.rows_of(job)}
-        return Status.CANCELLED if ended <= {State.CANCELLED, State.DONE} else Status.FAILED
+        if State.FAILED in ended:
+            return Status.FAILED
+        return Status.CANCELLED if State.CANCELLED in ended else Status.INCOMPLETE
 
     def result(self, timeout: float | None = None) -> Result:
         """Wait for the result: what the vendor returned too little of is bought, what others began is waited
@@ -89,10 +92,16 @@ class Job:
         """Stop what has not ended.
 
         Raises:
-            JobError: The backend cannot stop it, or it may run unknown to us.
+            JobError: The backend cannot stop it, it may run unknown to us, or it serves another job as well.
         """
         errors: list[QtnmlError] = []
+        wanted = set(self.request.jobs)
         for number in self.submissions:
+            if not set(self.store.ledger.job_ids(number)) <= wanted:
+                errors.append(
+                    JobError(f"s{number} serves another job as well: `qtnml jobs cancel s{number}` stops it")
+                )
+                continue
             if self.store.submission(number).state in OPEN:
                 try:
                     self.store.cancel(number, backend=self.request.backend)

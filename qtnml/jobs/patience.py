@@ -1,5 +1,6 @@
 """How long a backend is asked again, looked through, or waited for."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -39,15 +40,22 @@ class Patience:
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e9:
                 raise InvalidInputError(f"{name} must be a number of at least {least:g}, got {value!r}")
 
-    def ask(self, call: Callable[[], T]) -> T:
+    def ask(self, call: Callable[[], T], deadline: float | None = None) -> T:
         """Call until the backend is no longer busy.
+
+        Args:
+            call: Asks the backend.
+            deadline: By `time.monotonic()`; nothing is waited for beyond it.
 
         Raises:
             BackendBusyError: It still was at the last attempt.
         """
+        end = float("inf") if deadline is None else deadline
+        usual = wait_exponential(self.first_wait, self.longest_wait) + wait_random(0, self.first_wait)
+        last = stop_after_attempt(self.attempts)
         retrying = Retrying(
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential(self.first_wait, self.longest_wait) + wait_random(0, self.first_wait),
+            stop=lambda state: last(state) or time.monotonic() >= end,
+            wait=lambda state: min(usual(state), max(end - time.monotonic(), 0.0)),
             retry=retry_if_exception_type(BackendBusyError),
             reraise=True,
         )

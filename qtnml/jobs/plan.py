@@ -123,3 +123,9 @@ def total_cost(
     if price is None:
         return None
     return price.of(shots=shots, circuits=circuits, tasks=tasks, seconds=seconds)
+
+
+def calibration_of(backend: Backend) -> str | None:
+    """When the device was calibrated last (ISO 8601); None where it does not say."""
+    tell: Any = getattr(backend, "calibration_now", None)
+    return tell() if callable(tell) else None

@@ -9,6 +9,8 @@ from functools import partial
 
 from qiskit import QuantumCircuit
 
+from qtnml.backends import Backend
+from qtnml.backends.secrets import without_secrets
 from qtnml.errors import BudgetError, JobError, QtnmlError
 from qtnml.jobs.drive import Driver, Tell, is_free
 from qtnml.jobs.plan import Plan, total_cost
@@ -197,6 +199,8 @@ class Purchase:
             missing, stored, held = request.missing(self._ledger)
             free = {job: shots for job, shots in missing.items() if job not in held}
             if not free:
+                for number in self._ledger.claimed(list(missing)) if missing else ():
+                    self._recovery.push(number, request.backend)
                 return
             try:
                 begun = self._claimed(request, free, stored, confirm, again=False)
@@ -225,6 +229,8 @@ class Purchase:
         """
         drafts = request.drafts(free)
         terms = self._terms.order(request)
+        if terms.budget is not None and (terms.budget.seconds is not None or terms.budget.cost is not None):
+            settle(self._ledger, request.backend)
         if terms.budget is not None or confirm is not None:
             plan = self.plan(request, free, drafts)
             try:
@@ -328,6 +334,24 @@ class Purchase:
                 )
             except JobError as error:
                 log.warning("s%d stays as it is (%s)", each.found.id, error)
+
+
+_ASKED_FOR = 14 * 86400.0  # seconds after which a vendor that has not told a charge is asked no more
+
+
+def settle(ledger: Ledger, backend: Backend) -> None:
+    """Ask a backend what it charged for what has ended, where it did not tell then."""
+    ask = getattr(backend, "charged_seconds", None)
+    if not callable(ask) or not backend.capabilities.paid:
+        return
+    for found in ledger.uncharged(backend, ledger.now() - _ASKED_FOR):
+        try:
+            seconds = ask(found.vendor_id)
+        except QtnmlError as error:  # a figure: results must not be lost for it
+            log.info("s%d: what it cost cannot be asked (%s)", found.id, without_secrets(str(error)))
+            continue
+        if seconds is not None and 0 <= float(seconds) < 1e9:
+            ledger.charged(found.id, float(seconds))
 
 
 def deadline_of(timeout: float | None) -> float | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend, JobStatus
-from qtnml.errors import BackendBusyError, JobError, QtnmlError, ResultTimeoutError
+from qtnml.errors import BackendBusyError, BackendError, JobError, QtnmlError, ResultTimeoutError
 from qtnml.jobs.drive import Driver, Tell, cures, is_free, silent
 from qtnml.jobs.patience import Patience
 from qtnml.ledger import OPEN, Ledger, State, Submission
@@ -84,6 +84,11 @@ class Recovery:
         """
         tell(f"going on with s{found.id}")
         if send_again and found.state in (State.SENDING, State.LOST):
+            known = self._known_after_all(found, backend)
+            if known is not None:
+                self._ledger.submitted(lease, known)
+                self._driver.collect(self._ledger.submission(found.id), lease, backend, known, tell, deadline)
+                return
             if found.state is State.SENDING:
                 self._ledger.lost(lease, "it is sent again by hand")
             self._ledger.again(lease, "sent again by hand")
@@ -96,10 +101,15 @@ class Recovery:
             found = self._ledger.submission(found.id)
         vendor_id = found.vendor_id
         if found.state is State.PREPARED:
-            vendor_id = self._driver.send(found, lease, backend, tell=tell)
+            vendor_id = self._driver.send(found, lease, backend, tell=tell, deadline=deadline)
         elif found.state is State.SENDING:
             vendor_id = self._driver.look_for(
-                found, lease, backend, "whoever sent it was stopped before the answer was noted", tell
+                found,
+                lease,
+                backend,
+                "whoever sent it was stopped before the answer was noted",
+                tell,
+                deadline,
             )
             self._ledger.submitted(lease, vendor_id)
         elif found.state is State.LOST:
@@ -109,6 +119,17 @@ class Recovery:
         self._driver.collect(
             self._ledger.submission(found.id), lease, backend, str(vendor_id), tell, deadline
         )
+
+    def _known_after_all(self, found: Submission, backend: Backend) -> str | None:
+        """What the backend calls a submission that a person wants sent once more, if it has it all the same."""
+        known = backend.find(found.tag) if backend.capabilities.searchable else None
+        if known is None and found.vendor_id is not None and backend.capabilities.durable:
+            with suppress(BackendError):
+                backend.status(found.vendor_id)
+                known = found.vendor_id
+        if known is not None:
+            log.warning("s%d: %s has it as %s, so that it is not sent again", found.id, backend.name, known)
+        return known
 
     def _looked_for_again(self, found: Submission, lease: Lease, backend: Backend) -> str:
         """A lost submission that the vendor lists after all."""
@@ -153,6 +174,24 @@ class Recovery:
         self._ledger.lost(lease, reason)
         raise JobError(f"submission s{found.id} is lost: {reason}")
 
+    def push(self, number: int, backend: Backend) -> None:
+        """Send what is prepared and driven by nobody; look once for what may have been sent; never wait."""
+        lease = self._ledger.leases.take(number)
+        if lease is None:
+            return
+        now = time.monotonic()
+        with self._ledger.leases.held(lease, limited=not is_free(backend)):
+            found = self._ledger.submission(number)
+            try:
+                if found.state is State.PREPARED and not is_free(backend):
+                    self._driver.send(found, lease, backend, deadline=now)
+                elif found.state is State.SENDING and not is_free(backend):
+                    reason = "whoever sent it was stopped before the answer was noted"
+                    known = self._driver.look_for(found, lease, backend, reason, deadline=now)
+                    self._ledger.submitted(lease, known)
+            except (SupersededError, ResultTimeoutError):
+                return
+
     def resume(self, found: Submission, backend: Backend, *, send_again: bool = False) -> None:
         """Bring an open submission that nobody drives to its end, and note why where that cannot be now."""
         lease = self._ledger.leases.take(found.id)
@@ -176,7 +215,8 @@ class Recovery:
             vendor_id = backend.find(found.tag)
             if vendor_id is None:
                 return
-        status = self._patience.ask(lambda: backend.status(str(vendor_id)))
+        now = time.monotonic()  # one attempt: whoever waits asks again
+        status = self._patience.ask(lambda: backend.status(str(vendor_id)), now)
         if status not in _FINISHED:
             if status is JobStatus.RUNNING and found.state is State.SUBMITTED:
                 self._with_lease(found, self._ledger.running)
@@ -206,12 +246,7 @@ class Recovery:
                 f"{self._ledger.leases.term:.0f} s of its last sign of life: try again then"
             )
         with self._ledger.leases.held(lease):
-            if found.state is State.PREPARED:
-                raise JobError(
-                    f"submission s{found.id} was never sent; `qtnml jobs resume s{found.id}` sends it"
-                )
-            if found.state in (State.SUBMITTED, State.RUNNING):
-                self._ledger.lost(lease, f"it was noted as {found.vendor_id}; adopted by hand as {vendor_id}")
+            self._check_adoptable(found, vendor_id, backend)
             self._ledger.submitted(lease, vendor_id)
             try:
                 self._driver.collect(self._ledger.submission(found.id), lease, backend, vendor_id)
@@ -223,6 +258,46 @@ class Recovery:
                 with suppress(SupersededError):  # the vendor says that it failed
                     self._ledger.lost(lease, reason, vendor_id=found.vendor_id)
                 raise
+
+    def _check_adoptable(self, found: Submission, vendor_id: str, backend: Backend) -> None:
+        """Before anything is changed.
+
+        Raises:
+            JobError: It is not lost, the job is another's, or the backend knows no such job.
+            BackendBusyError: The backend cannot be asked now.
+        """
+        if found.state is State.PREPARED:
+            raise JobError(f"submission s{found.id} was never sent; `qtnml jobs resume s{found.id}` sends it")
+        if found.state in (State.SUBMITTED, State.RUNNING):
+            raise JobError(
+                f"submission s{found.id} is on its way as {found.vendor_id}; `qtnml jobs fetch s{found.id}` "
+                "asks for it"
+            )
+        other = self._ledger.called(found.backend, vendor_id)
+        if other is not None:
+            raise JobError(f"{vendor_id} is submission s{other}, not s{found.id}")
+        try:
+            self._patience.ask(lambda: backend.status(vendor_id))
+        except BackendBusyError:
+            raise
+        except BackendError as error:
+            raise JobError(
+                f"{backend.name} cannot tell of {vendor_id} ({error}); submission s{found.id} is as it was"
+            ) from error
+
+    def give_up(self, found: Submission) -> None:
+        """Let a lost submission go that was certainly never accepted, as a person has made sure.
+
+        Raises:
+            JobError: Somebody drives it, or it is not lost.
+        """
+        lease = self._ledger.leases.take(found.id)
+        if lease is None:
+            raise JobError(f"submission s{found.id} is driven by another process or thread now")
+        with self._ledger.leases.held(lease):
+            if found.state is not State.LOST:
+                raise JobError(f"submission s{found.id} is {found.state}, not lost")
+            self._ledger.cancelled(lease, "certainly never accepted, as a person has seen", never_sent=True)
 
     def cancel(self, found: Submission, backend: Backend) -> None:
         """Stop an open submission.

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -12,7 +11,7 @@ from qtnml.backends import Backend
 from qtnml.backends.base import check_circuits, check_shots, most_circuits
 from qtnml.compile import BoundCircuits
 from qtnml.errors import InvalidInputError
-from qtnml.jobs.plan import seconds_of
+from qtnml.jobs.plan import calibration_of, seconds_of
 from qtnml.ledger import Ledger
 from qtnml.ledger.identity import job_ids
 from qtnml.ledger.stored import EVERYTHING, Sample, Window
@@ -181,6 +180,10 @@ def window_of(request: Request, found: Sequence[Sample], now: float) -> Window:
     age = request.freshness.max_age
     if age == "calibration":
         present = calibration_of(request.backend)
+        if present is None and request.backend.capabilities.paid:
+            raise InvalidInputError(
+                f"backend {request.backend.name!r} does not tell its calibration; give max_age in seconds"
+            )
         allowed = Window(began=now) if present is None else Window(calibration=present, began=now)
     elif age is None:
         allowed = Window(began=now)
@@ -216,12 +219,6 @@ def _within(window: Window, found: Sequence[Sample]) -> dict[str, int]:
         if window.holds(each.ended, each.calibration):
             counting[each.job] = counting.get(each.job, 0) + each.shots
     return counting
-
-
-def calibration_of(backend: Backend) -> str | None:
-    """When the device was calibrated last (ISO 8601); None where it does not say."""
-    tell: Any = getattr(backend, "calibration_now", None)
-    return tell() if callable(tell) else None
 
 
 def all_jobs(request: Request) -> list[str]:

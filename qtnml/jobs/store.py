@@ -17,7 +17,7 @@ from qtnml.jobs.drive import Driver, is_free
 from qtnml.jobs.job import Job
 from qtnml.jobs.patience import Patience
 from qtnml.jobs.plan import Plan
-from qtnml.jobs.purchase import Confirm, Progress, Purchase, Terms, deadline_of, unheard
+from qtnml.jobs.purchase import Confirm, Progress, Purchase, Terms, deadline_of, settle, unheard
 from qtnml.jobs.recover import Recovery
 from qtnml.jobs.request import Freshness, Part, Request, requested
 from qtnml.jobs.result import Measured, Result, result_of
@@ -287,13 +287,7 @@ class JobStore:
 
     def settle(self, backend: Backend) -> None:
         """Ask a backend what it charged for what has ended, where it did not tell then."""
-        ask = getattr(backend, "charged_seconds", None)
-        if not callable(ask) or not backend.capabilities.paid:
-            return
-        for found in self.ledger.uncharged(backend.name):
-            seconds = ask(found.vendor_id)
-            if seconds is not None:
-                self.ledger.charged(found.id, float(seconds))
+        settle(self.ledger, backend)
 
     def submissions(
         self,
@@ -404,14 +398,24 @@ class JobStore:
         self._recovery.adopt(found, vendor_id, backend or self._backend_of(found))
         return self.submission(number)
 
-    def cancel(self, number: int, *, backend: Backend | None = None) -> Submission:
+    def cancel(
+        self, number: int, *, backend: Backend | None = None, certainly_gone: bool = False
+    ) -> Submission:
         """Stop a submission and let its jobs go; one that has ended stays as it is.
+
+        Args:
+            number: Of the submission.
+            backend: Where it is, where its name alone cannot make it again.
+            certainly_gone: You have made sure that a lost submission was never accepted: it is given up, and
+                the budget gets back what it gave.
 
         Raises:
             JobError: The backend cannot stop it, or it may run unknown to us.
         """
         found = self.submission(number)
-        if found.state in OPEN:
+        if certainly_gone:
+            self._recovery.give_up(found)
+        elif found.state in OPEN:
             self._recovery.cancel(found, backend or self._backend_of(found))
         return self.submission(number)
 

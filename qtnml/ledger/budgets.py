@@ -1,6 +1,7 @@
 """Budgets as rows of the ledger: what may be spent under a name, and what it costs."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ class Price:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
                 raise InvalidInputError(f"{name} must be a number of at least 0, got {value!r}")
+        if not isinstance(self.currency, str) or not self.currency.isprintable():
+            raise InvalidInputError(f"currency must be a printable text, got {self.currency!r}")
 
     def of(self, *, shots: int, circuits: int, tasks: int, seconds: float | None) -> float | None:
         """The cost; None if seconds are charged and it is not known how many.
@@ -74,6 +77,8 @@ class Amounts:
     cost: float = 0.0
 
 
+#: How names of budgets begin that are those of single runs of the command.
+OF_ONE_RUN = "run:"
 _NAMES = {"shots": "max_shots", "circuits": "max_jobs", "seconds": "max_seconds", "cost": "max_cost"}
 _WORDS = {"shots": "shots", "circuits": "jobs", "seconds": "seconds on the device", "cost": "money"}
 
@@ -94,6 +99,11 @@ class Budget:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isprintable() or not 0 < len(self.name) <= 200:
             raise InvalidInputError(f"a budget has a printable name of 1 to 200 letters, got {self.name!r}")
+        of_one_run = self.name.lower().startswith(OF_ONE_RUN)
+        if of_one_run and not re.fullmatch(f"{OF_ONE_RUN}[0-9a-f]{{12}}", self.name):
+            raise InvalidInputError(
+                f"names that begin with {OF_ONE_RUN!r} are those of single runs, got {self.name!r}"
+            )
         for name, argument in _NAMES.items():
             limit, kind = getattr(self, name), (int if name in ("shots", "circuits") else int | float)
             if limit is None:
@@ -121,6 +131,8 @@ class Budget:
         """
         for name, limit in self.limits.items():
             argument, word = _NAMES[name], _WORDS[name]
+            if not getattr(wanted, name) and name not in unknown:
+                continue
             if name in unknown:
                 raise BudgetError(
                     f"it cannot be told how many {word} this run needs, so that {argument}={limit:,} cannot "

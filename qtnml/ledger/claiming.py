@@ -91,7 +91,7 @@ def _amounts(
 ) -> list[Amounts]:
     """What each draft takes from the budget: a circuit counts once, however often its shots are topped up."""
     known: set[str] = set()
-    if order.budget is not None and order.budget.circuits is not None:
+    if order.budget is not None:
         for part in parts(ids):
             query = (
                 sa.select(entries.c.job)
@@ -130,7 +130,7 @@ def _written(
         # Of a simulator a second try costs nothing, so that nothing more is noted before it is called.
         "state": State.RUNNING if free else State.PREPARED,
         "shots": draft.shots,
-        "seed": _seed(draft, stored) if backend.capabilities.seeds else None,
+        "seed": _seed(connection, draft, stored) if backend.capabilities.seeds else None,
         "repeat": order.repeat,
         "label": order.label,
         "jobs": len(draft.ids),
@@ -138,8 +138,8 @@ def _written(
         "budget": None if order.budget is None else order.budget.name,
     }
     row = facts | {
-        "settings": _json(backend.settings),
-        "billing": _json(getattr(backend, "billing", {})),
+        "settings": settings_cell(backend.settings),
+        "billing": settings_cell(getattr(backend, "billing", {})),
         "price": None if order.price is None else order.price.to_json(),
         "work": _work(connection, draft) if keep_work else b"",
         "lease_until": now() + leases.term,
@@ -191,15 +191,32 @@ def _work(connection: sa.Connection, draft: Draft) -> bytes:
     return work
 
 
-def _seed(draft: Draft, stored: Mapping[str, int]) -> int:
+def _seed(connection: sa.Connection, draft: Draft, stored: Mapping[str, int]) -> int:
     """From what is computed and what is stored: equal samples are never drawn twice."""
     contents: list[Any] = [list(draft.ids), [stored.get(job, 0) for job in draft.ids], draft.shots]
     if draft.share:
         contents.append(draft.share)
-    return int.from_bytes(hashlib.sha256(json.dumps(contents).encode()).digest()[:4], "little") >> 1
+    # What was pruned is no longer stored, so that the same numbers may come again: not beside what was kept.
+    used: set[int] = set()
+    for part in parts([job for job in draft.ids if stored.get(job)]):
+        query = (
+            sa.select(submissions.c.seed)
+            .join(entries, entries.c.submission == submissions.c.id)
+            .where(entries.c.job.in_(part))
+            .distinct()
+        )
+        used |= set(connection.execute(query).scalars())
+    attempt = 0
+    while True:
+        text = json.dumps([*contents, attempt] if attempt else contents)
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") >> 1
+        if seed not in used:
+            return seed
+        attempt += 1
 
 
-def _json(settings: Mapping[str, Any]) -> str:
+def settings_cell(settings: Mapping[str, Any]) -> str:
+    """Settings as a cell of the ledger."""
     return json.dumps(dict(settings), sort_keys=True, default=dict)
 
 

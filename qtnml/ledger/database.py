@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from qtnml.backends.secrets import without_secrets
+from qtnml.backends.secrets import is_secret, without_secrets
 from qtnml.errors import JobError
 from qtnml.ledger.migrations import bring_up_to_date
 
@@ -70,7 +70,8 @@ class Database:
         self._file = self._identity()
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        hidden = {name: "***" for name in self._url.query if is_secret(name)}
+        return self._url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     def shareable_location(self) -> str:
         """What another process opens the same ledger by.
@@ -152,12 +153,16 @@ class Database:
             )
         if target.exists():
             raise JobError(f"{target} is there already; choose another name for the copy")
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            with contextlib.closing(sqlite3.connect(target)) as copy, self.reading() as connection:
+            with contextlib.closing(sqlite3.connect(partial)) as copy, self.reading() as connection:
                 connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
                 copy.execute("PRAGMA journal_mode=DELETE")
-        except sqlite3.Error as error:
+            partial.rename(target)
+        except (sqlite3.Error, OSError) as error:
             raise JobError(f"cannot copy the ledger {self} to {target} ({error})") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _error(self, what: str, error: Exception) -> JobError:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()
@@ -180,7 +185,7 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
                 "the address of the ledger is no SQLAlchemy URL, such as postgresql+psycopg://host/db"
             ) from error
     try:
-        path = Path(found) if found else Path(platformdirs.user_data_dir("qtnml")) / "jobs.sqlite"
+        path = Path(found).absolute() if found else Path(platformdirs.user_data_dir("qtnml")) / "jobs.sqlite"
     except RuntimeError as error:  # a user without a home folder, as in some containers
         raise JobError(
             f"there is no place for the ledger of jobs ({error}); set QTNML_JOBS to a file, or give JobStore "
@@ -195,6 +200,13 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
     return sa.URL.create("sqlite", database=str(path))
 
 
+class _Kept(sqlite3.Connection):
+    """A connection that nobody closes: what is in it would be gone."""
+
+    def close(self) -> None:
+        """Stays open until the process ends."""
+
+
 def _is_in_memory(url: sa.URL) -> bool:
     return not url.database or url.database == ":memory:"
 
@@ -203,13 +215,19 @@ def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True)
     in_memory = _is_in_memory(url)
-    options: dict[str, Any] = {"poolclass": sa.StaticPool} if in_memory else {}
-    engine = sa.create_engine(url, connect_args={"timeout": 60, "check_same_thread": False}, **options)
+    options: dict[str, Any] = {"connect_args": {"timeout": 60, "check_same_thread": False}}
+    if in_memory:
+        # The database is the connection: after an interrupted statement SQLAlchemy opens this one again.
+        kept = sqlite3.connect(":memory:", timeout=60, check_same_thread=False, factory=_Kept)
+        options = {"creator": lambda: kept, "poolclass": sa.StaticPool}
+    engine = sa.create_engine(url, **options)
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _: Any) -> None:
         # Transactions begin where SQLAlchemy says, not where the driver guesses.
         connection.isolation_level = None
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         if not in_memory:
             connection.execute("PRAGMA journal_mode=WAL")
         # A result that was paid for is on the disk before it counts as stored.

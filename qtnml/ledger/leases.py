@@ -22,7 +22,6 @@ from qtnml.ledger.schema import OPEN, State, submissions
 from qtnml.ledger.transitions import tell
 
 log = logging.getLogger("qtnml.jobs")
-_FOR_EVER = 1e11  # seconds: of a ledger that ends with the process
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Leases:
 
     def __init__(self, database: Database, term: float = 30.0, longest_call: float = 3600.0) -> None:
         self._database = database
-        self.term = _FOR_EVER if database.in_memory else term
+        self.term = term
         self._longest_call = longest_call
         self._held: dict[str, float] = {}  # token -> when its present call began; infinity for no limit
         self._lock = threading.Lock()
@@ -130,8 +129,6 @@ class Leases:
             log.warning("leases end by themselves in %.0f s (%s)", self.term, error)
 
     def _renew_in_the_background(self) -> None:
-        if self._database.in_memory:
-            return
         with self._lock:
             # A thread does not survive a fork.
             if self._renewer is None or self._pid != os.getpid() or not self._renewer.is_alive():

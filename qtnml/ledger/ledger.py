@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from qiskit import QuantumCircuit
 from sqlalchemy.exc import IntegrityError
 
-from qtnml.backends import Counts, Result
+from qtnml.backends import Backend, Counts, Result
 from qtnml.backends.secrets import without_secrets
 from qtnml.errors import DamagedLedgerWarning, JobError, warn_user
-from qtnml.ledger.budgets import Amounts, Budget, open_budget, settle, spent
-from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared
+from qtnml.ledger.budgets import OF_ONE_RUN, Amounts, Budget, open_budget, settle, spent
+from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared, settings_cell
 from qtnml.ledger.database import Database, now
 from qtnml.ledger.leases import Lease, Leases
 from qtnml.ledger.schema import (
@@ -337,6 +337,17 @@ class Ledger:
         if to not in OPEN:
             self.leases.ended(lease)
 
+    def called(self, backend: str, vendor_id: str) -> int | None:
+        """The submission that a backend's job is known to belong to."""
+        query = sa.select(submissions.c.id).where(
+            submissions.c.backend == backend,
+            submissions.c.vendor_id == vendor_id,
+            submissions.c.state != State.LOST,
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(query.limit(1)).scalar()
+        return None if found is None else int(found)
+
     def note(self, number: int, reason: str) -> None:
         """Note why a submission could not be brought to its end now."""
         with self.database.writing() as connection:
@@ -380,12 +391,15 @@ class Ledger:
             connection.execute(submissions.update().where(submissions.c.id == number).values(seconds=seconds))
             settle(connection, row, seconds)
 
-    def uncharged(self, backend: str, limit: int = 20) -> list[Submission]:
-        """The newest submissions of a backend that have ended, and whose charge is not known."""
+    def uncharged(self, backend: Backend, since: float, limit: int = 20) -> list[Submission]:
+        """The newest submissions of a backend that ended since a time, and whose charge is not known."""
         query = (
             sa.select(*COLUMNS)
             .where(
-                submissions.c.backend == backend,
+                submissions.c.backend == backend.name,
+                submissions.c.settings == settings_cell(backend.settings),
+                submissions.c.billing == settings_cell(getattr(backend, "billing", {})),
+                submissions.c.ended >= since,
                 submissions.c.state == State.DONE,
                 submissions.c.seconds.is_(None),
                 submissions.c.vendor_id.is_not(None),
@@ -417,9 +431,10 @@ class Ledger:
 
     def replace_program(self, key: str, backend: str, content: bytes, calibration: str | None) -> None:
         """Keep a circuit in the place of another."""
+        row = {"backend": backend, "content": content, "calibration": calibration, "created": now()}
         with self.database.writing() as connection:
             connection.execute(programs.delete().where(programs.c.key == key))
-        self.keep_program(key, backend, content, calibration)
+            connection.execute(programs.insert().values(key=key, **row))
 
     def note_program(self, key: str, note: str) -> None:
         """Remember what was found out about a circuit."""
@@ -442,10 +457,13 @@ class Ledger:
                 connection.execute(entries.delete().where(entries.c.submission.in_(part)))
                 connection.execute(events.delete().where(events.c.submission.in_(part)))
                 connection.execute(submissions.delete().where(submissions.c.id.in_(part)))
-            open_budgets = sa.select(submissions.c.budget).where(submissions.c.state.in_(OPEN))
-            connection.execute(  # of single runs of the command
-                budgets.delete().where(budgets.c.name.like("run:%"), budgets.c.name.not_in(open_budgets))
-            )
+            is_open = sa.exists().where(submissions.c.budget == budgets.c.name, submissions.c.state.in_(OPEN))
+            # Those of single runs of the command that have bought something and are done with it.
+            names = connection.execute(
+                sa.select(budgets.c.name).where(budgets.c.shots > 0, ~is_open)
+            ).scalars()
+            for name in [name for name in names if name.startswith(OF_ONE_RUN)]:
+                connection.execute(budgets.delete().where(budgets.c.name == name))
             needed: set[str] = set()
             for (work,) in connection.execute(sa.select(submissions.c.work)):
                 needed |= digests_of(work)

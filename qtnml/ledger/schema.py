@@ -78,6 +78,7 @@ submissions = sa.Table(
     sa.Column("reserved_cost", sa.Float, nullable=False, server_default="0"),
     sa.Column("refunded", sa.Boolean, nullable=False, server_default=sa.false()),  # certainly never bought
     sa.Column("error", sa.Text),
+    sqlite_autoincrement=True,  # a number that was pruned is not given again
 )
 
 #: The jobs of a submission, in order, and what came of each.

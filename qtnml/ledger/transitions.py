@@ -104,11 +104,9 @@ def move(
     if refund and not row.refunded:
         values["refunded"] = True
         if row.budget is not None:
-            give_back(
-                connection,
-                row.budget,
-                Amounts(row.shots * row.jobs, row.reserved_circuits, row.reserved_seconds, row.reserved_cost),
-            )
+            circuits = row.reserved_circuits - _passed_on(connection, row)
+            amounts = Amounts(row.shots * row.jobs, circuits, row.reserved_seconds, row.reserved_cost)
+            give_back(connection, row.budget, amounts)
     connection.execute(submissions.update().where(submissions.c.id == number).values(state=to, **values))
     if counts:
         connection.execute(
@@ -122,6 +120,32 @@ def move(
     if to not in OPEN:
         connection.execute(claims.delete().where(claims.c.submission == number))
     tell(connection, number, str(to), note)
+
+
+def _passed_on(connection: sa.Connection, row: Any) -> int:
+    """Circuits of a submission that others buy under the same budget, which now reserve them."""
+    if not row.reserved_circuits:
+        return 0
+    mine = sa.select(entries.c.job).where(entries.c.submission == row.id)
+    query = (
+        sa.select(entries.c.job, sa.func.min(entries.c.submission))
+        .join(submissions, entries.c.submission == submissions.c.id)
+        .where(
+            entries.c.job.in_(mine),
+            submissions.c.id != row.id,
+            submissions.c.budget == row.budget,
+            submissions.c.refunded.is_(False),
+        )
+        .group_by(entries.c.job)
+    )
+    found = connection.execute(query).all()[: row.reserved_circuits]
+    for _, number in found:
+        connection.execute(
+            submissions.update()
+            .where(submissions.c.id == number)
+            .values(reserved_circuits=submissions.c.reserved_circuits + 1)
+        )
+    return len(found)
 
 
 def tell(connection: sa.Connection, number: int, what: str, note: str = "") -> None:

@@ -412,6 +412,12 @@ class NetworkEstimator(TrainedEstimator):
         simulated = backend.capabilities.simulated_qubits
         if simulated is not None and how["num_qubits"] is None and how["reuse_qubits"]:
             how["num_qubits"] = max(simulated, minimal_order(self.model_.topology)[0])
-        facts = (self.model_, self.model_.topology.to_dict(), self.scaler_)
-        pin = pin_of(jobs, backend, self.params_, facts, how)
+        facts = (self.model_, self.model_.topology.to_dict(), type(self.scaler_).__name__)
+        pin = pin_of(jobs, backend, (self.params_, _numbers(self.scaler_)), facts, how)
         return pinned(pin, lambda: self.compile(target=backend, **how), recalibrate=recalibrate), pin
+
+
+def _numbers(scaler: Any) -> dict[str, NDArray]:
+    """What a scaler learnt."""
+    found = {} if scaler is None else vars(scaler)
+    return {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}

@@ -15,6 +15,7 @@ from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlE
 from qtnml.hybrid import HybridRecord, HybridTraining, TrainingPlan
 from qtnml.jobs import Freshness, JobStore, Unstored, store_for
 from qtnml.jobs.plan import seconds_of, total_cost
+from qtnml.ledger.identity import backend_key
 from qtnml.mitigation import get_mitigation
 from qtnml.models.noise import target_of
 from qtnml.models.objects import plain
@@ -56,7 +57,8 @@ class OnBackend(SavedToFile, BaseEstimator):
         compiled = recalibrated(trained, backend)
         given = {name: value for name, value in self.get_params(deep=False).items() if name != "compiled"}
         found: Self = type(self)(**given, compiled=compiled)
-        if self.pin is not None and not hasattr(self, "compiled_"):
+        kept_for = None if self.pin is None else backend_key(self.pin.backend)
+        if self.pin is not None and kept_for == backend_key(backend) and not hasattr(self, "compiled_"):
             self.pin.keep(compiled, anew=True)
             found.pin = self.pin
         return found

@@ -21,7 +21,7 @@ from qtnml.compile.compiled import Compiled
 from qtnml.compile.stored import circuit_entry, restored_circuit
 from qtnml.errors import ModelFileError, PinnedCircuitWarning, warn_user
 from qtnml.jobs import JobStore, store_for
-from qtnml.jobs.request import calibration_of
+from qtnml.jobs.plan import calibration_of
 from qtnml.ledger.identity import backend_key
 from qtnml.ledger.transitions import moment
 from qtnml.models.noise import target_of
@@ -46,10 +46,17 @@ class Pin:
     backend: Backend
     key: str
 
-    def keep(self, compiled: Compiled, *, anew: bool = False) -> None:
-        """Keep a circuit, in the place of another with `anew`."""
-        keep = self.store.ledger.replace_program if anew else self.store.ledger.keep_program
-        keep(self.key, self.backend.name, _written(compiled), calibrated_now(self.backend))
+    def keep(self, compiled: C, *, anew: bool = False) -> C:
+        """Keep a circuit, in the place of another with `anew`; return the one that is kept.
+
+        Another process may have kept one while this one compiled: jobs are then bought with that.
+        """
+        content, when = _written(compiled), calibrated_now(self.backend)
+        if anew:
+            self.store.ledger.replace_program(self.key, self.backend.name, content, when)
+            return compiled
+        kept = self.store.ledger.keep_program(self.key, self.backend.name, content, when).content
+        return compiled if kept == content else replace(_read(kept), device=device_of(self.backend))
 
 
 def pin_of(jobs: Any, backend: Backend, learnt: Any, facts: Any, options: Mapping[str, Any]) -> Pin | None:
@@ -58,8 +65,8 @@ def pin_of(jobs: Any, backend: Backend, learnt: Any, facts: Any, options: Mappin
     Args:
         jobs: The ledger, as the models take it.
         backend: Where it will run.
-        learnt: Pytree of the model's numbers.
-        facts: What else the model is, by its `repr`.
+        learnt: Pytree of all the model's numbers.
+        facts: What else the model is, by its `repr`: without arrays, which are shown shortened.
         options: Of the compiler.
     """
     if not backend.capabilities.paid or target_of(backend) is None:
@@ -95,9 +102,7 @@ def pinned(pin: Pin | None, compile_now: Callable[[], C], *, recalibrate: bool =
         return compile_now()
     kept = None if recalibrate else pin.store.ledger.program(pin.key)
     if kept is None:
-        compiled = compile_now()
-        pin.keep(compiled, anew=recalibrate)
-        return compiled
+        return pin.keep(compile_now(), anew=recalibrate)
     found = _read(kept.content)
     found = replace(found, device=device_of(pin.backend))
     calibration = calibrated_now(pin.backend)
@@ -108,9 +113,7 @@ def pinned(pin: Pin | None, compile_now: Callable[[], C], *, recalibrate: bool =
             "gone), so it is compiled anew, and bought anew",
             PinnedCircuitWarning,
         )
-        compiled = compile_now()
-        pin.keep(compiled, anew=True)
-        return compiled
+        return pin.keep(compile_now(), anew=True)
     if calibration == kept.calibration:
         return found  # type: ignore[no-any-return]
     noted = json.loads(kept.note) if kept.note else {}
