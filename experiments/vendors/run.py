@@ -52,7 +52,11 @@ def run(vendor: str, where: Path) -> dict[str, Any]:
     installed = subprocess.run(install, capture_output=True, text=True)
     row: dict[str, Any] = {"vendor": vendor}
     if installed.returncode:
-        return row | {"error": installed.stderr.strip().splitlines()[-1]}
+        told = installed.stderr.strip().splitlines()[-1]
+        conflict = "ResolutionImpossible" in told
+        return row | {
+            "error": "pip finds no release beside Qiskit 2.4, which the core needs" if conflict else told
+        }
     row["versions"] = {name: version(python, name) for name in ["qiskit", *packages]}
     command = [
         python,

@@ -121,7 +121,7 @@ class Recovery:
         )
 
     def _known_after_all(self, found: Submission, backend: Backend) -> str | None:
-        """What the backend calls a submission that a person wants sent once more, if it has it all the same."""
+        """What the backend calls a submission that a person wants sent once more; None if it lacks it."""
         known = backend.find(found.tag) if backend.capabilities.searchable else None
         if known is None and found.vendor_id is not None and backend.capabilities.durable:
             with suppress(BackendError):
