@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qtnml import JobStore, TreeRegressor
+from qtnml.errors import JobError
 from qtnml.jobs import Price
 from tests.jobs.test_store import QUICK, turned
 from tests.jobs.vendor import Vendor
@@ -75,6 +76,20 @@ def test_watching_in_a_pipe_prints_changes(run: Any, ledger: Path, tmp_path: Pat
     assert "s4 submitted (1 circuits, vendor): backend 'vendor' of submission s4 cannot be made" in out
     JobStore(ledger).cancel(4, backend=Vendor(tmp_path / "vendor"))
     assert "no submission is open" in run("jobs", "watch", "--jobs", ledger)[1]
+
+
+def test_what_is_lost_is_said_and_given_up(run: Any, ledger: Path, tmp_path: Path) -> None:
+    store = JobStore(ledger, patience=QUICK)
+    store.cancel(4, backend=Vendor(tmp_path / "vendor"))
+    with pytest.raises(JobError, match="may or may not have been bought"):
+        store.run(turned(0.7), Vendor(tmp_path / "v", searchable=False, faults={"submit": ["dead"]}), shots=5)
+    status, _out, err = run("jobs", "watch", "--jobs", ledger)
+    assert status == 2
+    assert "s5 is lost: see `qtnml jobs show`" in err
+    status, _, err = run("jobs", "cancel", "s1", "s5", "--certainly-gone", "--jobs", ledger)
+    assert "s1 is done, not lost" in err or "driven by another" in err
+    assert store.submission(5).state == "cancelled"
+    assert run("jobs", "watch", "--jobs", ledger)[0] == 0
 
 
 def test_what_happened_is_shown(run: Any, ledger: Path) -> None:

@@ -183,3 +183,43 @@ def test_a_saved_classifier_finds_what_it_bought(
     np.testing.assert_array_equal(loaded.predict_proba(X), bought)
     assert store.bought_jobs == 0
     assert loaded.compiled.device.target.operation_names  # it knows how the device errs today
+
+
+@pytest.mark.usefixtures("_silent")
+def test_pins_depend_on_numbers_and_not_on_how_they_are_shown(
+    clf: TreeClassifier, data: tuple[np.ndarray, np.ndarray], ledger: Path
+) -> None:
+    store = JobStore(ledger)
+    first = clf.to_backend(Device(0), jobs=store).pin
+    with np.printoptions(precision=2, threshold=1):
+        again = clf.to_backend(Device(0), jobs=store).pin
+    assert first is not None
+    assert again is not None
+    assert first.key == again.key
+    X, y = data
+    other = TreeClassifier(epochs=2, random_state=0, feature_range=(0.0, 1.0001)).fit(X, y).to_backend(
+        Device(0), jobs=store
+    )  # fmt: skip
+    assert other.pin is not None
+    assert other.pin.key != first.key
+
+
+@pytest.mark.usefixtures("_silent")
+def test_a_recalibration_for_another_device_leaves_the_pin(clf: TreeClassifier, ledger: Path) -> None:
+    store = JobStore(ledger)
+    first = clf.to_backend(Device(0), jobs=store)
+    other = Device(1)
+    other.name = "another"
+    first.set_params(backend=other).recalibrated()
+    assert clf.to_backend(Device(0), jobs=store).compiled.layout == first.compiled.layout
+
+
+@pytest.mark.usefixtures("_silent")
+def test_two_processes_that_compile_at_once_use_one_circuit(clf: TreeClassifier, ledger: Path) -> None:
+    store = JobStore(ledger)
+    mine = clf.to_backend(Device(0), jobs=store)
+    assert mine.pin is not None
+    theirs = clf.compile(target=Device(1))
+    assert theirs.layout != mine.compiled.layout
+    mine.pin.keep(theirs, anew=True)  # another process has kept this one while we compiled
+    assert mine.pin.keep(mine.compiled).layout == theirs.layout
