@@ -98,13 +98,19 @@ class Job:
         return {"usage": {"status": status, "qpu_charge_time_seconds": seconds or 0}}
 
 
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+@pytest.fixture(scope="module")
+def torino() -> Any:
+    """Aer with Torino's noise: seconds to make."""
     from qiskit_aer import AerSimulator
 
+    return AerSimulator.from_backend(runtime.fake_provider.FakeTorino())
+
+
+@pytest.fixture
+def account(torino: Any, monkeypatch: pytest.MonkeyPatch) -> Account:
     from qtnml.backends import ibm
 
-    found = Account(AerSimulator.from_backend(runtime.fake_provider.FakeTorino()))
+    found = Account(torino)
     real = ibm._sampler
 
     def keeping(mode: Any, options: Any) -> Any:

@@ -40,31 +40,31 @@ def check(found: dict[str, Any], *, at_vendor: bool = True) -> None:
 
 
 def test_killed_at_random_steps(tmp_path: Path) -> None:
-    found = trials(tmp_path, Spec("vendor", trials=12, kills=2, seed=1))
-    assert sum(any(trial["killed"]) for trial in found) == 12
+    found = trials(tmp_path, Spec("vendor", trials=8, kills=2, seed=1))
+    assert sum(any(trial["killed"]) for trial in found) == 8
     for trial in found:
         check(trial)
 
 
 def test_a_simulators_jobs_are_computed_again_and_counted_once(tmp_path: Path) -> None:
-    for trial in trials(tmp_path, Spec("aer", trials=6, seed=2)):
+    for trial in trials(tmp_path, Spec("aer", trials=4, seed=2)):
         check(trial, at_vendor=False)
 
 
 def test_a_vendor_that_cannot_be_asked(tmp_path: Path) -> None:
-    for trial in trials(tmp_path, Spec("unsearchable", trials=8, seed=3)):
+    for trial in trials(tmp_path, Spec("unsearchable", trials=6, seed=3)):
         check(trial)
 
 
 def test_a_vendor_that_lists_its_jobs_late_and_other_host_names(tmp_path: Path) -> None:
     for trial in trials(
-        tmp_path, Spec("vendor", trials=8, kills=2, seed=6, lag=0.2, search_for=0.6, hosts=True)
+        tmp_path, Spec("vendor", trials=5, kills=2, seed=6, lag=0.2, search_for=0.6, hosts=True)
     ):
         check(trial)
 
 
 def test_a_database_that_goes_away(tmp_path: Path) -> None:
-    for trial in trials(tmp_path, Spec("vendor", trials=8, kills=2, seed=7, faults=True)):
+    for trial in trials(tmp_path, Spec("vendor", trials=5, kills=2, seed=7, faults=True)):
         check(trial)
 
 
