@@ -36,7 +36,8 @@ def test_budgets_are_listed(run: Any, ledger: Path) -> None:
     assert "may" in out
     assert "20 of 100" in out
     assert "0.20 of 5" in out
-    (found,) = json.loads(run("jobs", "budgets", "--jobs", ledger, "--json")[1])
+    default, found = json.loads(run("jobs", "budgets", "--jobs", ledger, "--json")[1])
+    assert (default["name"], default["shots"], default["limits"]) == ("default", 5, {})  # without a limit
     assert (found["name"], found["shots"], found["limits"]) == ("may", 20, {"shots": 100, "cost": 5})
 
 
@@ -118,9 +119,9 @@ def test_a_run_that_is_not_waited_for(run: Any, tmp_path: Path) -> None:
     plan = json.loads(run(*what, "--repeat", 1, "--plan", "--json", "--price", "per_shot=1")[1])
     assert plan["cost"] is None  # a simulator
     for wrong, message in (
-        (("--price", "per_mile=1"), "--price knows per_shot"),
+        (("--price", "per_mile=1"), "got 'per_mile'"),
         (("--max-age", "long"), "--max-age takes seconds, or 'calibration'"),
-        (("--max-cost", "1"), "max_cost needs a price"),
+        (("--max-cost", "1"), "--max-cost needs a price"),
     ):
         assert message in run(*what, *wrong)[2]
     assert "--no-wait needs a backend" in run("predict", model, "digits", "--no-wait")[2]

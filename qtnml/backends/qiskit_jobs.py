@@ -197,7 +197,8 @@ class QiskitBackend:
         job = self._job(job_id)
         with polling_faults(self.name, f"give the result of job {job_id}"):
             counts = self._launcher.counts(job)
-            return Result(counts, self._launcher.calibration(job), _charged_seconds(job))
+            seconds = _charged_seconds(job) if self.capabilities.paid else None
+            return Result(counts, self._launcher.calibration(job), seconds)
 
     def cancel(self, job_id: str) -> None:
         """Stop a job if it has not ended and the vendor can."""

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from qtnml.cli.app import Json, app, report
-from qtnml.errors import InvalidInputError, QtnmlError
+from qtnml.errors import InvalidInputError, JobError, QtnmlError
 
 jobs = typer.Typer(
     help="The ledger of jobs: what was sent to backends, what came back, and what is left to do.",
@@ -154,14 +154,18 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Bring every open submission whose process has gone to its end; none is bought twice."""
-    from qtnml.ledger import Submission
+    from qtnml.ledger import OPEN, Submission
 
     store, console = store_at(ledger), Console(stderr=True)
 
     def tell(found: Submission) -> None:
         console.print(f"s{found.id}: {found.state}", highlight=False)
 
-    _print_ended(store.resume(_numbers(numbers), send_again=send_again, on_each=tell), as_json)
+    ended = store.resume(_numbers(numbers), send_again=send_again, on_each=tell)
+    _print_ended(ended, as_json)
+    left = [f"s{found.id} is {found.state}" for found in ended if found.state in OPEN]
+    if left:
+        raise JobError(f"{', '.join(left)}: see `qtnml jobs show`")
 
 
 @jobs.command()
@@ -191,7 +195,8 @@ def cancel(
             ended.append(store.cancel(number, certainly_gone=certainly_gone))
         except QtnmlError as error:  # the others are stopped all the same
             errors.append(error)
-    _print_ended(ended, as_json)
+    if ended or not errors:
+        _print_ended(ended, as_json)
     if errors:
         raise errors[0]
 

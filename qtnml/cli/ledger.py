@@ -170,7 +170,7 @@ def prune(
     if as_json:
         print(json.dumps({"deleted": deleted}))
         return
-    print(f"{deleted:,} submissions deleted")
+    print(f"{deleted:,} submission{'' if deleted == 1 else 's'} deleted")
 
 
 @jobs.command()

@@ -5,6 +5,7 @@ import io
 import json
 import secrets
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,6 +208,8 @@ def predict(
             _print_plan(measured.plan(X), as_json)
             return
         confirm = None if yes else _confirmed
+        if no_wait and output is not None:
+            raise InvalidInputError("--no-wait has no predictions to write yet; leave --output out")
         if no_wait:
             _submitted(measured.submit(X, confirm=confirm), as_json)
             return
@@ -249,10 +252,12 @@ def _ledger(
         budget = f"run:{secrets.token_hex(6)}"
     try:
         asked = Price(**price) if price else None
-    except TypeError as error:
-        raise InvalidInputError(
-            f"--price knows per_shot, per_circuit, per_task, per_second ({error})"
-        ) from None
+    except TypeError:
+        known = [field.name for field in fields(Price)]
+        odd = next(name for name in price if name not in known)
+        raise InvalidInputError(f"--price knows {', '.join(known)}, got {odd!r}") from None
+    if limits["max_cost"] is not None and asked is None:
+        raise InvalidInputError("--max-cost needs a price: --price per_shot=0.001, per_second=1.6, ...")
     if not limited and asked is None:
         return store_for(jobs, backend)
     return JobStore(jobs, **limits, budget=budget, price=asked)

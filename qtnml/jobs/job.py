@@ -38,11 +38,13 @@ class Job:
         store: Its ledger.
         request: What was asked for.
         made: What a model makes of the result.
+        numbers: Of the submissions it was sent in.
     """
 
     store: "JobStore"
     request: Request
     made: Callable[[Result], Result] | None = None
+    numbers: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         circuits = len(self.request.shots)
@@ -83,8 +85,15 @@ class Job:
 
         Raises:
             ResultTimeoutError: It is not there by then; the job goes on.
-            JobError: A submission failed, is lost, or was cancelled.
+            JobError: A submission failed, is lost, or was cancelled; nothing is bought in its place.
         """
+        for number in self.numbers:
+            row = self.store.submission(number)
+            if row.state in (State.CANCELLED, State.FAILED):
+                raise JobError(
+                    f"submission s{number} of this job was {row.state} ({row.error or 'no reason given'}); "
+                    "submit it again to buy it again"
+                )
         found = self.store.result_of(self.request, timeout=timeout)
         return found if self.made is None else self.made(found)
 

@@ -32,6 +32,7 @@ class Plan(PrintedHtml):
         expected: What the circuits will show under the backend's noise, exactly; None where it is not known.
         standard_error: Of a probability by these shots, on average; None where it is not known.
         remark: What else whoever asked wants to say of it.
+        refused: Why the store would refuse to buy it: what its budget lacks; empty where it would not.
     """
 
     backend: str
@@ -47,6 +48,7 @@ class Plan(PrintedHtml):
     expected: Expected | None = None
     standard_error: float | None = None
     remark: str = ""
+    refused: str = ""
 
     def __str__(self) -> str:
         if not self.circuits:
@@ -69,6 +71,8 @@ class Plan(PrintedHtml):
             lines.append(f"standard error of a probability about {self.standard_error:.2g}")
         if self.remark:
             lines.append(self.remark)
+        if self.refused:
+            lines.append(f"would be refused: {self.refused}")
         return "\n".join(lines)
 
     @property

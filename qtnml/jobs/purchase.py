@@ -35,6 +35,10 @@ def unheard(_done: int, _text: str) -> None:
     """Progress that nobody looks at."""
 
 
+#: What is paid for by stores that have no limit.
+UNLIMITED = Budget("default")
+
+
 @dataclass(frozen=True)
 class Terms:
     """On which terms a store buys.
@@ -49,8 +53,10 @@ class Terms:
 
     def order(self, request: Request) -> Order:
         """What all submissions of a run have in common."""
-        price = self.price if request.backend.capabilities.paid else None
-        return Order(request.backend, request.repeat, request.label, self.budget, price)
+        paid = request.backend.capabilities.paid
+        # What is paid for without a limit is kept as well: whoever sets one later shall see it.
+        budget = self.budget or (UNLIMITED if paid else None)
+        return Order(request.backend, request.repeat, request.label, budget, self.price if paid else None)
 
 
 class Outrun:
@@ -103,6 +109,7 @@ class Purchase:
         self._terms, self._mine = terms, mine
         #: Circuits that were written down here.
         self.num_begun = 0
+        self._opened = False
 
     def plan(self, request: Request, missing: dict[str, int], drafts: Sequence[Draft] | None = None) -> Plan:
         """What a request would buy."""
@@ -114,7 +121,7 @@ class Purchase:
         paid = request.backend.capabilities.paid
         price = self._terms.price if paid else None
         circuits = sum(len(draft.ids) for draft in drafts)
-        return Plan(
+        found = Plan(
             backend=request.backend.name,
             circuits=len(request.shots),
             new_circuits=len(missing),
@@ -126,6 +133,11 @@ class Purchase:
             cost=total_cost(price, shots=shots, circuits=circuits, tasks=len(drafts), seconds=seconds),
             currency="" if price is None else price.currency,
         )
+        try:
+            self.check(found)
+        except BudgetError as error:
+            return replace(found, refused=str(error))
+        return found
 
     def fill(
         self,
@@ -242,6 +254,9 @@ class Purchase:
                 raise
             if confirm is not None and not confirm(plan):
                 raise JobError(f"not confirmed; nothing{' more' if again else ''} was bought")
+        if terms.budget is UNLIMITED and not self._opened:
+            self._ledger.open_budget(UNLIMITED)
+            self._opened = True
         made = self._ledger.prepare(drafts, terms, stored)
         self._mine.extend(found.id for found, _ in made)
         self.num_begun += sum(found.jobs for found, _ in made)

@@ -37,7 +37,8 @@ class JobStore:
     Args:
         location: A file (SQLite), any SQLAlchemy URL, or None for $QTNML_JOBS, or else a file in the user's
             data folder. "sqlite://" keeps the ledger in memory.
-        max_shots: Shots that may be bought under the name of the budget.
+        max_shots: Shots that may be bought under the name of the budget. What is paid for without any limit
+            counts under the name "default".
         max_jobs: Circuits that may be bought under it.
         max_seconds: Seconds on the device that may be bought under it: estimated ones, until the vendor
             tells.
@@ -270,7 +271,7 @@ class JobStore:
         request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
         if request.shots:
             self._purchase.begin(request, confirm)
-        return Job(self, request, made)
+        return Job(self, request, made, tuple(self.ledger.claimed(request.jobs)))
 
     def result_of(self, request: Request, *, timeout: float | None = None) -> Result:
         """Wait for what was asked for; see `Job.result`."""

@@ -155,8 +155,10 @@ def open_budget(database: Database, budget: Budget) -> None:
     """Make a budget's row, and note its limits for people."""
     limits = json.dumps(budget.limits)
     with database.writing() as connection:
+        # Whoever has no limits leaves those that others have last asked for.
+        shown = limits if budget.limits else budgets.c.limits
         changed = connection.execute(
-            budgets.update().where(budgets.c.name == budget.name).values(limits=limits)
+            budgets.update().where(budgets.c.name == budget.name).values(limits=shown)
         )
         if changed.rowcount:
             return
@@ -174,7 +176,11 @@ def spent(connection: sa.Connection, name: str) -> Amounts:
             budgets.c.name == name
         )
     ).one_or_none()
-    return Amounts() if row is None else Amounts(int(row[0]), int(row[1]), float(row[2]), float(row[3]))
+    return (
+        Amounts()
+        if row is None
+        else Amounts(int(row[0]), int(row[1]), round(float(row[2]), 9), round(float(row[3]), 9))
+    )
 
 
 def lock(connection: sa.Connection, budget: Budget) -> None:

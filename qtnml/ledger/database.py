@@ -177,6 +177,8 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
     if not isinstance(location, str | os.PathLike | None) or "\0" in str(location):
         raise JobError(f"a ledger is a file, a SQLAlchemy URL or None, got {location!r}")
     found = os.fspath(location) if location is not None else os.environ.get("QTNML_JOBS", "")
+    if found == ":memory:":
+        return sa.URL.create("sqlite")
     if "://" in found:
         try:
             return sa.make_url(found)

@@ -351,9 +351,11 @@ class Ledger:
     def note(self, number: int, reason: str) -> None:
         """Note why a submission could not be brought to its end now."""
         with self.database.writing() as connection:
+            # What a lost submission says of the cure stays.
+            noted = [state for state in OPEN if state is not State.LOST]
             connection.execute(
                 submissions.update()
-                .where(submissions.c.id == number, submissions.c.state.in_(OPEN))
+                .where(submissions.c.id == number, submissions.c.state.in_(noted))
                 .values(error=without_secrets(reason))
             )
             tell(connection, number, "note", reason)

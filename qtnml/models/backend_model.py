@@ -178,8 +178,12 @@ class BackendModel(OnBackend, BaseEstimator):
         ideal, noisy, success = outlook
         counted = np.maximum(self.shots * success, 1e-12)[:, None]
         errors = np.sqrt(np.maximum(noisy * (1 - noisy), 0.0) / counted)
+        remark = plan.remark
+        if get_mitigation(self.mitigation) is not None:
+            remark = "both are of the plain circuits: mitigation lessens the bias and widens the error"
         return replace(
             plan,
+            remark=remark,
             expected=compared(ideal, noisy, success, self.shots),
             standard_error=float(min(errors.mean(), 1.0)),
         )

@@ -80,6 +80,9 @@ def test_a_job_is_stopped(store: JobStore, tmp_path: Path) -> None:
     assert len(job.submissions) == 2
     assert job.cancel() is Status.CANCELLED
     assert {asked["state"] for asked in slow.asked()} == {"cancelled"}
+    with pytest.raises(JobError, match="s1 of this job was cancelled .*submit it again to buy it again"):
+        job.result(timeout=1)
+    assert len(slow.asked()) == 2  # nothing is bought in its place
     assert store.run(turned(0.1), Vendor(tmp_path / "vendor"), shots=5)
 
 
@@ -88,6 +91,9 @@ def test_a_job_that_failed_or_is_lost_says_so(store: JobStore, tmp_path: Path) -
     job = store.submit(turned(0.1), vendor, shots=5)
     vendor.fail("job-1")
     assert job.status() is Status.FAILED
+    with pytest.raises(JobError, match="s1 of this job was failed .*job-1 has failed"):
+        job.result()
+    assert len(vendor.asked()) == 1
     unsearchable = Vendor(tmp_path / "vendor", searchable=False, faults={"submit": ["deaf"]})
     with pytest.raises(JobError, match="may or may not have been bought"):
         store.submit(turned(0.2), unsearchable, shots=5)
@@ -170,10 +176,15 @@ def test_a_budget_is_the_ledgers(tmp_path: Path) -> None:
     ):
         with pytest.raises(BudgetError, match="max_shots=100 leaves 40"):
             other.run(turned(0.2), vendor, shots=50)
-    JobStore(tmp_path / "jobs.sqlite", patience=QUICK).run(turned(0.3), vendor, shots=500)  # without a budget
+    free = JobStore(tmp_path / "jobs.sqlite", patience=QUICK)
+    free.run(turned(0.3), vendor, shots=500)  # without a limit: it counts for those who have one
+    free.run(turned(0.3), "exact", shots=500)  # simulators do not
+    plan = store.plan(turned(0.2), vendor, shots=50)
+    assert "would be refused: this run needs 50 more shots, but max_shots=100 leaves -460" in str(plan)
     fresh = JobStore(tmp_path / "jobs.sqlite", patience=QUICK, max_shots=100, budget="another")
     fresh.run(turned(0.2), vendor, shots=50)
-    assert (store.spent.shots, fresh.spent.shots) == (60, 50)
+    assert (store.spent.shots, fresh.spent.shots) == (560, 50)
+    assert fresh.plan(turned(0.2), vendor, shots=60).refused == ""
     with pytest.raises(InvalidInputError, match="a budget has a printable name"):
         JobStore("sqlite://", budget="")
 
@@ -298,6 +309,7 @@ def test_a_mitigated_job_brings_what_mitigation_did(small_digits: Any) -> None:
     X = small_digits.X_test[:4]
     noisy = get_backend("exact", noise=DeviceNoise(readout_error=(0.05, 0.1)))
     qclf = clf.to_backend(noisy, shots=500, mitigation="readout")
+    assert "both are of the plain circuits" in str(qclf.plan(X))
     result = qclf.submit(X).result()
     np.testing.assert_array_equal(result.probabilities, qclf.predict_proba(X))
     np.testing.assert_array_equal(result.mitigated.quasi, qclf.mitigated_outcomes(X).quasi)
