@@ -53,7 +53,8 @@ def test_what_is_old_and_free_is_pruned(run: Any, ledger: Path) -> None:
     assert len(store.ledger.circuits(store.submissions()[0].id)) == 1  # what is open can still be sent
     assert "give --yes" in run("jobs", "prune", "--older-than", "1w", "--all", "--jobs", ledger)[2]
     assert (
-        "1 submission deleted" in run("jobs", "prune", "--older-than", "1w", "--all", "--yes", "--jobs", ledger)[1]
+        "1 submission deleted"
+        in run("jobs", "prune", "--older-than", "1w", "--all", "--yes", "--jobs", ledger)[1]
     )
     assert store.ledger.spent("may").shots == 20  # what was spent stays spent
     for wrong in ("week", "-1d", "3x", ""):

@@ -91,8 +91,8 @@ class Job:
             row = self.store.submission(number)
             if row.state in (State.CANCELLED, State.FAILED):
                 raise JobError(
-                    f"submission s{number} of this job was {row.state} ({row.error or 'no reason given'}); "
-                    "submit it again to buy it again"
+                    f"submission s{number} of this job ended as {row.state} "
+                    f"({row.error or 'no reason given'}); submit it again to buy it again"
                 )
         found = self.store.result_of(self.request, timeout=timeout)
         return found if self.made is None else self.made(found)

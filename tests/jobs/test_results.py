@@ -80,7 +80,7 @@ def test_a_job_is_stopped(store: JobStore, tmp_path: Path) -> None:
     assert len(job.submissions) == 2
     assert job.cancel() is Status.CANCELLED
     assert {asked["state"] for asked in slow.asked()} == {"cancelled"}
-    with pytest.raises(JobError, match="s1 of this job was cancelled .*submit it again to buy it again"):
+    with pytest.raises(JobError, match="s1 of this job ended as cancelled .*submit it again to buy it again"):
         job.result(timeout=1)
     assert len(slow.asked()) == 2  # nothing is bought in its place
     assert store.run(turned(0.1), Vendor(tmp_path / "vendor"), shots=5)
@@ -91,7 +91,7 @@ def test_a_job_that_failed_or_is_lost_says_so(store: JobStore, tmp_path: Path) -
     job = store.submit(turned(0.1), vendor, shots=5)
     vendor.fail("job-1")
     assert job.status() is Status.FAILED
-    with pytest.raises(JobError, match="s1 of this job was failed .*job-1 has failed"):
+    with pytest.raises(JobError, match="s1 of this job ended as failed .*job-1 has failed"):
         job.result()
     assert len(vendor.asked()) == 1
     unsearchable = Vendor(tmp_path / "vendor", searchable=False, faults={"submit": ["deaf"]})
