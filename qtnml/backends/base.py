@@ -6,7 +6,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -337,8 +337,10 @@ def measures_at_the_end(circuit: QuantumCircuit) -> bool:
 
 def version_of(*packages: str, ours: bool = False) -> str:
     """For a simulator's `version`: packages that decide its results, this one where its code does."""
-    names = (*packages, "qtnml") if ours else packages
-    return ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    told = [f"{name} {metadata.version(name)}" for name in packages]
+    if ours:  # which need not be installed: a clone on the path will do
+        told.append(f"qtnml {import_module('qtnml').__version__}")
+    return ", ".join(told)
 
 
 def check_shots(shots: Any, seed: Any = None) -> None:
