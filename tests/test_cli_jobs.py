@@ -89,7 +89,7 @@ def test_what_is_lost_is_said_and_given_up(run: Any, ledger: Path, tmp_path: Pat
     assert status == 2
     assert "s5 is lost: see `qtnml jobs show`" in err
     status, _, err = run("jobs", "cancel", "s1", "s5", "--certainly-gone", "--jobs", ledger)
-    assert "s1 is done, not lost" in err or "driven by another" in err
+    assert "s1 has ended, or is driven by another" in err
     assert store.submission(5).state == "cancelled"
     assert run("jobs", "watch", "--jobs", ledger)[0] == 0
 

@@ -28,7 +28,8 @@ from qtnml.ledger.transitions import SupersededError, moment
 log = logging.getLogger("qtnml.jobs")
 _FIRST_POLL, _LONGEST_POLL = 0.05, 10.0
 _LONGEST_LOOK = 15.0  # seconds between two looks for a lost job
-_FINISHED = (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
+#: Statuses of jobs that have ended.
+FINISHED = (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
 
 Tell = Callable[[str], None]
 
@@ -260,7 +261,7 @@ class Driver:
         while True:
             self._ledger.leases.call(lease)
             status = known_status(self._patience.ask(lambda: backend.status(vendor_id), deadline), backend)
-            if status in _FINISHED:
+            if status in FINISHED:
                 return status
             tell(f"s{found.id} ({vendor_id}) {status}")
             log.debug("s%d (%s): %s at %s", found.id, vendor_id, status, backend.name)

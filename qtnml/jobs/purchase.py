@@ -243,15 +243,11 @@ class Purchase:
         terms = self._terms.order(request)
         if terms.budget is not None and (terms.budget.seconds is not None or terms.budget.cost is not None):
             settle(self._ledger, request.backend)
-        if terms.budget is not None or confirm is not None:
+        if self._terms.budget is not None or confirm is not None:
             plan = self.plan(request, free, drafts)
-            try:
-                self.check(plan)
-            except BudgetError as error:
+            if plan.refused:
                 # Somebody may have bought these very circuits since we looked, and taken it from this budget.
-                if self._is_outrun(request, free):
-                    raise OutrunError(str(error)) from error
-                raise
+                raise (OutrunError if self._is_outrun(request, free) else BudgetError)(plan.refused)
             if confirm is not None and not confirm(plan):
                 raise JobError(f"not confirmed; nothing{' more' if again else ''} was bought")
         if terms.budget is UNLIMITED and not self._opened:

@@ -9,14 +9,13 @@ from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend, JobStatus
 from qtnml.errors import BackendBusyError, BackendError, JobError, QtnmlError, ResultTimeoutError
-from qtnml.jobs.drive import Driver, Tell, cures, is_free, silent
+from qtnml.jobs.drive import FINISHED, Driver, Tell, cures, is_free, silent
 from qtnml.jobs.patience import Patience
 from qtnml.ledger import OPEN, Ledger, State, Submission
 from qtnml.ledger.leases import Lease
 from qtnml.ledger.transitions import SupersededError
 
 log = logging.getLogger("qtnml.jobs")
-_FINISHED = (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Recovery:
@@ -217,7 +216,7 @@ class Recovery:
                 return
         now = time.monotonic()  # one attempt: whoever waits asks again
         status = self._patience.ask(lambda: backend.status(str(vendor_id)), now)
-        if status not in _FINISHED:
+        if status not in FINISHED:
             if status is JobStatus.RUNNING and found.state is State.SUBMITTED:
                 self._with_lease(found, self._ledger.running)
             return
@@ -246,6 +245,7 @@ class Recovery:
                 f"{self._ledger.leases.term:.0f} s of its last sign of life: try again then"
             )
         with self._ledger.leases.held(lease):
+            found = self._ledger.submission(found.id)  # as it is under the lease
             self._check_adoptable(found, vendor_id, backend)
             self._ledger.submitted(lease, vendor_id)
             try:
@@ -293,10 +293,17 @@ class Recovery:
         """
         lease = self._ledger.leases.take(found.id)
         if lease is None:
-            raise JobError(f"submission s{found.id} is driven by another process or thread now")
+            raise JobError(
+                f"submission s{found.id} has ended, or is driven by another process or thread now; see "
+                f"`qtnml jobs show s{found.id}`"
+            )
         with self._ledger.leases.held(lease):
+            found = self._ledger.submission(found.id)  # as it is under the lease
             if found.state is not State.LOST:
-                raise JobError(f"submission s{found.id} is {found.state}, not lost")
+                raise JobError(
+                    f"submission s{found.id} is {found.state}, not lost; `qtnml jobs cancel s{found.id}` "
+                    "stops what is not"
+                )
             self._ledger.cancelled(lease, "certainly never accepted, as a person has seen", never_sent=True)
 
     def cancel(self, found: Submission, backend: Backend) -> None:

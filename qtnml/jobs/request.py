@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -219,11 +218,6 @@ def _within(window: Window, found: Sequence[Sample]) -> dict[str, int]:
         if window.holds(each.ended, each.calibration):
             counting[each.job] = counting.get(each.job, 0) + each.shots
     return counting
-
-
-def all_jobs(request: Request) -> list[str]:
-    """Jobs circuit by circuit, those asked for twice included."""
-    return list(chain.from_iterable(request.ids))
 
 
 def counting_window(request: Request) -> Window:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -162,11 +163,9 @@ def open_budget(database: Database, budget: Budget) -> None:
         )
         if changed.rowcount:
             return
-    try:
-        with database.writing() as connection:
-            connection.execute(budgets.insert().values(name=budget.name, limits=limits))
-    except IntegrityError:
-        pass  # another process has made it
+    # Another process may make it at this moment.
+    with suppress(IntegrityError), database.writing() as connection:
+        connection.execute(budgets.insert().values(name=budget.name, limits=limits))
 
 
 def spent(connection: sa.Connection, name: str) -> Amounts:

