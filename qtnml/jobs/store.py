@@ -483,7 +483,7 @@ class JobStore:
         return made
 
 
-def store_for(jobs: Any, backend: Backend) -> JobStore | Unstored:
+def store_for(jobs: Any, backend: Backend | None) -> JobStore | Unstored:
     """The ledger that is meant: a store, False for none, a location, or None for the usual one.
 
     The usual one is the user's file (see `JobStore`); of simulators in this process, whose shots cost nothing
@@ -493,7 +493,7 @@ def store_for(jobs: Any, backend: Backend) -> JobStore | Unstored:
         return Unstored()
     if isinstance(jobs, JobStore | Unstored):
         return jobs
-    if jobs is None and is_free(backend):
+    if jobs is None and backend is not None and is_free(backend):
         return _in_memory()
     return JobStore(jobs)
 

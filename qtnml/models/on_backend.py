@@ -64,7 +64,8 @@ class OnBackend(SavedToFile, BaseEstimator):
         return found
 
     def _store(self) -> JobStore | Unstored:
-        return store_for(self.jobs, self._found_backend())
+        # A vendor's backend that is a name so far is made by asking the vendor: only where it decides.
+        return store_for(self.jobs, self._found_backend() if self.jobs is None else None)
 
     def _ledger_store(self) -> JobStore:
         """A ledger, for what needs one.
