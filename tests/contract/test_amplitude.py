@@ -201,7 +201,8 @@ def test_sweeps_learn_and_adapt_the_bonds(rng: np.random.Generator) -> None:
     X = rng.integers(0, 2, (600, 8)).astype(float)
     y = (X[:, 2] == X[:, 5]).astype(int)
     clf = AmplitudeMPSClassifier(6, method="sweeps", cutoff=1e-3, epochs=3, random_state=0).fit(X, y)
-    assert clf.score(X, y) == clf.history_[-1].accuracy == 1.0
+    assert clf.score(X, y) == 1.0
+    assert clf.history_[-1].accuracy == pytest.approx(1.0)  # a mean in single precision
     assert min(clf.bond_dims_[2:5]) >= 2
     assert max(clf.bond_dims_) <= 6
 
