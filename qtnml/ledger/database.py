@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ class Database:
         # A database in memory has one connection, which threads take in turns.
         self._turn = threading.RLock() if self.in_memory else contextlib.nullcontext()
         try:
-            self.engine = _engine(self._url)
-            weakref.finalize(self, self.engine.dispose)
+            self.engine, self._closed = _engine(self._url)
+            weakref.finalize(self, self._closed)
             self._open()
         except (*_FAILURES, ImportError) as error:
             raise self._error("open", error) from error
@@ -85,7 +85,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        self._closed()
 
     def _open(self) -> None:
         """Make the tables, or bring older ones up to date, unless another process does at this moment."""
@@ -203,19 +203,25 @@ def _url(location: str | os.PathLike[str] | None) -> sa.URL:
 
 
 class _Kept(sqlite3.Connection):
-    """A connection that nobody closes: what is in it would be gone."""
+    """A connection that SQLAlchemy does not close: what is in it would be gone."""
 
     def close(self) -> None:
-        """Stays open until the process ends."""
+        """Stays open until `end`."""
+
+    def end(self) -> None:
+        """Close it."""
+        super().close()
 
 
 def _is_in_memory(url: sa.URL) -> bool:
     return not url.database or url.database == ":memory:"
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL) -> tuple[sa.Engine, Callable[[], None]]:
+    """The engine, and what closes all of its connections."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True)
+        return engine, engine.dispose
     in_memory = _is_in_memory(url)
     options: dict[str, Any] = {"connect_args": {"timeout": 60, "check_same_thread": False}}
     if in_memory:
@@ -223,6 +229,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         kept = sqlite3.connect(":memory:", timeout=60, check_same_thread=False, factory=_Kept)
         options = {"creator": lambda: kept, "poolclass": sa.StaticPool}
     engine = sa.create_engine(url, **options)
+    closed = kept.end if in_memory else engine.dispose
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _: Any) -> None:
@@ -241,4 +248,4 @@ def _engine(url: sa.URL) -> sa.Engine:
         writes = connection.get_execution_options().get("qtnml_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return engine
+    return engine, closed

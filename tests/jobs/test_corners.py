@@ -329,3 +329,12 @@ def test_the_ledger_in_memory_is_shared_by_threads() -> None:
     assert all(each == found[0] for each in found)
     assert np.sum([len(each) for each in found]) == 24
     assert JobStatus.DONE.value == "done"
+
+
+@pytest.mark.portable
+def test_the_ledger_in_memory_ends_with_its_store() -> None:
+    """Python 3.13 warns of databases that are left open."""
+    store = JobStore(":memory:")
+    store.close()
+    with pytest.raises(JobError, match="closed database"):
+        store.run(turned(0.3), get_backend("exact"), shots=50)
