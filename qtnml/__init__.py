@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qtnml import shallow, states
     from qtnml.backends import get_backend
     from qtnml.contract import Model
     from qtnml.data import TableEncoder, load_dataset
@@ -53,6 +54,8 @@ __all__ = [
     "load_model",
     "noise_study",
     "register",
+    "shallow",
+    "states",
 ]
 
 # Loaded when first asked for, so that `qtnml --help` and `from qtnml.data import ...` stay quick.
@@ -81,9 +84,13 @@ _ROOMS = {
     "noise_study": "qtnml.models",
     "register": "qtnml.registry",
 }
+# Rooms that users name: qtnml.states.from_quimb(psi).
+_WHOLE_ROOMS = ("shallow", "states")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _WHOLE_ROOMS:
+        return import_module(f"qtnml.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module 'qtnml' has no attribute {name!r}")
     return getattr(import_module(_ROOMS[name]), name)

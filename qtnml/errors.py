@@ -121,6 +121,10 @@ class DamagedLedgerWarning(UserWarning):
     """A row of the ledger of jobs cannot be read; the others can."""
 
 
+class StateWarning(UserWarning):
+    """A state is not as near to what it was made from as was asked."""
+
+
 class IndependentColumnsWarning(UserWarning):
     """Nothing was learnt that explains new rows better than independent columns."""
 

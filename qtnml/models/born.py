@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.born import TreeState
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
 from qtnml.models.born_machine import BornMachine
+from qtnml.states import State
+from qtnml.states.chains import chain_of
 from qtnml.structure import Sites, Tree, balanced, chain, chow_liu
 from qtnml.structure.information import level_mutual_information, seriation
 from qtnml.train import Callback
@@ -84,6 +87,16 @@ class MPSBornMachine(BornMachine):
         if isinstance(order, str):
             order = seriation(level_mutual_information(levels, dims, weights))
         return Sites(dims, chain(len(dims), order))
+
+    @classmethod
+    def _on_own_tree(cls, state: State) -> TreeState:
+        return state.chain().state()
+
+    @classmethod
+    def _settings_for(cls, state: TreeState) -> dict[str, Any]:
+        order = chain_of(state).order
+        in_order = order == tuple(range(len(order)))
+        return {"max_bond": max(state.bond_dims, default=1), "order": None if in_order else order}
 
 
 class TreeBornMachine(BornMachine):
@@ -179,3 +192,7 @@ class TreeBornMachine(BornMachine):
         if isinstance(order, str):
             order = seriation(level_mutual_information(levels, dims, weights))
         return Sites(dims, balanced(len(dims), order))
+
+    @classmethod
+    def _settings_for(cls, state: TreeState) -> dict[str, Any]:
+        return {"max_bond": max(state.bond_dims, default=1), "topology": state.tree}

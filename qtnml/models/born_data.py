@@ -1,5 +1,6 @@
 """A Born machine's samples as levels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.data.columns import MISSING
 from qtnml.data.frames import Table, is_frame, refuse_sparse
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
 
 _CURE = "for categories and numbers pass encoder=TableEncoder()"
@@ -41,3 +43,9 @@ def bits(X: Any) -> NDArray:
             f"column {column}; {_CURE}"
         )
     return np.where(np.isnan(table), MISSING, table).astype(np.int64)
+
+
+def levels_encoder(dims: Sequence[int]) -> TableEncoder:
+    """A fitted encoder of columns whose values are the levels 0, 1, ... of sites."""
+    rows = np.arange(max(dims))[:, None] % np.array(dims)
+    return TableEncoder(categorical=tuple(range(len(dims)))).fit(rows)

@@ -1,21 +1,23 @@
 """What a trained Born machine answers: likelihoods, samples, completions, the circuit, explanations."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
-from qtnml.born import finite_logs
+from qtnml.born import TreeState, finite_logs
 from qtnml.born.completion import most_probable
 from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.data.columns import MISSING
 from qtnml.data.frames import Table, is_frame
+from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import (
     InvalidInputError,
     ZeroProbabilityWarning,
@@ -24,6 +26,7 @@ from qtnml.errors import (
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.backend_born import BackendBornMachine
+from qtnml.models.born_data import levels_encoder
 from qtnml.models.born_training import LearntLaw
 from qtnml.models.noise import device_called, target_of
 from qtnml.models.pinned import pin_of, pinned
@@ -32,12 +35,60 @@ from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
+from qtnml.states import State, as_state
 
 _MOST_CELLS = 2**28  # of samples that are drawn at once: 2 GB
 
 
 class BornMachine(SavedToFile, LearntLaw):
     """What `MPSBornMachine` and `TreeBornMachine` share."""
+
+    @classmethod
+    def from_state(cls, state: Any, *, encoder: TableEncoder | None = None, **settings: Any) -> Self:
+        """A fitted machine whose distribution is |psi|**2 of a state from elsewhere.
+
+        It samples, completes, compiles, runs on backends and is saved like any other, and `fit` with
+        `warm_start=True` trains it further.
+
+        Args:
+            state: A `qtnml.states.State` (or `TreeState`); an `MPSBornMachine` makes a chain of a tree.
+            encoder: A fitted `TableEncoder` of as many levels; without one samples are levels 0, 1, ...
+            **settings: Of the constructor, for training it further.
+
+        >>> from qtnml import MPSBornMachine, states
+        >>> ghz = states.from_vector(np.array([1.0, 0, 0, 0, 0, 0, 0, 1]))
+        >>> born = MPSBornMachine.from_state(ghz)
+        >>> born.marginals([[1, np.nan, np.nan]])[2].round(6).tolist()
+        [[0.0, 1.0]]
+        """
+        found = cls._on_own_tree(as_state(state))
+        model = cls(**(cls._settings_for(found) | {"warm_start": True} | settings))
+        dims = found.sites.dims
+        if encoder is None and set(dims) != {2}:
+            encoder = levels_encoder(dims)
+        if encoder is not None:
+            check_is_fitted(encoder)
+            if encoder.site_dims_ != dims:
+                raise InvalidInputError(
+                    f"the encoder's columns have levels {encoder.site_dims_}, the state's sites {dims}"
+                )
+            if model.encoder is None:
+                model.encoder = encoder
+        model.encoder_, model.state_ = encoder, found
+        model.history_, model.best_epoch_, model.n_iter_ = [], -1, 0
+        model.stopped_, model.notes_ = "finished", {}
+        model.independent_nll_, model.n_features_in_ = float("nan"), len(dims)
+        return model
+
+    @classmethod
+    def _on_own_tree(cls, state: State) -> TreeState:
+        """The state on a tree of this class."""
+        return state.tree_state
+
+    @classmethod
+    @abstractmethod
+    def _settings_for(cls, state: TreeState) -> dict[str, Any]:
+        """Settings of the constructor under which training goes on from the state."""
 
     def log_likelihood(
         self, X: Any, *, noise: Any = None, reuse_qubits: bool | None = None, num_qubits: int | None = None

@@ -1,0 +1,1 @@
+"""Approximate circuits of states: few two-qubit gates, trained on the exact fidelity."""

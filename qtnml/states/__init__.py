@@ -1,0 +1,29 @@
+"""Tensor-network states from anywhere: in, looked at, out again, and compiled into circuits."""
+
+from qtnml.states.hamiltonian import Hamiltonian, heisenberg, ising, xxz
+from qtnml.states.make import (
+    evolve,
+    from_arrays,
+    from_born,
+    from_function,
+    from_quimb,
+    from_tenpy,
+    from_vector,
+)
+from qtnml.states.state import State, as_state
+
+__all__ = [
+    "Hamiltonian",
+    "State",
+    "as_state",
+    "evolve",
+    "from_arrays",
+    "from_born",
+    "from_function",
+    "from_quimb",
+    "from_tenpy",
+    "from_vector",
+    "heisenberg",
+    "ising",
+    "xxz",
+]
