@@ -1,6 +1,7 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
 from qtnml.compile.circuit import (
+    compile_gates,
     compile_model,
     compile_network,
     compile_state,
@@ -28,6 +29,7 @@ __all__ = [
     "Timeline",
     "all_qubits",
     "can_compile_for",
+    "compile_gates",
     "compile_model",
     "compile_network",
     "compile_state",

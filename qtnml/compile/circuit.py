@@ -1,14 +1,17 @@
 """The compiler's front door: a trained model into a circuit, for any device or one in particular."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from qiskit import QuantumCircuit
 
 from qtnml.ansatz import FullUnitary, TensorNetwork, unitarity_error
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.compile.assemble import gates_on, node_angles
 from qtnml.compile.choice import with_passes
 from qtnml.compile.compiled import Compiled, CompiledCircuit
 from qtnml.compile.expected import Expected
@@ -16,14 +19,15 @@ from qtnml.compile.generative import GenerativeCircuit
 from qtnml.compile.nodes import OnNode, prescribed_gates, remark_on_size
 from qtnml.compile.on_device import best_on_device, with_expected
 from qtnml.compile.schedule import Schedule, all_qubits
-from qtnml.compile.source import C, NetworkSource, Source, StateSource
+from qtnml.compile.source import C, GatesSource, NetworkSource, Source, StateSource
 from qtnml.compile.state_tree import circuit_tree
 from qtnml.contract import Model, Parameters
 from qtnml.encoding import Encoding, FeatureScaler
 from qtnml.errors import InvalidInputError
-from qtnml.gates import Synthesis
+from qtnml.gates import NodeGates, Synthesis
 from qtnml.noise.calibration import calibrated
 from qtnml.program.device import device_of
+from qtnml.structure import Topology
 
 _UNITARITY_TOLERANCE = 1e-9
 
@@ -130,6 +134,31 @@ def compile_state(
     return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits, passes)
 
 
+def compile_gates(
+    shape: Topology,
+    nodes: Sequence[NodeGates],
+    state: TreeState,
+    *,
+    infidelity: float,
+    reuse_qubits: bool = True,
+    num_qubits: int | None = None,
+    target: Any = None,
+    samples: NDArray | None = None,
+    passes: Any = (),
+) -> GenerativeCircuit:
+    """A circuit that draws strings of given gates, which stay as they are but for a device's translation.
+
+    Args:
+        shape: How the nodes are joined; its leaves are the sites.
+        nodes: Gates of each node from the leaves to the root, each in the direction of the circuit.
+        state: What the strings should be drawn from: circuits for a target are compared by it.
+        infidelity: Of the circuit to the state.
+        reuse_qubits, num_qubits, target, samples, passes: As for `compile_state`.
+    """
+    source = GatesSource(shape=shape, nodes=tuple(nodes), state=state, infidelity=infidelity, strings=samples)
+    return _compiled(source, target, None, None, reuse_qubits, num_qubits, passes)
+
+
 def _compiled(
     source: Source[C],
     target: Any,
@@ -209,6 +238,9 @@ def recalibrated(
         reuse_qubits, samples: As for `compile_model`.
     """
     passes = compiled.passes
+    if isinstance(compiled, GenerativeCircuit) and compiled.gates_given:
+        given = _given_source(compiled, samples)
+        return _compiled(given, target, None, None, reuse_qubits, None, passes)
     if isinstance(compiled, GenerativeCircuit):
         return compile_state(
             compiled.state(), reuse_qubits=reuse_qubits, target=target, samples=samples, passes=passes
@@ -223,12 +255,36 @@ def expected_on(compiled: Compiled, target: Any) -> Expected | None:
     None where it has no exact distribution.
     """
     device = device_of(target)
-    source: Any = _source_of(compiled, None) if isinstance(compiled, CompiledCircuit) else None
-    if source is None:
+    source: Any
+    if isinstance(compiled, CompiledCircuit):
+        source = _source_of(compiled, None)
+    elif isinstance(compiled, GenerativeCircuit) and compiled.gates_given:
+        source = _given_source(compiled, None)
+    else:
         state = compiled.state()  # type: ignore[attr-defined]
         source = StateSource(network=circuit_tree(state), state=state)
     found: Compiled = with_expected(source, replace(compiled, device=device), calibrated(device.target))
     return found.expected
+
+
+def _given_source(compiled: GenerativeCircuit, samples: NDArray | None) -> GatesSource:
+    """The given gates of a circuit with the weights it has now, for the strings that they draw."""
+    nodes, start = [], 0
+    for node in compiled.nodes:
+        trained = node_angles(node.circuit)
+        angles = list(compiled.weights[start : start + len(trained)]) if len(compiled.weights) else trained
+        start += len(trained)
+        bound = QuantumCircuit(node.circuit.num_qubits)
+        for gate in gates_on(node.circuit, range(bound.num_qubits), angles):
+            bound.append(gate.instruction, gate.qubits)
+        nodes.append(replace(node, circuit=bound))
+    return GatesSource(
+        shape=compiled.topology,
+        nodes=tuple(nodes),
+        state=compiled.state(),
+        infidelity=compiled.infidelity,
+        strings=samples,
+    )
 
 
 def _source_of(compiled: Any, samples: NDArray | None) -> NetworkSource:

@@ -151,7 +151,7 @@ def circuit_facts(compiled: Compiled, *, free_weights: bool) -> dict[str, Any]:
         "expected": None if compiled.expected is None else compiled.expected.to_dict(),
     }
     if isinstance(compiled, GenerativeCircuit):
-        return facts | {"site_dims": list(compiled.site_dims)}
+        return facts | {"site_dims": list(compiled.site_dims), "gates_given": compiled.gates_given}
     assert isinstance(compiled, CompiledCircuit)
     scaler = compiled.scaler
     return facts | {
@@ -249,7 +249,7 @@ def rebuilt_circuit(circuit: QuantumCircuit, facts: dict[str, Any], encoding: En
         dims = tuple(int(dim) for dim in facts["site_dims"])
         if len(dims) != topology.num_leaves:
             raise ValueError("its sites are not its topology's")
-        return GenerativeCircuit(**common, site_dims=dims)
+        return GenerativeCircuit(**common, site_dims=dims, gates_given=bool(facts.get("gates_given", False)))
     encoding = get_encoding(facts["encoding"]) if encoding is None else encoding
     return CompiledCircuit(
         **common,

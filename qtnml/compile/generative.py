@@ -33,9 +33,12 @@ class GenerativeCircuit(Compiled):
     Attributes:
         site_dims: Levels of each site; a site of k levels is measured in ceil(log2 k) bits, the first of
             which is the most significant.
+        gates_given: Whether its gates are those of an approximation, which another device keeps, instead of
+            being made anew from the state they prepare.
     """
 
     site_dims: tuple[int, ...]
+    gates_given: bool = False
 
     @property
     def num_sites(self) -> int:

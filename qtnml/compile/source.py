@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from qiskit.circuit import ParameterVector
@@ -184,17 +184,8 @@ class StateSource(Source[GenerativeCircuit]):
         return outward_nodes(self.network, synthesis)
 
     def _circuit(self, schedule: Schedule, nodes: Sequence[NodeGates]) -> GenerativeCircuit:
-        gates, weights, w = _weights(nodes)
-        return GenerativeCircuit(
-            program=outward(self.topology, schedule, gates, w),
-            w=w,
-            weights=weights,
-            schedule=schedule,
-            topology=self.topology,
-            infidelity=_infidelity(nodes),
-            site_dims=self.state.sites.dims,
-            nodes=tuple(nodes),
-        )
+        dims, infidelity = self.state.sites.dims, _infidelity(nodes)
+        return _outward_circuit(self.topology, schedule, nodes, dims, infidelity, gates_given=False)
 
     def check_samples(self) -> None:
         """Of strings."""
@@ -207,12 +198,91 @@ class StateSource(Source[GenerativeCircuit]):
     @cached_property
     def _compared(self) -> Strings:
         """The same for all candidates."""
-        levels = self.strings
-        if levels is not None:
-            levels = site_index(self.state.sites, levels)
-            if not len(levels):
-                raise InvalidInputError("samples must hold at least one string, got none")
-        return Strings.of(self.state, levels)
+        return _strings_of(self.state, self.strings)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GatesSource(Source[GenerativeCircuit]):
+    """Gates that are given, and are kept as they are: those of an approximate circuit.
+
+    Attributes:
+        network: None: nobody needs the unitaries of nodes whose gates are there.
+        shape: How the nodes are joined.
+        nodes: Gates of each, in the direction of the circuit, of shape's nodes from the leaves to the root.
+        state: What strings should be drawn from.
+        site_dims: Levels of each site.
+        strings: Levels (samples, sites) that circuits are compared on; None draws some.
+        infidelity: Of the circuit to the state.
+    """
+
+    network: Any = None
+    shape: Topology
+    nodes: tuple[NodeGates, ...]
+    state: TreeState
+    strings: NDArray | None = None
+    infidelity: float
+
+    @property
+    def topology(self) -> Topology:
+        """How the nodes are joined."""
+        return self.shape
+
+    @property
+    def prescribes_gates(self) -> bool:
+        """All of them."""
+        return True
+
+    def _gates(self, synthesis: Sequence[Synthesis]) -> Iterator[NodeGates]:  # noqa: ARG002
+        return iter(self.nodes)
+
+    def _circuit(self, schedule: Schedule, nodes: Sequence[NodeGates]) -> GenerativeCircuit:
+        return _outward_circuit(
+            self.shape, schedule, nodes, self.state.sites.dims, self.infidelity, gates_given=True
+        )
+
+    def check_samples(self) -> None:
+        """Of strings."""
+        _ = self._compared
+
+    def expected(self, compiled: GenerativeCircuit, noise: DeviceNoise) -> Expected:
+        """By the likelihood of strings under the state that is meant: noise and approximation together."""
+        return self._compared.expected(compiled, noise)
+
+    @cached_property
+    def _compared(self) -> Strings:
+        return _strings_of(self.state, self.strings)
+
+
+def _strings_of(state: TreeState, levels: NDArray | None) -> Strings:
+    """Strings that the circuits of a state are compared on, checked."""
+    if levels is not None:
+        levels = site_index(state.sites, levels)
+        if not len(levels):
+            raise InvalidInputError("samples must hold at least one string, got none")
+    return Strings.of(state, levels)
+
+
+def _outward_circuit(
+    topology: Topology,
+    schedule: Schedule,
+    nodes: Sequence[NodeGates],
+    site_dims: tuple[int, ...],
+    infidelity: float,
+    *,
+    gates_given: bool,
+) -> GenerativeCircuit:
+    gates, weights, w = _weights(nodes)
+    return GenerativeCircuit(
+        program=outward(topology, schedule, gates, w),
+        w=w,
+        weights=weights,
+        schedule=schedule,
+        topology=topology,
+        infidelity=infidelity,
+        site_dims=site_dims,
+        nodes=tuple(nodes),
+        gates_given=gates_given,
+    )
 
 
 def _weights(nodes: Sequence[NodeGates]) -> tuple[list, NDArray, ParameterVector]:  # type: ignore[type-arg]

@@ -13,9 +13,10 @@ from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
 from qtnml.models.class_readout import ClassReadout
-from qtnml.models.progress import each_epoch, progress_bar
+from qtnml.models.progress import each_epoch
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples, checked_training_data, generator
+from qtnml.progress import progress_bar
 from qtnml.structure import Tree, balanced, chain, chow_liu, mutual_information
 from qtnml.structure.information import level_mutual_information
 from qtnml.train import (

@@ -21,8 +21,8 @@ from qtnml.jobs import Job, JobStore, Part, Plan, Result
 from qtnml.mitigation import MitigatedMarginal, Mitigation, get_mitigation, mitigated_marginal
 from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend, check_mitigable
-from qtnml.models.progress import progress_bar
 from qtnml.models.validation import generator
+from qtnml.progress import progress_bar
 
 _REPEATS = 10**6  # numbers of `repeat` between two calls of `sample`
 

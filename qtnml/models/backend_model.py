@@ -22,11 +22,11 @@ from qtnml.jobs import Job, Part, Plan, Result
 from qtnml.mitigation import Measured, MitigatedOutcomes, MitigatedRun, get_mitigation
 from qtnml.models.noise import known_noise
 from qtnml.models.on_backend import OnBackend, check_mitigable
-from qtnml.models.progress import progress_bar
 from qtnml.models.readout import counts_to_outcomes
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples
 from qtnml.noise import NOISELESS, NoisyCircuit
+from qtnml.progress import progress_bar
 
 _PROMISED = 256  # samples that a plan looks at
 

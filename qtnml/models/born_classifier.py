@@ -22,10 +22,10 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import Labels
 from qtnml.models.noise import device_called
-from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator, outcomes_of_labels
+from qtnml.progress import progress_bar
 from qtnml.train import EpochRecord
 
 

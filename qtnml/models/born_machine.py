@@ -30,11 +30,11 @@ from qtnml.models.born_data import levels_encoder
 from qtnml.models.born_training import LearntLaw
 from qtnml.models.noise import device_called, target_of
 from qtnml.models.pinned import pin_of, pinned
-from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
+from qtnml.progress import progress_bar
 from qtnml.states import State, as_state
 
 _MOST_CELLS = 2**28  # of samples that are drawn at once: 2 GB

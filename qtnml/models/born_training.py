@@ -25,8 +25,9 @@ from qtnml.errors import (
 )
 from qtnml.models.born_data import bits
 from qtnml.models.born_settings import check_born_settings
-from qtnml.models.progress import each_epoch, progress_bar
+from qtnml.models.progress import each_epoch
 from qtnml.models.validation import generator, hold_out_rows
+from qtnml.progress import progress_bar
 from qtnml.structure import Sites, Tree
 from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient

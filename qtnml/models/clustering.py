@@ -17,10 +17,10 @@ from qtnml.errors import InvalidInputError, warn_user
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
 from qtnml.models.born_training import encoded
-from qtnml.models.progress import progress_bar
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
+from qtnml.progress import progress_bar
 
 
 class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):

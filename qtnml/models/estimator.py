@@ -18,11 +18,11 @@ from qtnml.errors import InvalidInputError, warn_user
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, target_of, wire_noise
 from qtnml.models.pinned import Pin, pin_of, pinned
-from qtnml.models.progress import progress_bar
 from qtnml.models.readout import width_for
 from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator, TrainingNoise
 from qtnml.noise import Channel
+from qtnml.progress import progress_bar
 from qtnml.structure import Topology, Tree, balanced_tree, chow_liu_tree, mps, with_qubits, with_reuploads
 from qtnml.train import Callback, Loss, Optimizer, TrainingSet
 

@@ -17,11 +17,12 @@ from qtnml.data.frames import Table
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import FeatureScaler
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
-from qtnml.models.progress import each_epoch, progress_bar
+from qtnml.models.progress import each_epoch
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import check_settings
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples
+from qtnml.progress import progress_bar
 from qtnml.train import (
     Callback,
     Checkpoint,

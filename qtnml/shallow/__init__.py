@@ -1,1 +1,7 @@
-"""Approximate circuits of states: few two-qubit gates, trained on the exact fidelity."""
+"""Approximate circuits of states: few two-qubit gates, all optimised together on the exact fidelity."""
+
+from qtnml.shallow.approximate import OnDevice, ParetoFront, approximate, pareto
+from qtnml.shallow.approximation import Approximation
+from qtnml.shallow.search import refine
+
+__all__ = ["Approximation", "OnDevice", "ParetoFront", "approximate", "pareto", "refine"]

@@ -1,7 +1,6 @@
 """<target|circuit> and its gradient by all gates at once, exactly, in one scan along the chain."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -74,7 +73,7 @@ def log_overlap(gates: Array, data: Scanned) -> tuple[Array, Array]:
     padded = jnp.concatenate([gates, jnp.eye(4, dtype=gates.dtype)[None]]).astype(kind)
     size, bond = data.leaving_rows.shape[1], data.tensors.shape[2]
 
-    def step(array: Array, now: Scanned) -> tuple[Array, Array]:
+    def step(array: Any, now: Any) -> tuple[Any, Any]:
         for k in range(now.gates.shape[0]):
             array = _permuted(array, now.rows[k], now.back[k])
             array = (padded[now.gates[k]] @ array.reshape(4, -1)).reshape(size, bond)

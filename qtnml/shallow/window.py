@@ -54,6 +54,10 @@ class Window:
         """Whether it slides from the last place to the first."""
         return self.visits[0].place == self.num_places - 1 and self.num_places > 1
 
+    def turn(self, place: int) -> int:
+        """A place counted from the start of the walk."""
+        return self.num_places - 1 - place if self.is_reversed else place
+
     @cached_property
     def tables(self) -> "Tables":
         """The walk as arrays of one shape for every step."""
@@ -85,8 +89,8 @@ class Tables:
 
 
 @lru_cache(maxsize=256)
-def window_of(num_places: int, pairs: tuple[Pair, ...]) -> Window:
-    """The narrower of the two walks, from the first place or from the last.
+def window_of(num_places: int, pairs: tuple[Pair, ...], *, forward: bool = False) -> Window:
+    """The narrower of the two walks, from the first place or from the last; with `forward` from the first.
 
     Raises:
         InvalidInputError: More than 16 qubits would be in the window.
@@ -96,7 +100,8 @@ def window_of(num_places: int, pairs: tuple[Pair, ...]) -> Window:
             raise InvalidInputError(
                 f"a gate acts on two different places from 0 to {num_places - 1}, got {(first, second)}"
             )
-    walks = [_walk(num_places, pairs, order) for order in (range(num_places), range(num_places)[::-1])]
+    orders = [range(num_places)] if forward else [range(num_places), range(num_places)[::-1]]
+    walks = [_walk(num_places, pairs, order) for order in orders]
     best = min(walks, key=lambda walk: walk.width)
     if best.width > MOST_QUBITS:
         raise InvalidInputError(
@@ -134,7 +139,7 @@ def _walk(num_places: int, pairs: Sequence[Pair], order: Sequence[int]) -> Windo
         leaving = slot(place)
         free.append(slot_of.pop(place))
         visits.append(Visit(gates, place, leaving))
-    return Window(num_places, tuple(pairs), tuple(visits), width)
+    return Window(num_places, tuple(pairs), tuple(visits), max(2, width))  # a gate acts on two
 
 
 def _cone(place: int, pairs: Sequence[Pair], on_place: list[list[int]], done: list[bool]) -> list[int]:
@@ -184,7 +189,7 @@ def _to_front(axes: list[int], slots: tuple[int, ...]) -> tuple[NDArray, list[in
 
 
 def _even_steps(window: Window) -> list[Visit]:
-    """Visits cut into steps of at most so many gates, the number for which all of them together cost least."""
+    """Visits cut into steps of at most so many gates: the number for which all together cost least."""
     most = max(len(visit.gates) for visit in window.visits)
 
     def steps_of(size: int) -> int:

@@ -1,5 +1,6 @@
 """Tensor-network states from anywhere: in, looked at, out again, and compiled into circuits."""
 
+from qtnml.states.ground import ground_state
 from qtnml.states.hamiltonian import Hamiltonian, heisenberg, ising, xxz
 from qtnml.states.make import (
     evolve,
@@ -23,6 +24,7 @@ __all__ = [
     "from_quimb",
     "from_tenpy",
     "from_vector",
+    "ground_state",
     "heisenberg",
     "ising",
     "xxz",

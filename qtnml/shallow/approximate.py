@@ -1,0 +1,435 @@
+"""`approximate` and `pareto`: the best shallow circuits of a state for so many gates."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from qtnml.compile import Expected, GenerativeCircuit
+from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
+from qtnml.progress import progress_bar
+from qtnml.shallow.approximation import Approximation
+from qtnml.shallow.blocks import Blocks, Kind
+from qtnml.shallow.device import line_on
+from qtnml.shallow.layouts import LAYOUTS, on_edges
+from qtnml.shallow.search import Effort, Layout, grown, pruned
+from qtnml.shallow.target import Target
+from qtnml.shallow.window import MOST_QUBITS, Pair, window_of
+from qtnml.shown import PrintedHtml
+
+_MOST_LAYERS = 64
+_FEWEST_IMPROVEMENT = 1e-3  # of ln(1 - F) by one more layer: below, growth has ended
+_WIDEST = 10  # qubits in the window, beyond which an added layer takes minutes
+
+
+def approximate(
+    state: Any,
+    *,
+    layers: int | None = None,
+    max_two_qubit_gates: int | None = None,
+    target_fidelity: float | None = None,
+    layout: Any = "staircase",
+    blocks: Kind | None = None,
+    iterations: int = 500,
+    starts: int = 4,
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs",
+    max_bond: int | None = None,
+    random_state: int = 0,
+    verbose: int = 0,
+) -> Approximation:
+    """A shallow circuit near a state, all of its gates optimised on the exact fidelity.
+
+    Give one of `layers`, `max_two_qubit_gates` and `target_fidelity`. Layers are added one by one, each new
+    one at the identity, and all gates are optimised together by L-BFGS on the manifold of unitaries
+    (arXiv:2209.00595 names the scheme Iter[I, O_all]; its sweeps go gate by gate).
+
+    Args:
+        state: A `State`, a `TreeState` or a fitted Born machine.
+        layers: So many.
+        max_two_qubit_gates: The best with at most so many CX, of all kinds of blocks.
+        target_fidelity: The fewest CX found that reach it.
+        layout: "staircase" (fewest gates), "brick-wall" (least depth), "parallel-sequential", "tree", a
+            function (qubits, layers) -> pairs, a device (a backend, a `Target` or "fake:torino": its coupling
+            map around a line of qubits), or pairs of neighbours in order of time (`layers` is not needed).
+        blocks: "su4" (any gate: 3 CX), "so4" (any real gate: 2 CX), "two-cx", "cx", see
+            `qtnml.shallow.blocks`; None takes "so4" for real states and "two-cx" for complex ones, and where
+            gates are counted the best of all.
+        iterations: Of each optimisation, at most.
+        starts: Circuits optimised side by side.
+        optimizer: "lbfgs" or "adam", both Riemannian.
+        max_bond: Of the chain that a tree becomes.
+        random_state: Seed.
+        verbose: 1 shows a bar.
+
+    Returns:
+        An `Approximation`; its `fidelity` is exact.
+
+    >>> import numpy as np
+    >>> from qtnml import states
+    >>> w_state = states.from_vector(np.array([0, 1, 1, 0, 1, 0, 0, 0]))
+    >>> found = approximate(w_state, layers=1)
+    >>> found.two_qubit_gates, bool(found.infidelity < 1e-9)
+    (3, True)
+    """
+    target = Target.of(state, max_bond)
+    effort = _effort(iterations, starts, optimizer, random_state)
+    _check_one_goal(layers, max_two_qubit_gates, target_fidelity, layout)
+    order, name = layout_of(layout, target.num_places)
+    with _shown(effort, show=bool(verbose)) as effort:
+        if max_two_qubit_gates is not None:
+            kinds = kinds_of(target, blocks)
+            found = _points(target, order, name, kinds, max_two_qubit_gates, effort, between=0)
+            within = [each for each in found if each.two_qubit_gates <= max_two_qubit_gates]
+            if not within:
+                raise InvalidInputError(
+                    f"{max_two_qubit_gates} two-qubit gates are too few to join {target.num_places} qubits "
+                    f"by {name!r}; take at least {target.num_places - 1}"
+                )
+            return max(within, key=lambda each: each.fidelity)
+        if target_fidelity is not None:
+            return _reaching(target, order, name, kinds_of(target, blocks), target_fidelity, effort)
+        kind = blocks or ("so4" if target.is_real else "two-cx")
+        Blocks(target.num_places, (), kind)  # which checks the kind
+        return next(islice(grown(target, order, name, kind, effort), (layers or 1) - 1, None))
+
+
+def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None:
+    given = [value for value in (layers, gates, fidelity) if value is not None]
+    explicit = isinstance(layout, Sequence) and not isinstance(layout, str)
+    if len(given) != 1 and not (explicit and not given):
+        raise InvalidInputError(
+            "give one of layers=, max_two_qubit_gates= and target_fidelity=, got "
+            f"{'none' if not given else 'several'}"
+        )
+    for name, value in (("layers", layers), ("max_two_qubit_gates", gates)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
+        ):
+            raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+    if layers is not None and layers > _MOST_LAYERS:
+        raise InvalidInputError(f"layers must be at most {_MOST_LAYERS}, got {layers}")
+    if fidelity is not None and (
+        isinstance(fidelity, bool) or not isinstance(fidelity, float | int) or not 0 < fidelity < 1
+    ):
+        raise InvalidInputError(f"target_fidelity must be between 0 and 1, got {fidelity!r}")
+
+
+def _effort(iterations: Any, starts: Any, optimizer: Any, seed: Any) -> Effort:
+    for name, value in (("iterations", iterations), ("starts", starts)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+    if optimizer not in ("lbfgs", "adam"):
+        raise InvalidInputError(f"optimizer must be 'lbfgs' or 'adam', got {optimizer!r}")
+    return Effort(int(iterations), int(starts), optimizer=optimizer, seed=seed)
+
+
+def layout_of(layout: Any, num_places: int) -> tuple[Layout, str]:
+    """A layout as a function (places, layers) -> pairs, and its name."""
+    if isinstance(layout, str) and layout in LAYOUTS:
+        return LAYOUTS[layout], layout
+    if callable(layout) and not hasattr(layout, "coupling_map") and not hasattr(layout, "target"):
+        return layout, getattr(layout, "__name__", "own layout")
+    if isinstance(layout, Iterable) and not isinstance(layout, str):
+        pairs = tuple((int(a), int(b)) for a, b in layout)
+        window_of(num_places, pairs)  # which checks them
+        return (lambda _count, layers: pairs * layers), "own pairs"
+    edges, name = line_on(layout, num_places)
+    return (lambda count, layers: on_edges(count, edges, layers)), name
+
+
+def kinds_of(target: Target, blocks: Any) -> tuple[Kind, ...]:
+    """Kinds of blocks to try: the given one, or all that suit the state."""
+    if blocks is not None:
+        Blocks(target.num_places, (), blocks)
+        return (blocks,)
+    return ("so4", "cx", "two-cx") if target.is_real else ("two-cx", "cx", "su4")
+
+
+def _points(
+    target: Target,
+    layout: Layout,
+    name: str,
+    kinds: Sequence[Kind],
+    most: int,
+    effort: Effort,
+    *,
+    between: int,
+) -> Iterator[Approximation]:
+    """Circuits of growing cost of each kind, up to so many CX; those between two layers by pruning."""
+    for kind in kinds:
+        before = 0
+        for layers in range(1, _MOST_LAYERS + 1):
+            pairs = layout(target.num_places, layers)
+            cost = sum(Blocks(target.num_places, pairs, kind).two_qubit_gates)
+            beyond = cost > most
+            if _is_too_wide(target.num_places, pairs) or (beyond and kind == "cx"):
+                break
+            if layers == 1:
+                growth = grown(target, layout, name, kind, effort)
+            last = next(growth)
+            budgets = [before + (cost - before) * k // (between + 1) for k in range(1, between + 1)]
+            if beyond:
+                budgets = [b for b in budgets if b < most] + [most]
+            else:
+                yield last
+            for budget in budgets if kind != "cx" else []:
+                # Fewer than one gate for each neighbour join nothing.
+                if before < budget and budget >= target.num_places - 1:
+                    fewer = pruned(last, budget, effort)
+                    if fewer is not None:
+                        yield fewer
+            if beyond:
+                break
+            before = cost
+
+
+def _is_too_wide(num_places: int, pairs: tuple[Pair, ...]) -> bool:
+    try:
+        return window_of(num_places, pairs).width > min(_WIDEST, MOST_QUBITS)
+    except InvalidInputError:
+        return True
+
+
+def _reaching(
+    target: Target, layout: Layout, name: str, kinds: Sequence[Kind], fidelity: float, effort: Effort
+) -> Approximation:
+    """The fewest CX found that reach a fidelity: the first layer that does, and fewer blocks of it."""
+    best: Approximation | None = None
+    nearest: Approximation | None = None
+    for kind in kinds:
+        before = 0.0
+        growth = grown(target, layout, name, kind, effort)
+        for layers in range(1, _MOST_LAYERS + 1):
+            pairs = layout(target.num_places, layers)
+            cost = sum(Blocks(target.num_places, pairs, kind).two_qubit_gates)
+            too_dear = best is not None and before >= best.two_qubit_gates
+            if too_dear or _is_too_wide(target.num_places, pairs):
+                break
+            found = next(growth)
+            if nearest is None or found.fidelity > nearest.fidelity:
+                nearest = found
+            if found.fidelity >= fidelity:
+                for candidate in (found, _fewest(found, int(before), fidelity, effort)):
+                    if best is None or candidate.two_qubit_gates < best.two_qubit_gates:
+                        best = candidate
+                break
+            before = cost
+    if best is None:
+        assert nearest is not None  # the first layer is never too wide
+        raise InvalidInputError(
+            f"no circuit reached a fidelity of {fidelity:g}: the nearest has {nearest.fidelity:.6g} with "
+            f"{nearest.two_qubit_gates} two-qubit gates; raise iterations= or starts=, or take another layout"
+        )
+    return best
+
+
+def _fewest(found: Approximation, least: int, fidelity: float, effort: Effort) -> Approximation:
+    """A circuit without as many blocks as a fidelity allows, by bisection on the number of CX."""
+    low, high = max(least, found.target.num_places - 2), found.two_qubit_gates
+    while high - low > max(1, high // 40):
+        middle = (low + high) // 2
+        fewer = pruned(found, middle, effort)
+        if fewer is not None and fewer.fidelity >= fidelity:
+            found, high = fewer, min(middle, fewer.two_qubit_gates)
+        else:
+            low = middle
+    return found
+
+
+class _shown:  # noqa: N801
+    """An effort that moves a bar of all iterations so far."""
+
+    def __init__(self, effort: Effort, *, show: bool) -> None:
+        self._effort, self._show = effort, show
+        self._bar: Any = None
+
+    def __enter__(self) -> Effort:
+        if not self._show:
+            return self._effort
+        self._bar = progress_bar("optimising", self._effort.iterations, show=True)
+        advance: Callable[[int, str], None] = self._bar.__enter__()
+
+        def on_iteration(done: int, losses: Any) -> bool:
+            advance(done, f"-ln F / N {float(np.min(losses)):.3g}")
+            return False
+
+        return replace(self._effort, on_iteration=on_iteration)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*error)
+
+
+@dataclass(frozen=True, eq=False)
+class OnDevice:
+    """One of a front's circuits on a device.
+
+    Attributes:
+        circuit: Compiled for it.
+        expected: By how many nats strings of the target are less likely, approximation and noise together,
+            exactly; None where the circuit's exact distribution under noise is not known.
+        estimated_success: Probability that nothing goes wrong, which then decides.
+    """
+
+    circuit: GenerativeCircuit
+    expected: Expected | None
+    estimated_success: float | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ParetoFront(PrintedHtml):
+    """Circuits none of which is worse and dearer than another, from few CX to many.
+
+    Attributes:
+        points: By rising numbers of CX and fidelities.
+        devices: Of each point on a device; empty where none was given.
+    """
+
+    points: tuple[Approximation, ...]
+    devices: tuple[OnDevice, ...] = ()
+
+    def best(
+        self, *, max_two_qubit_gates: int | None = None, target_fidelity: float | None = None
+    ) -> Approximation:
+        """The nearest with at most so many CX, or the shortest that reaches a fidelity."""
+        fitting = [
+            each
+            for each in self.points
+            if (max_two_qubit_gates is None or each.two_qubit_gates <= max_two_qubit_gates)
+            and (target_fidelity is None or each.fidelity >= target_fidelity)
+        ]
+        if not fitting:
+            raise InvalidInputError(
+                f"no circuit of this front has at most {max_two_qubit_gates} two-qubit gates and a fidelity "
+                f"of {target_fidelity}"
+            )
+        return fitting[0] if target_fidelity is not None else fitting[-1]
+
+    def best_on_device(self) -> GenerativeCircuit:
+        """The circuit whose strings are likeliest to be the target's under the device's noise."""
+        if not self.devices:
+            raise InvalidInputError("this front was made for no device; give pareto(..., target=)")
+        known = [each for each in self.devices if each.expected is not None]
+        if known:
+            return max(known, key=lambda each: each.expected.rank).circuit  # type: ignore[union-attr]
+        return max(
+            zip(self.devices, self.points, strict=True),
+            key=lambda pair: (pair[0].estimated_success or 0.0) * pair[1].fidelity,
+        )[0].circuit
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each point, JSON types."""
+        found = []
+        for k, point in enumerate(self.points):
+            row: dict[str, Any] = {
+                "two_qubit_gates": point.two_qubit_gates,
+                "two_qubit_depth": point.two_qubit_depth,
+                "parameters": point.num_parameters,
+                "infidelity": point.infidelity,
+                "layout": point.layout,
+                "blocks": point.blocks.kind,
+            }
+            if self.devices:
+                there = self.devices[k]
+                row["gates_on_device"] = there.circuit.two_qubit_gates
+                row["excess_nats"] = None if there.expected is None else there.expected.excess_nll
+                row["estimated_success"] = there.estimated_success
+            found.append(row)
+        return found
+
+    def to_json(self) -> str:
+        """The rows as JSON."""
+        return json.dumps(self.rows())
+
+    def __str__(self) -> str:
+        head = f"{'CX':>5} {'depth':>6} {'angles':>7} {'1 - F':>9}  blocks"
+        if self.devices:
+            head += "   on the device: CX, nats off, success"
+        lines = [head]
+        for row in self.rows():
+            line = (
+                f"{row['two_qubit_gates']:>5} {row['two_qubit_depth']:>6} {row['parameters']:>7} "
+                f"{row['infidelity']:>9.2e}  {row['blocks']:<7}"
+            )
+            if self.devices:
+                nats = "?" if row["excess_nats"] is None else f"{row['excess_nats']:.3f}"
+                line += f"  {row['gates_on_device']:>5}  {nats:>7}  {row['estimated_success']:.3f}"
+            lines.append(line)
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def pareto(
+    state: Any,
+    *,
+    max_two_qubit_gates: int,
+    layout: Any = "staircase",
+    blocks: Kind | None = None,
+    between: int = 1,
+    target: Any = None,
+    reuse_qubits: bool = True,
+    iterations: int = 500,
+    starts: int = 4,
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs",
+    max_bond: int | None = None,
+    random_state: int = 0,
+    verbose: int = 0,
+) -> ParetoFront:
+    """Circuits of a state from few two-qubit gates to many, of all kinds of blocks, and on a device if given.
+
+    Ctrl-C ends the search with what was found so far.
+
+    Args:
+        state: As for `approximate`.
+        max_two_qubit_gates: CX of the longest.
+        layout: As for `approximate`, or several of its names.
+        blocks: One kind; None tries all that suit the state.
+        between: Circuits between two layers, by taking blocks away.
+        target: A Qiskit backend, a `Target` or a `qtnml` backend: every circuit is compiled for it and its
+            strings' likelihood under its noise computed exactly.
+        reuse_qubits: On the device, reset and reuse qubits.
+        iterations, starts, optimizer, max_bond, random_state, verbose: As for `approximate`.
+    """
+    goal = Target.of(state, max_bond)
+    effort = _effort(iterations, starts, optimizer, random_state)
+    _check_one_goal(None, max_two_qubit_gates, None, "staircase")
+    several = isinstance(layout, Sequence) and not isinstance(layout, str)
+    names = layout if several and all(isinstance(each, str) for each in layout) else [layout]
+    found = list[Approximation]()
+    try:
+        with _shown(effort, show=bool(verbose)) as effort:
+            for each in names:
+                order, name = layout_of(each, goal.num_places)
+                kinds = kinds_of(goal, blocks)
+                for point in _points(goal, order, name, kinds, max_two_qubit_gates, effort, between=between):
+                    if point.two_qubit_gates <= max_two_qubit_gates:
+                        found.append(point)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        warn_user(f"interrupted; the front is of {len(found)} circuits", TrainingInterruptedWarning)
+    if not found:
+        raise InvalidInputError(
+            f"{max_two_qubit_gates} two-qubit gates are too few to join {goal.num_places} qubits; take at "
+            f"least {goal.num_places - 1}"
+        )
+    points = front_of(found)
+    if target is None:
+        return ParetoFront(points)
+    compiled = [each.compile(target=target, reuse_qubits=reuse_qubits) for each in points]
+    return ParetoFront(
+        points, tuple(OnDevice(each, each.expected, each.estimated_success) for each in compiled)
+    )
+
+
+def front_of(found: Iterable[Approximation]) -> tuple[Approximation, ...]:
+    """Circuits than which none is both shorter and nearer."""
+    best = list[Approximation]()
+    for each in sorted(found, key=lambda each: (each.two_qubit_gates, -each.fidelity)):
+        if not best or each.fidelity > best[-1].fidelity:
+            best.append(each)
+    return tuple(best)

@@ -1,0 +1,237 @@
+"""The search for circuits: layers that are added at the identity, blocks that are taken away again."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.shallow.approximation import Approximation, approximation_of
+from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
+from qtnml.shallow.fidelity import Fidelity
+from qtnml.shallow.optimise import OnIteration, Optimised, adam, lbfgs
+from qtnml.shallow.target import Target
+from qtnml.shallow.window import Pair
+
+_FIRST_SPREAD = 0.3  # radians, of the first layer
+_FREE_SPREAD = 1.0  # of blocks that have no identity
+_NEW_SPREADS = 0.02, 0.1  # of layers that are added
+
+Layout = Callable[[int, int], tuple[Pair, ...]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long is searched.
+
+    Attributes:
+        iterations: Of each optimisation, at most.
+        starts: Circuits that are optimised side by side; the best is kept.
+        tolerance: An optimisation ends when nothing has fallen by this share of itself in 50 iterations.
+        optimizer: "lbfgs" or "adam".
+        seed: Of the starts.
+        on_iteration: Called after each iteration.
+    """
+
+    iterations: int = 500
+    starts: int = 4
+    tolerance: float = 1e-3
+    optimizer: str = "lbfgs"
+    seed: int = 0
+    on_iteration: OnIteration | None = None
+
+
+def stacked(points: list[Point]) -> Point:
+    """Several circuits of the same blocks."""
+    return Point(*map(np.stack, zip(*points, strict=True)))
+
+
+def best_of(target: Target, blocks: Blocks, points: list[Point], effort: Effort) -> Point:
+    """The best of several circuits after optimisation."""
+    run = lbfgs if effort.optimizer == "lbfgs" else adam
+    found: Optimised = run(
+        Fidelity(blocks, target.tensors),
+        stacked(points),
+        blocks.dimension,
+        iterations=effort.iterations,
+        tolerance=effort.tolerance,
+        on_iteration=effort.on_iteration,
+    )
+    best = int(np.nanargmin(found.losses))
+    return Point(*(part[best] for part in found.points))
+
+
+def grown(target: Target, layout: Layout, name: str, kind: Kind, effort: Effort) -> Iterator[Approximation]:
+    """Circuits of one layer, two layers, and so on without end; each starts from the one before.
+
+    Half of the starts have the new layer before the old ones, half after them: either may be the better
+    direction. Blocks that have no identity start anew each time.
+    """
+    rng = np.random.default_rng(effort.seed)
+    count = target.num_places
+    repeats = layout(count, 2) == layout(count, 1) * 2
+    last: Point | None = None
+    layers = 0
+    while True:
+        layers += 1
+        blocks = Blocks(count, layout(count, layers), kind)
+        if last is None or not blocks.starts_at_identity:
+            spread = _FIRST_SPREAD if blocks.starts_at_identity else _FREE_SPREAD
+            points = [blocks.start(rng, spread) for _ in range(effort.starts)]
+        else:
+            points = []
+            for k in range(max(2, effort.starts) if repeats else effort.starts):
+                new = blocks.start(rng, _NEW_SPREADS[(k // 2) % 2])
+                points.append(_joined(blocks, last, new, before=repeats and k % 2 == 1))
+        last = best_of(target, blocks, points, effort)
+        yield approximation_of(target, blocks, last, name)
+
+
+def _joined(blocks: Blocks, old: Point, new: Point, *, before: bool) -> Point:
+    """Old blocks with a new layer before or after them.
+
+    Args:
+        blocks: Of both.
+        old: Numbers of fewer blocks.
+        new: Numbers of all blocks, of which the new layer's are taken.
+        before: Whether the new layer comes first.
+    """
+
+    def join(mine: NDArray, fresh: NDArray) -> NDArray:
+        size = len(fresh) - len(mine)
+        return np.concatenate([fresh[:size], mine] if before else [mine, fresh[len(mine) :]])
+
+    found = Point(
+        join(old.whole, new.whole), old.before, join(old.middle, new.middle), join(old.after, new.after)
+    )
+    if not before or blocks.is_whole:
+        return found
+    # The rotations that stood first now stand behind the last new block of their place.
+    added = len(blocks.pairs) - len(old.after)
+    after, entering = found.after.copy(), new.before.copy()
+    ends: dict[int, tuple[int, int]] = {}
+    for gate, pair in enumerate(blocks.pairs[:added]):
+        for side, place in enumerate(pair):
+            ends[place] = (gate, side)
+    for place, rotation in enumerate(old.before):
+        if place in ends:
+            after[ends[place]] = rotation @ after[ends[place]]
+        else:
+            entering[place] = rotation
+    return found._replace(before=entering, after=after)
+
+
+def refine(approximation: Approximation, iterations: int = 2000, *, tolerance: float = 1e-6) -> Approximation:
+    """The same circuit, its numbers optimised further; it is never worse.
+
+    Args:
+        approximation: Where from.
+        iterations: Of L-BFGS, at most.
+        tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
+    """
+    effort = Effort(iterations, starts=1, tolerance=tolerance)
+    target, blocks = approximation.target, approximation.blocks
+    point = best_of(target, blocks, [approximation.point], effort)
+    found = approximation_of(target, blocks, point, approximation.layout)
+    return found if found.fidelity >= approximation.fidelity else approximation
+
+
+def pruned(approximation: Approximation, most: int, effort: Effort) -> Approximation | None:
+    """The same circuit without the blocks that do least, until at most so many CX are left; optimised.
+
+    None where a place would have no block any more.
+    """
+    blocks, point = approximation.blocks, approximation.point
+    weights = entangling(blocks.gates(point))
+    order = np.argsort(weights)
+    removed = set[int]()
+    for gate in order:
+        if sum(_without(blocks, removed).two_qubit_gates) <= most:
+            break
+        left = _without(blocks, removed | {int(gate)})
+        if {place for pair in left.pairs for place in pair} == set(range(blocks.num_places)):
+            removed.add(int(gate))
+    smaller = _without(blocks, removed)
+    if sum(smaller.two_qubit_gates) > most:
+        return None
+    if not removed:
+        return approximation
+    start = _merged(blocks, point, removed)
+    rng = np.random.default_rng(effort.seed)
+    points = [start, *(_shaken(smaller, start, rng) for _ in range(effort.starts - 1))]
+    best = best_of(approximation.target, smaller, points, effort)
+    return approximation_of(approximation.target, smaller, best, f"{approximation.layout}, pruned")
+
+
+def _shaken(blocks: Blocks, point: Point, rng: np.random.Generator) -> Point:
+    """A little way off."""
+    with jax.enable_x64(True):
+        step = _NEW_SPREADS[0] * rng.normal(size=blocks.dimension)
+        return on_numpy(moved_by(on_jax(point), jnp.asarray(step)))
+
+
+def entangling(gates: NDArray) -> NDArray:
+    """How far blocks are from products of rotations: 1 - the largest operator-Schmidt weight, (gates,)."""
+    matrices = gates.reshape(-1, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 4, 4)
+    values = np.linalg.svd(matrices, compute_uv=False)
+    return np.asarray(1 - values[:, 0] ** 2 / 4)
+
+
+def _without(blocks: Blocks, removed: set[int]) -> Blocks:
+    pairs = tuple(pair for gate, pair in enumerate(blocks.pairs) if gate not in removed)
+    return replace(blocks, pairs=pairs)
+
+
+def _merged(blocks: Blocks, point: Point, removed: set[int]) -> Point:
+    """Numbers without some blocks, whose nearest rotations move to the block before them on their place, or
+    after them where they are the first.
+    """
+    whole, before, after = point.whole.copy(), point.before.copy(), point.after.copy()
+    gates = blocks.gates(point)
+    last: dict[int, tuple[int, int]] = {}  # block that stays, and side, that a place met last
+    waiting: dict[int, NDArray] = {}  # rotations of places that have met none yet
+    for gate, pair in enumerate(blocks.pairs):
+        if gate not in removed:
+            for side, place in enumerate(pair):
+                if place in waiting:
+                    whole[gate] = whole[gate] @ _on_side(waiting.pop(place), side)
+                last[place] = (gate, side)
+            continue
+        for place, turn in zip(pair, _nearest_product(gates[gate]), strict=True):
+            if place in last and blocks.is_whole:
+                earlier, side = last[place]
+                whole[earlier] = _on_side(turn, side) @ whole[earlier]
+            elif place in last:
+                after[last[place]] = turn @ after[last[place]]
+            elif blocks.is_whole:
+                waiting[place] = turn @ waiting.get(place, np.eye(2))
+            else:
+                before[place] = turn if _is_first(blocks, gate, place) else turn @ before[place]
+    kept = [gate for gate in range(len(blocks.pairs)) if gate not in removed]
+
+    def stay(array: NDArray) -> NDArray:
+        return array[kept] if len(array) else array
+
+    return Point(stay(whole), before, stay(point.middle), stay(after))
+
+
+def _is_first(blocks: Blocks, gate: int, place: int) -> bool:
+    """Whether a block is its place's first, so that its matrix holds the rotation before it."""
+    return all(place not in pair for pair in blocks.pairs[:gate])
+
+
+def _on_side(turn: NDArray, side: int) -> NDArray:
+    return np.kron(turn, np.eye(2)) if side == 0 else np.kron(np.eye(2), turn)
+
+
+def _nearest_product(matrix: NDArray) -> tuple[NDArray, NDArray]:
+    """Rotations A, B with A (x) B nearest to a unitary (4, 4)."""
+    moved = matrix.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+    u, _, vh = np.linalg.svd(moved)
+    found = []
+    for vector in (u[:, 0], vh[0]):
+        left, _, right = np.linalg.svd(vector.reshape(2, 2))
+        found.append(left @ right)
+    return found[0], found[1]
