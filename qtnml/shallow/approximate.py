@@ -35,7 +35,7 @@ def approximate(
     blocks: Kind | None = None,
     iterations: int = 500,
     starts: int = 4,
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs",
+    optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
     max_bond: int | None = None,
     random_state: int = 0,
     verbose: int = 0,
@@ -59,7 +59,7 @@ def approximate(
             gates are counted the best of all.
         iterations: Of each optimisation, at most.
         starts: Circuits optimised side by side.
-        optimizer: "lbfgs" or "adam", both Riemannian.
+        optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, whole blocks: never falls).
         max_bond: Of the chain that a tree becomes.
         random_state: Seed.
         verbose: 1 shows a bar.
@@ -121,8 +121,8 @@ def _effort(iterations: Any, starts: Any, optimizer: Any, seed: Any) -> Effort:
     for name, value in (("iterations", iterations), ("starts", starts)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-    if optimizer not in ("lbfgs", "adam"):
-        raise InvalidInputError(f"optimizer must be 'lbfgs' or 'adam', got {optimizer!r}")
+    if optimizer not in ("lbfgs", "adam", "sweeps"):
+        raise InvalidInputError(f"optimizer must be 'lbfgs', 'adam' or 'sweeps', got {optimizer!r}")
     return Effort(int(iterations), int(starts), optimizer=optimizer, seed=seed)
 
 
@@ -374,7 +374,7 @@ def pareto(
     reuse_qubits: bool = True,
     iterations: int = 500,
     starts: int = 4,
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs",
+    optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
     max_bond: int | None = None,
     random_state: int = 0,
     verbose: int = 0,

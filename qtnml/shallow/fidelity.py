@@ -37,27 +37,26 @@ class Fidelity:
         self._blocks = blocks
         with jax.enable_x64(True):
             data = scanned(window_of(blocks.num_places, blocks.pairs), tensors)
-            self._data: Any = jax.tree.map(jnp.asarray, data)
+            #: The window and the target, as a scan takes them.
+            self.data: Any = jax.tree.map(jnp.asarray, data)
             self._structure = Structure(*map(jnp.asarray, blocks.structure))
 
     def __call__(self, points: Point, steps: NDArray) -> tuple[Point, NDArray, NDArray]:
         """See `Objective`."""
         with jax.enable_x64(True):
-            moved, losses, slopes = _evaluated(
-                self._structure, self._data, on_jax(points), jnp.asarray(steps)
-            )
+            moved, losses, slopes = _evaluated(self._structure, self.data, on_jax(points), jnp.asarray(steps))
             return on_numpy(moved), np.asarray(losses), np.asarray(slopes)
 
     def log_fidelity(self, point: Point) -> float:
         """ln F of one circuit."""
         with jax.enable_x64(True):
-            log, _ = _one_overlap(self._structure, self._data, on_jax(point))
+            log, _ = _one_overlap(self._structure, self.data, on_jax(point))
             return 2 * float(log)
 
     def overlap(self, point: Point) -> complex:
         """<target|circuit|0...0>."""
         with jax.enable_x64(True):
-            log, phase = _one_overlap(self._structure, self._data, on_jax(point))
+            log, phase = _one_overlap(self._structure, self.data, on_jax(point))
             return complex(np.exp(float(log)) * complex(phase))
 
 

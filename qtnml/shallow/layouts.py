@@ -45,9 +45,7 @@ def parallel_sequential(num_places: int, layers: int, length: int = 4) -> tuple[
         # The first gates of all of them, then the second ones: they do not wait for each other.
         for k in range(length):
             found += [
-                (start + k, start + k + 1)
-                for start, end in zip(starts, ends, strict=True)
-                if start + k < end
+                (start + k, start + k + 1) for start, end in zip(starts, ends, strict=True) if start + k < end
             ]
     return tuple(found)
 

@@ -45,7 +45,8 @@ def scanned(window: Window, tensors: Sequence[NDArray]) -> Scanned:
 
 
 @jax.custom_vjp
-def _permuted(array: Array, rows: Array, back: Array) -> Array:
+def permuted(array: Array, rows: Array, back: Array) -> Array:
+    """Rows of an array in another order; `back` is the inverse permutation."""
     del back
     return array[rows]
 
@@ -59,7 +60,7 @@ def _permuted_backward(back: Array, cotangent: Array) -> tuple[Array, None, None
     return cotangent[back], None, None
 
 
-_permuted.defvjp(_permuted_forward, _permuted_backward)
+permuted.defvjp(_permuted_forward, _permuted_backward)
 
 
 def log_overlap(gates: Array, data: Scanned) -> tuple[Array, Array]:
@@ -75,11 +76,11 @@ def log_overlap(gates: Array, data: Scanned) -> tuple[Array, Array]:
 
     def step(array: Any, now: Any) -> tuple[Any, Any]:
         for k in range(now.gates.shape[0]):
-            array = _permuted(array, now.rows[k], now.back[k])
+            array = permuted(array, now.rows[k], now.back[k])
             array = (padded[now.gates[k]] @ array.reshape(4, -1)).reshape(size, bond)
 
         def leave(array: Array) -> Array:
-            array = _permuted(array, now.leaving_rows, now.leaving_back).reshape(2, size // 2, bond)
+            array = permuted(array, now.leaving_rows, now.leaving_back).reshape(2, size // 2, bond)
             rest = array[0] @ now.tensors[0] + array[1] @ now.tensors[1]
             return jnp.concatenate([rest, jnp.zeros_like(rest)])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from qtnml.shallow.approximation import Approximation, approximation_of
 from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
 from qtnml.shallow.fidelity import Fidelity
 from qtnml.shallow.optimise import OnIteration, Optimised, adam, lbfgs
+from qtnml.shallow.sweeps import polar_sweeps
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair
 
@@ -30,7 +32,7 @@ class Effort:
         iterations: Of each optimisation, at most.
         starts: Circuits that are optimised side by side; the best is kept.
         tolerance: An optimisation ends when nothing has fallen by this share of itself in 50 iterations.
-        optimizer: "lbfgs" or "adam".
+        optimizer: "lbfgs", "adam" or "sweeps".
         seed: Of the starts.
         on_iteration: Called after each iteration.
     """
@@ -50,15 +52,17 @@ def stacked(points: list[Point]) -> Point:
 
 def best_of(target: Target, blocks: Blocks, points: list[Point], effort: Effort) -> Point:
     """The best of several circuits after optimisation."""
-    run = lbfgs if effort.optimizer == "lbfgs" else adam
-    found: Optimised = run(
-        Fidelity(blocks, target.tensors),
-        stacked(points),
-        blocks.dimension,
-        iterations=effort.iterations,
-        tolerance=effort.tolerance,
-        on_iteration=effort.on_iteration,
-    )
+    objective = Fidelity(blocks, target.tensors)
+    common: Any = {
+        "iterations": effort.iterations,
+        "tolerance": effort.tolerance,
+        "on_iteration": effort.on_iteration,
+    }
+    if effort.optimizer == "sweeps":
+        found: Optimised = polar_sweeps(blocks, objective.data, stacked(points), **common)
+    else:
+        run = lbfgs if effort.optimizer == "lbfgs" else adam
+        found = run(objective, stacked(points), blocks.dimension, **common)
     best = int(np.nanargmin(found.losses))
     return Point(*(part[best] for part in found.points))
 

@@ -8,6 +8,7 @@ gates on neighbours L + 1 qubits, for a brick wall of depth D at most D + 1, wha
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,8 +65,7 @@ class Window:
         return _tables(self)
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
+class Tables(NamedTuple):
     """A walk as steps that are all alike: so many gates each, and then perhaps a place that leaves.
 
     Amplitudes are rows (2**width); a permutation of rows brings the qubits that are acted on to the front.
