@@ -94,6 +94,13 @@ def compile_(
     target_infidelity: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Of each node; as few gates as reach it.")
     ] = 0.0,
+    approximate: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a Born machine: a shallow circuit, of at most so many two-qubit gates (60) or of a "
+            "fidelity (0.99)."
+        ),
+    ] = None,
     full_report: Annotated[
         bool, typer.Option("--report", help="Time, idling and every level as well.")
     ] = False,
@@ -139,7 +146,13 @@ def compile_(
         target_infidelity=target_infidelity,
         two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
     )
-    compiled = estimator.compile(synthesis=chosen, **how)
+    if approximate is not None:
+        if not draws:
+            raise InvalidInputError("--approximate is for Born machines; classifiers take --max-gates")
+        how["approximate"] = _gates_or_fidelity(approximate)
+    else:
+        how["synthesis"] = chosen
+    compiled = estimator.compile(**how)
     if draw is not None:
         from qtnml.plots import plot_circuit
         from qtnml.storage import save_figure
@@ -201,3 +214,16 @@ def _feature_names(estimator: Any) -> list[str] | None:
     notes = getattr(estimator, "notes_", {})
     names = notes.get("feature_names") or notes.get("columns")
     return list(names) if names and len(names) == estimator.n_features_in_ else None
+
+
+def _gates_or_fidelity(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"--approximate is a number of gates such as 60 or a fidelity such as 0.99, got {text!r}"
+        ) from error

@@ -25,6 +25,7 @@ from qtnml.errors import (
 )
 from qtnml.explain import explain_model, explain_record
 from qtnml.gates import Synthesis
+from qtnml.models.approximated import approximated
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born_data import levels_encoder
 from qtnml.models.born_training import LearntLaw
@@ -35,6 +36,7 @@ from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 from qtnml.noise import NoisyGenerativeCircuit
 from qtnml.progress import progress_bar
+from qtnml.shallow import Approximation
 from qtnml.states import State, as_state
 
 _MOST_CELLS = 2**28  # of samples that are drawn at once: 2 GB
@@ -268,6 +270,7 @@ class BornMachine(SavedToFile, LearntLaw):
         synthesis: Synthesis | None = None,
         samples: Any = None,
         passes: Any = (),
+        approximate: int | float | Approximation | None = None,
     ) -> GenerativeCircuit:
         """Compile into a circuit whose measured bits are samples.
 
@@ -287,17 +290,33 @@ class BornMachine(SavedToFile, LearntLaw):
             passes: That rewrite the circuit so that it errs less, names or objects of `qtnml.program.passes`
                 ("skip-resets", "feed-forward", "twirl", "merge", "decouple", "hold-reads"); "auto" takes, on
                 a target, those that do best under its calibration. See `GenerativeCircuit.with_passes`.
+            approximate: A shallow circuit instead of the exact one: an integer is the most two-qubit gates, a
+                number below 1 the fidelity to reach; or what `qtnml.shallow.approximate` found. `infidelity`
+                of the result says how far it is off.
         """
         check_is_fitted(self, "state_")
+        device = device_called(target) if isinstance(target, str) else target
+        levels = None if samples is None else self.levels(samples)
+        if approximate is not None:
+            if synthesis is not None:
+                raise InvalidInputError("an approximate circuit has gates of its own; leave synthesis out")
+            found = approximated(self.state_, approximate, verbose=bool(self.verbose))
+            return found.compile(
+                reuse_qubits=reuse_qubits,
+                num_qubits=num_qubits,
+                target=device,
+                samples=levels,
+                passes=passes,
+            )
         nodes = len(self.state_.tree.nodes)
         with progress_bar("compiling", nodes, show=bool(self.verbose)) as advance:
             return compile_state(
                 self.state_,
                 reuse_qubits=reuse_qubits,
                 num_qubits=num_qubits,
-                target=device_called(target) if isinstance(target, str) else target,
+                target=device,
                 synthesis=synthesis,
-                samples=None if samples is None else self.levels(samples),
+                samples=levels,
                 passes=passes,
                 on_node=lambda done, _: advance(done, "nodes"),
             )
@@ -313,6 +332,7 @@ class BornMachine(SavedToFile, LearntLaw):
         for_device: bool = True,
         samples: Any = None,
         passes: Any = (),
+        approximate: int | float | Approximation | None = None,
         recalibrate: bool = False,
         **settings: Any,
     ) -> Any:
@@ -321,7 +341,7 @@ class BornMachine(SavedToFile, LearntLaw):
         Args:
             backend: A backend, its name, or a Qiskit backend or sampler.
             shots: Of a circuit in training.
-            reuse_qubits, num_qubits, synthesis, samples, passes: As for `compile`.
+            reuse_qubits, num_qubits, synthesis, samples, passes, approximate: As for `compile`.
             for_device: Compile for the backend's own qubits and gates, where it has a map of them; otherwise
                 Qiskit's transpiler translates.
             recalibrate: Compile for the device's calibration of today, even where the ledger has a circuit of
@@ -336,6 +356,8 @@ class BornMachine(SavedToFile, LearntLaw):
             "samples": samples,
             "passes": passes,
         }
+        if approximate is not None:
+            how["approximate"] = approximate
         target = target_of(found) if for_device else None
         pin = None
         if target is not None:
