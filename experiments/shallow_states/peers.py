@@ -36,7 +36,7 @@ def measured(circuit: QuantumCircuit, target: Target) -> tuple[int, int, float]:
     return plain.count_ops().get("cx", 0), int(depth), max(fidelities)
 
 
-def mps_to_circuit_layers(target: Target, most: int) -> Made:
+def mps_to_circuit_layers(target: Target) -> Made:
     """`mps_to_circuit`, method "approximate": Ran's layers (arXiv:1908.07958)."""
     from mps_to_circuit import mps_to_circuit
 
@@ -49,7 +49,7 @@ def mps_to_circuit_layers(target: Target, most: int) -> Made:
         yield f"{layers} layers", circuit
 
 
-def qiu_layers(target: Target, most: int) -> Made:
+def qiu_layers(target: Target) -> Made:
     """`qiu_mps_initializer`: layers from the dense state vector."""
     from qiu_mps_initializer.state_preparation import mps_state_preparation
 
@@ -62,8 +62,8 @@ def qiu_layers(target: Target, most: int) -> Made:
         yield f"{layers} layers", found.circuit
 
 
-def quimb_optimiser(target: Target, most: int) -> Made:
-    """quimb's `TNOptimizer` as its example of circuits uses it: U3 and CX, here in staircases; jax, L-BFGS."""
+def quimb_optimiser(target: Target) -> Made:
+    """quimb's `TNOptimizer` as its example of circuits uses it: U3 and CX, here staircases; jax, L-BFGS."""
     import jax
     import quimb.tensor as qtn
 
@@ -100,7 +100,7 @@ def quimb_optimiser(target: Target, most: int) -> Made:
         yield f"{layers} layers of U3 and CX", made
 
 
-def aqc_tensor(target: Target, most: int) -> Made:
+def aqc_tensor(target: Target) -> Made:
     """`qiskit-addon-aqc-tensor` from the circuit that `mps_to_circuit` makes: all angles, L-BFGS-B."""
     import quimb.tensor as qtn
     from qiskit_addon_aqc_tensor import generate_ansatz_from_circuit
@@ -111,7 +111,7 @@ def aqc_tensor(target: Target, most: int) -> Made:
         return
     settings = QuimbSimulator(qtn.CircuitMPS, autodiff_backend="jax")
     goal = qtn.CircuitMPS(psi0=target.state.to_quimb())
-    for name, circuit in mps_to_circuit_layers(target, most):
+    for name, circuit in mps_to_circuit_layers(target):
         ansatz, start = generate_ansatz_from_circuit(circuit.decompose())
         objective = MaximizeStateFidelity(goal, ansatz, settings)
         found = minimize(
@@ -120,7 +120,7 @@ def aqc_tensor(target: Target, most: int) -> Made:
         yield name, ansatz.assign_parameters(found.x)
 
 
-PEERS: dict[str, Callable[[Target, int], Made]] = {
+PEERS: dict[str, Callable[[Target], Made]] = {
     "mps-to-circuit": mps_to_circuit_layers,
     "qiu-mps-initializer": qiu_layers,
     "quimb": quimb_optimiser,
@@ -133,7 +133,7 @@ def points_of(name: str, goal: Goal) -> list[dict[str, object]]:
     target = Target.of(goal.make())
     began, found = time.perf_counter(), list[dict[str, object]]()
     try:
-        for what, circuit in PEERS[name](target, goal.most):
+        for what, circuit in PEERS[name](target):
             gates, depth, fidelity = measured(circuit, target)
             seconds = time.perf_counter() - began
             row = {

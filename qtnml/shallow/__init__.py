@@ -2,6 +2,17 @@
 
 from qtnml.shallow.approximate import OnDevice, ParetoFront, approximate, pareto
 from qtnml.shallow.approximation import Approximation
+from qtnml.shallow.from_circuit import extended, from_circuit, trotter_circuit
 from qtnml.shallow.search import refine
 
-__all__ = ["Approximation", "OnDevice", "ParetoFront", "approximate", "pareto", "refine"]
+__all__ = [
+    "Approximation",
+    "OnDevice",
+    "ParetoFront",
+    "approximate",
+    "extended",
+    "from_circuit",
+    "pareto",
+    "refine",
+    "trotter_circuit",
+]

@@ -108,13 +108,15 @@ class Blocks:
         first = np.where(entering(self.num_places, self.pairs), places, self.num_places)
         return Structure(first, np.full(len(self.pairs), self.kind == "cx"))
 
-    @property
+    @cached_property
     def dimension(self) -> int:
         """Coordinates of a step."""
-        if self.is_whole:
-            return len(self.pairs) * len(_TWO_QUBITS_REAL if self.is_real else _TWO_QUBITS)
-        rotations = self.num_places + (2 if self.kind == "cx" else 4) * len(self.pairs)
-        return len(_ONE_QUBIT) * rotations
+        return sum(map(self.dimension_of, self.identity()))
+
+    @staticmethod
+    def dimension_of(matrices: NDArray) -> int:
+        """Coordinates of some of a point's matrices."""
+        return int(matrices.size // matrices.shape[-1] ** 2 * len(_generators(matrices)))
 
     def start(self, rng: np.random.Generator, spread: float) -> Point:
         """Near the identity (a CX stays one): Gaussian coordinates of a spread in radians."""

@@ -216,7 +216,8 @@ def _neighbours(tensors: Array) -> Array:
         return jnp.einsum("bsc,bsd->cd", ket, one.conj()), jnp.einsum("bstd,buvd->stuv", both, bras)
 
     _, found = jax.lax.scan(step, start, (tensors[:-1], tensors[1:]))
-    return found
+    reduced: Array = found
+    return reduced
 
 
 def likelihood(blocks: Blocks, strings: NDArray, weights: NDArray | None = None) -> OnTensors:

@@ -1,6 +1,6 @@
 """The search for circuits: layers that are added at the identity, blocks that are taken away again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
 from qtnml.shallow.approximation import Approximation, approximation_of
 from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
 from qtnml.shallow.fidelity import Fidelity
@@ -127,19 +128,57 @@ def _joined(blocks: Blocks, old: Point, new: Point, *, before: bool) -> Point:
     return found._replace(before=entering, after=after)
 
 
-def refine(approximation: Approximation, iterations: int = 2000, *, tolerance: float = 1e-6) -> Approximation:
+def refine(
+    approximation: Approximation,
+    iterations: int = 2000,
+    *,
+    free: Iterable[int] | None = None,
+    tolerance: float = 1e-6,
+) -> Approximation:
     """The same circuit, its numbers optimised further; it is never worse.
 
     Args:
         approximation: Where from.
         iterations: Of L-BFGS, at most.
+        free: Numbers of the blocks that may change (`approximation.blocks.pairs` in order); None for all.
         tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
     """
-    effort = Effort(iterations, starts=1, tolerance=tolerance)
     target, blocks = approximation.target, approximation.blocks
-    point = best_of(target, blocks, [approximation.point], effort)
+    chosen = None if free is None else _mask(blocks, free)
+    fidelity = Fidelity(blocks, target.tensors)
+
+    def objective(points: Point, steps: NDArray) -> tuple[Point, NDArray, NDArray]:
+        moved, losses, slopes = fidelity(points, steps)
+        return moved, losses, slopes if chosen is None else slopes * chosen
+
+    ended = lbfgs(
+        objective,
+        stacked([approximation.point]),
+        blocks.dimension,
+        iterations=iterations,
+        tolerance=tolerance,
+    )
+    point = Point(*(part[0] for part in ended.points))
     found = approximation_of(target, blocks, point, approximation.layout)
     return found if found.fidelity >= approximation.fidelity else approximation
+
+
+def _mask(blocks: Blocks, free: Iterable[int]) -> NDArray:
+    """Coordinates of some blocks (coordinates,), the rotations before them included."""
+    chosen = set(free)
+    if wrong := [gate for gate in chosen if not 0 <= gate < len(blocks.pairs)]:
+        raise InvalidInputError(f"blocks are numbered from 0 to {len(blocks.pairs) - 1}, got {wrong[0]}")
+    point = blocks.identity()
+    is_free = np.array([gate in chosen for gate in range(len(blocks.pairs))])
+    first = [
+        next((g for g, pair in enumerate(blocks.pairs) if p in pair), 0) for p in range(blocks.num_places)
+    ]
+    parts = []
+    for matrices, own in zip(point, (is_free, is_free[first], is_free, is_free), strict=True):
+        if len(matrices):
+            each = blocks.dimension_of(matrices) // len(matrices)
+            parts.append(np.repeat(own, each))
+    return np.concatenate(parts).astype(float)
 
 
 def pruned(approximation: Approximation, most: int, effort: Effort) -> Approximation | None:

@@ -1,0 +1,150 @@
+"""Circuits that are already there as starts: all of their gates optimised together (AQC, arXiv:2301.08609).
+
+A target that was evolved by many fine Trotter steps is approximated by a circuit of few coarse ones, whose
+overlap with it is large from the start.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Operator
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+from qtnml.shallow.approximation import Approximation, approximation_of
+from qtnml.shallow.blocks import Blocks
+from qtnml.shallow.target import Target
+from qtnml.shallow.window import Pair
+from qtnml.states import Hamiltonian
+from qtnml.states.evolution import trotter_steps
+
+
+def trotter_circuit(
+    hamiltonian: Hamiltonian, time: float, steps: int, *, order: int = 2, initial: Sequence[int] | None = None
+) -> QuantumCircuit:
+    """exp(-i H t) of a product formula on a product state, as a circuit of two-qubit unitaries.
+
+    Args:
+        hamiltonian: Of as many qubits.
+        time: t.
+        steps: Of the formula; see `qtnml.states.evolve`.
+        order: 1, 2 or 4.
+        initial: Bits of the first state; all 0 by default.
+    """
+    circuit = QuantumCircuit(hamiltonian.num_sites)
+    bits = [0] * hamiltonian.num_sites if initial is None else list(initial)
+    if len(bits) != hamiltonian.num_sites or not set(bits) <= {0, 1}:
+        raise InvalidInputError(f"initial is {hamiltonian.num_sites} bits, got {initial!r}")
+    for qubit, bit in enumerate(bits):
+        if bit:
+            circuit.x(qubit)
+    for (first, second), gate in trotter_steps(hamiltonian, time, steps, order=order):
+        # Qiskit's first qubit is the least significant.
+        circuit.unitary(gate, [second, first])
+    return circuit
+
+
+def from_circuit(state: Any, circuit: QuantumCircuit, *, max_bond: int | None = None) -> Approximation:
+    """A circuit as it is, as an approximation of a state; `refine` optimises all of its gates.
+
+    Gates on the same pair of qubits that follow each other are one block of SU(4), rotations are part of the
+    block next to them.
+
+    Args:
+        state: What it is to be near to: a `State`, a `TreeState` or a fitted Born machine, of qubits.
+        circuit: Bound gates on one and two qubits, no measurements; qubit k is site k.
+        max_bond: Of the chain that a tree becomes.
+
+    Raises:
+        InvalidInputError: Another number of qubits, free parameters, measurements, or larger gates.
+    """
+    target = Target.of(state, max_bond)
+    if set(target.bits) != {1}:
+        raise InvalidInputError("a circuit starts for a state of qubits; state.qubits() splits other sites")
+    pairs, gates = blocks_of(circuit, _places(target))
+    return _with_blocks(target, pairs, gates, "own circuit")
+
+
+def extended(approximation: Approximation, circuit: QuantumCircuit, state: Any = None) -> Approximation:
+    """An approximation with a circuit behind it, and perhaps for another state: more steps of time.
+
+    Args:
+        approximation: Of blocks "su4" (another one's become that).
+        circuit: What comes after it; as for `from_circuit`.
+        state: What it is to be near to now; the same as before by default.
+    """
+    target = approximation.target if state is None else Target.of(state)
+    if target.num_places != approximation.target.num_places:
+        raise InvalidInputError(
+            f"the new state has {target.num_places} qubits, the circuit {approximation.target.num_places}"
+        )
+    pairs, gates = blocks_of(circuit, _places(target))
+    before = approximation.blocks.gates(approximation.point)
+    both = np.concatenate([before.astype(np.complex128), gates])
+    return _with_blocks(target, (*approximation.blocks.pairs, *pairs), both, approximation.layout)
+
+
+def _places(target: Target) -> list[int]:
+    """Place of each site."""
+    places = [0] * target.num_places
+    for place, site in enumerate(target.sites):
+        places[site] = place
+    return places
+
+
+def _with_blocks(target: Target, pairs: Sequence[Pair], gates: NDArray, layout: str) -> Approximation:
+    blocks = Blocks(target.num_places, tuple(pairs), "su4")
+    point = blocks.identity()._replace(whole=np.asarray(gates, np.complex128))
+    return approximation_of(target, blocks, point, layout)
+
+
+def blocks_of(circuit: QuantumCircuit, places: Sequence[int]) -> tuple[list[Pair], NDArray]:
+    """Places and unitaries (gates, 4, 4) of a circuit's blocks, in order of time."""
+    if circuit.num_qubits != len(places):
+        raise InvalidInputError(f"the circuit has {circuit.num_qubits} qubits, the state {len(places)}")
+    if circuit.parameters:
+        raise InvalidInputError("the circuit has free parameters; bind them first (assign_parameters)")
+    pairs, gates = list[Pair](), list[NDArray]()
+    last: dict[int, int] = {}  # block that a place met last
+    waiting: dict[int, NDArray] = {}  # rotations of places that have met none yet
+    for instruction in circuit.data:
+        operation = instruction.operation
+        on = [places[circuit.find_bit(qubit).index] for qubit in instruction.qubits]
+        if operation.name == "barrier":
+            continue
+        if len(on) > 2 or instruction.clbits or operation.name in ("reset", "delay"):
+            raise InvalidInputError(
+                f"a start is made of gates on one and two qubits, got {operation.name!r}; translate it "
+                "first: transpile(circuit, basis_gates=['u', 'cx'])"
+            )
+        matrix = np.asarray(Operator(operation).reverse_qargs().data)
+        if len(on) == 1:
+            if on[0] in last:
+                block = last[on[0]]
+                gates[block] = _beside(matrix, pairs[block].index(on[0])) @ gates[block]
+            else:
+                waiting[on[0]] = matrix @ waiting.get(on[0], np.eye(2))
+            continue
+        first, second = on
+        known = last.get(first)
+        if known is not None and known == last.get(second):
+            if pairs[known] != (first, second):
+                matrix = matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4)
+            gates[known] = matrix @ gates[known]
+            continue
+        entering = np.kron(waiting.pop(first, np.eye(2)), waiting.pop(second, np.eye(2)))
+        pairs.append((first, second))
+        gates.append(matrix @ entering)
+        last[first] = last[second] = len(gates) - 1
+    if waiting:
+        alone = sorted(waiting)
+        raise InvalidInputError(
+            f"the qubits of places {alone} meet no two-qubit gate; a start joins all qubits"
+        )
+    return pairs, np.array(gates).reshape(-1, 4, 4)
+
+
+def _beside(turn: NDArray, side: int) -> NDArray:
+    return np.kron(turn, np.eye(2)) if side == 0 else np.kron(np.eye(2), turn)
