@@ -60,3 +60,11 @@ def test_pictures_and_links_exist() -> None:
     text = README.read_text()
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
         assert (README.parent / target).exists(), target
+
+
+def test_examples_of_the_documentation_run() -> None:
+    text = (README.parent / "docs" / "shallow.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile("\n".join(blocks), "shallow.md", "exec"), names)
+    assert names["better"].fidelity > names["start"].fidelity  # type: ignore[attr-defined]

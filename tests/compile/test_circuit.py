@@ -50,7 +50,15 @@ def check_circuit(topology: Topology, seed: int, *, reuse: bool, method: str) ->
 
 @pytest.mark.parametrize("reuse", [True, False])
 @pytest.mark.parametrize(
-    ("num_features", "bond_qubits"), [(4, 1), (8, 1), (12, 1), (6, 2), (8, 2), (12, 2), (6, 3), (9, 3)]
+    ("num_features", "bond_qubits"),
+    [
+        (4, 1),
+        (8, 1),
+        (6, 2),
+        (8, 2),
+        (6, 3),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((12, 1), (12, 2), (9, 3))),
+    ],
 )
 def test_four_to_twelve_qubits(
     num_features: int, bond_qubits: int, reuse: bool, rng: np.random.Generator

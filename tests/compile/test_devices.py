@@ -153,6 +153,7 @@ def on_aer(compiled: CompiledCircuit, noise: DeviceNoise, X: np.ndarray) -> np.n
     return exact_probabilities(get_backend("aer", noise=noise.on(used)), moved.bind(X))
 
 
+@pytest.mark.slow
 def test_the_chosen_circuit_decides_best_as_aer_sees_it() -> None:
     """All candidates on Aer: none that the exact distribution knows agrees more often with the network."""
     network = random_network(balanced_tree(8), seed=3)

@@ -102,8 +102,8 @@ def test_measured_gradient_is_within_its_noise(small: tuple[CompiledCircuit, np.
     "optimizer",
     [
         SPSA(learning_rate=0.1),
-        AveragedSPSA(3, spsa=SPSA(learning_rate=0.1)),
-        AveragedSPSA(4, scatter=True, spsa=SPSA(learning_rate=0.1)),
+        pytest.param(AveragedSPSA(3, spsa=SPSA(learning_rate=0.1)), marks=pytest.mark.slow),
+        pytest.param(AveragedSPSA(4, scatter=True, spsa=SPSA(learning_rate=0.1)), marks=pytest.mark.slow),
         ParameterShift(subset=6, samples_per_weight=4, learning_rate=0.1),
     ],
     ids=["spsa", "averaged", "scattered", "shift"],

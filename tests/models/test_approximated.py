@@ -20,6 +20,7 @@ def born() -> MPSBornMachine:
     return MPSBornMachine(max_bond=4, random_state=0, epochs=20, validation_fraction=0.0).fit(bits)
 
 
+@pytest.mark.slow
 def test_so_many_gates_or_such_a_fidelity(born: MPSBornMachine) -> None:
     few = born.compile(approximate=10)
     assert few.two_qubit_gates <= 10
@@ -31,10 +32,18 @@ def test_so_many_gates_or_such_a_fidelity(born: MPSBornMachine) -> None:
     assert born.compile(approximate=found).two_qubit_gates == found.two_qubit_gates
 
 
+@pytest.mark.slow
 def test_it_is_drawn_from_and_trained_on_a_backend(born: MPSBornMachine) -> None:
     measured = born.to_backend("exact", approximate=10, jobs=False)
     assert measured.compiled.two_qubit_gates <= 10
     assert measured.sample(20).shape == (20, 6)
+
+
+def test_what_was_found_before_is_taken(born: MPSBornMachine) -> None:
+    found = shallow.approximate(born, layers=1, iterations=20, starts=1)
+    compiled = born.compile(approximate=found)
+    assert compiled.two_qubit_gates == found.two_qubit_gates
+    assert compiled.infidelity == found.infidelity
 
 
 def test_what_cannot_be_meant(born: MPSBornMachine) -> None:
@@ -46,6 +55,7 @@ def test_what_cannot_be_meant(born: MPSBornMachine) -> None:
         born.compile(approximate=shallow.approximate(other, layers=1, iterations=5))
 
 
+@pytest.mark.slow
 def test_the_command_line(born: MPSBornMachine, tmp_path: Path) -> None:
     path = tmp_path / "model.qtnml"
     born.save(path)

@@ -348,6 +348,7 @@ def test_progress_bar_stays_on_stderr(small_digits: Dataset, capfd: pytest.Captu
     assert "training" in captured.err
 
 
+@pytest.mark.slow
 def test_the_width_follows_the_number_of_classes(rng: np.random.Generator) -> None:
     X = rng.random((120, 12))
     for classes, tree_width, chain_width in ((2, 1, 1), (4, 1, 1), (5, 2, 2), (16, 2, 3)):

@@ -471,6 +471,7 @@ class TestFeedForward:
             circuits()["outward, no reset"].with_passes("feed-forward")
 
 
+@pytest.mark.slow
 class TestChecksWithoutResets:
     """A misread check leaves its qubit in |1>, which the next data then meet."""
 
