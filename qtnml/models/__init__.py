@@ -8,6 +8,7 @@ from qtnml.models.backend_regressor import BackendRegressor
 from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
+from qtnml.models.circuit_born import CircuitBornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.clustering import BornMixture, SchmidtClustering
 from qtnml.models.docs import documented
@@ -29,6 +30,7 @@ __all__ = [
     "BornClassifier",
     "BornMachine",
     "BornMixture",
+    "CircuitBornMachine",
     "MPSBornMachine",
     "MPSClassifier",
     "MPSRegressor",
