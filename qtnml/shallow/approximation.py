@@ -162,7 +162,10 @@ def _prepared(approximation: Approximation) -> list[NDArray]:
     return moving.tensors
 
 
-def approximation_of(target: Target, blocks: Blocks, point: Point, layout: str) -> Approximation:
-    """With its exact fidelity."""
-    log = Fidelity(blocks, target.tensors).log_fidelity(point)
-    return Approximation(target, blocks, point, float(np.exp(min(log, 0.0))), layout)
+def approximation_of(
+    target: Target, blocks: Blocks, point: Point, layout: str, log_fidelity: float | None = None
+) -> Approximation:
+    """With its exact fidelity, computed where it is not known already."""
+    if log_fidelity is None:
+        log_fidelity = Fidelity(blocks, target.tensors).log_fidelity(point)
+    return Approximation(target, blocks, point, float(np.exp(min(log_fidelity, 0.0))), layout)

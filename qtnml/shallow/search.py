@@ -13,7 +13,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.shallow.approximation import Approximation, approximation_of
 from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
 from qtnml.shallow.fidelity import Fidelity
-from qtnml.shallow.optimise import OnIteration, Optimised, adam, lbfgs
+from qtnml.shallow.optimise import Objective, OnIteration, Optimised, adam, lbfgs
 from qtnml.shallow.sweeps import polar_sweeps
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair
@@ -51,21 +51,43 @@ def stacked(points: list[Point]) -> Point:
     return Point(*map(np.stack, zip(*points, strict=True)))
 
 
-def best_of(target: Target, blocks: Blocks, points: list[Point], effort: Effort) -> Point:
-    """The best of several circuits after optimisation."""
-    objective = Fidelity(blocks, target.tensors)
+def best_of(
+    target: Target, blocks: Blocks, points: list[Point], effort: Effort, mask: NDArray | None = None
+) -> tuple[Point, float]:
+    """The best of several circuits after optimisation, and ln of its fidelity.
+
+    Args:
+        target: What they should be near to.
+        blocks: Of all of them.
+        points: Their numbers.
+        effort: How long.
+        mask: Coordinates that may move, (coordinates,) of 0 and 1; None for all.
+    """
+    fidelity = Fidelity(blocks, target.tensors)
     common: Any = {
         "iterations": effort.iterations,
         "tolerance": effort.tolerance,
         "on_iteration": effort.on_iteration,
     }
-    if effort.optimizer == "sweeps":
-        found: Optimised = polar_sweeps(blocks, objective.data, stacked(points), **common)
+    if effort.optimizer == "sweeps" and mask is None:
+        found: Optimised = polar_sweeps(blocks, fidelity.data, stacked(points), **common)
     else:
-        run = lbfgs if effort.optimizer == "lbfgs" else adam
+        objective = fidelity if mask is None else _masked(fidelity, mask)
+        run = adam if effort.optimizer == "adam" else lbfgs
         found = run(objective, stacked(points), blocks.dimension, **common)
     best = int(np.nanargmin(found.losses))
-    return Point(*(part[best] for part in found.points))
+    log = -float(found.losses[best]) * blocks.num_places
+    return Point(*(part[best] for part in found.points)), log
+
+
+def _masked(objective: Objective, mask: NDArray) -> Objective:
+    """Slopes of some coordinates alone."""
+
+    def masked(points: Point, steps: NDArray) -> tuple[Point, NDArray, NDArray]:
+        moved, losses, slopes = objective(points, steps)
+        return moved, losses, slopes * mask
+
+    return masked
 
 
 def grown(target: Target, layout: Layout, name: str, kind: Kind, effort: Effort) -> Iterator[Approximation]:
@@ -90,8 +112,8 @@ def grown(target: Target, layout: Layout, name: str, kind: Kind, effort: Effort)
             for k in range(max(2, effort.starts) if repeats else effort.starts):
                 new = blocks.start(rng, _NEW_SPREADS[(k // 2) % 2])
                 points.append(_joined(blocks, last, new, before=repeats and k % 2 == 1))
-        last = best_of(target, blocks, points, effort)
-        yield approximation_of(target, blocks, last, name)
+        last, log = best_of(target, blocks, points, effort)
+        yield approximation_of(target, blocks, last, name, log)
 
 
 def _joined(blocks: Blocks, old: Point, new: Point, *, before: bool) -> Point:
@@ -144,37 +166,27 @@ def refine(
         tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
     """
     target, blocks = approximation.target, approximation.blocks
-    chosen = None if free is None else _mask(blocks, free)
-    fidelity = Fidelity(blocks, target.tensors)
-
-    def objective(points: Point, steps: NDArray) -> tuple[Point, NDArray, NDArray]:
-        moved, losses, slopes = fidelity(points, steps)
-        return moved, losses, slopes if chosen is None else slopes * chosen
-
-    ended = lbfgs(
-        objective,
-        stacked([approximation.point]),
-        blocks.dimension,
-        iterations=iterations,
-        tolerance=tolerance,
-    )
-    point = Point(*(part[0] for part in ended.points))
-    found = approximation_of(target, blocks, point, approximation.layout)
+    effort = Effort(iterations, starts=1, tolerance=tolerance)
+    mask = None if free is None else _mask(blocks, free)
+    point, log = best_of(target, blocks, [approximation.point], effort, mask)
+    found = approximation_of(target, blocks, point, approximation.layout, log)
     return found if found.fidelity >= approximation.fidelity else approximation
 
 
-def _mask(blocks: Blocks, free: Iterable[int]) -> NDArray:
-    """Coordinates of some blocks (coordinates,), the rotations before them included."""
+def _mask(blocks: Blocks, free: Iterable[int], *, before: bool = False) -> NDArray:
+    """Coordinates of some blocks (coordinates,), and of the rotations before them, with `before` of all."""
     chosen = set(free)
     if wrong := [gate for gate in chosen if not 0 <= gate < len(blocks.pairs)]:
         raise InvalidInputError(f"blocks are numbered from 0 to {len(blocks.pairs) - 1}, got {wrong[0]}")
     point = blocks.identity()
     is_free = np.array([gate in chosen for gate in range(len(blocks.pairs))])
-    first = [
-        next((g for g, pair in enumerate(blocks.pairs) if p in pair), 0) for p in range(blocks.num_places)
-    ]
+    first = [0] * blocks.num_places  # block that the rotation before a place's blocks stands with
+    for gate, pair in reversed(list(enumerate(blocks.pairs))):
+        for place in pair:
+            first[place] = gate
     parts = []
-    for matrices, own in zip(point, (is_free, is_free[first], is_free, is_free), strict=True):
+    turns = np.ones(blocks.num_places, bool) if before else is_free[first]
+    for matrices, own in zip(point, (is_free, turns, is_free, is_free), strict=True):
         if len(matrices):
             each = blocks.dimension_of(matrices) // len(matrices)
             parts.append(np.repeat(own, each))
@@ -184,13 +196,14 @@ def _mask(blocks: Blocks, free: Iterable[int]) -> NDArray:
 def pruned(approximation: Approximation, most: int, effort: Effort) -> Approximation | None:
     """The same circuit without the blocks that do least, until at most so many CX are left; optimised.
 
-    None where a place would have no block any more.
+    None where a place would have no block any more. The blocks that are taken away stay in the optimisation
+    as identities that do not move: a circuit of another shape would have to be compiled anew.
     """
     blocks, point = approximation.blocks, approximation.point
-    weights = entangling(blocks.gates(point))
-    order = np.argsort(weights)
+    if not blocks.starts_at_identity:
+        return None
     removed = set[int]()
-    for gate in order:
+    for gate in np.argsort(entangling(blocks.gates(point))):
         if sum(_without(blocks, removed).two_qubit_gates) <= most:
             break
         left = _without(blocks, removed | {int(gate)})
@@ -201,17 +214,23 @@ def pruned(approximation: Approximation, most: int, effort: Effort) -> Approxima
         return None
     if not removed:
         return approximation
-    start = _merged(blocks, point, removed)
-    rng = np.random.default_rng(effort.seed)
-    points = [start, *(_shaken(smaller, start, rng) for _ in range(effort.starts - 1))]
-    best = best_of(approximation.target, smaller, points, effort)
-    return approximation_of(approximation.target, smaller, best, f"{approximation.layout}, pruned")
+    kept = [gate for gate in range(len(blocks.pairs)) if gate not in removed]
+    start, rng = _merged(blocks, point, removed), np.random.default_rng(effort.seed)
+    mask = _mask(blocks, kept, before=True)
+    points = [start, *(_shaken(start, mask, rng) for _ in range(effort.starts - 1))]
+    best, log = best_of(approximation.target, blocks, points, effort, mask)
+
+    def stay(array: NDArray) -> NDArray:
+        return array[kept] if len(array) else array
+
+    found = Point(stay(best.whole), best.before, stay(best.middle), stay(best.after))
+    return approximation_of(approximation.target, smaller, found, f"{approximation.layout}, pruned", log)
 
 
-def _shaken(blocks: Blocks, point: Point, rng: np.random.Generator) -> Point:
-    """A little way off."""
+def _shaken(point: Point, mask: NDArray, rng: np.random.Generator) -> Point:
+    """A little way off, in the coordinates that may move."""
     with jax.enable_x64(True):
-        step = _NEW_SPREADS[0] * rng.normal(size=blocks.dimension)
+        step = _NEW_SPREADS[0] * rng.normal(size=len(mask)) * mask
         return on_numpy(moved_by(on_jax(point), jnp.asarray(step)))
 
 
@@ -228,8 +247,8 @@ def _without(blocks: Blocks, removed: set[int]) -> Blocks:
 
 
 def _merged(blocks: Blocks, point: Point, removed: set[int]) -> Point:
-    """Numbers without some blocks, whose nearest rotations move to the block before them on their place, or
-    after them where they are the first.
+    """Numbers with some blocks turned into identities, whose nearest rotations move to the block before them
+    on their place, or after them where they are the first.
     """
     whole, before, after = point.whole.copy(), point.before.copy(), point.after.copy()
     gates = blocks.gates(point)
@@ -252,12 +271,12 @@ def _merged(blocks: Blocks, point: Point, removed: set[int]) -> Point:
                 waiting[place] = turn @ waiting.get(place, np.eye(2))
             else:
                 before[place] = turn if _is_first(blocks, gate, place) else turn @ before[place]
-    kept = [gate for gate in range(len(blocks.pairs)) if gate not in removed]
-
-    def stay(array: NDArray) -> NDArray:
-        return array[kept] if len(array) else array
-
-    return Point(stay(whole), before, stay(point.middle), stay(after))
+    middle, gone = point.middle.copy(), sorted(removed)
+    if blocks.is_whole:
+        whole[gone] = np.eye(4)
+    else:
+        middle[gone] = after[gone] = np.eye(2)
+    return Point(whole, before, middle, after)
 
 
 def _is_first(blocks: Blocks, gate: int, place: int) -> bool:
