@@ -65,12 +65,12 @@ class Skeleton:
         found = np.empty((len(blocks) + 1, dim, dim), dtype=np.complex128)
         found[0] = product
         if len(blocks):
-            controls, targets = np.array(self.pairs).T
-            control = _embed(_product(_rz(blocks[:, 1]), _ry(blocks[:, 0])), controls, size)
-            target = _embed(_product(_rx(blocks[:, 3]), _ry(blocks[:, 2])), targets, size)
-            steps = control @ (target @ _cx_matrices(size, self.pairs))
-            for k, step in enumerate(steps):
-                np.matmul(step, found[k], out=found[k + 1])
+            control = _product(_rz(blocks[:, 1]), _ry(blocks[:, 0]))
+            target = _product(_rx(blocks[:, 3]), _ry(blocks[:, 2]))
+            steps = np.einsum("cij,ckl->cikjl", control, target).reshape(-1, 4, 4) @ _CX
+            for k, (step, pair) in enumerate(zip(steps, self.pairs, strict=True)):
+                rows, back = _rows(size, pair)
+                found[k + 1] = (step @ found[k][rows].reshape(4, -1)).reshape(dim, dim)[back]
         return found
 
     def generators(self, angles: NDArray, prefixes: NDArray, columns: NDArray) -> NDArray:
@@ -90,17 +90,38 @@ class Skeleton:
         begin = prefixes[0]
         found = [(begin.conj().T @ (start @ begin[:, columns])).reshape(-1, dim, len(columns))]
         if len(blocks):
-            control, target = (sigma[list(qubits)] for qubits in zip(*self.pairs, strict=True))
-            sin, cos = np.sin(blocks)[..., None, None], np.cos(blocks)[..., None, None]
-            turns = np.empty((len(blocks), 4, dim, dim), dtype=np.complex128)
-            turns[:, 0] = cos[:, 1] * control[:, 1] - sin[:, 1] * control[:, 0]
-            turns[:, 1] = control[:, 2]
-            turns[:, 2] = cos[:, 3] * target[:, 1] + sin[:, 3] * target[:, 2]
-            turns[:, 3] = target[:, 0]
-            after = prefixes[1:, None]
-            seen = turns @ after[..., columns]
-            found.append((after.conj().swapaxes(2, 3) @ seen).reshape(-1, dim, len(columns)))
+            found.append(self._generators_of_blocks(blocks, prefixes[1:], columns))
         return np.concatenate(found)[self._free]
+
+    def _generators_of_blocks(self, blocks: NDArray, after: NDArray, columns: NDArray) -> NDArray:
+        """Columns of A^+ P A of every angle after a CX, A what stands up to it and P a Pauli matrix on one
+        qubit, turned by the rotations between: (4 c, d, columns). Those of angles that a real skeleton lacks
+        are 0.
+        """
+        signs, flips = _signs_and_flips(self.num_qubits)
+        seen = after[..., columns]
+        if self.real:  # P = Y: i times a real matrix
+            after, seen = np.ascontiguousarray(after.real), np.ascontiguousarray(seen.real)
+        parts = []
+        for side, last in enumerate((1, 3)):
+            qubits = np.array([pair[side] for pair in self.pairs])
+            sign, flip = signs[qubits][..., None], flips[qubits][..., None]
+            z = sign * seen
+            y = np.take_along_axis(z, flip, axis=1)  # Y = i X Z
+            if self.real:
+                parts.append(y)
+                continue
+            x = np.take_along_axis(seen, flip, axis=1)
+            sin, cos = (turn(blocks[:, last])[:, None, None] for turn in (np.sin, np.cos))
+            parts.append(1j * cos * y + (sin * z if side else -sin * x))
+            parts.append(x if side else z)
+        joined = after.conj().swapaxes(1, 2) @ np.concatenate(parts, axis=2)
+        split = joined.reshape(len(blocks), len(joined[0]), len(parts), -1).swapaxes(1, 2)
+        if self.real:
+            whole = np.zeros((len(blocks), 4, *split.shape[2:]), np.complex128)
+            whole[:, ::2] = 1j * split
+            split = whole
+        return np.ascontiguousarray(split).reshape(-1, *split.shape[2:])
 
     def circuit(self, angles: NDArray, seen: int) -> QuantumCircuit:
         """Gates (`u` or, if real, `ry`; `cx`); after the last CX only the first `seen` qubits are rotated."""
@@ -142,29 +163,25 @@ def _product(*stacks: NDArray) -> NDArray:
     return product
 
 
-def _embed(rotations: NDArray, qubits: NDArray, num_qubits: int) -> NDArray:
-    """Rotations (c, 2, 2), each on its own qubit of a register: (c, d, d)."""
-    dim = 2**num_qubits
-    units = _units(num_qubits)[qubits]
-    return (rotations.reshape(-1, 1, 4) @ units).reshape(-1, dim, dim)
+_CX = np.eye(4)[[0, 1, 3, 2]]
+
+
+@lru_cache(maxsize=256)
+def _rows(num_qubits: int, pair: tuple[int, int]) -> tuple[NDArray, NDArray]:
+    """Rows of a matrix after two qubits have moved to the front, and the inverse permutation."""
+    rest = [qubit for qubit in range(num_qubits) if qubit not in pair]
+    rows = np.arange(2**num_qubits).reshape([2] * num_qubits).transpose(*pair, *rest).reshape(-1)
+    return rows, np.argsort(rows)
 
 
 @lru_cache(maxsize=16)
-def _units(num_qubits: int) -> NDArray:
-    """|a><b| on qubit q of a register: (m, 4, d * d)."""
-    sigma, one = _sigmas(num_qubits), np.eye(2**num_qubits)
-    up, down = (one + sigma[:, 2]) / 2, (one - sigma[:, 2]) / 2
-    flip = [(sigma[:, 0] + 1j * sigma[:, 1]) / 2, (sigma[:, 0] - 1j * sigma[:, 1]) / 2]
-    return np.stack([up, *flip, down], axis=1).reshape(num_qubits, 4, -1)
+def _signs_and_flips(num_qubits: int) -> tuple[NDArray, NDArray]:
+    """Of Z on each qubit the diagonal, of X the permutation of rows: (m, d) each."""
+    index, shifts = np.arange(2**num_qubits), np.arange(num_qubits - 1, -1, -1)[:, None]
+    return 1.0 - 2.0 * ((index >> shifts) & 1), index ^ (1 << shifts)
 
 
 @lru_cache(maxsize=16)
 def _sigmas(num_qubits: int) -> NDArray:
     """X, Y, Z on each qubit of a register: (m, 3, d, d)."""
     return np.array([[pauli_on(num_qubits, q, axis) for axis in range(3)] for q in range(num_qubits)])
-
-
-@lru_cache(maxsize=64)
-def _cx_matrices(num_qubits: int, pairs: tuple[tuple[int, int], ...]) -> NDArray:
-    sigma, one = _sigmas(num_qubits), np.eye(2**num_qubits)
-    return np.array([one - (one - sigma[c, 2]) @ (one - sigma[t, 0]) / 2 for c, t in pairs])

@@ -14,6 +14,7 @@ from qtnml.born.reduced import mutual_information
 from qtnml.born.sampling import sample
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
+from qtnml.progress import progress_bar
 from qtnml.shown import facts_html, some
 from qtnml.states.chains import Chain, chain_of, compressed, overlap, path_of
 from qtnml.states.dense import vector_of
@@ -239,10 +240,13 @@ class State:
         """TeNPy's `MPS`, the sites in the order 0, 1, 2, ..."""
         return to_tenpy(self._in_order())
 
-    def compile(self, **options: Any) -> GenerativeCircuit:
+    def compile(self, *, verbose: int = 0, **options: Any) -> GenerativeCircuit:
         """The exact circuit, on the fewest qubits (`reuse_qubits=False`: one for each site).
 
+        Seconds for bonds up to 8, about a second for each site at bond 16.
+
         Args:
+            verbose: 1 shows a bar.
             **options: Of `qtnml.compile.compile_state`: reuse_qubits, num_qubits, target, synthesis, passes.
 
         >>> from qtnml.states import from_vector
@@ -251,7 +255,11 @@ class State:
         >>> circuit.num_qubits, circuit.two_qubit_gates
         (2, 3)
         """
-        return compile_state(self.tree_state, **options)
+        nodes = len(self.tree_state.tree.nodes)
+        with progress_bar("compiling", nodes, show=bool(verbose)) as advance:
+            return compile_state(
+                self.tree_state, **({"on_node": lambda done, _: advance(done, "nodes")} | options)
+            )
 
     def draw(self) -> str:
         """The network in letters: a chain in one line, a tree with a line for each node."""
