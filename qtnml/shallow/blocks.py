@@ -6,6 +6,7 @@ an SU(4) only three are used, so that more blocks of two CX say more with as man
 rotation between them are the identity, from which such blocks start.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -195,6 +196,15 @@ def coordinates_of(point: Point, gradient: Point) -> Array:
         inner = jnp.einsum("...ia,...ib->...ab", matrices, slopes)
         parts.append(jnp.einsum("...ab,kab->...k", inner, _generators(matrices)).real.reshape(-1))
     return jnp.concatenate(parts)
+
+
+def value_and_slopes(
+    value: Callable[[Point], Array], point: Point, step: Array
+) -> tuple[Point, Array, Array]:
+    """A point after a step, a real function there, and its slopes in coordinates: pure."""
+    moved = moved_by(point, step)
+    found, gradient = jax.value_and_grad(value)(moved)
+    return moved, found, coordinates_of(moved, gradient)
 
 
 def _generators(matrices: Array) -> NDArray:

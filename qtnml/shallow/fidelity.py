@@ -13,11 +13,10 @@ from qtnml.shallow.blocks import (
     Blocks,
     Point,
     Structure,
-    coordinates_of,
     gates_of,
-    moved_by,
     on_jax,
     on_numpy,
+    value_and_slopes,
 )
 from qtnml.shallow.overlap import Scanned, log_overlap, scanned
 from qtnml.shallow.window import window_of
@@ -53,12 +52,6 @@ class Fidelity:
             log, _ = _one_overlap(self._structure, self.data, on_jax(point))
             return 2 * float(log)
 
-    def overlap(self, point: Point) -> complex:
-        """<target|circuit|0...0>."""
-        with jax.enable_x64(True):
-            log, phase = _one_overlap(self._structure, self.data, on_jax(point))
-            return complex(np.exp(float(log)) * complex(phase))
-
 
 @jax.jit
 def _one_overlap(structure: Structure, data: Scanned, point: Point) -> tuple[Array, Array]:
@@ -69,11 +62,9 @@ def _one_overlap(structure: Structure, data: Scanned, point: Point) -> tuple[Arr
 @partial(jax.vmap, in_axes=(None, None, 0, 0))
 def _evaluated(structure: Structure, data: Scanned, point: Point, step: Array) -> tuple[Point, Array, Array]:
     num_places = data.leaves.sum()
-    moved = moved_by(point, step)
 
     def loss(point: Point) -> Array:
         log, _ = log_overlap(gates_of(structure, point), data)
         return -2 * log / num_places
 
-    value, gradient = jax.value_and_grad(loss)(moved)
-    return moved, value, coordinates_of(moved, gradient)
+    return value_and_slopes(loss, point, step)

@@ -19,11 +19,10 @@ from qtnml.shallow.blocks import (
     Blocks,
     Point,
     Structure,
-    coordinates_of,
     gates_of,
-    moved_by,
     on_jax,
     on_numpy,
+    value_and_slopes,
 )
 from qtnml.shallow.overlap import permuted
 from qtnml.shallow.window import window_of
@@ -120,13 +119,10 @@ class OnTensors:
 def _evaluated(
     loss: Loss, structure: Structure, walk: Walk, ends: Array, data: Any, point: Point, step: Array
 ) -> tuple[Point, Array, Array]:
-    moved = moved_by(point, step)
-
     def value(point: Point) -> Array:
         return loss(tensors_of_circuit(gates_of(structure, point), walk, ends), data)
 
-    found, gradient = jax.value_and_grad(value)(moved)
-    return moved, found, coordinates_of(moved, gradient)
+    return value_and_slopes(value, point, step)
 
 
 def energy(blocks: Blocks, hamiltonian: Hamiltonian, places: Sequence[int] | None = None) -> OnTensors:

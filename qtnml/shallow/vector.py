@@ -19,11 +19,10 @@ from qtnml.shallow.blocks import (
     Blocks,
     Point,
     Structure,
-    coordinates_of,
     gates_of,
-    moved_by,
     on_jax,
     on_numpy,
+    value_and_slopes,
 )
 from qtnml.shallow.overlap import permuted
 from qtnml.states import Hamiltonian
@@ -121,13 +120,10 @@ class OnVector:
 def _evaluated(
     loss: Loss, num_qubits: int, structure: Structure, pairs: Array, data: Any, point: Point, step: Array
 ) -> tuple[Point, Array, Array]:
-    moved = moved_by(point, step)
-
     def value(point: Point) -> Array:
         return loss(vector_of_gates(gates_of(structure, point), pairs, num_qubits), data)
 
-    found, gradient = jax.value_and_grad(value)(moved)
-    return moved, found, coordinates_of(moved, gradient)
+    return value_and_slopes(value, point, step)
 
 
 def energy(blocks: Blocks, hamiltonian: Hamiltonian) -> OnVector:

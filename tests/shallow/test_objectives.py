@@ -12,6 +12,7 @@ from qtnml.shallow.layouts import brick_wall, staircase
 from qtnml.shallow.optimise import lbfgs
 from qtnml.shallow.search import stacked
 from qtnml.shallow.sweeps import polar_sweeps
+from tests.shallow.slopes import loss_and_slope
 from tests.shallow.test_engine import dense, random_state
 
 LAYOUTS = {"staircase": staircase(6, 2), "reversed": staircase(6, 2)[::-1], "brick wall": brick_wall(6, 3)}
@@ -22,16 +23,6 @@ def circuit(request: pytest.FixtureRequest) -> tuple[Blocks, Point]:
     name, kind = request.param
     blocks = Blocks(6, LAYOUTS[name], kind)
     return blocks, blocks.start(np.random.default_rng(0), 0.7)
-
-
-def loss_and_slope(objective: objectives.OnTensors, blocks: Blocks, point: Point) -> tuple[float, bool]:
-    """The loss, and whether its slope is that of finite differences."""
-    batch, at = stacked([point]), np.zeros((1, blocks.dimension))
-    _, loss, slope = objective(batch, at)
-    direction = np.random.default_rng(1).normal(size=(1, blocks.dimension))
-    there, back = (objective(batch, sign * 1e-5 * direction)[1][0] for sign in (1, -1))
-    difference = (there - back) / 2e-5
-    return float(loss[0]), bool(abs(slope[0] @ direction[0] - difference) < 1e-6 * max(1, abs(difference)))
 
 
 def test_energies(circuit: tuple[Blocks, Point]) -> None:

@@ -7,7 +7,7 @@ from qtnml import states
 from qtnml.errors import InvalidInputError
 from qtnml.shallow import vector
 from qtnml.shallow.blocks import Blocks, Kind, Point
-from qtnml.shallow.search import stacked
+from tests.shallow.slopes import loss_and_slope
 from tests.shallow.test_engine import dense
 
 PAIRS = ((0, 3), (1, 2), (4, 1), (4, 5), (0, 5), (2, 0), (3, 5))
@@ -20,22 +20,13 @@ def circuit(request: pytest.FixtureRequest) -> tuple[Blocks, Point]:
     return blocks, blocks.start(np.random.default_rng(0), 0.7)
 
 
-def is_the_slope(objective: vector.OnVector, blocks: Blocks, point: Point) -> tuple[float, bool]:
-    batch, at = stacked([point]), np.zeros((1, blocks.dimension))
-    _, loss, slope = objective(batch, at)
-    direction = np.random.default_rng(1).normal(size=(1, blocks.dimension))
-    there, back = (objective(batch, sign * 1e-5 * direction)[1][0] for sign in (1, -1))
-    difference = (there - back) / 2e-5
-    return float(loss[0]), bool(abs(slope[0] @ direction[0] - difference) < 1e-5 * max(1, abs(difference)))
-
-
 def test_energies_of_any_pairs(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     hamiltonian = states.xxz(6, anisotropy=0.4, field=0.3, periodic=True)
     objective = vector.energy(blocks, hamiltonian)
     wanted = dense(6, PAIRS, blocks.gates(point))
     np.testing.assert_allclose(objective.vector(point), wanted, atol=1e-13)
-    loss, is_right = is_the_slope(objective, blocks, point)
+    loss, is_right = loss_and_slope(objective, blocks, point)
     assert loss == pytest.approx((wanted.conj() @ hamiltonian.matrix() @ wanted).real, abs=1e-12)
     assert is_right
 
@@ -45,12 +36,12 @@ def test_divergences_and_discrepancies(circuit: tuple[Blocks, Point]) -> None:
     strings = np.random.default_rng(2).integers(2, size=(20, 6))
     probabilities = np.abs(dense(6, PAIRS, blocks.gates(point))) ** 2
     frequencies = np.bincount(strings @ 2 ** np.arange(5, -1, -1), minlength=64) / 20
-    loss, is_right = is_the_slope(vector.divergence(blocks, strings), blocks, point)
+    loss, is_right = loss_and_slope(vector.divergence(blocks, strings), blocks, point)
     there = frequencies > 0
     wanted = (frequencies[there] * np.log(frequencies[there] / probabilities[there])).sum()
     assert loss == pytest.approx(wanted, abs=1e-10)
     assert is_right
-    loss, is_right = is_the_slope(vector.discrepancy(blocks, strings, widths=[0.5, 2.0]), blocks, point)
+    loss, is_right = loss_and_slope(vector.discrepancy(blocks, strings, widths=[0.5, 2.0]), blocks, point)
     index = np.arange(64)
     distance = np.array([[bin(a ^ b).count("1") for b in index] for a in index])
     kernel = (np.exp(-distance / 1.0) + np.exp(-distance / 4.0)) / 2
