@@ -37,6 +37,7 @@ def approximate(
     starts: int = 4,
     optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
     max_bond: int | None = None,
+    order: Sequence[int] | Literal["mutual-information"] | None = None,
     random_state: int = 0,
     verbose: int = 0,
 ) -> Approximation:
@@ -61,6 +62,8 @@ def approximate(
         starts: Circuits optimised side by side.
         optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, whole blocks: never falls).
         max_bond: Of the chain that a tree becomes.
+        order: Sites along the chain: a permutation, or "mutual-information", which brings together what is
+            entangled; None leaves them as they are.
         random_state: Seed.
         verbose: 1 shows a bar.
 
@@ -74,14 +77,14 @@ def approximate(
     >>> found.two_qubit_gates, bool(found.infidelity < 1e-9)
     (3, True)
     """
-    target = Target.of(state, max_bond)
+    target = Target.of(state, max_bond, order)
     effort = _effort(iterations, starts, optimizer, random_state)
     _check_one_goal(layers, max_two_qubit_gates, target_fidelity, layout)
-    order, name = layout_of(layout, target.num_places)
+    placed, name = layout_of(layout, target.num_places)
     with _shown(effort, show=bool(verbose)) as effort:
         if max_two_qubit_gates is not None:
             kinds = kinds_of(target, blocks)
-            found = _points(target, order, name, kinds, max_two_qubit_gates, effort, between=0)
+            found = _points(target, placed, name, kinds, max_two_qubit_gates, effort, between=0)
             within = [each for each in found if each.two_qubit_gates <= max_two_qubit_gates]
             if not within:
                 raise InvalidInputError(
@@ -90,10 +93,10 @@ def approximate(
                 )
             return max(within, key=lambda each: each.fidelity)
         if target_fidelity is not None:
-            return _reaching(target, order, name, kinds_of(target, blocks), target_fidelity, effort)
+            return _reaching(target, placed, name, kinds_of(target, blocks), target_fidelity, effort)
         kind = blocks or ("so4" if target.is_real else "two-cx")
         Blocks(target.num_places, (), kind)  # which checks the kind
-        return next(islice(grown(target, order, name, kind, effort), (layers or 1) - 1, None))
+        return next(islice(grown(target, placed, name, kind, effort), (layers or 1) - 1, None))
 
 
 def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None:
@@ -376,6 +379,7 @@ def pareto(
     starts: int = 4,
     optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
     max_bond: int | None = None,
+    order: Sequence[int] | Literal["mutual-information"] | None = None,
     random_state: int = 0,
     verbose: int = 0,
 ) -> ParetoFront:
@@ -392,9 +396,9 @@ def pareto(
         target: A Qiskit backend, a `Target` or a `qtnml` backend: every circuit is compiled for it and its
             strings' likelihood under its noise computed exactly.
         reuse_qubits: On the device, reset and reuse qubits.
-        iterations, starts, optimizer, max_bond, random_state, verbose: As for `approximate`.
+        iterations, starts, optimizer, max_bond, order, random_state, verbose: As for `approximate`.
     """
-    goal = Target.of(state, max_bond)
+    goal = Target.of(state, max_bond, order)
     effort = _effort(iterations, starts, optimizer, random_state)
     _check_one_goal(None, max_two_qubit_gates, None, "staircase")
     several = isinstance(layout, Sequence) and not isinstance(layout, str)
@@ -403,9 +407,9 @@ def pareto(
     try:
         with _shown(effort, show=bool(verbose)) as effort:
             for each in names:
-                order, name = layout_of(each, goal.num_places)
+                placed, name = layout_of(each, goal.num_places)
                 kinds = kinds_of(goal, blocks)
-                for point in _points(goal, order, name, kinds, max_two_qubit_gates, effort, between=between):
+                for point in _points(goal, placed, name, kinds, max_two_qubit_gates, effort, between=between):
                     if point.two_qubit_gates <= max_two_qubit_gates:
                         found.append(point)
     except KeyboardInterrupt:

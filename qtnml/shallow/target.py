@@ -11,6 +11,10 @@ from qtnml.errors import InvalidInputError
 from qtnml.states import State, as_state
 from qtnml.states.chains import compressed
 from qtnml.states.qubits import qubit_chain
+from qtnml.states.state import reordered
+from qtnml.structure.information import seriation
+
+_TRACE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +34,22 @@ class Target:
     sites: tuple[int, ...]
 
     @classmethod
-    def of(cls, given: Any, max_bond: int | None = None) -> "Target":
+    def of(cls, given: Any, max_bond: int | None = None, order: Any = None) -> "Target":
         """Of a `State`, a `TreeState` or a fitted Born machine.
 
         Args:
             given: The state.
             max_bond: Of the chain that a tree becomes.
+            order: Sites along the chain: a permutation, or "mutual-information", which brings together what
+                is entangled; None leaves them. Bonds grow as they must.
 
         Raises:
             InvalidInputError: It is no state, or of a single qubit.
         """
         state = as_state(given)
         chain = state.chain(max_bond)
+        if order is not None:
+            chain = reordered(chain, _checked_order(order, state))
         bits = tuple(max(1, (tensor.shape[1] - 1).bit_length()) for tensor in chain.tensors)
         qubits = qubit_chain(chain)
         if len(qubits.tensors) < 2:
@@ -67,3 +75,20 @@ class Target:
     def bond_dims(self) -> tuple[int, ...]:
         """Between neighbouring qubits."""
         return tuple(tensor.shape[2] for tensor in self.tensors[:-1])
+
+
+def _checked_order(order: Any, state: State) -> list[int]:
+    if isinstance(order, str):
+        if order != "mutual-information":
+            raise InvalidInputError(
+                f"order must be 'mutual-information', a permutation of the sites or None, got {order!r}"
+            )
+        information = state.mutual_information()
+        # Parts that know nothing of each other are kept in order by a trace of their neighbourhood.
+        steps = np.linspace(1.0, 2.0, state.num_sites - 1)  # unequal, so that no two parts fall together
+        trace = _TRACE * information.max() * np.diag(steps, k=1)
+        return seriation(information + trace + trace.T)
+    found = [int(site) for site in order]
+    if sorted(found) != list(range(state.num_sites)):
+        raise InvalidInputError(f"order is a permutation of {state.num_sites} sites, got {found}")
+    return found

@@ -149,6 +149,37 @@ def test_a_chain_in_another_order_keeps_its_sites() -> None:
     assert drawn.verify(state.tree_state, strings) < 1e-3
 
 
+def test_sites_may_be_brought_together_that_are_entangled() -> None:
+    """Pairs of a Bell state, far apart along the chain: one CX each where they are neighbours."""
+    bell = np.eye(2) / np.sqrt(2)
+    vector = np.einsum("ae,bf,cd->abcdef", bell, bell, bell)
+    state = states.from_vector(vector)
+    found = shallow.approximate(state, layers=1, blocks="two-cx", order="mutual-information")
+    assert found.infidelity < 1e-8
+    assert fidelity_by_qiskit(found) == pytest.approx(found.fidelity, abs=1e-9)
+    assert {frozenset(found.target.sites[k : k + 2]) for k in (0, 2, 4)} == {
+        frozenset((0, 4)),
+        frozenset((1, 5)),
+        frozenset((2, 3)),
+    }
+    for order in ("alphabet", [0, 1, 2]):
+        with pytest.raises(InvalidInputError, match="order"):
+            shallow.approximate(state, layers=1, order=order)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_twenty_qubits_as_aer_sees_them() -> None:
+    from qiskit_aer import AerSimulator
+
+    state = states.ground_state(states.ising(20), max_bond=16)
+    found = shallow.approximate(state, layers=2, iterations=100, starts=2)
+    circuit = found.circuit
+    circuit.save_statevector()
+    vector = np.asarray(AerSimulator(method="statevector").run(circuit).result().get_statevector())
+    own = vector.reshape([2] * 20).transpose().reshape(-1)
+    assert abs(np.vdot(state.to_vector(), own)) ** 2 == pytest.approx(found.fidelity, abs=1e-9)
+
+
 @pytest.mark.slow
 def test_a_goal_in_gates_or_in_fidelity(ising: State) -> None:
     found = shallow.approximate(ising, max_two_qubit_gates=25, iterations=100, starts=2)
