@@ -22,7 +22,7 @@ def approximated(state: TreeState, wanted: Any, *, verbose: bool) -> Approximati
         InvalidInputError: It is none of these, or an approximation of another state.
     """
     if isinstance(wanted, Approximation):
-        target = wanted.target.state.tree_state
+        target = wanted.target.given.tree_state
         if target.sites != state.sites or not all(
             np.array_equal(one, two) for one, two in zip(target.cores, state.cores, strict=True)
         ):

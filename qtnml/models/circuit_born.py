@@ -1,6 +1,5 @@
 """`CircuitBornMachine`: a parameterised circuit as a Born machine, started from a tensor network."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.compile import GenerativeCircuit
 from qtnml.compile.circuit import compile_gates
+from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_data import bits
@@ -43,6 +43,8 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         optimizer: "adam" or "lbfgs", both on the manifold of unitaries.
         iterations: Steps on all samples at once.
         learning_rate: Of Adam: largest turn of a step in radians.
+        warm_start: Go on from the gates there are; a machine of `from_born` does. Without it every `fit`
+            starts anew.
         random_state: Seed of the start.
         verbose: 1 shows a bar.
 
@@ -68,6 +70,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         optimizer: Literal["adam", "lbfgs"] = "adam",
         iterations: int = 500,
         learning_rate: float = 0.02,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -78,6 +81,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         self.optimizer = optimizer
         self.iterations = iterations
         self.learning_rate = learning_rate
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -90,7 +94,8 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             layers: Staircases that approximate it.
             **settings: Of the constructor.
         """
-        model = cls(layers, **settings)
+        model = cls(layers, **({"warm_start": True} | settings))
+        model._check()
         found = approximate(born, layers=int(layers), blocks="su4", random_state=0, verbose=model.verbose)
         if set(found.target.bits) != {1}:
             raise InvalidInputError("a circuit Born machine is of bits; this state has sites of more levels")
@@ -110,7 +115,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         self.history_: list[float] = []
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
-        """Train all gates on samples X (samples, features) of bits, from where the circuit is.
+        """Train all gates on samples X (samples, features) of bits.
 
         Ctrl-C ends training with the best gates so far.
 
@@ -121,7 +126,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         """
         self._check()
         strings = self._strings(X)
-        if not hasattr(self, "point_"):
+        if not (self.warm_start and hasattr(self, "point_")):
             self._fresh(strings.shape[1])
         if strings.shape[1] != self.n_features_in_:
             raise InvalidInputError(
@@ -172,6 +177,11 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+
+        rate = self.learning_rate
+        is_number = isinstance(rate, float | int | np.floating) and not isinstance(rate, bool)
+        if not is_number or not 0 < rate < np.pi:
+            raise InvalidInputError(f"learning_rate must be between 0 and pi, got {rate!r}")
 
     def _fresh(self, count: int) -> None:
         """A start without a machine."""
@@ -294,9 +304,9 @@ def _nothing(vector: Any, data: Any) -> Any:  # noqa: ARG001
     return 0.0
 
 
-def _entropy(strings: NDArray, weights: Sequence[float] | None) -> float:
+def _entropy(strings: NDArray, weights: Any) -> float:
     """Of the samples' frequencies, nats: what a divergence lacks to a negative log-likelihood."""
     _, inverse = np.unique(strings, axis=0, return_inverse=True)
-    shares = np.bincount(inverse.reshape(-1), weights)
+    shares = np.bincount(inverse.reshape(-1), row_weights(weights, len(strings)))
     shares = shares[shares > 0] / shares.sum()
     return float(-(shares * np.log(shares)).sum())

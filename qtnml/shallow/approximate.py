@@ -83,7 +83,7 @@ def approximate(
     placed, name = layout_of(layout, target.num_places)
     with _shown(effort, show=bool(verbose)) as effort:
         if max_two_qubit_gates is not None:
-            kinds = kinds_of(target, blocks)
+            kinds = kinds_of(target, blocks, optimizer)
             found = _points(target, placed, name, kinds, max_two_qubit_gates, effort, between=0)
             within = [each for each in found if each.two_qubit_gates <= max_two_qubit_gates]
             if not within:
@@ -93,15 +93,16 @@ def approximate(
                 )
             return max(within, key=lambda each: each.fidelity)
         if target_fidelity is not None:
-            return _reaching(target, placed, name, kinds_of(target, blocks), target_fidelity, effort)
-        kind = blocks or ("so4" if target.is_real else "two-cx")
-        Blocks(target.num_places, (), kind)  # which checks the kind
+            return _reaching(
+                target, placed, name, kinds_of(target, blocks, optimizer), target_fidelity, effort
+            )
+        kind = kinds_of(target, blocks, optimizer)[0]
         return next(islice(grown(target, placed, name, kind, effort), (layers or 1) - 1, None))
 
 
 def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None:
     given = [value for value in (layers, gates, fidelity) if value is not None]
-    explicit = isinstance(layout, Sequence) and not isinstance(layout, str)
+    explicit = isinstance(layout, Iterable) and not isinstance(layout, str)
     if len(given) != 1 and not (explicit and not given):
         raise InvalidInputError(
             "give one of layers=, max_two_qubit_gates= and target_fidelity=, got "
@@ -115,7 +116,9 @@ def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None
     if layers is not None and layers > _MOST_LAYERS:
         raise InvalidInputError(f"layers must be at most {_MOST_LAYERS}, got {layers}")
     if fidelity is not None and (
-        isinstance(fidelity, bool) or not isinstance(fidelity, float | int) or not 0 < fidelity < 1
+        isinstance(fidelity, bool)
+        or not isinstance(fidelity, float | int | np.floating)
+        or not 0 < fidelity < 1
     ):
         raise InvalidInputError(f"target_fidelity must be between 0 and 1, got {fidelity!r}")
 
@@ -124,9 +127,11 @@ def _effort(iterations: Any, starts: Any, optimizer: Any, seed: Any) -> Effort:
     for name, value in (("iterations", iterations), ("starts", starts)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidInputError(f"random_state must be an integer of at least 0, got {seed!r}")
     if optimizer not in ("lbfgs", "adam", "sweeps"):
         raise InvalidInputError(f"optimizer must be 'lbfgs', 'adam' or 'sweeps', got {optimizer!r}")
-    return Effort(int(iterations), int(starts), optimizer=optimizer, seed=seed)
+    return Effort(int(iterations), int(starts), optimizer=optimizer, seed=int(seed))
 
 
 def layout_of(layout: Any, num_places: int) -> tuple[Layout, str]:
@@ -134,20 +139,38 @@ def layout_of(layout: Any, num_places: int) -> tuple[Layout, str]:
     if isinstance(layout, str) and layout in LAYOUTS:
         return LAYOUTS[layout], layout
     if callable(layout) and not hasattr(layout, "coupling_map") and not hasattr(layout, "target"):
-        return layout, getattr(layout, "__name__", "own layout")
+        return (lambda count, layers: _own(layout(count, layers))), getattr(layout, "__name__", "own layout")
     if isinstance(layout, Iterable) and not isinstance(layout, str):
-        pairs = tuple((int(a), int(b)) for a, b in layout)
+        pairs = _own(layout)
         window_of(num_places, pairs)  # which checks them
         return (lambda _count, layers: pairs * layers), "own pairs"
     edges, name = line_on(layout, num_places)
     return (lambda count, layers: on_edges(count, edges, layers)), name
 
 
-def kinds_of(target: Target, blocks: Any) -> tuple[Kind, ...]:
-    """Kinds of blocks to try: the given one, or all that suit the state."""
+def _own(given: Any) -> tuple[Pair, ...]:
+    """Pairs of a user's."""
+    try:
+        pairs = tuple((int(a), int(b)) for a, b in given)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"a layout of your own is pairs of places such as [(0, 1), (1, 2)]: {error}"
+        ) from error
+    if not pairs:
+        raise InvalidInputError("a layout has at least one pair, got none")
+    return pairs
+
+
+def kinds_of(target: Target, blocks: Any, optimizer: str) -> tuple[Kind, ...]:
+    """Kinds of blocks to try: the given one, or all that suit the state; sweeps take whole ones."""
     if blocks is not None:
-        Blocks(target.num_places, (), blocks)
-        return (blocks,)
+        if not isinstance(blocks, str):
+            raise InvalidInputError(f"blocks is the name of one kind, got {blocks!r}")
+        kind: Any = blocks
+        Blocks(target.num_places, (), kind)  # which checks the name
+        return (kind,)
+    if optimizer == "sweeps":
+        return ("so4",) if target.is_real else ("su4",)
     return ("so4", "cx", "two-cx") if target.is_real else ("two-cx", "cx", "su4")
 
 
@@ -399,16 +422,18 @@ def pareto(
         iterations, starts, optimizer, max_bond, order, random_state, verbose: As for `approximate`.
     """
     goal = Target.of(state, max_bond, order)
+    if isinstance(between, bool) or not isinstance(between, int | np.integer) or between < 0:
+        raise InvalidInputError(f"between must be an integer of at least 0, got {between!r}")
     effort = _effort(iterations, starts, optimizer, random_state)
     _check_one_goal(None, max_two_qubit_gates, None, "staircase")
     several = isinstance(layout, Sequence) and not isinstance(layout, str)
-    names = layout if several and all(isinstance(each, str) for each in layout) else [layout]
+    names = layout if several and layout and all(isinstance(each, str) for each in layout) else [layout]
     found = list[Approximation]()
     try:
         with _shown(effort, show=bool(verbose)) as effort:
             for each in names:
                 placed, name = layout_of(each, goal.num_places)
-                kinds = kinds_of(goal, blocks)
+                kinds = kinds_of(goal, blocks, optimizer)
                 for point in _points(goal, placed, name, kinds, max_two_qubit_gates, effort, between=between):
                     if point.two_qubit_gates <= max_two_qubit_gates:
                         found.append(point)

@@ -115,8 +115,8 @@ class Approximation:
         return len(self.compiled.w)
 
     def state(self) -> State:
-        """What the gates prepare, exactly; of sites of several qubits each qubit is a site."""
-        return State(Chain(tuple(_prepared(self)), tuple(range(self.target.num_places))).state())
+        """What the gates prepare, exactly; site k is qubit k of `circuit`."""
+        return State(Chain(tuple(_prepared(self)), self.target.qubits).state())
 
     def verify(self) -> float:
         """Deviation of the fidelity from that of the printed circuit, found gate by gate on another way."""

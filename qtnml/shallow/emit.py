@@ -7,12 +7,14 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
 from qtnml.gates import NodeGates, NodeShape, Synthesis, synthesize_node
 from qtnml.gates.synthesis import append_rotation
 from qtnml.shallow.blocks import Blocks, Point
 from qtnml.shallow.layouts import entering
 from qtnml.shallow.window import Window, window_of
 from qtnml.structure import Node, Topology
+from qtnml.structure.topology import MAX_NODE_QUBITS
 
 _ANALYTIC, _FEWEST = Synthesis(method="analytic"), Synthesis()
 
@@ -109,6 +111,21 @@ def _groups(window: Window, bits: Sequence[int]) -> list[_Group]:
         width = 1 if start == 0 else ends[start - 1] - start
         groups.append(_Group(range(start, end), start, ends[end - 1], width))
     return groups
+
+
+def check_nodes(blocks: Blocks, bits: Sequence[int]) -> None:
+    """Refuse a circuit whose nodes would be too wide, before it is optimised.
+
+    Raises:
+        InvalidInputError: More qubits are together than a node of a compiled circuit holds.
+    """
+    window = window_of(blocks.num_places, blocks.pairs, forward=max(bits) > 1)
+    widest = max(group.last - group.first for group in _groups(window, bits))
+    if widest > MAX_NODE_QUBITS:
+        raise InvalidInputError(
+            f"this layout holds {widest} qubits together, more than the {MAX_NODE_QUBITS} of a compiled "
+            "node; take fewer layers, or gates between nearer sites"
+        )
 
 
 def _operations(blocks: Blocks, point: Point) -> list[list[_Turn | _CX]]:

@@ -1,6 +1,6 @@
 """Circuits that start from a state and go beyond it: more gates, at the identity (arXiv:2208.13673)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def extension_pairs(wanted: Any, num_places: int, linked: Sequence[Pair]) -> tup
         if wanted == "neighbours":
             return tuple((k, k + 1) for first in (0, 1) for k in range(first, num_places - 1, 2))
         raise InvalidInputError(f"extend must be 'all', 'neighbours', None or pairs, got {wanted!r}")
-    found = tuple((int(a), int(b)) for a, b in _pairs(wanted))
+    found = tuple(_pairs(wanted))
     for pair in found:
         if not all(0 <= place < num_places for place in pair) or pair[0] == pair[1]:
             raise InvalidInputError(
@@ -37,9 +37,9 @@ def extension_pairs(wanted: Any, num_places: int, linked: Sequence[Pair]) -> tup
     return found
 
 
-def _pairs(wanted: Any) -> Iterable[Any]:
+def _pairs(wanted: Any) -> list[Pair]:
     try:
-        return [(a, b) for a, b in wanted]
+        return [(int(a), int(b)) for a, b in wanted]
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"extend is a list of pairs of qubits, got {wanted!r}") from error
 

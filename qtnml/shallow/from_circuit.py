@@ -34,8 +34,8 @@ def trotter_circuit(
         initial: Bits of the first state; all 0 by default.
     """
     circuit = QuantumCircuit(hamiltonian.num_sites)
-    bits = [0] * hamiltonian.num_sites if initial is None else list(initial)
-    if len(bits) != hamiltonian.num_sites or not set(bits) <= {0, 1}:
+    bits = [0] * hamiltonian.num_sites if initial is None else np.atleast_1d(initial).tolist()
+    if len(bits) != hamiltonian.num_sites or not all(bit in (0, 1) for bit in bits):
         raise InvalidInputError(f"initial is {hamiltonian.num_sites} bits, got {initial!r}")
     for qubit, bit in enumerate(bits):
         if bit:
@@ -53,16 +53,15 @@ def from_circuit(state: Any, circuit: QuantumCircuit, *, max_bond: int | None = 
     block next to them.
 
     Args:
-        state: What it is to be near to: a `State`, a `TreeState` or a fitted Born machine, of qubits.
-        circuit: Bound gates on one and two qubits, no measurements; qubit k is site k.
+        state: What it is to be near to: a `State`, a `TreeState` or a fitted Born machine.
+        circuit: Bound gates on one and two qubits, no measurements; qubit k is site k (of sites of several
+            qubits, their bits, the most significant first).
         max_bond: Of the chain that a tree becomes.
 
     Raises:
         InvalidInputError: Another number of qubits, free parameters, measurements, or larger gates.
     """
     target = Target.of(state, max_bond)
-    if set(target.bits) != {1}:
-        raise InvalidInputError("a circuit starts for a state of qubits; state.qubits() splits other sites")
     pairs, gates = blocks_of(circuit, _places(target))
     return _with_blocks(target, pairs, gates, "own circuit")
 
@@ -83,14 +82,17 @@ def extended(approximation: Approximation, circuit: QuantumCircuit, state: Any =
     pairs, gates = blocks_of(circuit, _places(target))
     before = approximation.blocks.gates(approximation.point)
     both = np.concatenate([before.astype(np.complex128), gates])
-    return _with_blocks(target, (*approximation.blocks.pairs, *pairs), both, approximation.layout)
+    # The new chain may have its qubits in another order.
+    places, qubits = _places(target), approximation.target.qubits
+    moved = tuple((places[qubits[a]], places[qubits[b]]) for a, b in approximation.blocks.pairs)
+    return _with_blocks(target, (*moved, *pairs), both, approximation.layout)
 
 
 def _places(target: Target) -> list[int]:
-    """Place of each site."""
+    """Place of each qubit."""
     places = [0] * target.num_places
-    for place, site in enumerate(target.sites):
-        places[site] = place
+    for place, qubit in enumerate(target.qubits):
+        places[qubit] = place
     return places
 
 
@@ -102,6 +104,8 @@ def _with_blocks(target: Target, pairs: Sequence[Pair], gates: NDArray, layout: 
 
 def blocks_of(circuit: QuantumCircuit, places: Sequence[int]) -> tuple[list[Pair], NDArray]:
     """Places and unitaries (gates, 4, 4) of a circuit's blocks, in order of time."""
+    if not isinstance(circuit, QuantumCircuit):
+        raise InvalidInputError(f"expected a QuantumCircuit, got {type(circuit).__name__}")
     if circuit.num_qubits != len(places):
         raise InvalidInputError(f"the circuit has {circuit.num_qubits} qubits, the state {len(places)}")
     if circuit.parameters:
@@ -114,7 +118,7 @@ def blocks_of(circuit: QuantumCircuit, places: Sequence[int]) -> tuple[list[Pair
         on = [places[circuit.find_bit(qubit).index] for qubit in instruction.qubits]
         if operation.name == "barrier":
             continue
-        if len(on) > 2 or instruction.clbits or operation.name in ("reset", "delay"):
+        if not 1 <= len(on) <= 2 or instruction.clbits or operation.name in ("reset", "delay", "initialize"):
             raise InvalidInputError(
                 f"a start is made of gates on one and two qubits, got {operation.name!r}; translate it "
                 "first: transpile(circuit, basis_gates=['u', 'cx'])"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray
+from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import (
     Blocks,
@@ -230,7 +231,7 @@ def likelihood(blocks: Blocks, strings: NDArray, weights: NDArray | None = None)
             f"expected bits of shape (samples, {blocks.num_places}), got shape {strings.shape}"
         )
     unique, inverse = np.unique(strings, axis=0, return_inverse=True)
-    shares = np.bincount(inverse.reshape(-1), weights)
+    shares = np.bincount(inverse.reshape(-1), row_weights(weights, len(strings)))
     window = window_of(blocks.num_places, blocks.pairs)
     columns = unique[:, ::-1] if window.is_reversed else unique
     return OnTensors(blocks, _nll, (columns, shares / shares.sum()))

@@ -12,6 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.approximation import Approximation, approximation_of
 from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
+from qtnml.shallow.emit import check_nodes
 from qtnml.shallow.fidelity import Fidelity
 from qtnml.shallow.optimise import Objective, OnIteration, Optimised, adam, lbfgs
 from qtnml.shallow.sweeps import polar_sweeps
@@ -104,6 +105,7 @@ def grown(target: Target, layout: Layout, name: str, kind: Kind, effort: Effort)
     while True:
         layers += 1
         blocks = Blocks(count, layout(count, layers), kind)
+        check_nodes(blocks, target.bits)
         if last is None or not blocks.starts_at_identity:
             spread = _FIRST_SPREAD if blocks.starts_at_identity else _FREE_SPREAD
             points = [blocks.start(rng, spread) for _ in range(effort.starts)]
@@ -165,6 +167,8 @@ def refine(
         free: Numbers of the blocks that may change (`approximation.blocks.pairs` in order); None for all.
         tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
     """
+    if isinstance(iterations, bool) or not isinstance(iterations, int | np.integer) or iterations < 1:
+        raise InvalidInputError(f"iterations must be an integer of at least 1, got {iterations!r}")
     target, blocks = approximation.target, approximation.blocks
     effort = Effort(iterations, starts=1, tolerance=tolerance)
     mask = None if free is None else _mask(blocks, free)
@@ -175,7 +179,12 @@ def refine(
 
 def _mask(blocks: Blocks, free: Iterable[int], *, before: bool = False) -> NDArray:
     """Coordinates of some blocks (coordinates,), and of the rotations before them, with `before` of all."""
-    chosen = set(free)
+    try:
+        chosen = set(free)
+    except TypeError as error:
+        raise InvalidInputError(f"free is a sequence of numbers of blocks, got {free!r}") from error
+    if odd := [g for g in chosen if isinstance(g, bool) or not isinstance(g, int | np.integer)]:
+        raise InvalidInputError(f"blocks are numbered by integers, got {odd[0]!r}")
     if wrong := [gate for gate in chosen if not 0 <= gate < len(blocks.pairs)]:
         raise InvalidInputError(f"blocks are numbered from 0 to {len(blocks.pairs) - 1}, got {wrong[0]}")
     point = blocks.identity()

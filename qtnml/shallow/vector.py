@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray
+from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import (
     Blocks,
@@ -201,7 +202,7 @@ def _frequencies(blocks: Blocks, strings: NDArray, weights: NDArray | None) -> t
         )
     numbers = strings.astype(np.int64) @ (1 << np.arange(blocks.num_places - 1, -1, -1))
     index, inverse = np.unique(numbers, return_inverse=True)
-    shares = np.bincount(inverse.reshape(-1), weights)
+    shares = np.bincount(inverse.reshape(-1), row_weights(weights, len(strings)))
     return index[shares > 0], shares[shares > 0] / shares.sum()
 
 

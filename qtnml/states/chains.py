@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.errors import InvalidInputError
 from qtnml.structure import Tree, site_chain
 
 NEGLIGIBLE = 1e-14  # of the norm: smaller singular values are rounding
@@ -36,6 +38,29 @@ class Chain:
             dims[site] = tensor.shape[1]
         cores = [self.tensors[-1][..., 0], *self.tensors[-2::-1]]  # the last site has no bond below
         return TreeState.canonical(site_chain(dims, self.order), cores)
+
+
+def check_bond(max_bond: Any) -> None:
+    """Refuse what is no largest bond.
+
+    Raises:
+        InvalidInputError: Neither an integer of at least 1 nor None.
+    """
+    if max_bond is None:
+        return
+    if isinstance(max_bond, bool) or not isinstance(max_bond, int | np.integer) or max_bond < 1:
+        raise InvalidInputError(f"max_bond must be an integer of at least 1 or None, got {max_bond!r}")
+
+
+def check_cutoff(cutoff: Any) -> None:
+    """Refuse what is no share below which singular values are dropped.
+
+    Raises:
+        InvalidInputError: Not a number of at least 0 and below 1.
+    """
+    is_number = isinstance(cutoff, float | int | np.floating | np.integer) and not isinstance(cutoff, bool)
+    if not is_number or not 0 <= cutoff < 1:
+        raise InvalidInputError(f"cutoff must be at least 0 and below 1, got {cutoff!r}")
 
 
 def chain_of(state: TreeState, max_bond: int | None = None) -> Chain:

@@ -109,9 +109,15 @@ def trotter_steps(
     """
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise InvalidInputError(f"steps must be an integer of at least 1, got {steps!r}")
+    if isinstance(time, bool) or not isinstance(time, float | int | np.floating | np.integer):
+        raise InvalidInputError(f"time must be a real number, got {time!r}")
+    if not np.isfinite(time):
+        raise InvalidInputError(f"time must be finite, got {time}")
     if order not in (1, 2, 4):
         raise InvalidInputError(f"order must be 1, 2 or 4, got {order!r}")
     groups = commuting_groups(hamiltonian)
+    if not groups:
+        return ()
     sequence = list[tuple[int, float]]()  # (group, share of a step)
     for share in _shares(order):
         if order == 1:

@@ -10,7 +10,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError, StateWarning, warn_user
-from qtnml.states.chains import Chain, compressed
+from qtnml.states.chains import Chain, check_cutoff, compressed
 from qtnml.states.hamiltonian import Hamiltonian
 from qtnml.states.state import State
 
@@ -91,18 +91,25 @@ def ground_state(
     >>> round(state.expectation(heisenberg(4)).real, 8)  # -3 - 2 sqrt(3)
     -6.46410162
     """
+    if not isinstance(hamiltonian, Hamiltonian):
+        raise InvalidInputError(f"expected a Hamiltonian, got {type(hamiltonian).__name__}")
     count = hamiltonian.num_sites
     if count < 2:
         raise InvalidInputError(f"a ground state is of at least two sites, got {count}")
     if isinstance(max_bond, bool) or not isinstance(max_bond, int | np.integer) or max_bond < 1:
         raise InvalidInputError(f"max_bond must be an integer of at least 1, got {max_bond!r}")
+    if isinstance(sweeps, bool) or not isinstance(sweeps, int | np.integer) or sweeps < 1:
+        raise InvalidInputError(f"sweeps must be an integer of at least 1, got {sweeps!r}")
+    check_cutoff(cutoff)
+    check_cutoff(tolerance)
+    scale = max((float(np.abs(matrix).max()) for _, matrix in hamiltonian.terms), default=0.0)
     run = _Sweeps(hamiltonian, cutoff, np.random.default_rng(random_state))
     energy, fell = np.inf, np.inf
     for sweep in range(sweeps):
         before, bond = energy, min(int(max_bond), 8 * 2**sweep)
         energy = run.there_and_back(bond)
         fell = before - energy
-        if bond == max_bond and fell < tolerance * max(1.0, abs(energy)):
+        if bond == max_bond and fell <= tolerance * max(scale, abs(energy)):
             break
     else:
         warn_user(
@@ -207,7 +214,7 @@ def _lowest(act: Callable[[NDArray], NDArray], start: NDArray) -> tuple[float, N
         for vector in basis * 2:  # also those before the last two, and twice: rounding brings them back
             new = new - np.vdot(vector, new) * vector
         norm = float(np.linalg.norm(new))
-        if k + 1 == min(_LANCZOS_STEPS, len(start)) or norm < _CONVERGED * max(1.0, abs(matrix[k, k])):
+        if k + 1 == min(_LANCZOS_STEPS, len(start)) or norm <= _CONVERGED * np.abs(matrix).max():
             break
         matrix[k, k + 1] = matrix[k + 1, k] = norm
         basis.append(new / norm)

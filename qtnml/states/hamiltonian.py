@@ -60,12 +60,17 @@ class Hamiltonian:
 
     @classmethod
     def from_qiskit(cls, operator: Any) -> "Hamiltonian":
-        """From a `SparsePauliOp` whose terms act on at most two qubits; qubit k is site k."""
-        terms = [
-            (letters, sites, float(np.real(coefficient)))
-            for letters, sites, coefficient in operator.to_sparse_list()
-            if letters
-        ]
+        """From a `SparsePauliOp` whose terms act on at most two qubits; qubit k is site k.
+
+        A constant is kept as an identity on site 0.
+        """
+        terms = []
+        for letters, sites, coefficient in operator.to_sparse_list():
+            if abs(np.imag(coefficient)) > 1e-12 * max(1.0, abs(coefficient)):
+                raise InvalidInputError(
+                    f"a Hamiltonian has real coefficients, got {coefficient} of {letters or 'the identity'}"
+                )
+            terms.append((letters or "I", sites or (0,), float(np.real(coefficient))))
         return cls.from_paulis(operator.num_qubits, terms)
 
     @property

@@ -96,6 +96,9 @@ class _Interpolator:
 
     def _ask(self, points: NDArray) -> NDArray:
         values = np.asarray(self._function(points))
+        if values.dtype.kind not in "biufc":
+            raise InvalidInputError(f"the function's values are no numbers, their type is {values.dtype}")
+        values = values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
         self._asked += len(points)
         if values.shape != (len(points),):
             raise InvalidInputError(

@@ -1,7 +1,7 @@
 """States from other places: arrays, other libraries, vectors, functions, trained Born machines."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.errors import InvalidInputError, StateWarning, warn_user
-from qtnml.states.chains import Chain
+from qtnml.states.chains import Chain, check_bond, check_cutoff
 from qtnml.states.dense import chain_from_vector
 from qtnml.states.evolution import MovingChain, trotter_steps
 from qtnml.states.hamiltonian import Hamiltonian
@@ -39,7 +39,13 @@ def from_arrays(arrays: Sequence[Any], *, tree: Tree | None = None) -> State:
     >>> ghz.to_vector().round(3).tolist()
     [0.707, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.707]
     """
-    found = [_numbers(array, f"tensor {k}") for k, array in enumerate(arrays)]
+    if not isinstance(arrays, Iterable):
+        raise InvalidInputError(f"expected a sequence of tensors, got {type(arrays).__name__}")
+    found = [_scaled(_numbers(array, f"tensor {k}")) for k, array in enumerate(arrays)]
+    if tree is not None and not isinstance(tree, Tree):
+        raise InvalidInputError(f"tree must be a qtnml.structure.Tree, got {type(tree).__name__}")
+    if empty := [k for k, tensor in enumerate(found) if not tensor.size]:
+        raise InvalidInputError(f"tensor {empty[0]} has a bond of dimension 0: shape {found[empty[0]].shape}")
     if not found:
         raise InvalidInputError("a state has at least one tensor, got none")
     if tree is not None:
@@ -59,6 +65,12 @@ def _numbers(array: Any, what: str) -> NDArray:
     if not np.isfinite(found).all():
         raise InvalidInputError(f"{what} has NaN or infinite entries")
     return found
+
+
+def _scaled(tensor: NDArray) -> NDArray:
+    """The same up to a factor, without numbers whose squares over- or underflow."""
+    largest = float(np.abs(tensor).max(initial=0.0))
+    return tensor / largest if largest > 0 else tensor
 
 
 def _with_ends(tensor: NDArray, place: int, count: int) -> NDArray:
@@ -95,6 +107,20 @@ def _of_chain(tensors: Sequence[NDArray]) -> State:
     for place, tensor in enumerate(tensors):
         _check_levels(tensor.shape[1], place)
     return State(Chain(tuple(tensors), tuple(range(len(tensors)))).state())
+
+
+def _checked_dims(dims: Any) -> list[int]:
+    """Levels of at least one site."""
+    try:
+        found = [int(dim) for dim in dims]
+        whole = all(one == two for one, two in zip(found, dims, strict=True))
+    except (TypeError, ValueError):
+        found, whole = [], False
+    if not found or not whole:
+        raise InvalidInputError(f"dims is a sequence of integers, the levels of the sites, got {dims!r}")
+    for site, dim in enumerate(found):
+        _check_levels(dim, site)
+    return found
 
 
 def _check_levels(levels: int, site: int) -> None:
@@ -170,23 +196,17 @@ def from_vector(
                     "sites"
                 )
             dims = (2,) * count
-    dims = [int(dim) for dim in dims]
-    for site, dim in enumerate(dims):
-        _check_levels(dim, site)
+    dims = _checked_dims(dims)
+    check_cutoff(cutoff)
     if found.size != int(np.prod(dims, dtype=object)):
         raise InvalidInputError(f"{found.size} amplitudes do not fit sites of levels {tuple(dims)}")
-    norm = float(np.linalg.norm(found))
-    if not norm > 0:
+    largest = float(np.abs(found).max())
+    if not largest > 0:
         raise InvalidInputError("all amplitudes are 0; no state has norm 0")
-    _check_bond(max_bond)
+    found = found / largest  # squares of what is very large or small are no numbers
+    norm = float(np.linalg.norm(found))
+    check_bond(max_bond)
     return State(chain_from_vector(found.reshape(-1) / norm, dims, max_bond, cutoff).state())
-
-
-def _check_bond(max_bond: Any) -> None:
-    if max_bond is None:
-        return
-    if isinstance(max_bond, bool) or not isinstance(max_bond, int | np.integer) or max_bond < 1:
-        raise InvalidInputError(f"max_bond must be an integer of at least 1 or None, got {max_bond!r}")
 
 
 def from_function(
@@ -218,12 +238,13 @@ def from_function(
     >>> max(state.bond_dims)
     1
     """
-    _check_bond(max_bond)
-    dims = [int(dim) for dim in dims]
-    if not dims:
-        raise InvalidInputError("a state has at least one site, got none")
-    for site, dim in enumerate(dims):
-        _check_levels(dim, site)
+    check_bond(max_bond)
+    if max_bond is None:
+        raise InvalidInputError("max_bond is an integer here: an interpolation needs a largest bond")
+    if not callable(function):
+        raise InvalidInputError(f"expected a function of levels (points, sites), got {function!r}")
+    check_cutoff(tolerance)
+    dims = _checked_dims(dims)
     if float(np.prod(dims, dtype=float)) <= _DENSE or len(dims) == 1:
         points = np.stack(np.unravel_index(np.arange(np.prod(dims)), dims), axis=1)
         values = _numbers(function(points), "the function's values")
@@ -277,13 +298,16 @@ def evolve(
         cutoff: Share of the norm below which singular values are dropped.
     """
     state = as_state(state)
+    if not isinstance(hamiltonian, Hamiltonian):
+        raise InvalidInputError(f"expected a Hamiltonian, got {type(hamiltonian).__name__}")
     if hamiltonian.num_sites != state.num_sites:
         raise InvalidInputError(
             f"the Hamiltonian is of {hamiltonian.num_sites} sites, the state of {state.num_sites}"
         )
     if set(state.dims) != {2}:
         raise InvalidInputError(f"evolution is of qubits, a site has {max(state.dims)} levels")
-    _check_bond(max_bond)
+    check_bond(max_bond)
+    check_cutoff(cutoff)
     chain = reordered(state.chain(), range(state.num_sites))
     moving = MovingChain(chain.tensors, max_bond, cutoff)
     for pair, gate in trotter_steps(hamiltonian, time, steps, order=order):

@@ -16,13 +16,23 @@ from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
 from qtnml.progress import progress_bar
 from qtnml.shown import facts_html, some
-from qtnml.states.chains import Chain, chain_of, compressed, overlap, path_of
+from qtnml.states.chains import (
+    Chain,
+    chain_of,
+    check_bond,
+    check_cutoff,
+    compressed,
+    overlap,
+    path_of,
+)
 from qtnml.states.dense import vector_of
 from qtnml.states.hamiltonian import PAULIS, Hamiltonian
 from qtnml.states.layouts import Layout, arrays_as
 from qtnml.states.libraries import to_quimb, to_tenpy
 from qtnml.states.qubits import qubit_chain
 from qtnml.states.reduced import reduced_density_matrix
+
+_MOST_BOND = 512  # while sites change places
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +94,7 @@ class State:
         A tree becomes a chain exactly, with bonds up to the product of those a cut severs, or truncated to
         `max_bond`.
         """
+        check_bond(max_bond)
         return self._chain if max_bond is None or self.is_chain else chain_of(self.tree_state, max_bond)
 
     def schmidt_values(self) -> tuple[NDArray, ...]:
@@ -127,6 +138,8 @@ class State:
                 f"{type(operators).__name__}"
             )
         self._check_size(operators.num_sites)
+        if wrong := [dim for dim in self.dims if dim != 2]:
+            raise InvalidInputError(f"a Hamiltonian is of qubits, a site has {wrong[0]} levels")
         found = [np.trace(self.reduced(sites) @ matrix) for sites, matrix in operators.terms]
         return complex(sum(found))
 
@@ -156,8 +169,8 @@ class State:
         Returns:
             Real numbers where B is A and Hermitian. The diagonal is of A B on one site.
         """
-        a = PAULIS[first] if isinstance(first, str) and first in PAULIS else np.asarray(first)
-        b = a if second is None else PAULIS[second] if isinstance(second, str) else np.asarray(second)
+        a = _matrix_of(first)
+        b = a if second is None else _matrix_of(second)
         for matrix in (a, b):
             if wrong := [dim for dim in self.dims if matrix.shape != (dim, dim)]:
                 raise InvalidInputError(f"an operator has shape {matrix.shape}, a site has {wrong[0]} levels")
@@ -212,6 +225,8 @@ class State:
 
     def truncated(self, max_bond: int | None = None, cutoff: float = 1e-12) -> "State":
         """The chain with smaller bonds, by its singular values; `fidelity` says what was lost."""
+        check_bond(max_bond)
+        check_cutoff(cutoff)
         chain = self._chain
         return State(Chain(tuple(compressed(chain.tensors, max_bond, cutoff)), chain.order).state())
 
@@ -300,6 +315,14 @@ class State:
         return facts_html("State", {**self._facts(), "parameters": f"{self.num_parameters:,}"})
 
 
+def _matrix_of(operator: Any) -> NDArray:
+    if isinstance(operator, str):
+        if operator not in PAULIS:
+            raise InvalidInputError(f"an operator is a matrix, 'X', 'Y' or 'Z', got {operator!r}")
+        return PAULIS[operator]
+    return np.asarray(operator)
+
+
 def as_tree_state(given: Any) -> TreeState:
     """The `TreeState` of a `State`, of a fitted Born machine, or itself.
 
@@ -336,6 +359,11 @@ def _swapped(tensors: list[NDArray], place: int) -> list[NDArray]:
     left, first, second, right = pair.shape
     u, s, vh = np.linalg.svd(pair.reshape(left * first, -1), full_matrices=False)
     kept = max(1, int((s > 1e-14 * s[0]).sum()))
+    if kept > _MOST_BOND:
+        raise InvalidInputError(
+            f"bringing the sites into another order needs bonds of {kept}, more than {_MOST_BOND}; truncate "
+            "the state first, or compare states whose chains have one order"
+        )
     found = list(tensors)
     found[place] = (u[:, :kept] * s[:kept]).reshape(left, first, kept)
     found[place + 1] = vh[:kept].reshape(kept, second, right)

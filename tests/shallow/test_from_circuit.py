@@ -92,7 +92,5 @@ def test_circuits_that_are_no_start() -> None:
     ]:
         with pytest.raises(InvalidInputError, match=message):
             shallow.from_circuit(state, circuit)
-    with pytest.raises(InvalidInputError, match="a state of qubits"):
-        shallow.from_circuit(states.from_vector(np.ones(9), dims=[3, 3]), QuantumCircuit(4))
     with pytest.raises(InvalidInputError, match="initial is 3 bits"):
         shallow.trotter_circuit(states.ising(3), 1.0, 1, initial=[0, 1])
