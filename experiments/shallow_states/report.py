@@ -59,9 +59,9 @@ def behind(found: dict[str, dict[str, Any]]) -> list[str]:
                     continue
                 own = at_most(front["points"], row["two_qubit_gates"])
                 if own is None or own > row["infidelity"] + 1e-9:
-                    lines.append(
-                        f"{goal}: {name} has {row['infidelity']:.2e} at {row['two_qubit_gates']} CX, we {own}"
-                    )
+                    theirs, gates = f"{row['infidelity']:.2e}", row["two_qubit_gates"]
+                    mine = "none" if own is None else f"{own:.2e}"
+                    lines.append(f"{goal}: {name} {theirs} at {gates} CX, ours {mine}")
     return lines
 
 
@@ -95,9 +95,8 @@ def figure(found: dict[str, dict[str, Any]]) -> None:
                     alpha=0.8,
                 )
         axes.set_title(goal, fontsize=9)
-        axes.tick_params(labelsize=7)
-    for axes in panels[-1]:
         axes.set_xlabel("CX", fontsize=8)
+        axes.tick_params(labelsize=7)
     for axes in panels[:, 0]:
         axes.set_ylabel("1 - fidelity", fontsize=8)
     handles: dict[str, Any] = {}
