@@ -270,7 +270,7 @@ def test_encodings_have_derivatives(
     assert float(product) == pytest.approx(float(along[1]), abs=1e-10)
 
 
-@pytest.mark.parametrize("method", ["gradient", "sweeps"])
+@pytest.mark.parametrize("method", ["gradient", pytest.param("sweeps", marks=pytest.mark.slow)])
 def test_tells_ten_digits_apart(method: str) -> None:
     data = load_dataset("digits", order="snake")
     clf = AmplitudeMPSClassifier(12, method=method, feature_range=(0, 1), random_state=0)

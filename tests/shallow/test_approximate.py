@@ -111,6 +111,7 @@ def test_it_runs_on_backends_and_keeps_its_gates_on_another_device(near: Approxi
     assert sum(counts.values()) == 2000
 
 
+@pytest.mark.slow
 def test_sites_of_several_levels_and_states_on_trees() -> None:
     rng = np.random.default_rng(0)
     state = State(TreeState.random(Sites((3, 2, 4, 2), chain(4)), 2, rng, is_complex=True))

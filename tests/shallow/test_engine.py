@@ -59,7 +59,7 @@ def test_overlap_is_that_of_dense_vectors(name: str, is_complex: bool) -> None:
     assert np.exp(float(log)) * complex(phase) == pytest.approx(wanted, abs=1e-13)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_overlap_of_any_circuit(data: Any) -> None:
     count = data.draw(st.integers(2, 6))
