@@ -9,7 +9,7 @@ import numpy as np
 from targets import GOALS, Goal
 
 from qtnml import shallow
-from qtnml.shallow.approximate import front_of
+from qtnml.shallow.front import front_of
 
 HERE = Path(__file__).parent
 

@@ -7,17 +7,19 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
+from qtnml.backends import get_backend
 from qtnml.born import TreeState
 from qtnml.compile import GenerativeCircuit
 from qtnml.compile.circuit import compile_gates
 from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
+from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_data import bits
 from qtnml.models.validation import generator
 from qtnml.progress import progress_bar
 from qtnml.shallow import approximate
-from qtnml.shallow.blocks import Blocks, Kind, Point
+from qtnml.shallow.blocks import Blocks, Point
 from qtnml.shallow.emit import nodes_of
 from qtnml.shallow.extension import extended_by, extension_pairs
 from qtnml.shallow.layouts import staircase
@@ -177,7 +179,6 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
-
         rate = self.learning_rate
         is_number = isinstance(rate, float | int | np.floating) and not isinstance(rate, bool)
         if not is_number or not 0 < rate < np.pi:
@@ -185,8 +186,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
 
     def _fresh(self, count: int) -> None:
         """A start without a machine."""
-        kind: Kind = "su4"
-        blocks = Blocks(count, staircase(count, int(self.layers)), kind)
+        blocks = Blocks(count, staircase(count, int(self.layers)), "su4")
         rng = generator(self.random_state)
         spread = 0.01 if self.start == "identity" else 3.0
         self._begin(blocks, blocks.start(rng, spread))
@@ -275,9 +275,6 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             backend, shots: As for `MPSBornMachine.to_backend`.
             **settings: Other arguments of `BackendBornMachine` (jobs, training, label, verbose).
         """
-        from qtnml.backends import get_backend
-        from qtnml.models.backend_born import BackendBornMachine
-
         machine = MPSBornMachine.from_state(self.state_)
         return BackendBornMachine(machine, self.compile(), get_backend(backend), shots=shots, **settings)
 

@@ -1,8 +1,9 @@
 """Approximate circuits of states: few two-qubit gates, all optimised together on the exact fidelity."""
 
-from qtnml.shallow.approximate import OnDevice, ParetoFront, approximate, pareto
+from qtnml.shallow.approximate import approximate, pareto
 from qtnml.shallow.approximation import Approximation
 from qtnml.shallow.from_circuit import extended, from_circuit, trotter_circuit
+from qtnml.shallow.front import OnDevice, ParetoFront
 from qtnml.shallow.search import refine
 
 __all__ = [

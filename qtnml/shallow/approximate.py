@@ -1,27 +1,25 @@
 """`approximate` and `pareto`: the best shallow circuits of a state for so many gates."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
-from qtnml.compile import Expected, GenerativeCircuit
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
 from qtnml.progress import progress_bar
 from qtnml.shallow.approximation import Approximation
 from qtnml.shallow.blocks import Blocks, Kind
 from qtnml.shallow.device import line_on
+from qtnml.shallow.front import OnDevice, ParetoFront, front_of
 from qtnml.shallow.layouts import LAYOUTS, on_edges
 from qtnml.shallow.search import Effort, Layout, grown, pruned
 from qtnml.shallow.target import Target
-from qtnml.shallow.window import MOST_QUBITS, Pair, window_of
-from qtnml.shown import PrintedHtml
+from qtnml.shallow.window import Pair, window_of
 
 _MOST_LAYERS = 64
-_FEWEST_IMPROVEMENT = 1e-3  # of ln(1 - F) by one more layer: below, growth has ended
 _WIDEST = 10  # qubits in the window, beyond which an added layer takes minutes
 
 
@@ -53,15 +51,16 @@ def approximate(
         max_two_qubit_gates: The best with at most so many CX, of all kinds of blocks.
         target_fidelity: The fewest CX found that reach it.
         layout: "staircase" (fewest gates), "brick-wall" (least depth), "parallel-sequential", "tree", a
-            function (qubits, layers) -> pairs, a device (a backend, a `Target` or "fake:torino": its coupling
-            map around a line of qubits), or pairs of neighbours in order of time (`layers` is not needed).
+            function (qubits, layers) -> pairs, a device (a Qiskit backend, a `Target` or one of
+            `get_backend`: its coupling map around a line of qubits), or pairs of neighbours in order of time
+            (`layers` is not needed).
         blocks: "su4" (any gate: 3 CX), "so4" (any real gate: 2 CX), "two-cx", "cx", see
             `qtnml.shallow.blocks`; None takes "so4" for real states and "two-cx" for complex ones, and where
             gates are counted the best of all.
         iterations: Of each optimisation, at most.
         starts: Circuits optimised side by side.
         optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, whole blocks: never falls).
-        max_bond: Of the chain that a tree becomes.
+        max_bond: Largest bond of the chain that circuits are compared with; what that loses is said.
         order: Sites along the chain: a permutation, or "mutual-information", which brings together what is
             entangled; None leaves them as they are.
         random_state: Seed.
@@ -191,7 +190,7 @@ def _points(
             pairs = layout(target.num_places, layers)
             cost = sum(Blocks(target.num_places, pairs, kind).two_qubit_gates)
             beyond = cost > most
-            if _is_too_wide(target.num_places, pairs) or (beyond and kind == "cx"):
+            if (layers > 1 and _is_too_wide(target.num_places, pairs)) or (beyond and kind == "cx"):
                 break
             if layers == 1:
                 growth = grown(target, layout, name, kind, effort)
@@ -214,7 +213,7 @@ def _points(
 
 def _is_too_wide(num_places: int, pairs: tuple[Pair, ...]) -> bool:
     try:
-        return window_of(num_places, pairs).width > min(_WIDEST, MOST_QUBITS)
+        return window_of(num_places, pairs).width > _WIDEST
     except InvalidInputError:
         return True
 
@@ -232,7 +231,7 @@ def _reaching(
             pairs = layout(target.num_places, layers)
             cost = sum(Blocks(target.num_places, pairs, kind).two_qubit_gates)
             too_dear = best is not None and before >= best.two_qubit_gates
-            if too_dear or _is_too_wide(target.num_places, pairs):
+            if too_dear or (layers > 1 and _is_too_wide(target.num_places, pairs)):
                 break
             found = next(growth)
             if nearest is None or found.fidelity > nearest.fidelity:
@@ -244,7 +243,7 @@ def _reaching(
                 break
             before = cost
     if best is None:
-        assert nearest is not None  # the first layer is never too wide
+        assert nearest is not None  # of the first kind there is one layer at least
         raise InvalidInputError(
             f"no circuit reached a fidelity of {fidelity:g}: the nearest has {nearest.fidelity:.6g} with "
             f"{nearest.two_qubit_gates} two-qubit gates; raise iterations= or starts=, or take another layout"
@@ -253,140 +252,31 @@ def _reaching(
 
 
 def _fewest(found: Approximation, least: int, fidelity: float, effort: Effort) -> Approximation:
-    """A circuit without as many blocks as a fidelity allows, by bisection on the number of CX."""
-    low, high = max(least, found.target.num_places - 2), found.two_qubit_gates
+    """A circuit without as many blocks as a fidelity allows, by bisection on the number of CX.
+
+    All are pruned from the same circuit, whose shape is compiled already.
+    """
+    best, low, high = found, max(least, found.target.num_places - 2), found.two_qubit_gates
     while high - low > max(1, high // 40):
         middle = (low + high) // 2
         fewer = pruned(found, middle, effort)
         if fewer is not None and fewer.fidelity >= fidelity:
-            found, high = fewer, min(middle, fewer.two_qubit_gates)
+            best, high = fewer, min(middle, fewer.two_qubit_gates)
         else:
             low = middle
-    return found
+    return best
 
 
-class _shown:  # noqa: N801
-    """An effort that moves a bar of all iterations so far."""
-
-    def __init__(self, effort: Effort, *, show: bool) -> None:
-        self._effort, self._show = effort, show
-        self._bar: Any = None
-
-    def __enter__(self) -> Effort:
-        if not self._show:
-            return self._effort
-        self._bar = progress_bar("optimising", self._effort.iterations, show=True)
-        advance: Callable[[int, str], None] = self._bar.__enter__()
+@contextmanager
+def _shown(effort: Effort, *, show: bool) -> Iterator[Effort]:
+    """An effort whose iterations move a bar."""
+    with progress_bar("optimising", effort.iterations, show=show) as advance:
 
         def on_iteration(done: int, losses: Any) -> bool:
             advance(done, f"-ln F / N {float(np.min(losses)):.3g}")
             return False
 
-        return replace(self._effort, on_iteration=on_iteration)
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*error)
-
-
-@dataclass(frozen=True, eq=False)
-class OnDevice:
-    """One of a front's circuits on a device.
-
-    Attributes:
-        circuit: Compiled for it.
-        expected: By how many nats strings of the target are less likely, approximation and noise together,
-            exactly; None where the circuit's exact distribution under noise is not known.
-        estimated_success: Probability that nothing goes wrong, which then decides.
-    """
-
-    circuit: GenerativeCircuit
-    expected: Expected | None
-    estimated_success: float | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ParetoFront(PrintedHtml):
-    """Circuits none of which is worse and dearer than another, from few CX to many.
-
-    Attributes:
-        points: By rising numbers of CX and fidelities.
-        devices: Of each point on a device; empty where none was given.
-    """
-
-    points: tuple[Approximation, ...]
-    devices: tuple[OnDevice, ...] = ()
-
-    def best(
-        self, *, max_two_qubit_gates: int | None = None, target_fidelity: float | None = None
-    ) -> Approximation:
-        """The nearest with at most so many CX, or the shortest that reaches a fidelity."""
-        fitting = [
-            each
-            for each in self.points
-            if (max_two_qubit_gates is None or each.two_qubit_gates <= max_two_qubit_gates)
-            and (target_fidelity is None or each.fidelity >= target_fidelity)
-        ]
-        if not fitting:
-            raise InvalidInputError(
-                f"no circuit of this front has at most {max_two_qubit_gates} two-qubit gates and a fidelity "
-                f"of {target_fidelity}"
-            )
-        return fitting[0] if target_fidelity is not None else fitting[-1]
-
-    def best_on_device(self) -> GenerativeCircuit:
-        """The circuit whose strings are likeliest to be the target's under the device's noise."""
-        if not self.devices:
-            raise InvalidInputError("this front was made for no device; give pareto(..., target=)")
-        known = [each for each in self.devices if each.expected is not None]
-        if known:
-            return max(known, key=lambda each: each.expected.rank).circuit  # type: ignore[union-attr]
-        return max(
-            zip(self.devices, self.points, strict=True),
-            key=lambda pair: (pair[0].estimated_success or 0.0) * pair[1].fidelity,
-        )[0].circuit
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One for each point, JSON types."""
-        found = []
-        for k, point in enumerate(self.points):
-            row: dict[str, Any] = {
-                "two_qubit_gates": point.two_qubit_gates,
-                "two_qubit_depth": point.two_qubit_depth,
-                "parameters": point.num_parameters,
-                "infidelity": point.infidelity,
-                "layout": point.layout,
-                "blocks": point.blocks.kind,
-            }
-            if self.devices:
-                there = self.devices[k]
-                row["gates_on_device"] = there.circuit.two_qubit_gates
-                row["excess_nats"] = None if there.expected is None else there.expected.excess_nll
-                row["estimated_success"] = there.estimated_success
-            found.append(row)
-        return found
-
-    def to_json(self) -> str:
-        """The rows as JSON."""
-        return json.dumps(self.rows())
-
-    def __str__(self) -> str:
-        head = f"{'CX':>5} {'depth':>6} {'angles':>7} {'1 - F':>9}  blocks"
-        if self.devices:
-            head += "   on the device: CX, nats off, success"
-        lines = [head]
-        for row in self.rows():
-            line = (
-                f"{row['two_qubit_gates']:>5} {row['two_qubit_depth']:>6} {row['parameters']:>7} "
-                f"{row['infidelity']:>9.2e}  {row['blocks']:<7}"
-            )
-            if self.devices:
-                nats = "?" if row["excess_nats"] is None else f"{row['excess_nats']:.3f}"
-                line += f"  {row['gates_on_device']:>5}  {nats:>7}  {row['estimated_success']:.3f}"
-            lines.append(line)
-        return "\n".join(lines)
-
-    __repr__ = __str__
+        yield replace(effort, on_iteration=on_iteration)
 
 
 def pareto(
@@ -453,12 +343,3 @@ def pareto(
     return ParetoFront(
         points, tuple(OnDevice(each, each.expected, each.estimated_success) for each in compiled)
     )
-
-
-def front_of(found: Iterable[Approximation]) -> tuple[Approximation, ...]:
-    """Circuits than which none is both shorter and nearer."""
-    best = list[Approximation]()
-    for each in sorted(found, key=lambda each: (each.two_qubit_gates, -each.fidelity)):
-        if not best or each.fidelity > best[-1].fidelity:
-            best.append(each)
-    return tuple(best)

@@ -102,16 +102,6 @@ LAYOUTS: dict[str, Callable[[int, int], tuple[Pair, ...]]] = {
 }
 
 
-def depth_of(pairs: Sequence[Pair]) -> int:
-    """Longest path of gates."""
-    busy: dict[int, int] = {}
-    for pair in pairs:
-        level = 1 + max(busy.get(place, 0) for place in pair)
-        for place in pair:
-            busy[place] = level
-    return max(busy.values(), default=0)
-
-
 def entering(num_places: int, pairs: Sequence[Pair]) -> np.ndarray:
     """Whether each gate's first and second place are still in |0> before it, (gates, 2)."""
     seen = [False] * num_places

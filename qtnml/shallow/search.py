@@ -70,6 +70,7 @@ def best_of(
         "tolerance": effort.tolerance,
         "on_iteration": effort.on_iteration,
     }
+    # A sweep replaces whole gates: of those that must not move it knows nothing.
     if effort.optimizer == "sweeps" and mask is None:
         found: Optimised = polar_sweeps(blocks, fidelity.data, stacked(points), **common)
     else:
@@ -156,6 +157,7 @@ def refine(
     approximation: Approximation,
     iterations: int = 2000,
     *,
+    objective: Objective | None = None,
     free: Iterable[int] | None = None,
     tolerance: float = 1e-6,
 ) -> Approximation:
@@ -164,6 +166,9 @@ def refine(
     Args:
         approximation: Where from.
         iterations: Of L-BFGS, at most.
+        objective: What falls instead of -ln F, of `approximation.blocks`: of `qtnml.shallow.objectives` (the
+            energy of a Hamiltonian, the likelihood of data, the distance of reduced states) or your own. The
+            result's `fidelity` is with the same target as before, and may be lower.
         free: Numbers of the blocks that may change (`approximation.blocks.pairs` in order); None for all.
         tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
     """
@@ -172,6 +177,17 @@ def refine(
     target, blocks = approximation.target, approximation.blocks
     effort = Effort(iterations, starts=1, tolerance=tolerance)
     mask = None if free is None else _mask(blocks, free)
+    if objective is not None:
+        lowered = objective if mask is None else _masked(objective, mask)
+        ended = lbfgs(
+            lowered,
+            stacked([approximation.point]),
+            blocks.dimension,
+            iterations=iterations,
+            tolerance=tolerance,
+        )
+        lowest = Point(*(part[0] for part in ended.points))
+        return approximation_of(target, blocks, lowest, approximation.layout)
     point, log = best_of(target, blocks, [approximation.point], effort, mask)
     found = approximation_of(target, blocks, point, approximation.layout, log)
     return found if found.fidelity >= approximation.fidelity else approximation

@@ -177,19 +177,6 @@ def compressed(
     return whole
 
 
-def left_canonical(tensors: Sequence[NDArray]) -> list[NDArray]:
-    """The same state, every tensor an isometry from its left bond and level to its right bond, norm 1."""
-    carried: NDArray = np.eye(1)
-    found: list[NDArray] = []
-    for tensor in tensors:
-        joined = np.tensordot(carried, tensor, (1, 0))
-        q, carried = np.linalg.qr(joined.reshape(-1, joined.shape[2]))
-        found.append(q.reshape(*joined.shape[:2], -1))
-    # What is left is a phase.
-    found[-1] = found[-1] * (carried[0, 0] / abs(carried[0, 0]))
-    return found
-
-
 def vidal(tensors: Sequence[NDArray]) -> tuple[list[NDArray], list[NDArray]]:
     """Vidal's form of a normalised state: Gammas (left, level, right) and the Schmidt values between them."""
     whole = compressed(tensors)

@@ -216,7 +216,7 @@ def from_function(
     max_bond: int = 64,
     tolerance: float = 1e-8,
     sweeps: int = 8,
-    random_state: Any = 0,
+    random_state: int = 0,
 ) -> State:
     """A chain whose amplitudes are proportional to a function's values.
 
@@ -244,6 +244,9 @@ def from_function(
     if not callable(function):
         raise InvalidInputError(f"expected a function of levels (points, sites), got {function!r}")
     check_cutoff(tolerance)
+    for name, value in (("sweeps", sweeps), ("random_state", random_state)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise InvalidInputError(f"{name} must be an integer of at least 0, got {value!r}")
     dims = _checked_dims(dims)
     if float(np.prod(dims, dtype=float)) <= _DENSE or len(dims) == 1:
         points = np.stack(np.unravel_index(np.arange(np.prod(dims)), dims), axis=1)

@@ -258,7 +258,7 @@ class State:
     def compile(self, *, verbose: int = 0, **options: Any) -> GenerativeCircuit:
         """The exact circuit, on the fewest qubits (`reuse_qubits=False`: one for each site).
 
-        Seconds for bonds up to 8, about a second for each site at bond 16.
+        Seconds for bonds up to 8; at bond 16 about half a second for each site.
 
         Args:
             verbose: 1 shows a bar.

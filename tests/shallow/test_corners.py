@@ -208,3 +208,11 @@ def test_orders_that_would_need_bonds_beyond_reason_are_refused() -> None:
     )
     with pytest.raises(InvalidInputError, match="another order needs bonds of"):
         one.overlap(other)
+
+
+def test_a_first_layer_that_is_too_wide_says_so() -> None:
+    state = State(TreeState.random(structure.site_chain([2] * 30), 2, np.random.default_rng(0)))
+    far = [(k, 29 - k) for k in range(15)] + [(k, k + 1) for k in range(29)]
+    for goal in ({"target_fidelity": 0.9}, {"max_two_qubit_gates": 200}):
+        with pytest.raises(InvalidInputError, match="needs .* qubits at once"):
+            shallow.approximate(state, layout=lambda *_: far, **goal)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 from scipy.stats import ortho_group, unitary_group
 
 from qtnml.arrays import NDArray
@@ -14,7 +15,7 @@ from qtnml.born import TreeState
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import Blocks, Kind, on_jax
 from qtnml.shallow.fidelity import Fidelity
-from qtnml.shallow.layouts import brick_wall, depth_of, on_edges, parallel_sequential, staircase, tree
+from qtnml.shallow.layouts import brick_wall, on_edges, parallel_sequential, staircase, tree
 from qtnml.shallow.overlap import log_overlap, scanned
 from qtnml.shallow.window import Pair, window_of
 from qtnml.states import State
@@ -111,6 +112,13 @@ def test_points_stay_on_their_manifold(kind: Kind) -> None:
     identity = blocks.gates(on_jax(blocks.identity()))
     if blocks.starts_at_identity:
         np.testing.assert_allclose(identity, np.broadcast_to(np.eye(4), identity.shape), atol=1e-15)
+
+
+def depth_of(pairs: tuple[Pair, ...]) -> int:
+    circuit = QuantumCircuit(16)
+    for pair in pairs:
+        circuit.cx(*pair)
+    return int(circuit.depth())
 
 
 def test_layouts() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qtnml import states
+from qtnml import shallow, states
 from qtnml.errors import InvalidInputError
 from qtnml.shallow import objectives
 from qtnml.shallow.blocks import Blocks, Kind, Point
@@ -67,6 +67,17 @@ def test_an_energy_is_trained_down_to_the_ground_state() -> None:
     exact = np.linalg.eigvalsh(hamiltonian.matrix())[0]
     assert 6 * found.losses.min() == pytest.approx(exact, abs=1e-3)
     assert 6 * found.losses.min() >= exact - 1e-10
+
+
+def test_a_circuit_is_refined_on_another_loss() -> None:
+    hamiltonian = states.ising(6, field=1.2)
+    rough = states.ground_state(hamiltonian, max_bond=2)
+    found = shallow.approximate(rough, layers=2, iterations=20, starts=1)
+    refined = shallow.refine(found, 150, objective=objectives.energy(found.blocks, hamiltonian))
+    before, after = (each.state().expectation(hamiltonian).real for each in (found, refined))
+    exact = np.linalg.eigvalsh(hamiltonian.matrix())[0]
+    assert exact - 1e-9 <= after < before
+    assert after == pytest.approx(exact, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["su4", "so4"])
