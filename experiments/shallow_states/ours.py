@@ -18,11 +18,21 @@ def front(goal: Goal, *, smoke: bool) -> dict[str, object]:
     """Points of one goal."""
     state = goal.make()
     began = time.perf_counter()
-    found = shallow.pareto(
-        state, max_two_qubit_gates=goal.most, iterations=60 if smoke else 600, starts=2 if smoke else 4
+    found = front_of(
+        point
+        for order in goal.orders
+        for kind in goal.kinds
+        for point in shallow.pareto(
+            state,
+            max_two_qubit_gates=goal.most,
+            iterations=60 if smoke else 600,
+            starts=2 if smoke else goal.starts,
+            order=order,  # type: ignore[arg-type]
+            blocks=kind,  # type: ignore[arg-type]
+        ).points
     )
     searched = time.perf_counter() - began
-    points = found.points if smoke else front_of([shallow.refine(point, 1500) for point in found.points])
+    points = found if smoke else front_of([shallow.refine(point, 1500) for point in found])
     rows = [
         {
             "two_qubit_gates": point.two_qubit_gates,

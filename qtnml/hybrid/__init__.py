@@ -1,5 +1,6 @@
 """Training on a backend: every evaluation is counted shots, and every one is in the ledger."""
 
+from qtnml.hybrid.cma import CMAES
 from qtnml.hybrid.generative import MMD, ClippedNLL, train_generative_on_backend
 from qtnml.hybrid.objective import MeasuredLoss, Objective
 from qtnml.hybrid.optimizers import SPSA, AveragedSPSA, ParameterShift
@@ -8,6 +9,7 @@ from qtnml.hybrid.shift import ShiftRule, shift_rules
 from qtnml.hybrid.training import train_on_backend
 
 __all__ = [
+    "CMAES",
     "MMD",
     "SPSA",
     "AveragedSPSA",

@@ -12,6 +12,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
+from qtnml.hybrid.cma import CMAES
 from qtnml.hybrid.objective import MeasuredLoss
 
 State: TypeAlias = dict[str, NDArray]
@@ -233,10 +234,11 @@ def _parts(samples: int, count: int, rng: np.random.Generator, *, scatter: bool)
     return [np.sort(part) for part in np.array_split(rng.permutation(samples), min(count, samples))]
 
 
-OPTIMIZERS: dict[str, type[SPSA] | type[AveragedSPSA] | type[ParameterShift]] = {
+OPTIMIZERS: dict[str, type[SPSA] | type[AveragedSPSA] | type[ParameterShift] | type[CMAES]] = {
     SPSA.name: SPSA,
     AveragedSPSA.name: AveragedSPSA,
     ParameterShift.name: ParameterShift,
+    CMAES.name: CMAES,
 }
 
 

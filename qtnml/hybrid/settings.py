@@ -21,7 +21,7 @@ class HybridTraining:
     """How a circuit is trained on a backend.
 
     Attributes:
-        optimizer: "spsa", "averaged-spsa", "parameter-shift", or an object of `qtnml.hybrid`.
+        optimizer: "spsa", "averaged-spsa", "parameter-shift", "cma-es", or an object of `qtnml.hybrid`.
         steps: At most.
         batch_size: Samples of a step; of a generative circuit, samples the drawn ones are compared with.
         shots: Of each circuit; None takes those of the classifier, unless `shots_per_step` is given.

@@ -18,6 +18,7 @@ from qtnml.models.objects import with_arguments
 from qtnml.models.persistence import load_model
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.samples import samples_for, strings_for
+from qtnml.models.teacher import Teacher
 from qtnml.models.trial import run_trial, trial
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "NetworkEstimator",
     "NoiseStudy",
     "SchmidtClustering",
+    "Teacher",
     "TreeBornMachine",
     "TreeClassifier",
     "TreeRegressor",

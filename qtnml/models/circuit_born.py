@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
@@ -13,9 +13,11 @@ from qtnml.compile import GenerativeCircuit
 from qtnml.compile.circuit import compile_gates
 from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning, warn_user
+from qtnml.hybrid import CMAES
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born import MPSBornMachine
 from qtnml.models.born_data import bits
+from qtnml.models.saved import SavedToFile
 from qtnml.models.validation import generator
 from qtnml.progress import progress_bar
 from qtnml.shallow import approximate
@@ -23,7 +25,7 @@ from qtnml.shallow.blocks import Blocks, Point
 from qtnml.shallow.emit import nodes_of
 from qtnml.shallow.extension import extended_by, extension_pairs
 from qtnml.shallow.layouts import staircase
-from qtnml.shallow.optimise import adam, lbfgs
+from qtnml.shallow.optimise import OnIteration, Optimised, adam, lbfgs
 from qtnml.shallow.search import stacked
 from qtnml.shallow.vector import OnVector, discrepancy, divergence
 from qtnml.states import from_vector
@@ -31,7 +33,7 @@ from qtnml.states import from_vector
 _MOST_COMPILED = 12  # qubits that one node of a compiled circuit holds
 
 
-class CircuitBornMachine(DensityMixin, BaseEstimator):
+class CircuitBornMachine(SavedToFile, DensityMixin, BaseEstimator):
     """A circuit of SU(4) gates whose measured bits are samples; all gates are trained on the exact loss.
 
     What a tensor network has learnt classically is where it starts (arXiv:2208.13673): staircases near the
@@ -42,8 +44,9 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         extend: Further gates: "all" pairs that no staircase joins, "neighbours", None, or pairs.
         start: "identity" (near it) or "random" gates, where no machine is given; see `from_born`.
         loss: "nll", the mean negative log-likelihood, or "mmd", the squared maximum mean discrepancy.
-        optimizer: "adam" or "lbfgs", both on the manifold of unitaries.
-        iterations: Steps on all samples at once.
+        optimizer: "adam" or "lbfgs", both on the manifold of unitaries, or "cma-es", an evolution strategy
+            that asks for losses alone (extra `cmaes`).
+        iterations: Steps on all samples at once; of "cma-es" populations.
         learning_rate: Of Adam: largest turn of a step in radians.
         warm_start: Go on from the gates there are; a machine of `from_born` does. Without it every `fit`
             starts anew.
@@ -53,7 +56,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
     Attributes:
         blocks_, point_: The circuit, and the numbers of its gates.
         history_: Loss after each step; nats for "nll".
-        n_features_in_: Bits of a sample.
+        n_features_in_, feature_names_in_: Bits of a sample, and their names where they have some.
 
     >>> X = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0]], 10, axis=0)
     >>> born = MPSBornMachine(max_bond=2, random_state=0).fit(X)
@@ -69,7 +72,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         extend: Any = "all",
         start: Literal["identity", "random"] = "identity",
         loss: Literal["nll", "mmd"] = "nll",
-        optimizer: Literal["adam", "lbfgs"] = "adam",
+        optimizer: Literal["adam", "lbfgs", "cma-es"] = "adam",
         iterations: int = 500,
         learning_rate: float = 0.02,
         warm_start: bool = False,
@@ -97,7 +100,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             **settings: Of the constructor.
         """
         model = cls(layers, **({"warm_start": True} | settings))
-        model._check()
+        model.check_settings()
         found = approximate(born, layers=int(layers), blocks="su4", random_state=0, verbose=model.verbose)
         if set(found.target.bits) != {1}:
             raise InvalidInputError("a circuit Born machine is of bits; this state has sites of more levels")
@@ -126,10 +129,13 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
             y: Ignored.
             sample_weight: (samples,), how often each counts.
         """
-        self._check()
+        self.check_settings()
         strings = self._strings(X)
         if not (self.warm_start and hasattr(self, "point_")):
             self._fresh(strings.shape[1])
+            _check_feature_names(self, X, reset=True)
+        elif not hasattr(self, "feature_names_in_"):  # of a machine that came from another
+            _check_feature_names(self, X, reset=True)
         if strings.shape[1] != self.n_features_in_:
             raise InvalidInputError(
                 f"X has {strings.shape[1]} features, the circuit {self.n_features_in_} qubits"
@@ -143,7 +149,7 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
                 advance(done, f"{self.loss} {losses[0]:.4g}")
                 return False
 
-            run: Any = adam if self.optimizer == "adam" else lbfgs
+            run: Any = {"adam": adam, "lbfgs": lbfgs, "cma-es": self._evolved}[self.optimizer]
             rate = {"learning_rate": float(self.learning_rate)} if self.optimizer == "adam" else {}
             try:
                 found = run(
@@ -167,11 +173,16 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         self.point_, self.history_ = point, (history + entropy).tolist()
         return self
 
-    def _check(self) -> None:
+    def check_settings(self) -> None:
+        """Refuse settings that cannot be used.
+
+        Raises:
+            InvalidInputError: What, its value and the cure.
+        """
         for name, known in (
             ("start", ("identity", "random")),
             ("loss", ("nll", "mmd")),
-            ("optimizer", ("adam", "lbfgs")),
+            ("optimizer", ("adam", "lbfgs", "cma-es")),
         ):
             if getattr(self, name) not in known:
                 raise InvalidInputError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
@@ -183,6 +194,36 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
         is_number = isinstance(rate, float | int | np.floating) and not isinstance(rate, bool)
         if not is_number or not 0 < rate < np.pi:
             raise InvalidInputError(f"learning_rate must be between 0 and pi, got {rate!r}")
+
+    def _evolved(
+        self,
+        objective: Any,
+        points: Point,
+        dimension: int,
+        *,
+        iterations: int,
+        tolerance: float,  # noqa: ARG002 - of the other optimisers
+        on_iteration: OnIteration,
+    ) -> Optimised:
+        """Populations of steps from one circuit; the best circuit of all is kept."""
+        seed = int(generator(self.random_state).integers(2**31))
+        strategy = CMAES().strategy(np.zeros(dimension), {}, seed)
+        size = strategy.population_size
+        start = Point(*(np.repeat(part, size, axis=0) for part in points))
+        best, best_loss, history = points, float(objective(points, np.zeros((1, dimension)))[1][0]), []
+        history.append(best_loss)
+        for iteration in range(iterations):
+            steps = np.stack([strategy.ask() for _ in range(size)])
+            moved, losses, _ = objective(start, steps)
+            strategy.tell([(step, float(loss)) for step, loss in zip(steps, losses, strict=True)])
+            chosen = int(np.argmin(losses))
+            if losses[chosen] < best_loss:
+                best_loss = float(losses[chosen])
+                best = Point(*(part[chosen : chosen + 1] for part in moved))
+            history.append(best_loss)
+            if on_iteration(iteration + 1, np.array([best_loss])):
+                break
+        return Optimised(best, np.array([best_loss]), np.array(history)[:, None])
 
     def _fresh(self, count: int) -> None:
         """A start without a machine."""
@@ -211,6 +252,8 @@ class CircuitBornMachine(DensityMixin, BaseEstimator):
     def score_samples(self, X: Any) -> NDArray:
         """ln P of samples of bits in nats, (samples,)."""
         strings, vector = self._strings(X), self._vector()
+        if hasattr(self, "feature_names_in_"):
+            _check_feature_names(self, X, reset=False)
         if strings.shape[1] != self.n_features_in_:
             raise InvalidInputError(
                 f"X has {strings.shape[1]} features, the circuit {self.n_features_in_} qubits"
@@ -289,9 +332,10 @@ class _Kept:
     def watching(self, objective: OnVector) -> Any:
         def asked(points: Point, steps: NDArray) -> tuple[Point, NDArray, NDArray]:
             moved, losses, slopes = objective(points, steps)
-            if not self.losses or losses[0] < min(self.losses):
-                self.point = Point(*(part[0] for part in moved))
-            self.losses.append(float(losses[0]))
+            best = int(np.argmin(losses))
+            if not self.losses or losses[best] < min(self.losses):
+                self.point = Point(*(part[best] for part in moved))
+            self.losses.append(float(losses[best]))
             return moved, losses, slopes
 
         return asked

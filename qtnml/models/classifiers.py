@@ -7,12 +7,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
+from qtnml.data.frames import row_weights
 from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining, noisy_circuit
 from qtnml.models.readout import check_root, qubits_for_classes
+from qtnml.models.teacher import Teacher
 from qtnml.models.validation import checked_training_data, generator, outcomes_of_labels
 from qtnml.noise import Sensitivity, sensitivity
 from qtnml.structure import Topology
@@ -22,14 +24,58 @@ from qtnml.train import TrainingSet
 class NetworkClassifier(ClassReadout, NetworkEstimator):
     """Reads the class off the root: class k is outcome k."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        teacher: Any = None,
+        noise: Any = None,
+        reuse_qubits: bool | None = None,
+        num_qubits: int | None = None,
+    ) -> Self:
+        """Train on samples X (samples, features) with labels y, and on what a teacher says of them.
+
+        Ctrl-C ends training with the best weights so far and a `TrainingInterruptedWarning`; before the first
+        epoch is over it is raised.
+
+        Args:
+            X, y: Samples and their labels.
+            sample_weight: (samples,) multiplies each sample's loss.
+            teacher: A fitted classifier, such as an amplitude classifier of a bond that no circuit of few
+                qubits holds; probabilities (samples, classes); or a `Teacher`, which says how much they
+                count. The held-out samples, by which the best epoch is chosen, keep their labels.
+            noise, reuse_qubits, num_qubits: Deprecated: they are arguments of the constructor, so that they
+                are cloned, searched and saved. Here `reuse_qubits` is False where it is not given, as it was.
+
+        Raises:
+            InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
+        """
+        noisy = self._noise_of_fit(noise, reuse_qubits, num_qubits)
+        return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy, teacher))
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        noisy: NoisyTraining | None = None,
+        teacher: Any = None,
+    ) -> Self:
         self._check_parameters()
         given = X
+        y_given = y
         X, y, weights = checked_training_data(self, X, y, sample_weight)
         classes, labels = np.unique(y, return_inverse=True)
         self._check_same_classes(classes)
         rng = generator(self.random_state)
-        training, validation, table = self._split_input(given, TrainingSet(X, labels.ravel(), weights), rng)
+        targets = None
+        if teacher is not None:
+            used = row_weights(sample_weight, len(y_given)) > 0
+            targets = Teacher.of(teacher).targets(given, labels.ravel(), classes, used)
+        data = TrainingSet(X, labels.ravel(), weights)
+        training, validation, table = self._split_input(given, data, rng, targets=targets)
         topology = self._topology_for(training.X, len(classes))
         self._learn(training, validation, topology, "outcomes", rng, noisy, table)
         self.classes_ = classes

@@ -200,6 +200,13 @@ class NetworkEstimator(TrainedEstimator):
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
+        noisy = self._noise_of_fit(noise, reuse_qubits, num_qubits)
+        return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy))
+
+    def _noise_of_fit(
+        self, noise: Any, reuse_qubits: bool | None, num_qubits: int | None
+    ) -> NoisyTraining | None:
+        """Noise in training: the constructor's, or what `fit` was given as in earlier versions."""
         if noise is not None or reuse_qubits is not None or num_qubits is not None:
             warn_user(
                 "noise, reuse_qubits and num_qubits of fit will go; give them to the constructor, as in "
@@ -215,7 +222,7 @@ class NetworkEstimator(TrainedEstimator):
             noisy = NoisyTraining(self.noise, bool(self.reuse_qubits), self.num_qubits)
         else:
             noisy = None
-        return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy))
+        return noisy
 
     @abstractmethod
     def _fit(self, X: Any, y: Any, sample_weight: Any, noisy: NoisyTraining | None = None) -> Self: ...

@@ -21,6 +21,8 @@ from qtnml.models.born import MPSBornMachine, TreeBornMachine
 from qtnml.models.born_persistence import born_entry, restored_born
 from qtnml.models.built_persistence import BUILT, restored
 from qtnml.models.built_persistence import entry_of as built_entry
+from qtnml.models.circuit_born import CircuitBornMachine
+from qtnml.models.circuit_born_persistence import circuit_born_entry, restored_circuit_born
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting, unfitted_encoder
 from qtnml.models.old_files import with_trimmed_cores
@@ -49,6 +51,7 @@ for _class in (
     BackendBornMachine,
     MPSBornMachine,
     TreeBornMachine,
+    CircuitBornMachine,
     *BUILT,
 ):
     register("estimator", _class)
@@ -72,6 +75,8 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         header, arrays = _trained_entry(estimator)
     elif isinstance(estimator, MeasuredModel):
         header, arrays = _measured_entry(estimator)
+    elif isinstance(estimator, CircuitBornMachine):
+        header, arrays = circuit_born_entry(estimator)
     else:
         header, arrays = built_entry(estimator)
     own = {key: getattr(estimator, key) for key in getattr(estimator, "learnt_attributes", ())}
@@ -134,6 +139,8 @@ def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any
         estimator: Any = _restored(cls, header, arrays)
     elif issubclass(cls, MeasuredModel):
         estimator = _restored_measured(cls, header, arrays)
+    elif issubclass(cls, CircuitBornMachine):
+        estimator = restored_circuit_born(cls, header, arrays)
     else:
         estimator = restored(cls, header, arrays)
     for key in getattr(cls, "learnt_attributes", ()):

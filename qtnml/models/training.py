@@ -144,14 +144,23 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
         self._report_end(result, options.epochs)
         return result
 
-    def _split(self, data: TrainingSet, rng: np.random.Generator) -> tuple[TrainingSet, TrainingSet | None]:
-        """Training samples and held-out ones, before anything is learnt from either."""
+    def _split(
+        self, data: TrainingSet, rng: np.random.Generator, targets: NDArray | None = None
+    ) -> tuple[TrainingSet, TrainingSet | None]:
+        """Training samples and held-out ones, before anything is learnt from either; see `_split_input`."""
         kept, held_out = self._hold_out(data.y, rng)
         validation = TrainingSet(*(array[held_out] for array in data)) if len(held_out) else None
-        return TrainingSet(*(array[kept] for array in data)), validation
+        training = TrainingSet(*(array[kept] for array in data))
+        return (training if targets is None else training._replace(y=targets[kept])), validation
 
     def _split_input(
-        self, given: Any, data: TrainingSet, rng: np.random.Generator, *, as_levels: bool = False
+        self,
+        given: Any,
+        data: TrainingSet,
+        rng: np.random.Generator,
+        *,
+        as_levels: bool = False,
+        targets: NDArray | None = None,
     ) -> tuple[TrainingSet, TrainingSet | None, TableInput | None]:
         """`_split` of checked data, and what turns tables into features, learnt without the held-out rows.
 
@@ -160,8 +169,9 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
             data: Rows of the table as X, where there is an encoder.
             rng: Chooses the rows.
             as_levels: Features are levels; otherwise numbers.
+            targets: Soft labels (samples, classes) of the training samples; held-out ones keep their own.
         """
-        training, validation = self._split(data, rng)
+        training, validation = self._split(data, rng, targets)
         if self.encoder is None:
             return training, validation, None
         table = Table.of(given)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
@@ -18,6 +17,7 @@ from qtnml.shallow.blocks import Blocks
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair
 from qtnml.states import Hamiltonian
+from qtnml.states.circuits import gates_of_circuit
 from qtnml.states.evolution import trotter_steps
 
 
@@ -104,26 +104,14 @@ def _with_blocks(target: Target, pairs: Sequence[Pair], gates: NDArray, layout: 
 
 def blocks_of(circuit: QuantumCircuit, places: Sequence[int]) -> tuple[list[Pair], NDArray]:
     """Places and unitaries (gates, 4, 4) of a circuit's blocks, in order of time."""
-    if not isinstance(circuit, QuantumCircuit):
-        raise InvalidInputError(f"expected a QuantumCircuit, got {type(circuit).__name__}")
+    found = gates_of_circuit(circuit)
     if circuit.num_qubits != len(places):
         raise InvalidInputError(f"the circuit has {circuit.num_qubits} qubits, the state {len(places)}")
-    if circuit.parameters:
-        raise InvalidInputError("the circuit has free parameters; bind them first (assign_parameters)")
     pairs, gates = list[Pair](), list[NDArray]()
     last: dict[int, int] = {}  # block that a place met last
     waiting: dict[int, NDArray] = {}  # rotations of places that have met none yet
-    for instruction in circuit.data:
-        operation = instruction.operation
-        on = [places[circuit.find_bit(qubit).index] for qubit in instruction.qubits]
-        if operation.name == "barrier":
-            continue
-        if not 1 <= len(on) <= 2 or instruction.clbits or operation.name in ("reset", "delay", "initialize"):
-            raise InvalidInputError(
-                f"a start is made of gates on one and two qubits, got {operation.name!r}; translate it "
-                "first: transpile(circuit, basis_gates=['u', 'cx'])"
-            )
-        matrix = np.asarray(Operator(operation).reverse_qargs().data)
+    for matrix, qubits in found:
+        on = [places[qubit] for qubit in qubits]
         if len(on) == 1:
             if on[0] in last:
                 block = last[on[0]]

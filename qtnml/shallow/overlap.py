@@ -1,4 +1,7 @@
-"""<target|circuit> and its gradient by all gates at once, exactly, in one scan along the chain."""
+"""<target|circuit> and its gradient by all gates at once, exactly, in one scan.
+
+Along the chain by a sliding window, or, of few qubits, on the state vector: whichever array is smaller.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,7 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray
-from qtnml.shallow.window import Window
+from qtnml.shallow.window import Pair, Window, to_front, window_of
+
+_MOST_DENSE = 14  # qubits: tables of 2**qubits rows for each gate
+_TOGETHER = 4  # gates of one step on the state vector
 
 
 class Scanned(NamedTuple):
@@ -21,6 +27,65 @@ class Scanned(NamedTuple):
     leaving_back: Array
     leaves: Array
     tensors: Array
+
+    @property
+    def num_places(self) -> Array:
+        """Of the chain."""
+        return self.leaves.sum()
+
+
+class Dense(NamedTuple):
+    """The target's amplitudes, and tables of gates on the whole state vector.
+
+    Attributes:
+        gates: (steps, gates of a step); the number of gates stands for an identity.
+        rows: Rows before each gate, (steps, gates of a step, 2**qubits).
+        back: Their inverses.
+        target: Conjugate amplitudes, in the order of rows after the last gate.
+    """
+
+    gates: Array
+    rows: Array
+    back: Array
+    target: Array
+
+    @property
+    def num_places(self) -> int:
+        """Qubits."""
+        return int(self.target.shape[0]).bit_length() - 1
+
+
+Data = Scanned | Dense
+
+
+def beside(num_places: int, pairs: tuple[Pair, ...], tensors: Sequence[NDArray]) -> Data:
+    """A target beside a circuit: on the state vector where that is no larger than the window."""
+    if num_places > _MOST_DENSE:
+        return scanned(window_of(num_places, pairs), tensors)
+    window = window_of(num_places, pairs)
+    bond = max(max(tensor.shape[0], tensor.shape[2]) for tensor in tensors)
+    if 2**num_places > 2**window.width * bond:
+        return scanned(window, tensors)
+    return dense(num_places, pairs, tensors)
+
+
+def dense(num_places: int, pairs: tuple[Pair, ...], tensors: Sequence[NDArray]) -> Dense:
+    """A target's state vector beside gates on all qubits."""
+    vector: NDArray = np.ones((1, 1))
+    for tensor in tensors:
+        vector = np.tensordot(vector, tensor, (1, 0)).reshape(-1, tensor.shape[2])
+    steps = -(-max(1, len(pairs)) // _TOGETHER)
+    gates = np.full(steps * _TOGETHER, len(pairs), np.int32)
+    rows = np.tile(np.arange(2**num_places, dtype=np.int32), (len(gates), 1))
+    back = rows.copy()
+    axes = list(range(num_places))
+    for gate, pair in enumerate(pairs):
+        gates[gate] = gate
+        rows[gate], axes = to_front(axes, pair)
+        back[gate] = np.argsort(rows[gate])
+    target = vector.reshape([2] * num_places).transpose(axes).reshape(-1).conj()
+    shape = steps, _TOGETHER
+    return Dense(gates.reshape(shape), rows.reshape(*shape, -1), back.reshape(*shape, -1), target)
 
 
 def scanned(window: Window, tensors: Sequence[NDArray]) -> Scanned:
@@ -63,13 +128,15 @@ def _permuted_backward(back: Array, cotangent: Array) -> tuple[Array, None, None
 permuted.defvjp(_permuted_forward, _permuted_backward)
 
 
-def log_overlap(gates: Array, data: Scanned) -> tuple[Array, Array]:
+def log_overlap(gates: Array, data: Data) -> tuple[Array, Array]:
     """Of <target|circuit|0...0> the logarithm of the absolute value and the phase.
 
     Args:
         gates: (gates, 4, 4), the first qubit's level varying slowest.
-        data: Target and window.
+        data: Target beside the circuit.
     """
+    if isinstance(data, Dense):
+        return _log_overlap_of_vectors(gates, data)
     kind = jnp.result_type(gates, data.tensors)
     padded = jnp.concatenate([gates, jnp.eye(4, dtype=gates.dtype)[None]]).astype(kind)
     size, bond = data.leaving_rows.shape[1], data.tensors.shape[2]
@@ -94,3 +161,21 @@ def log_overlap(gates: Array, data: Scanned) -> tuple[Array, Array]:
     last = array[0, 0]
     size_of_last = jnp.abs(last)
     return jnp.log(size_of_last) + logs.sum(), last / size_of_last
+
+
+def _log_overlap_of_vectors(gates: Array, data: Dense) -> tuple[Array, Array]:
+    kind = jnp.result_type(gates, data.target)
+    padded = jnp.concatenate([gates, jnp.eye(4, dtype=gates.dtype)[None]]).astype(kind)
+
+    def step(vector: Any, now: Any) -> tuple[Any, None]:
+        numbers, rows, back = now
+        for k in range(numbers.shape[0]):
+            vector = permuted(vector, rows[k], back[k])
+            vector = (padded[numbers[k]] @ vector.reshape(4, -1)).reshape(-1)
+        return vector, None
+
+    start = jnp.zeros(data.target.shape, kind).at[0].set(1.0)
+    vector, _ = jax.lax.scan(step, start, (data.gates, data.rows, data.back))
+    last = (data.target * vector).sum()
+    size = jnp.abs(last)
+    return jnp.log(size), last / size

@@ -64,7 +64,6 @@ def best_of(
         effort: How long.
         mask: Coordinates that may move, (coordinates,) of 0 and 1; None for all.
     """
-    fidelity = Fidelity(blocks, target.tensors)
     common: Any = {
         "iterations": effort.iterations,
         "tolerance": effort.tolerance,
@@ -72,8 +71,9 @@ def best_of(
     }
     # A sweep replaces whole gates: of those that must not move it knows nothing.
     if effort.optimizer == "sweeps" and mask is None:
-        found: Optimised = polar_sweeps(blocks, fidelity.data, stacked(points), **common)
+        found: Optimised = polar_sweeps(blocks, target.tensors, stacked(points), **common)
     else:
+        fidelity = Fidelity(blocks, target.tensors)
         objective = fidelity if mask is None else _masked(fidelity, mask)
         run = adam if effort.optimizer == "adam" else lbfgs
         found = run(objective, stacked(points), blocks.dimension, **common)
@@ -160,6 +160,7 @@ def refine(
     objective: Objective | None = None,
     free: Iterable[int] | None = None,
     tolerance: float = 1e-6,
+    on_iteration: OnIteration | None = None,
 ) -> Approximation:
     """The same circuit, its numbers optimised further; it is never worse.
 
@@ -171,11 +172,13 @@ def refine(
             result's `fidelity` is with the same target as before, and may be lower.
         free: Numbers of the blocks that may change (`approximation.blocks.pairs` in order); None for all.
         tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
+        on_iteration: Called with (iterations done, losses (1,)), -ln F / N or the objective's; it ends
+            where this returns True.
     """
     if isinstance(iterations, bool) or not isinstance(iterations, int | np.integer) or iterations < 1:
         raise InvalidInputError(f"iterations must be an integer of at least 1, got {iterations!r}")
     target, blocks = approximation.target, approximation.blocks
-    effort = Effort(iterations, starts=1, tolerance=tolerance)
+    effort = Effort(iterations, starts=1, tolerance=tolerance, on_iteration=on_iteration)
     mask = None if free is None else _mask(blocks, free)
     if objective is not None:
         lowered = objective if mask is None else _masked(objective, mask)
@@ -185,6 +188,7 @@ def refine(
             blocks.dimension,
             iterations=iterations,
             tolerance=tolerance,
+            on_iteration=on_iteration,
         )
         lowest = Point(*(part[0] for part in ended.points))
         return approximation_of(target, blocks, lowest, approximation.layout)

@@ -5,6 +5,7 @@ factor of conj(E), so that a sweep never lowers the fidelity. Environments come 
 one pass back for what follows each gate, one pass forth that replaces them.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,16 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qtnml.arrays import Array
+from qtnml.arrays import Array, NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import Blocks, Point
 from qtnml.shallow.optimise import OnIteration, Optimised
-from qtnml.shallow.overlap import Scanned, log_overlap
+from qtnml.shallow.overlap import Scanned, log_overlap, scanned
+from qtnml.shallow.window import window_of
 
 
 def polar_sweeps(
     blocks: Blocks,
-    data: Scanned,
+    tensors: Sequence[NDArray],
     points: Point,
     *,
     iterations: int,
@@ -33,7 +35,7 @@ def polar_sweeps(
 
     Args:
         blocks: Whole ones ("su4", "so4").
-        data: Window and target.
+        tensors: Target, (left bond, level, right bond) of each place.
         points: Where from, with a leading axis of circuits.
         iterations: Sweeps, at most.
         slow_down: Share of the old gate that stays in what the polar factor is taken of.
@@ -48,6 +50,8 @@ def polar_sweeps(
             f"sweeps replace whole gates: blocks 'su4' or 'so4', got {blocks.kind!r}; take 'lbfgs'"
         )
     with jax.enable_x64(True):
+        window = window_of(blocks.num_places, blocks.pairs)
+        data: Any = jax.tree.map(jnp.asarray, scanned(window, tensors))
         whole = jnp.asarray(points.whole)
         losses = [np.asarray(_losses(data, whole))]
         for iteration in range(iterations):
@@ -64,7 +68,7 @@ def polar_sweeps(
 @jax.jit
 @partial(jax.vmap, in_axes=(None, 0))
 def _losses(data: Scanned, gates: Array) -> Array:
-    return -2 * log_overlap(gates, data)[0] / data.leaves.sum()
+    return -2 * log_overlap(gates, data)[0] / data.num_places
 
 
 @partial(jax.jit, static_argnames="slow_down")

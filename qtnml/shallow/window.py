@@ -171,17 +171,17 @@ def _tables(window: Window) -> Tables:
     for t, step in enumerate(steps):
         for k, (gate, first, second) in enumerate(step.gates):
             gates[t, k] = gate
-            rows[t, k], axes = _to_front(axes, (first, second))
+            rows[t, k], axes = to_front(axes, (first, second))
             back[t, k] = np.argsort(rows[t, k])
         if step.place is not None:
-            leaving_rows[t], axes = _to_front(axes, (step.slot,))
+            leaving_rows[t], axes = to_front(axes, (step.slot,))
             leaving_back[t] = np.argsort(leaving_rows[t])
     leaves = np.array([step.place is not None for step in steps])
     places = np.array([step.place or 0 for step in steps], np.int32)
     return Tables(gates, rows, back, leaving_rows, leaving_back, leaves, places)
 
 
-def _to_front(axes: list[int], slots: tuple[int, ...]) -> tuple[NDArray, list[int]]:
+def to_front(axes: list[int], slots: tuple[int, ...]) -> tuple[NDArray, list[int]]:
     """Rows of an array of qubits after some slots' axes have moved to the front, and the new order."""
     order = [*(axes.index(slot) for slot in slots), *(k for k, slot in enumerate(axes) if slot not in slots)]
     rows = np.arange(2 ** len(axes), dtype=np.int32).reshape([2] * len(axes)).transpose(order).reshape(-1)

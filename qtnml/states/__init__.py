@@ -1,5 +1,6 @@
 """Tensor-network states from anywhere: in, looked at, out again, and compiled into circuits."""
 
+from qtnml.states.circuits import from_circuit
 from qtnml.states.ground import ground_state
 from qtnml.states.hamiltonian import Hamiltonian, heisenberg, ising, xxz
 from qtnml.states.make import (
@@ -20,6 +21,7 @@ __all__ = [
     "evolve",
     "from_arrays",
     "from_born",
+    "from_circuit",
     "from_function",
     "from_quimb",
     "from_tenpy",

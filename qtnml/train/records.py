@@ -28,9 +28,10 @@ class Trainable(Protocol):
 
 
 class TrainingSet(NamedTuple):
-    """Encodable samples: X (samples, features), y class indices or values, positive weights of any scale.
+    """Encodable samples: X (samples, features), y class indices or values, positive weights.
 
-    A weight multiplies its sample's loss, in mini-batches as well.
+    Soft labels are shares of each class, y of shape (samples, classes). A weight multiplies its sample's
+    loss, in mini-batches as well.
     """
 
     X: NDArray
@@ -137,7 +138,7 @@ def drawn_by_weight(weights: NDArray, size: int, rng: np.random.Generator) -> ND
 
 
 def merge_repeats(data: TrainingSet) -> TrainingSet:
-    """Join equal samples of one class into one of their summed weight, in a canonical order.
+    """Join equal samples of one target into one of their summed weight, in a canonical order.
 
     For full-batch training this changes nothing but makes a sample of weight k and k copies of it
     the same computation, bit for bit.

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from qtnml.arrays import NDArray
 from qtnml.contract import Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.train.checkpoint import Progress
@@ -50,8 +51,7 @@ class GradientStep:
         self._batch = min(options.batch_size, _padded_size(self._samples))
         self._steps = -(-self._samples // self._batch)
         mesh = _mesh(options.devices)
-        classes = [part.y for part in (data, validation) if part is not None]
-        num_classes = 0 if classes[0].dtype.kind == "f" else int(max(y.max() for y in classes)) + 1
+        num_classes = _num_classes([part.y for part in (data, validation) if part is not None])
         self._problem = Problem(model, options.loss, num_classes, options.shots, mesh)
         self._data = self._on_device(data, _padded_size(self._samples))
         self._noise = jax.tree.map(
@@ -69,13 +69,14 @@ class GradientStep:
 
     def _on_device(self, data: TrainingSet, size: int) -> Samples:
         extra = size - len(data.y)
-        is_regression = self._problem.num_classes == 0
+        has_labels = data.y.ndim == 1 and self._problem.num_classes > 0
         weights = data.weights / data.weights.mean()  # the mean of losses then is the weighted mean
-        y_dtype = self._real_dtype if is_regression else jnp.int32
+        y_dtype = jnp.int32 if has_labels else self._real_dtype
+        rows = (0, extra)
         return (
-            self._placed(jnp.asarray(np.pad(data.X, ((0, extra), (0, 0))), dtype=self._real_dtype)),
-            self._placed(jnp.asarray(np.pad(data.y, (0, extra)), dtype=y_dtype)),
-            self._placed(jnp.asarray(np.pad(weights, (0, extra)), dtype=self._real_dtype)),
+            self._placed(jnp.asarray(np.pad(data.X, (rows, (0, 0))), dtype=self._real_dtype)),
+            self._placed(jnp.asarray(np.pad(data.y, [rows, (0, 0)][: data.y.ndim]), dtype=y_dtype)),
+            self._placed(jnp.asarray(np.pad(weights, rows), dtype=self._real_dtype)),
         )
 
     def _placed(self, array: jax.Array) -> jax.Array:
@@ -195,6 +196,13 @@ class GradientStep:
         return float(sums[0] / sums[2]), float(sums[1] / sums[2])
 
 
+def _num_classes(targets: list[NDArray]) -> int:
+    """Of labels, or of soft ones (samples, classes); 0 of a regression's values."""
+    if targets[0].ndim == 2:
+        return int(targets[0].shape[1])
+    return 0 if targets[0].dtype.kind == "f" else int(max(y.max() for y in targets)) + 1
+
+
 def _check_options(options: TrainingOptions) -> None:
     if options.shots is not None and options.optimizer.needs_gradient:
         raise InvalidInputError(
@@ -239,10 +247,11 @@ def _weighted_sums(
         outcomes = emulate_shots(key, outcomes, problem.shots)
     outputs = jnp.asarray(problem.model.read_out(parameters, outcomes))
     if problem.num_classes:
-        correct = (jnp.argmax(outputs[: problem.num_classes], axis=0) == y).astype(weights.dtype)
+        labels = jnp.argmax(y, axis=1) if y.ndim == 2 else y
+        correct = (jnp.argmax(outputs[: problem.num_classes], axis=0) == labels).astype(weights.dtype)
     else:
         correct = jnp.zeros_like(weights)
-    losses = problem.loss(outputs, y)
+    losses = problem.loss(outputs, y) if y.ndim == 1 else _soft_loss(problem.loss, outputs, y)
     if jnp.shape(losses) != weights.shape:
         raise InvalidInputError(
             f"the loss returns shape {jnp.shape(losses)} for {weights.shape[0]} samples; it must return one "
@@ -250,6 +259,12 @@ def _weighted_sums(
         )
     per_sample = jnp.stack([losses, correct, jnp.ones_like(weights)])
     return jnp.sum(per_sample * weights, axis=1)
+
+
+def _soft_loss(loss: Loss, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """The mean loss of labels drawn from targets (batch, classes), (batch,)."""
+    each = [loss(outputs, jnp.full(targets.shape[0], label)) for label in range(targets.shape[1])]
+    return (jnp.stack(each) * targets.T).sum(axis=0)
 
 
 def emulate_shots(key: jax.Array, outcomes: jax.Array, shots: int) -> jax.Array:

@@ -1,6 +1,7 @@
 """Generative circuits trained on a backend: losses and their gradients, exactly and from shots."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from qtnml.backends import Capabilities
 from qtnml.born import TreeState, log_likelihood
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import BackendError, InvalidInputError, ModelFileError
-from qtnml.hybrid import MMD, ClippedNLL, HybridTraining, Where, train_generative_on_backend
+from qtnml.hybrid import CMAES, MMD, ClippedNLL, HybridTraining, Where, train_generative_on_backend
 from qtnml.hybrid.generative import GenerativeObjective, Sample, get_generative_loss, sample_of
 from qtnml.models import BackendBornMachine
 from qtnml.structure.sites import site_chain
@@ -86,7 +87,8 @@ def test_shift_gradient_is_exact(loss, compiled: GenerativeCircuit, data: np.nda
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "loss"), [("spsa", "mmd"), ("averaged-spsa", "clipped-nll"), ("parameter-shift", "mmd")]
+    ("optimizer", "loss"),
+    [("spsa", "mmd"), ("averaged-spsa", "clipped-nll"), ("parameter-shift", "mmd"), ("cma-es", "mmd")],
 )
 def test_training_comes_back(
     optimizer: str, loss: str, compiled: GenerativeCircuit, rng: np.random.Generator
@@ -96,7 +98,7 @@ def test_training_comes_back(
     law = np.exp(log_likelihood(compiled.state(), STRINGS))
     data = STRINGS[rng.choice(16, 500, p=law)]
     away = compiled.with_weights(compiled.weights + 0.25 * rng.normal(size=len(compiled.weights)))
-    steps = {"spsa": 60, "averaged-spsa": 25, "parameter-shift": 6}[optimizer]
+    steps = {"spsa": 60, "averaged-spsa": 25, "parameter-shift": 6, "cma-es": 25}[optimizer]
     how = HybridTraining(optimizer=optimizer, loss=loss, steps=steps, batch_size=500, random_state=0)
     where = Where(get_backend("exact"), JobStore("sqlite://"), shots=1000)
     result = train_generative_on_backend(away, data, where, how)
@@ -109,14 +111,23 @@ def test_training_comes_back(
     assert result.shots == result.circuits * 1000
 
 
-def test_a_killed_training_goes_on(compiled: GenerativeCircuit, data: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "optimizer", ["spsa", CMAES(separable=False, population=5), CMAES(separable=True, population=5)]
+)
+def test_a_killed_training_goes_on(
+    optimizer: Any, compiled: GenerativeCircuit, data: np.ndarray, tmp_path: Path
+) -> None:
     path, store = tmp_path / "g.ckpt", JobStore("sqlite://")
     where = Where(get_backend("exact"), store, shots=200)
     options = {"batch_size": 50, "random_state": 0, "checkpoint": path, "resume": True, "tail": 0.0}
+    options["optimizer"] = optimizer
     train_generative_on_backend(compiled, data, where, HybridTraining(steps=3, **options))  # type: ignore[arg-type]
     resumed = train_generative_on_backend(compiled, data, where, HybridTraining(steps=6, **options))  # type: ignore[arg-type]
     whole = train_generative_on_backend(
-        compiled, data, where, HybridTraining(steps=6, batch_size=50, random_state=0, tail=0.0)
+        compiled,
+        data,
+        where,
+        HybridTraining(steps=6, batch_size=50, random_state=0, tail=0.0, optimizer=optimizer),
     )
     assert len(resumed.history) == 6
     np.testing.assert_allclose(resumed.compiled.weights, whole.compiled.weights, atol=1e-12)

@@ -1,11 +1,16 @@
 """Circuit Born machines: started from tensor networks, trained on the exact loss, compiled, on backends."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from qtnml import CircuitBornMachine, MPSBornMachine
+from qtnml import CircuitBornMachine, MPSBornMachine, load_model
 from qtnml.compile.strings import log_probabilities
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, ModelFileError
+from qtnml.models.circuit_born_persistence import circuit_born_entry, restored_circuit_born
+from qtnml.shallow.blocks import Point
 from qtnml.structure import chain
 
 X = np.repeat([[0, 0, 0, 1, 1], [1, 1, 0, 0, 0], [1, 0, 1, 0, 1], [0, 1, 1, 1, 1]], 5, axis=0)
@@ -92,3 +97,47 @@ def test_bad_data(born: MPSBornMachine) -> None:
         model.fit(X[:, :4])
     with pytest.raises(InvalidInputError, match="no missing values"):
         model.fit(np.where(X == 1, 1, np.nan))
+
+
+def test_an_evolution_strategy_needs_losses_alone(born: MPSBornMachine) -> None:
+    start = CircuitBornMachine.from_born(born, layers=1, extend=None, random_state=0)
+    shaken = CircuitBornMachine.from_born(
+        born, layers=1, extend=None, optimizer="cma-es", iterations=60, random_state=0
+    )
+    shaken.point_ = moved(shaken, 0.3)
+    before = shaken.score(X)
+    shaken.fit(X)
+    assert before < shaken.score(X) <= start.fit(X).score(X) + 1e-9
+    assert (np.diff(shaken.history_) <= 0).all()
+    assert len(shaken.history_) == 61
+
+
+def moved(model: CircuitBornMachine, size: float) -> Point:
+    """Its gates a little way off."""
+    rng = np.random.default_rng(0)
+    steps = model.blocks_.start(rng, size).whole
+    return model.point_._replace(whole=model.point_.whole @ steps)
+
+
+def test_a_file_holds_all_of_it(born: MPSBornMachine, tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    frame = pd.DataFrame(X, columns=names)
+    model = CircuitBornMachine.from_born(born, extend=[(0, 4)], iterations=5, random_state=0).fit(frame)
+    model.save(tmp_path / "circuit.npz")
+    read = load_model(tmp_path / "circuit.npz")
+    np.testing.assert_array_equal(read.score_samples(frame), model.score_samples(frame))
+    assert read.feature_names_in_.tolist() == names
+    assert read.get_params() == model.get_params() | {"extend": [[0, 4]]}
+    np.testing.assert_allclose(read.fit(frame).score(frame), model.fit(frame).score(frame), atol=1e-9)
+    with pytest.raises(ValueError, match="feature names"):
+        read.score(frame[names[::-1]])
+
+
+def test_a_damaged_file_is_refused(born: MPSBornMachine, tmp_path: Path) -> None:
+    model = CircuitBornMachine.from_born(born, layers=1, extend=None)
+    header, arrays = circuit_born_entry(model)
+    for change in ({"qubits": 4}, {"kind": "so4"}, {"pairs": [[0, 1]]}, {"feature_names_in": ["a"]}):
+        with pytest.raises(ModelFileError):
+            restored_circuit_born(CircuitBornMachine, header | change, arrays)
+    with pytest.raises(ModelFileError, match="unitary"):
+        restored_circuit_born(CircuitBornMachine, header, {"gates": 2 * arrays["gates"]})

@@ -16,7 +16,8 @@ from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import Blocks, Kind, on_jax
 from qtnml.shallow.fidelity import Fidelity
 from qtnml.shallow.layouts import brick_wall, on_edges, parallel_sequential, staircase, tree
-from qtnml.shallow.overlap import log_overlap, scanned
+from qtnml.shallow.overlap import beside, log_overlap, scanned
+from qtnml.shallow.overlap import dense as on_vector
 from qtnml.shallow.window import Pair, window_of
 from qtnml.states import State
 from qtnml.structure import Sites, chain
@@ -54,10 +55,26 @@ def test_overlap_is_that_of_dense_vectors(name: str, is_complex: bool) -> None:
     pairs, state = PAIRS[name], random_state(7, 5, is_complex=is_complex)
     group = unitary_group if is_complex else ortho_group
     gates = np.array([group.rvs(4, random_state=k) for k in range(len(pairs))]).reshape(-1, 4, 4)
-    with jax.enable_x64(True):
-        log, phase = log_overlap(gates, scanned(window_of(7, pairs), state.chain().tensors))
     wanted = np.vdot(state.to_vector(), dense(7, pairs, gates))
-    assert np.exp(float(log)) * complex(phase) == pytest.approx(wanted, abs=1e-13)
+    tensors = state.chain().tensors
+    for data in (scanned(window_of(7, pairs), tensors), on_vector(7, pairs, tensors)):
+        with jax.enable_x64(True):
+            log, phase = log_overlap(gates, data)
+        assert np.exp(float(log)) * complex(phase) == pytest.approx(wanted, abs=1e-13)
+        assert data.num_places == 7
+
+
+def test_few_qubits_are_held_as_a_vector() -> None:
+    def kind(count: int, layers: int, bond: int) -> str:
+        tensors = random_state(count, bond).chain().tensors
+        return type(beside(count, staircase(count, layers), tensors)).__name__
+
+    assert [kind(8, 1, 2), kind(8, 4, 2), kind(8, 6, 4), kind(15, 8, 16)] == [
+        "Scanned",
+        "Scanned",
+        "Dense",
+        "Scanned",
+    ]
 
 
 @settings(max_examples=12, deadline=None)

@@ -1,0 +1,91 @@
+"""Soft labels: a circuit model learns what a larger one says of samples (distillation, arXiv:1503.02531)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qtnml.arrays import NDArray
+from qtnml.errors import InvalidInputError
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Whom a classifier learns from beside the labels; for `TreeClassifier.fit(X, y, teacher=)`.
+
+    The target of a sample is `share` times what the teacher says and 1 - `share` times its label; its loss is
+    the mean of the losses of labels drawn from that.
+
+    Attributes:
+        model: A fitted classifier with `predict_proba` and `classes_` (an amplitude classifier of any bond,
+            or any of scikit-learn's), or probabilities (samples, classes) of the training samples, classes in
+            sorted order.
+        share: Of the teacher, 0 to 1.
+        temperature: Probabilities are raised to 1 / temperature and normalised again: above 1 they say more
+            of the classes that are not the likeliest.
+    """
+
+    model: Any
+    share: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("share", self.share, 1.0), ("temperature", self.temperature, np.inf)):
+            is_number = isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+            if not is_number or not 0 < value <= most or not np.isfinite(value):
+                raise InvalidInputError(
+                    f"{name} must be a number above 0{' and at most 1' if most == 1 else ''}, got {value!r}"
+                )
+
+    @classmethod
+    def of(cls, given: Any) -> "Teacher":
+        """A teacher as it is, or with the usual share and temperature."""
+        return given if isinstance(given, Teacher) else cls(given)
+
+    def targets(self, X: Any, labels: NDArray, classes: NDArray, used: NDArray) -> NDArray:
+        """Shares of each class in the targets of samples, (samples, classes).
+
+        Args:
+            X: Samples as the user gave them.
+            labels: Class numbers of the samples in use.
+            classes: All classes.
+            used: Which samples are, (samples given,) of bool.
+
+        Raises:
+            InvalidInputError: The teacher does not know a class, or gives no probabilities of the samples.
+        """
+        found = self._probabilities(X, classes, len(used))[used] ** (1 / self.temperature)
+        total = found.sum(axis=1, keepdims=True)
+        if not (total > 0).all():
+            raise InvalidInputError("the teacher gives a sample no class of the training labels")
+        found = self.share * found / total
+        found[np.arange(len(labels)), labels] += 1 - self.share
+        return np.asarray(found)
+
+    def _probabilities(self, X: Any, classes: NDArray, rows: int) -> NDArray:
+        if hasattr(self.model, "predict_proba"):
+            known = getattr(self.model, "classes_", None)
+            if known is None:
+                raise InvalidInputError(f"the teacher {type(self.model).__name__} is not fitted")
+            columns = {label: k for k, label in enumerate(np.asarray(known).tolist())}
+            if missing := [label for label in classes.tolist() if label not in columns]:
+                raise InvalidInputError(
+                    f"the teacher does not know class {missing[0]!r}, only {list(columns)}"
+                )
+            found = np.asarray(self.model.predict_proba(X), float)
+            found = found[:, [columns[label] for label in classes.tolist()]]
+        else:
+            try:
+                found = np.asarray(self.model, float)
+            except (TypeError, ValueError) as error:
+                raise InvalidInputError(
+                    f"a teacher is a fitted classifier or an array of probabilities, got {self.model!r}"
+                ) from error
+        if found.shape != (rows, len(classes)):
+            raise InvalidInputError(
+                f"the teacher gives probabilities of shape {found.shape}; {rows} samples of {len(classes)} "
+                f"classes need {(rows, len(classes))}"
+            )
+        if not np.isfinite(found).all() or (found < 0).any():
+            raise InvalidInputError("the teacher's probabilities are not finite numbers of at least 0")
+        return found
