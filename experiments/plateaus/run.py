@@ -49,8 +49,9 @@ def circuit(count: int, start: str, seed: int) -> tuple[Blocks, Point]:
 
 
 def variances(count: int, start: str, seeds: int) -> dict[str, float]:
-    """Of all slopes of all seeds, by loss; and their spread by resampling seeds."""
-    exact = states.ground_state(hamiltonian(count), max_bond=32).to_vector()
+    """Mean squared slope over seeds by loss, its interval by resampling, and how far the loss is to fall."""
+    ground = states.ground_state(hamiltonian(count), max_bond=32)
+    exact = ground.to_vector()
     blocks, first = circuit(count, start, 0)
     points = [first]
     for seed in range(1, seeds):
@@ -63,13 +64,16 @@ def variances(count: int, start: str, seeds: int) -> dict[str, float]:
         else:
             points.append(circuit(count, start, seed)[1])
     found: dict[str, float] = {}
+    lowest = {"global": 0.0, "local": float(ground.expectation(hamiltonian(count)).real)}
     for loss, objective in (
         ("global", OnVector(blocks, _infidelity, exact)),
         ("local", energy(blocks, hamiltonian(count))),
     ):
-        slopes = np.concatenate([_slopes(objective, blocks, points[k : k + 4]) for k in range(0, seeds, 4)])
+        parts = [_evaluated(objective, blocks, points[k : k + 4]) for k in range(0, seeds, 4)]
+        losses, slopes = (np.concatenate(part) for part in zip(*parts, strict=True))
         scale = 1.0 if loss == "global" else 1.0 / count
         each = ((slopes * scale) ** 2).mean(axis=1)
+        found[f"{loss}, gap"] = float(np.mean((losses - lowest[loss]) * scale))
         rng = np.random.default_rng(0)
         means = [each[rng.integers(seeds, size=seeds)].mean() for _ in range(400)]
         found[loss] = float(each.mean())
@@ -77,8 +81,10 @@ def variances(count: int, start: str, seeds: int) -> dict[str, float]:
     return found
 
 
-def _slopes(objective: OnVector, blocks: Blocks, points: list[Point]) -> np.ndarray:
-    return objective(stacked(points), np.zeros((len(points), blocks.dimension)))[2]
+def _evaluated(objective: OnVector, blocks: Blocks, points: list[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (circuits,) and slopes (circuits, coordinates)."""
+    _, losses, slopes = objective(stacked(points), np.zeros((len(points), blocks.dimension)))
+    return losses, slopes
 
 
 def slope_of(sizes: list[int], values: list[float]) -> tuple[float, float]:

@@ -21,8 +21,8 @@ class Goal:
         most: CX of its longest circuit.
         starts: Circuits optimised side by side.
         orders: Of the sites along the chain; the front is over all of them.
-        kinds: Of blocks; None for all that suit. Single CX take many layers, whose windows are wide: minutes a
-            layer beside a chain of a large bond.
+        kinds: Of blocks; None for all that suit. Single CX take many layers, whose windows are wide: minutes
+            for a layer beside a chain of a large bond.
     """
 
     name: str

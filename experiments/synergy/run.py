@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tasks import STARTS, Task, stacked_starts
+from tasks import STARTS, Task, starts_of
 
 from qtnml.hybrid import CMAES
 from qtnml.shallow.blocks import Blocks, Point
@@ -65,7 +65,7 @@ def curves(task: Task, optimizer: str, *, smoke: bool) -> dict[str, Any]:
     if optimizer == "adam":  # as many staircases as the bond asks for, and no more gates elsewhere
         cases += [(f"{name}, {layers} layers", name, layers) for name, layers in LAYERS_OF_BOND.items()]
     for title, name, layers in cases[:: 4 if smoke else 1]:
-        blocks, points, facts = stacked_starts(task, name, seeds, layers)
+        blocks, points, facts = starts_of(task, name, seeds, layers)
         history = run(task, blocks, points, steps)
         rows = [[float(history[mark, seed]) for mark in marks if mark <= steps] for seed in seeds]
         chain = [each.get("chain") for each in facts]

@@ -46,6 +46,8 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             teacher: A fitted classifier, such as an amplitude classifier of a bond that no circuit of few
                 qubits holds; probabilities (samples, classes); or a `Teacher`, which says how much they
                 count. The held-out samples, by which the best epoch is chosen, keep their labels.
+                With `homotopy`, an amplitude classifier on the same tree whose bonds fit the wires is also
+                where training starts: as the post-selected circuit that says nearly what it says.
             noise, reuse_qubits, num_qubits: Deprecated: they are arguments of the constructor, so that they
                 are cloned, searched and saved. Here `reuse_qubits` is False where it is not given, as it was.
 
@@ -77,7 +79,9 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         data = TrainingSet(X, labels.ravel(), weights)
         training, validation, table = self._split_input(given, data, rng, targets=targets)
         topology = self._topology_for(training.X, len(classes))
-        self._learn(training, validation, topology, "outcomes", rng, noisy, table)
+        starts = teacher is not None and (self.homotopy or self.discard == "postselect")
+        first = Teacher.of(teacher).start if starts else None
+        self._learn(training, validation, topology, "outcomes", rng, noisy, table, first)
         self.classes_ = classes
         return self
 

@@ -2,6 +2,7 @@
 
 import os
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,9 +12,9 @@ from qtnml.ansatz import NodeAnsatz, TensorNetwork, get_ansatz
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit, compile_model, minimal_order
-from qtnml.contract import Model
+from qtnml.contract import Model, Parameters
 from qtnml.data.table_encoder import TableEncoder
-from qtnml.encoding import Encoding, get_encoding
+from qtnml.encoding import Encoding, FeatureScaler, get_encoding
 from qtnml.errors import InvalidInputError, warn_user
 from qtnml.gates import Synthesis
 from qtnml.models.noise import NoisyTraining, device_called, noisy_circuit, target_of, wire_noise
@@ -236,14 +237,20 @@ class NetworkEstimator(TrainedEstimator):
         rng: np.random.Generator,
         noisy: NoisyTraining | None,
         table: TableInput | None,
+        first: Callable[[Model], tuple[Parameters, FeatureScaler] | None] | None = None,
     ) -> None:
-        """Train on checked data in the user's units; set what every estimator has."""
+        """Train on checked data in the user's units; set what every estimator has.
+
+        `first` gives where to start, and the scale of the features there; nothing where it does not know.
+        """
         model = Model(
             topology, get_encoding(self.encoding), get_ansatz(self.ansatz), self.discard, readout=readout
         )
         if self.warm_start and self.__sklearn_is_fitted__():
             self._check_same_model(model)
             parameters, scaler = self.params_, self.scaler_
+        elif first is not None and (known := first(model)) is not None:
+            parameters, scaler = known
         else:
             parameters = model.start(rng, scale=float(self.init_scale))
             scaler = self._new_scaler(training.X)

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from qtnml.arrays import NDArray
+from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.encoding import FeatureScaler
 from qtnml.errors import InvalidInputError
+from qtnml.models.handover import handed_over
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,15 @@ class Teacher:
         found = self.share * found / total
         found[np.arange(len(labels)), labels] += 1 - self.share
         return np.asarray(found)
+
+    def start(self, model: Model) -> tuple[Parameters, FeatureScaler] | None:
+        """Where a circuit model can start: at an amplitude classifier's own cores, where they fit."""
+        teacher = getattr(self.model, "model_", None)
+        if not isinstance(teacher, AmplitudeModel) or self.model.table_ is not None:
+            return None
+        cores = teacher.network.cores(self.model.params_.nodes)
+        found = handed_over(teacher, [np.asarray(core, np.float64) for core in cores], model)
+        return None if found is None else (found, self.model.scaler_)
 
     def _probabilities(self, X: Any, classes: NDArray, rows: int) -> NDArray:
         if hasattr(self.model, "predict_proba"):
