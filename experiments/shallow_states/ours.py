@@ -25,14 +25,14 @@ def front(goal: Goal, *, smoke: bool) -> dict[str, object]:
         for point in shallow.pareto(
             state,
             max_two_qubit_gates=goal.most,
-            iterations=60 if smoke else 600,
+            iterations=60 if smoke else goal.iterations[0],
             starts=2 if smoke else goal.starts,
             order=order,  # type: ignore[arg-type]
             blocks=kind,  # type: ignore[arg-type]
         ).points
     )
     searched = time.perf_counter() - began
-    points = found if smoke else front_of([shallow.refine(point, 1500) for point in found])
+    points = found if smoke else front_of([shallow.refine(point, goal.iterations[1]) for point in found])
     rows = [
         {
             "two_qubit_gates": point.two_qubit_gates,

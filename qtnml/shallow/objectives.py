@@ -25,7 +25,7 @@ from qtnml.shallow.blocks import (
     on_numpy,
     value_and_slopes,
 )
-from qtnml.shallow.overlap import permuted
+from qtnml.shallow.state_vector import permuted
 from qtnml.shallow.window import window_of
 from qtnml.states import Hamiltonian
 

@@ -11,10 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray
-from qtnml.shallow.window import Pair, Window, to_front, window_of
-
-_MOST_DENSE = 14  # qubits: tables of 2**qubits rows for each gate
-_TOGETHER = 4  # gates of one step on the state vector
+from qtnml.shallow.state_vector import (
+    MOST_IN_TABLES,
+    VectorWalk,
+    dense_vector,
+    permuted,
+    vector_walk,
+    walked,
+)
+from qtnml.shallow.window import Pair, Window, window_of
 
 
 class Scanned(NamedTuple):
@@ -35,18 +40,9 @@ class Scanned(NamedTuple):
 
 
 class Dense(NamedTuple):
-    """The target's amplitudes, and tables of gates on the whole state vector.
+    """The circuit on a whole state vector, and the target's conjugate amplitudes."""
 
-    Attributes:
-        gates: (steps, gates of a step); the number of gates stands for an identity.
-        rows: Rows before each gate, (steps, gates of a step, 2**qubits).
-        back: Their inverses.
-        target: Conjugate amplitudes, in the order of rows after the last gate.
-    """
-
-    gates: Array
-    rows: Array
-    back: Array
+    walk: VectorWalk
     target: Array
 
     @property
@@ -60,32 +56,16 @@ Data = Scanned | Dense
 
 def beside(num_places: int, pairs: tuple[Pair, ...], tensors: Sequence[NDArray]) -> Data:
     """A target beside a circuit: on the state vector where that is no larger than the window."""
-    if num_places > _MOST_DENSE:
-        return scanned(window_of(num_places, pairs), tensors)
     window = window_of(num_places, pairs)
     bond = max(max(tensor.shape[0], tensor.shape[2]) for tensor in tensors)
-    if 2**num_places > 2**window.width * bond:
+    if num_places > MOST_IN_TABLES or 2**num_places > 2**window.width * bond:
         return scanned(window, tensors)
     return dense(num_places, pairs, tensors)
 
 
 def dense(num_places: int, pairs: tuple[Pair, ...], tensors: Sequence[NDArray]) -> Dense:
     """A target's state vector beside gates on all qubits."""
-    vector: NDArray = np.ones((1, 1))
-    for tensor in tensors:
-        vector = np.tensordot(vector, tensor, (1, 0)).reshape(-1, tensor.shape[2])
-    steps = -(-max(1, len(pairs)) // _TOGETHER)
-    gates = np.full(steps * _TOGETHER, len(pairs), np.int32)
-    rows = np.tile(np.arange(2**num_places, dtype=np.int32), (len(gates), 1))
-    back = rows.copy()
-    axes = list(range(num_places))
-    for gate, pair in enumerate(pairs):
-        gates[gate] = gate
-        rows[gate], axes = to_front(axes, pair)
-        back[gate] = np.argsort(rows[gate])
-    target = vector.reshape([2] * num_places).transpose(axes).reshape(-1).conj()
-    shape = steps, _TOGETHER
-    return Dense(gates.reshape(shape), rows.reshape(*shape, -1), back.reshape(*shape, -1), target)
+    return Dense(vector_walk(num_places, pairs), dense_vector(tensors).conj())
 
 
 def scanned(window: Window, tensors: Sequence[NDArray]) -> Scanned:
@@ -109,25 +89,6 @@ def scanned(window: Window, tensors: Sequence[NDArray]) -> Scanned:
     )
 
 
-@jax.custom_vjp
-def permuted(array: Array, rows: Array, back: Array) -> Array:
-    """Rows of an array in another order; `back` is the inverse permutation."""
-    del back
-    return array[rows]
-
-
-def _permuted_forward(array: Array, rows: Array, back: Array) -> tuple[Array, Array]:
-    return array[rows], back
-
-
-def _permuted_backward(back: Array, cotangent: Array) -> tuple[Array, None, None]:
-    # The transpose of a permutation is its inverse: rows are read, where a scatter would add them up.
-    return cotangent[back], None, None
-
-
-permuted.defvjp(_permuted_forward, _permuted_backward)
-
-
 def log_overlap(gates: Array, data: Data) -> tuple[Array, Array]:
     """Of <target|circuit|0...0> the logarithm of the absolute value and the phase.
 
@@ -136,7 +97,8 @@ def log_overlap(gates: Array, data: Data) -> tuple[Array, Array]:
         data: Target beside the circuit.
     """
     if isinstance(data, Dense):
-        return _log_overlap_of_vectors(gates, data)
+        last = (data.target * walked(gates, data.walk)).sum()
+        return jnp.log(jnp.abs(last)), last / jnp.abs(last)
     kind = jnp.result_type(gates, data.tensors)
     padded = jnp.concatenate([gates, jnp.eye(4, dtype=gates.dtype)[None]]).astype(kind)
     size, bond = data.leaving_rows.shape[1], data.tensors.shape[2]
@@ -161,21 +123,3 @@ def log_overlap(gates: Array, data: Data) -> tuple[Array, Array]:
     last = array[0, 0]
     size_of_last = jnp.abs(last)
     return jnp.log(size_of_last) + logs.sum(), last / size_of_last
-
-
-def _log_overlap_of_vectors(gates: Array, data: Dense) -> tuple[Array, Array]:
-    kind = jnp.result_type(gates, data.target)
-    padded = jnp.concatenate([gates, jnp.eye(4, dtype=gates.dtype)[None]]).astype(kind)
-
-    def step(vector: Any, now: Any) -> tuple[Any, None]:
-        numbers, rows, back = now
-        for k in range(numbers.shape[0]):
-            vector = permuted(vector, rows[k], back[k])
-            vector = (padded[numbers[k]] @ vector.reshape(4, -1)).reshape(-1)
-        return vector, None
-
-    start = jnp.zeros(data.target.shape, kind).at[0].set(1.0)
-    vector, _ = jax.lax.scan(step, start, (data.gates, data.rows, data.back))
-    last = (data.target * vector).sum()
-    size = jnp.abs(last)
-    return jnp.log(size), last / size

@@ -25,7 +25,7 @@ from qtnml.shallow.blocks import (
     on_numpy,
     value_and_slopes,
 )
-from qtnml.shallow.overlap import permuted
+from qtnml.shallow.state_vector import MOST_IN_TABLES, VectorWalk, permuted, vector_walk, walked
 from qtnml.states import Hamiltonian
 
 MOST_QUBITS = 20
@@ -34,8 +34,16 @@ Loss = Callable[[Array, Any], Array]
 """(state vector, what it is compared with) -> loss: a pure function."""
 
 
-def vector_of_gates(gates: Array, pairs: Array, num_qubits: int) -> Array:
-    """State vector (2**qubits,) of gates (gates, 4, 4) on |0...0>; qubit 0 varies slowest."""
+def vector_of_gates(gates: Array, where: VectorWalk | Array, num_qubits: int) -> Array:
+    """State vector (2**qubits,) of gates (gates, 4, 4) on |0...0>; qubit 0 varies slowest.
+
+    Args:
+        gates: In order of time.
+        where: Tables of their pairs, or, of more qubits than tables are made for, the pairs (gates, 2).
+        num_qubits: Of the vector.
+    """
+    if isinstance(where, VectorWalk):
+        return walked(gates, where)
     start = jnp.zeros(2**num_qubits, gates.dtype).at[0].set(1.0)
 
     def step(vector: Any, now: Any) -> tuple[Any, None]:
@@ -44,7 +52,7 @@ def vector_of_gates(gates: Array, pairs: Array, num_qubits: int) -> Array:
         moved = gate @ permuted(vector, rows, back).reshape(4, -1)
         return permuted(moved.reshape(-1), back, rows), None
 
-    vector, _ = jax.lax.scan(step, start, (gates, pairs))
+    vector, _ = jax.lax.scan(step, start, (gates, where))
     found: Array = vector
     return found
 
@@ -91,7 +99,10 @@ class OnVector:
             )
         self._loss, self._blocks = loss, blocks
         with jax.enable_x64(True):
-            self._pairs = jnp.asarray(np.array(blocks.pairs).reshape(-1, 2))
+            pairs = np.array(blocks.pairs, int).reshape(-1, 2)
+            small = blocks.num_places <= MOST_IN_TABLES
+            where: Any = vector_walk(blocks.num_places, blocks.pairs) if small else pairs
+            self._where: Any = jax.tree.map(jnp.asarray, where)
             self._structure = Structure(*map(jnp.asarray, blocks.structure))
             self._data = jax.tree.map(jnp.asarray, data)
 
@@ -102,7 +113,7 @@ class OnVector:
                 self._loss,
                 self._blocks.num_places,
                 self._structure,
-                self._pairs,
+                self._where,
                 self._data,
                 on_jax(points),
                 jnp.asarray(steps),
@@ -113,16 +124,16 @@ class OnVector:
         """State vector of one circuit."""
         with jax.enable_x64(True):
             gates = gates_of(self._structure, on_jax(point))
-            return np.asarray(vector_of_gates(gates, self._pairs, self._blocks.num_places))
+            return np.asarray(vector_of_gates(gates, self._where, self._blocks.num_places))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 @partial(jax.vmap, in_axes=(None, None, None, None, None, 0, 0))
 def _evaluated(
-    loss: Loss, num_qubits: int, structure: Structure, pairs: Array, data: Any, point: Point, step: Array
+    loss: Loss, num_qubits: int, structure: Structure, where: Any, data: Any, point: Point, step: Array
 ) -> tuple[Point, Array, Array]:
     def value(point: Point) -> Array:
-        return loss(vector_of_gates(gates_of(structure, point), pairs, num_qubits), data)
+        return loss(vector_of_gates(gates_of(structure, point), where, num_qubits), data)
 
     return value_and_slopes(value, point, step)
 

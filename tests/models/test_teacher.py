@@ -71,7 +71,8 @@ def test_weights_and_tables_go_with_their_rows() -> None:
     weights = (np.arange(60) % 5 > 0).astype(float)
     settings = {"encoder": TableEncoder(), "epochs": 10, "batch_size": 20, "random_state": 0}
     plain = TreeClassifier(2, **settings).fit(frame, labels, weights)  # type: ignore[arg-type]
-    taught = TreeClassifier(2, **settings).fit(frame, labels, weights, teacher=Teacher(certain, share=1.0))  # type: ignore[arg-type]
+    sure = Teacher(certain, share=1.0)
+    taught = TreeClassifier(2, **settings).fit(frame, labels, weights, teacher=sure)  # type: ignore[arg-type]
     np.testing.assert_allclose(taught.predict_proba(frame), plain.predict_proba(frame), atol=1e-3)
     teacher = AmplitudeMPSClassifier(4, encoder=TableEncoder(), epochs=5, random_state=0).fit(frame, labels)
     assert (
