@@ -20,7 +20,7 @@ from qtnml.shallow.certificate import fidelity_of
 from qtnml.shallow.target import Target
 
 HERE = Path(__file__).parent
-MOST_SECONDS = 60  # of one package on one goal; what it has then is kept
+MOST_SECONDS = 120  # of one package on one goal; what it has then is kept
 DENSE = 14  # qubits up to which packages that hold the state vector are asked
 Made = Iterator[tuple[str, QuantumCircuit]]
 

@@ -86,15 +86,6 @@ def ghz(count: int) -> State:
     return states.from_arrays([core.sum(0)[None], *[core] * (count - 2), core.sum(2)[..., None]])
 
 
-def images(bond: int) -> State:
-    """A Born machine of 1,000 binarised images of MNIST, 784 sites."""
-    from qtnml import MPSBornMachine, load_dataset
-
-    X = load_dataset("mnist", binary=True, n_samples=1000)
-    born = MPSBornMachine(max_bond=bond, epochs=10, validation_fraction=0.0, random_state=0).fit(X)
-    return states.from_born(born)
-
-
 LARGE: dict[str, Any] = {"starts": 2, "iterations": (250, 300), "kinds": ("so4", "two-cx")}
 
 GOALS = [

@@ -16,6 +16,7 @@ from qtnml.shallow.device import line_on
 from qtnml.shallow.front import OnDevice, ParetoFront, front_of
 from qtnml.shallow.layouts import LAYOUTS, on_edges
 from qtnml.shallow.search import Effort, Layout, grown, pruned
+from qtnml.shallow.starts import Start, check_start
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair, window_of
 
@@ -34,6 +35,7 @@ def approximate(
     iterations: int = 500,
     starts: int = 4,
     optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
+    start: Start = "identity",
     max_bond: int | None = None,
     order: Sequence[int] | Literal["mutual-information"] | None = None,
     random_state: int = 0,
@@ -60,6 +62,8 @@ def approximate(
         iterations: Of each optimisation, at most.
         starts: Circuits optimised side by side.
         optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, whole blocks: never falls).
+        start: Where one of the circuits begins, all others near the identity: "bond-2" (each staircase from
+            what the ones before leave of the state), "product", "tree" (of that layout); of whole blocks.
         max_bond: Largest bond of the chain that circuits are compared with; what that loses is said.
         order: Sites along the chain: a permutation, or "mutual-information", which brings together what is
             entangled; None leaves them as they are.
@@ -77,12 +81,13 @@ def approximate(
     (3, True)
     """
     target = Target.of(state, max_bond, order)
-    effort = _effort(iterations, starts, optimizer, random_state)
+    effort = _effort(iterations, starts, optimizer, start, random_state)
     _check_one_goal(layers, max_two_qubit_gates, target_fidelity, layout)
     placed, name = layout_of(layout, target.num_places)
+    kinds = kinds_of(target, blocks, optimizer, start)
+    check_start(start, name, kinds)
     with _shown(effort, show=bool(verbose)) as effort:
         if max_two_qubit_gates is not None:
-            kinds = kinds_of(target, blocks, optimizer)
             found = _points(target, placed, name, kinds, max_two_qubit_gates, effort, between=0)
             within = [each for each in found if each.two_qubit_gates <= max_two_qubit_gates]
             if not within:
@@ -92,11 +97,8 @@ def approximate(
                 )
             return max(within, key=lambda each: each.fidelity)
         if target_fidelity is not None:
-            return _reaching(
-                target, placed, name, kinds_of(target, blocks, optimizer), target_fidelity, effort
-            )
-        kind = kinds_of(target, blocks, optimizer)[0]
-        return next(islice(grown(target, placed, name, kind, effort), (layers or 1) - 1, None))
+            return _reaching(target, placed, name, kinds, target_fidelity, effort)
+        return next(islice(grown(target, placed, name, kinds[0], effort), (layers or 1) - 1, None))
 
 
 def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None:
@@ -122,7 +124,7 @@ def _check_one_goal(layers: Any, gates: Any, fidelity: Any, layout: Any) -> None
         raise InvalidInputError(f"target_fidelity must be between 0 and 1, got {fidelity!r}")
 
 
-def _effort(iterations: Any, starts: Any, optimizer: Any, seed: Any) -> Effort:
+def _effort(iterations: Any, starts: Any, optimizer: Any, start: Any, seed: Any) -> Effort:
     for name, value in (("iterations", iterations), ("starts", starts)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidInputError(f"{name} must be an integer of at least 1, got {value!r}")
@@ -130,7 +132,7 @@ def _effort(iterations: Any, starts: Any, optimizer: Any, seed: Any) -> Effort:
         raise InvalidInputError(f"random_state must be an integer of at least 0, got {seed!r}")
     if optimizer not in ("lbfgs", "adam", "sweeps"):
         raise InvalidInputError(f"optimizer must be 'lbfgs', 'adam' or 'sweeps', got {optimizer!r}")
-    return Effort(int(iterations), int(starts), optimizer=optimizer, seed=int(seed))
+    return Effort(int(iterations), int(starts), optimizer=optimizer, start=start, seed=int(seed))
 
 
 def layout_of(layout: Any, num_places: int) -> tuple[Layout, str]:
@@ -160,15 +162,15 @@ def _own(given: Any) -> tuple[Pair, ...]:
     return pairs
 
 
-def kinds_of(target: Target, blocks: Any, optimizer: str) -> tuple[Kind, ...]:
-    """Kinds of blocks to try: the given one, or all that suit the state; sweeps take whole ones."""
+def kinds_of(target: Target, blocks: Any, optimizer: str, start: str) -> tuple[Kind, ...]:
+    """Kinds of blocks to try: the given one, or all that suit; sweeps and known starts take whole ones."""
     if blocks is not None:
         if not isinstance(blocks, str):
             raise InvalidInputError(f"blocks is the name of one kind, got {blocks!r}")
         kind: Any = blocks
         Blocks(target.num_places, (), kind)  # which checks the name
         return (kind,)
-    if optimizer == "sweeps":
+    if optimizer == "sweeps" or start != "identity":
         return ("so4",) if target.is_real else ("su4",)
     return ("so4", "cx", "two-cx") if target.is_real else ("two-cx", "cx", "su4")
 
@@ -291,6 +293,7 @@ def pareto(
     iterations: int = 500,
     starts: int = 4,
     optimizer: Literal["lbfgs", "adam", "sweeps"] = "lbfgs",
+    start: Start = "identity",
     max_bond: int | None = None,
     order: Sequence[int] | Literal["mutual-information"] | None = None,
     random_state: int = 0,
@@ -309,12 +312,12 @@ def pareto(
         target: A Qiskit backend, a `Target` or a `qtnml` backend: every circuit is compiled for it and its
             strings' likelihood under its noise computed exactly.
         reuse_qubits: On the device, reset and reuse qubits.
-        iterations, starts, optimizer, max_bond, order, random_state, verbose: As for `approximate`.
+        iterations, starts, optimizer, start, max_bond, order, random_state, verbose: As for `approximate`.
     """
     goal = Target.of(state, max_bond, order)
     if isinstance(between, bool) or not isinstance(between, int | np.integer) or between < 0:
         raise InvalidInputError(f"between must be an integer of at least 0, got {between!r}")
-    effort = _effort(iterations, starts, optimizer, random_state)
+    effort = _effort(iterations, starts, optimizer, start, random_state)
     _check_one_goal(None, max_two_qubit_gates, None, "staircase")
     several = isinstance(layout, Sequence) and not isinstance(layout, str)
     names = layout if several and layout and all(isinstance(each, str) for each in layout) else [layout]
@@ -323,7 +326,8 @@ def pareto(
         with _shown(effort, show=bool(verbose)) as effort:
             for each in names:
                 placed, name = layout_of(each, goal.num_places)
-                kinds = kinds_of(goal, blocks, optimizer)
+                kinds = kinds_of(goal, blocks, optimizer, start)
+                check_start(start, name, kinds)
                 for point in _points(goal, placed, name, kinds, max_two_qubit_gates, effort, between=between):
                     if point.two_qubit_gates <= max_two_qubit_gates:
                         found.append(point)

@@ -15,6 +15,7 @@ from qtnml.shallow.blocks import Blocks, Kind, Point, moved_by, on_jax, on_numpy
 from qtnml.shallow.emit import check_nodes
 from qtnml.shallow.fidelity import Fidelity
 from qtnml.shallow.optimise import Objective, OnIteration, Optimised, adam, lbfgs
+from qtnml.shallow.starts import Start, first_layer, next_layer
 from qtnml.shallow.sweeps import polar_sweeps
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair
@@ -35,6 +36,7 @@ class Effort:
         starts: Circuits that are optimised side by side; the best is kept.
         tolerance: An optimisation ends when nothing has fallen by this share of itself in 50 iterations.
         optimizer: "lbfgs", "adam" or "sweeps".
+        start: What one of the circuits begins with, see `qtnml.shallow.starts`.
         seed: Of the starts.
         on_iteration: Called after each iteration.
     """
@@ -43,6 +45,7 @@ class Effort:
     starts: int = 4
     tolerance: float = 1e-3
     optimizer: str = "lbfgs"
+    start: Start = "identity"
     seed: int = 0
     on_iteration: OnIteration | None = None
 
@@ -110,11 +113,18 @@ def grown(target: Target, layout: Layout, name: str, kind: Kind, effort: Effort)
         if last is None or not blocks.starts_at_identity:
             spread = _FIRST_SPREAD if blocks.starts_at_identity else _FREE_SPREAD
             points = [blocks.start(rng, spread) for _ in range(effort.starts)]
+            if effort.start != "identity":
+                points[0] = first_layer(effort.start, blocks, target.tensors)
         else:
             points = []
             for k in range(max(2, effort.starts) if repeats else effort.starts):
                 new = blocks.start(rng, _NEW_SPREADS[(k // 2) % 2])
                 points.append(_joined(blocks, last, new, before=repeats and k % 2 == 1))
+            if effort.start == "bond-2":
+                new = blocks.identity()
+                left = next_layer(blocks, last, target.tensors).whole
+                new = new._replace(whole=np.concatenate([left, new.whole[len(left) :]]))
+                points.append(_joined(blocks, last, new, before=True))
         last, log = best_of(target, blocks, points, effort)
         yield approximation_of(target, blocks, last, name, log)
 

@@ -31,6 +31,7 @@ from qtnml.states.layouts import Layout, arrays_as
 from qtnml.states.libraries import to_quimb, to_tenpy
 from qtnml.states.qubits import qubit_chain
 from qtnml.states.reduced import reduced_density_matrix
+from qtnml.states.renormalise import on_balanced_tree
 
 _MOST_BOND = 512  # while sites change places
 
@@ -229,6 +230,23 @@ class State:
         check_cutoff(cutoff)
         chain = self._chain
         return State(Chain(tuple(compressed(chain.tensors, max_bond, cutoff)), chain.order).state())
+
+    def renormalised(self, max_bond: int | None = None) -> "State":
+        """The state on a balanced tree, whose exact circuit is of logarithmic depth (arXiv:2605.06579).
+
+        Neighbours are joined again and again, and of each pair those `max_bond` combinations of levels kept
+        that carry most of the state; `fidelity` says what was lost.
+
+        Args:
+            max_bond: Largest bond of the tree; None is exact, with bonds up to the square of the chain's.
+        """
+        check_bond(max_bond)
+        if self.num_sites < 2:
+            return self
+        chain = self._chain
+        return State(
+            on_balanced_tree(chain.tensors, chain.order, None if max_bond is None else int(max_bond))
+        )
 
     def qubits(self) -> "State":
         """Every site of k levels as ceil(log2 k) qubits of a chain, the first one most significant."""
