@@ -8,7 +8,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from qtnml import MPSBornMachine, MPSClassifier, Synthesis, TreeBornMachine, TreeClassifier, load_dataset
+from qtnml import (
+    CircuitBornMachine,
+    MPSBornMachine,
+    MPSClassifier,
+    Synthesis,
+    TreeBornMachine,
+    TreeClassifier,
+    load_dataset,
+)
 from qtnml.errors import ClippedDataWarning
 from qtnml.models.samples import thresholded_pictures
 from qtnml.zoo import draws, read_cards, write_circuit
@@ -52,6 +60,11 @@ BORN: dict[str, tuple[type, dict[str, Any], int, dict[str, Any]]] = {
     "digits_born_tree_d4_11q": (TreeBornMachine, {"max_bond": 4}, 8, {}),
     "digits_born_4x4_mps_d4_16q": (MPSBornMachine, {"max_bond": 4}, 4, {"reuse_qubits": False}),
 }
+# Circuits that start from such a machine and are trained on: estimator's bond, circuit's arguments, side.
+TRAINED_ON: dict[str, tuple[int, dict[str, Any], int, dict[str, Any]]] = {
+    "digits_born_4x4_circuit_3q": (4, {"layers": 2, "extend": None}, 4, {}),
+    "digits_born_4x4_circuit_16q": (4, {"layers": 2, "extend": None}, 4, {"reuse_qubits": False}),
+}
 THRESHOLD = 0.5
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
@@ -94,6 +107,23 @@ def build_born(name: str) -> None:
     print(name, compiled, flush=True)
 
 
+def build_trained_on(name: str) -> None:
+    bond, arguments, side, compiling = TRAINED_ON[name]
+    bits = thresholded_pictures("digits", side, THRESHOLD)
+    born = MPSBornMachine(bond, random_state=0).fit(bits)
+    model = CircuitBornMachine.from_born(born, random_state=0, **arguments).fit(bits)
+    model.notes_ = {"data": "digits", "size": side, "threshold": THRESHOLD}
+    lines = [
+        f"data = load_dataset('digits', size={side})",
+        f"born = MPSBornMachine({bond}, random_state=0).fit(data.X_train > {THRESHOLD})",
+        f"model = CircuitBornMachine.from_born(born, random_state=0{_written(arguments)})"
+        f".fit(data.X_train > {THRESHOLD})",
+        f"compiled = model.compile({_written(compiling).removeprefix(', ')})",
+    ]
+    compiled = write_circuit(FOLDER, name, model, made_by=lines, **compiling)
+    print(name, compiled, flush=True)
+
+
 def _written(arguments: dict[str, Any]) -> str:
     return "".join(f", {name}={value!r}" for name, value in arguments.items())
 
@@ -129,8 +159,9 @@ def table() -> str:
 
 
 def main() -> None:
-    for name in sys.argv[1:] or [*CIRCUITS, *BORN]:
-        build_born(name) if name in BORN else build(name)
+    for name in sys.argv[1:] or [*CIRCUITS, *BORN, *TRAINED_ON]:
+        make = build_born if name in BORN else build_trained_on if name in TRAINED_ON else build
+        make(name)
     readme = FOLDER / "README.md"
     before, _, rest = readme.read_text().partition(START)
     _, _, after = rest.partition(END)

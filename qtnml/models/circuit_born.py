@@ -57,6 +57,7 @@ class CircuitBornMachine(SavedToFile, DensityMixin, BaseEstimator):
         blocks_, point_: The circuit, and the numbers of its gates.
         history_: Loss after each step; nats for "nll".
         n_features_in_, feature_names_in_: Bits of a sample, and their names where they have some.
+        notes_: JSON types of your own, saved with the machine if you set it.
 
     >>> X = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0]], 10, axis=0)
     >>> born = MPSBornMachine(max_bond=2, random_state=0).fit(X)
@@ -118,6 +119,7 @@ class CircuitBornMachine(SavedToFile, DensityMixin, BaseEstimator):
         self.blocks_, self.point_ = extended_by(blocks, point, more, rng)
         self.n_features_in_ = blocks.num_places
         self.history_: list[float] = []
+        self.notes_: dict[str, Any] = {}
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Train all gates on samples X (samples, features) of bits.
@@ -233,6 +235,10 @@ class CircuitBornMachine(SavedToFile, DensityMixin, BaseEstimator):
         self._begin(blocks, blocks.start(rng, spread))
         if self.start == "random":
             self.point_ = self.blocks_.start(rng, spread)
+
+    def levels(self, X: Any) -> NDArray:
+        """Samples as levels of sites (samples, sites): the bits themselves."""
+        return self._strings(X)
 
     def _strings(self, X: Any) -> NDArray:
         found = bits(X)

@@ -25,6 +25,7 @@ def circuit_born_entry(model: CircuitBornMachine) -> tuple[dict[str, Any], dict[
         "pairs": [list(pair) for pair in model.blocks_.pairs],
         "kind": model.blocks_.kind,
         "history": [float(loss) for loss in model.history_],
+        "notes": model.notes_,
     }
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
@@ -50,6 +51,7 @@ def restored_circuit_born(
     model.point_ = Point(gates, *model.blocks_.identity()[1:])
     model.n_features_in_ = count
     model.history_ = [float(loss) for loss in header["history"]]
+    model.notes_ = header.get("notes", {})
     if "feature_names_in" in header:
         if len(header["feature_names_in"]) != count:
             raise ModelFileError("its feature names do not fit its qubits")

@@ -69,7 +69,7 @@ def strings_for(model: Any, source: str) -> Any:
         InvalidInputError: A table for a model of pictures, or the other way round.
     """
     model = getattr(model, "model_", model)
-    is_table = model.encoder_ is not None
+    is_table = getattr(model, "encoder_", None) is not None
     if is_table != is_table_file(source):
         wanted = "no CSV file: the model is of a table" if is_table else "a table: the model is of pictures"
         raise InvalidInputError(f"{source} is {wanted}")

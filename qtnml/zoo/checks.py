@@ -13,10 +13,10 @@ from qtnml.backends import get_backend, run_circuits
 from qtnml.born import log_likelihood
 from qtnml.compile import import_circuit
 from qtnml.compile.compiled import Compiled
-from qtnml.gates import Synthesis
 from qtnml.jobs import JobStore
 from qtnml.models import BackendClassifier, load_model, samples_for, strings_for
 from qtnml.zoo.cards import RESOURCES, draws, read_card
+from qtnml.zoo.files import how_compiled
 
 _SAME_GATES = 2e-9  # radians; Qiskit writes an angle within 1e-9 of a fraction of pi as that fraction
 _SAME_PROBABILITIES = 1e-9
@@ -211,8 +211,7 @@ def _compared(folder: Path, name: str, card: dict[str, Any], model: Any) -> tupl
     """The stored circuit, and how far its files are from the rebuilt one and from each other."""
     stored = import_circuit(folder / f"{name}.qpy")
     bound = import_circuit(folder / f"{name}.qasm")
-    how = card["compile"] | {"synthesis": Synthesis(**card["compile"]["synthesis"])}
-    rebuilt = model.compile(**how)
+    rebuilt = model.compile(**how_compiled(model, card))
     return stored, max(
         gate_difference(_with_stored_weights(rebuilt, stored), stored.trained_circuit),
         gate_difference(stored.trained_circuit, bound.trained_circuit),

@@ -9,7 +9,7 @@ from typing import Any
 
 from qtnml.compile import GenerativeCircuit, export_circuit
 from qtnml.gates import Synthesis
-from qtnml.models import load_model, samples_for, strings_for
+from qtnml.models import CircuitBornMachine, load_model, samples_for, strings_for
 from qtnml.storage import write_atomically
 from qtnml.zoo.cards import read_card
 
@@ -69,8 +69,15 @@ def rebuild_circuit(folder: Path, name: str, *, into: Path | None = None) -> Any
     """
     card = read_card(folder, name)
     model = load_model(folder / f"{name}.qtnml")
-    how = card["compile"] | {"synthesis": Synthesis(**card["compile"]["synthesis"])}
+    how = how_compiled(model, card)
     return write_circuit(into or folder, name, model, made_by=card.get("made_by", []), **how)
+
+
+def how_compiled(model: Any, card: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `compile` that made a card's circuit; gates that are given need no synthesis."""
+    how = dict(card["compile"])
+    synthesis = Synthesis(**how.pop("synthesis"))
+    return how if isinstance(model, CircuitBornMachine) else how | {"synthesis": synthesis}
 
 
 def _deciding(model: Any, compiled: Any) -> dict[str, Any]:
@@ -93,8 +100,12 @@ def _deciding(model: Any, compiled: Any) -> dict[str, Any]:
 def _drawing(model: Any) -> dict[str, Any]:
     """What the card says of a Born machine; its likelihood in nats per sample."""
     X = strings_for(model, model.notes_["data"])
+    if isinstance(model, CircuitBornMachine):
+        kind = f"{type(model).__name__}, {len(model.blocks_.pairs)} gates of SU(4)"
+    else:
+        kind = f"{type(model).__name__}, bonds up to {max(model.bond_dims_)}"
     return {
-        "model": f"{type(model).__name__}, bonds up to {max(model.bond_dims_)}",
+        "model": kind,
         "read_out": "one site after the other; NAME.qasm says which bits are which site's",
         "likelihood": {"test_samples": len(X), "exact": float(model.score(X))},
     }
