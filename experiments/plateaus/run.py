@@ -17,8 +17,8 @@ from qtnml.shallow.search import stacked
 from qtnml.shallow.vector import OnVector, energy
 
 HERE = Path(__file__).parent
-SIZES = (4, 6, 8, 10, 12, 14)
-SEEDS = 40
+SIZES = (4, 6, 8, 10, 12)
+SEEDS = 24
 BONDS = (2, 4, 8, 16)
 
 

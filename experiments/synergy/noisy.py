@@ -20,7 +20,7 @@ from qtnml.noise import DeviceNoise, NoisyGenerativeCircuit
 
 HERE = Path(__file__).parent
 DEVICE, QUBITS = "fake:torino", (22, 21, 23, 24, 25)  # of which the circuit takes the first
-SEEDS, SHOTS, IN_ALL = 3, 1000, 600_000
+SEEDS, SHOTS, IN_ALL = 3, 1000, 300_000
 STARTS = ("bond 2", "bond 4", "bond 8", "near identity", "random")
 OPTIMIZERS = {"spsa": SPSA(learning_rate=0.01), "cma-es": CMAES(spread=0.03, population=12)}
 LAYERS = 2
