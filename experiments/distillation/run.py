@@ -14,7 +14,7 @@ from qtnml import AmplitudeTreeClassifier, Teacher, TreeClassifier, load_dataset
 
 HERE = Path(__file__).parent
 SHOTS = (100, 1000)
-SEEDS, SAMPLES, EPOCHS, HOMOTOPY = 7, 6000, 30, 10
+SEEDS, SAMPLES, EPOCHS, HOMOTOPY = 5, 6000, 30, 10
 TASKS: dict[str, dict[str, Any]] = {
     "ten digits": {"classes": None, "widths": (2,)},
     "3 or 5": {"classes": (3, 5), "widths": (1, 2)},

@@ -98,7 +98,7 @@ GOALS = [
         "bars-and-stripes-4x3",
         lambda: bars_and_stripes(4, 3),
         130,
-        starts=24,
+        starts=12,
         orders=(None, "mutual-information"),
     ),
     Goal("random-bond-4", lambda: random_chain(12, 4), 88),
