@@ -41,7 +41,8 @@ class CircuitBornMachine(SavedToFile, DensityMixin, BaseEstimator):
 
     Args:
         layers: Staircases of gates.
-        extend: Further gates: "all" pairs that no staircase joins, "neighbours", None, or pairs.
+        extend: Further gates: "all" pairs that no staircase joins, "neighbours", None, a device (the edges
+            around a line of its qubits), or pairs.
         start: "identity" (near it) or "random" gates, where no machine is given; see `from_born`.
         loss: "nll", the mean negative log-likelihood, or "mmd", the squared maximum mean discrepancy.
         optimizer: "adam" or "lbfgs", both on the manifold of unitaries, or "cma-es", an evolution strategy

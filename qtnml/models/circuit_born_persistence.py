@@ -18,7 +18,9 @@ def circuit_born_entry(model: CircuitBornMachine) -> tuple[dict[str, Any], dict[
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
     if not (parameters["extend"] is None or isinstance(parameters["extend"], str)):
-        parameters["extend"] = [[int(a), int(b)] for a, b in parameters["extend"]]
+        # Of a device what it stands for: the pairs behind the staircases.
+        stairs = int(model.layers) * (model.n_features_in_ - 1)
+        parameters["extend"] = [list(pair) for pair in model.blocks_.pairs[stairs:]]
     header = {
         "parameters": plain(parameters),
         "qubits": model.n_features_in_,

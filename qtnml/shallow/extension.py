@@ -1,12 +1,14 @@
 """Circuits that start from a state and go beyond it: more gates, at the identity (arXiv:2208.13673)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.blocks import Blocks, Point
+from qtnml.shallow.device import line_on
+from qtnml.shallow.layouts import on_edges
 from qtnml.shallow.vector import all_unlinked
 from qtnml.shallow.window import Pair
 
@@ -16,7 +18,7 @@ def extension_pairs(wanted: Any, num_places: int, linked: Sequence[Pair]) -> tup
 
     Args:
         wanted: "all" pairs that no gate joins yet, "neighbours" of the chain (a brick wall of two layers),
-            None for no gate, or pairs.
+            None for no gate, a device (the edges around a line of its qubits), or pairs.
         num_places: Qubits.
         linked: Pairs of the gates there are.
     """
@@ -27,7 +29,11 @@ def extension_pairs(wanted: Any, num_places: int, linked: Sequence[Pair]) -> tup
             return all_unlinked(num_places, linked)
         if wanted == "neighbours":
             return tuple((k, k + 1) for first in (0, 1) for k in range(first, num_places - 1, 2))
-        raise InvalidInputError(f"extend must be 'all', 'neighbours', None or pairs, got {wanted!r}")
+        raise InvalidInputError(
+            f"extend must be 'all', 'neighbours', None, a device or pairs, got {wanted!r}"
+        )
+    if not isinstance(wanted, Iterable | int | float):
+        return on_edges(num_places, line_on(wanted, num_places)[0], 1)
     found = tuple(_pairs(wanted))
     for pair in found:
         if not all(0 <= place < num_places for place in pair) or pair[0] == pair[1]:

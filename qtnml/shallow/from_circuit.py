@@ -14,6 +14,7 @@ from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.shallow.approximation import Approximation, approximation_of
 from qtnml.shallow.blocks import Blocks
+from qtnml.shallow.extension import extension_pairs
 from qtnml.shallow.target import Target
 from qtnml.shallow.window import Pair
 from qtnml.states import Hamiltonian
@@ -66,12 +67,16 @@ def from_circuit(state: Any, circuit: QuantumCircuit, *, max_bond: int | None = 
     return _with_blocks(target, pairs, gates, "own circuit")
 
 
-def extended(approximation: Approximation, circuit: QuantumCircuit, state: Any = None) -> Approximation:
-    """An approximation with a circuit behind it, and perhaps for another state: more steps of time.
+def extended(approximation: Approximation, more: Any, state: Any = None) -> Approximation:
+    """An approximation with more gates behind it, and perhaps for another state.
+
+    More steps of time (arXiv:2301.08609), or gates that do nothing yet, to be trained on another loss than
+    the fidelity (arXiv:2208.13673): `refine(longer, objective=...)`.
 
     Args:
         approximation: Of blocks "su4" (another one's become that).
-        circuit: What comes after it; as for `from_circuit`.
+        more: A circuit, as for `from_circuit`; or where gates at the identity go: "all" pairs of qubits that
+            no gate joins yet, "neighbours", a device (its edges around a line), or pairs of qubits.
         state: What it is to be near to now; the same as before by default.
     """
     target = approximation.target if state is None else Target.of(state)
@@ -79,11 +84,19 @@ def extended(approximation: Approximation, circuit: QuantumCircuit, state: Any =
         raise InvalidInputError(
             f"the new state has {target.num_places} qubits, the circuit {approximation.target.num_places}"
         )
-    pairs, gates = blocks_of(circuit, _places(target))
+    places = _places(target)
+    if isinstance(more, QuantumCircuit):
+        pairs, gates = blocks_of(more, places)
+    else:
+        qubits = approximation.target.qubits
+        linked = [(qubits[a], qubits[b]) for a, b in approximation.blocks.pairs]
+        wanted = extension_pairs(more, target.num_places, linked)
+        pairs = [(places[a], places[b]) for a, b in wanted]
+        gates = np.tile(np.eye(4, dtype=complex), (len(pairs), 1, 1))
     before = approximation.blocks.gates(approximation.point)
     both = np.concatenate([before.astype(np.complex128), gates])
     # The new chain may have its qubits in another order.
-    places, qubits = _places(target), approximation.target.qubits
+    qubits = approximation.target.qubits
     moved = tuple((places[qubits[a]], places[qubits[b]]) for a, b in approximation.blocks.pairs)
     return _with_blocks(target, (*moved, *pairs), both, approximation.layout)
 

@@ -138,14 +138,23 @@ def _evaluated(
     return value_and_slopes(value, point, step)
 
 
-def energy(blocks: Blocks, hamiltonian: Hamiltonian) -> OnVector:
-    """<H> of what circuits prepare; site k is qubit k."""
+def energy(blocks: Blocks, hamiltonian: Hamiltonian, places: Sequence[int] | None = None) -> OnVector:
+    """<H> of what circuits prepare.
+
+    Args:
+        blocks: Of all circuits, on any pairs.
+        hamiltonian: Terms on any one or two sites.
+        places: Place of each site; site k at place k by default.
+    """
     if hamiltonian.num_sites != blocks.num_places:
         raise InvalidInputError(
             f"the Hamiltonian is of {hamiltonian.num_sites} sites, the circuit of {blocks.num_places}"
         )
     bonds = hamiltonian.bonds()
-    return OnVector(blocks, _energy, (np.array(list(bonds)), np.array(list(bonds.values()))))
+    pairs = np.array(list(bonds))
+    if places is not None:
+        pairs = np.asarray(places)[pairs]
+    return OnVector(blocks, _energy, (pairs, np.array(list(bonds.values()))))
 
 
 def _energy(vector: Array, terms: Any) -> Array:

@@ -1,15 +1,20 @@
 """Circuits as starts: Trotter circuits of few steps optimised towards evolutions of many."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.circuit.random import random_circuit
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy.linalg import expm
 
 from qtnml import shallow, states
+from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
+from qtnml.shallow.vector import energy
 from qtnml.states import State
 
 
@@ -94,3 +99,34 @@ def test_circuits_that_are_no_start() -> None:
             shallow.from_circuit(state, circuit)
     with pytest.raises(InvalidInputError, match="initial is 3 bits"):
         shallow.trotter_circuit(states.ising(3), 1.0, 1, initial=[0, 1])
+
+
+@pytest.mark.parametrize("more", ["all", "neighbours", [(0, 5), (2, 4)], "device"])
+def test_gates_at_the_identity_are_trained_on_an_energy(more: Any) -> None:
+    hamiltonian = states.heisenberg(6)
+    rough = states.ground_state(hamiltonian, max_bond=2)
+    order = [1, 0, 2, 4, 3, 5]
+    found = shallow.approximate(rough, layers=1, blocks="su4", iterations=60, order=order)
+    device = GenericBackendV2(7, coupling_map=[[k, k + 1] for k in range(6)] + [[0, 5]], seed=0)
+    longer = shallow.extended(found, device if more == "device" else more)
+    assert longer.fidelity == pytest.approx(found.fidelity, abs=1e-9)
+    assert len(longer.blocks.pairs) > len(found.blocks.pairs)
+    places = np.argsort(longer.target.sites)
+    lower = shallow.refine(longer, 60, objective=energy(longer.blocks, hamiltonian, places))
+    before, after = (each.state().expectation(hamiltonian).real for each in (found, lower))
+    exact = np.linalg.eigvalsh(hamiltonian.matrix())[0]
+    assert exact - 1e-9 <= after < before - 0.05
+
+
+def test_another_iteration_can_be_the_last() -> None:
+    state = states.ground_state(states.ising(6), max_bond=4)
+    found = shallow.approximate(state, layers=1, iterations=5)
+    seen = list[int]()
+
+    def stop(done: int, losses: NDArray) -> bool:
+        seen.append(done)
+        assert losses.shape == (1,)
+        return done == 3
+
+    shallow.refine(found, 50, on_iteration=stop)
+    assert seen == [1, 2, 3]
