@@ -29,15 +29,16 @@ def table(found: dict[str, Any]) -> list[str]:
         for row in (row for row in found["rows"] if row["qubits"] == size):
             fit = next(f for f in found["slopes"] if (f["start"], f["loss"]) == (row["start"], loss))
             lines.append(
-                f"| {row['start']} | {row[loss]:.2e} | {row[f'{loss}, low']:.1e} to {row[f'{loss}, high']:.1e} | "
-                f"{row[f'{loss}, gap']:.2e} | **{fit['slope']:+.2f}** +- {1.96 * fit['error']:.2f} |"
+                f"| {row['start']} | {row[loss]:.2e} | "
+                f"{row[f'{loss}, low']:.1e} to {row[f'{loss}, high']:.1e} | {row[f'{loss}, gap']:.2e} | "
+                f"**{fit['slope']:+.2f}** +- {1.96 * fit['error']:.2f} |"
             )
         lines.append("")
     return lines
 
 
 def figure(found: dict[str, Any]) -> None:
-    """Mean squared slopes against qubits; beside them as a share of what the loss has left to fall, squared."""
+    """Mean squared slopes against qubits; below, as a share of what the loss has left to fall, squared."""
     plot, panels = plt.subplots(2, 2, figsize=(10, 7), layout="constrained", sharex=True)
     for column, (loss, title) in zip(panels.T, TITLES.items(), strict=True):
         for start in dict.fromkeys(row["start"] for row in found["rows"]):
