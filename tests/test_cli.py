@@ -284,6 +284,22 @@ def test_from_postselected_to_traced(run, tmp_path: Path) -> None:
     assert (status, "holds a TreeClassifier, not a MPSClassifier" in " ".join(err.split())) == (2, True)
 
 
+def test_a_circuit_learns_from_an_amplitude_model(run, tmp_path: Path) -> None:
+    common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 3, "--json")
+    assert run("train", *common, "--model", "amplitude-tree", "--max-bond", 8, "-o", tmp_path / "a")[0] == 0
+    assert run("train", *common, "--teacher", tmp_path / "a", "-o", tmp_path / "m")[0] == 0
+    assert load_model(tmp_path / "m").notes_["teacher"] == "a"
+    assert run("compile", tmp_path / "m", "--json")[0] == 0
+    for model, message in (
+        ("tree-regressor", "models tree and mps"),
+        ("amplitude-mps", "models tree and mps"),
+    ):
+        status, _, err = run(
+            "train", *common, "--model", model, "--teacher", tmp_path / "a", "-o", tmp_path / "b"
+        )
+        assert (status, message in " ".join(err.split())) == (2, True)
+
+
 def test_what_has_no_circuit_says_so(run, tmp_path: Path) -> None:
     common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 1, "-o", tmp_path / "m")
     run("train", *common, "--model", "amplitude-mps", "--max-bond", 2)

@@ -141,7 +141,7 @@ def with_circuit(estimator: Any) -> Any:
     """The estimator, or an error if it has no circuit."""
     if not hasattr(estimator, "compile"):
         raise InvalidInputError(
-            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps to compile or measure it"
+            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps (perhaps by it: --teacher) to compile or measure one"
         )
     return estimator
 

@@ -102,6 +102,12 @@ def train(
         Path | None,
         typer.Option(help="Go on with the weights of this model, e.g. after --discard postselect."),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn what this model says of the samples beside their labels, e.g. an amplitude model."
+        ),
+    ] = None,
     noise: Annotated[
         str | None,
         typer.Option(
@@ -164,8 +170,9 @@ def train(
         _go_on_from(clf, warm_start)
     if noise is not None:
         clf.set_params(**_noise(noise, reuse, clf))
+    given = {} if teacher is None else {"teacher": _teacher(teacher, model)}
     began = time.perf_counter()
-    clf.fit(loaded.raw(loaded.X_train), loaded.y_train)
+    clf.fit(loaded.raw(loaded.X_train), loaded.y_train, **given)
     seconds = time.perf_counter() - began
     clf.notes_ = {
         "data": loaded.name,
@@ -181,6 +188,8 @@ def train(
     }
     if noise is not None:
         clf.notes_["noise"] = noise
+    if teacher is not None:
+        clf.notes_["teacher"] = teacher.name
     clf.save(output)
     facts = {"model": str(output), **_facts(clf, loaded), "seconds": round(seconds, 3)}
     rows = {_ROWS.get(name, name.replace("_", " ")): shown(value) for name, value in facts.items()}
@@ -190,6 +199,18 @@ def train(
     report(f"Trained on {loaded.name}", rows, facts, as_json)
     if clf.stopped_ == "interrupted":
         raise typer.Exit(130)
+
+
+def _teacher(path: Path, model: str) -> Any:
+    """A classifier from a file, for models that learn from one."""
+    from qtnml import load_model
+
+    if model not in ("tree", "mps"):
+        raise InvalidInputError(f"--teacher is for the models tree and mps, got --model {model}")
+    found = load_model(path)
+    if not hasattr(found, "predict_proba"):
+        raise InvalidInputError(f"{path} holds a {type(found).__name__}, which gives no probabilities")
+    return found
 
 
 def _loaded(data: str, size: int | None, order: str, how: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator
 
 from qtnml.arrays import NDArray
@@ -69,5 +70,8 @@ def _gates(circuit: QuantumCircuit) -> Iterator[tuple[NDArray, tuple[int, ...]]]
                 f"expected gates on one and two qubits, got {operation.name!r} on {len(on)}; translate the "
                 "circuit first: transpile(circuit, basis_gates=['u', 'cx'])"
             )
-        # Qiskit's first qubit is the least significant.
-        yield np.asarray(Operator(operation).reverse_qargs().data), on
+        try:
+            matrix = Operator(operation).reverse_qargs().data  # Qiskit's first qubit is the least significant
+        except QiskitError as error:
+            raise InvalidInputError(f"{operation.name!r} is no gate: {error}") from error
+        yield np.asarray(matrix), on
