@@ -290,14 +290,10 @@ def test_a_circuit_learns_from_an_amplitude_model(run, tmp_path: Path) -> None:
     assert run("train", *common, "--teacher", tmp_path / "a", "-o", tmp_path / "m")[0] == 0
     assert load_model(tmp_path / "m").notes_["teacher"] == "a"
     assert run("compile", tmp_path / "m", "--json")[0] == 0
-    for model, message in (
-        ("tree-regressor", "models tree and mps"),
-        ("amplitude-mps", "models tree and mps"),
-    ):
-        status, _, err = run(
-            "train", *common, "--model", model, "--teacher", tmp_path / "a", "-o", tmp_path / "b"
-        )
-        assert (status, message in " ".join(err.split())) == (2, True)
+    for model in ("tree-regressor", "amplitude-mps"):
+        command = (*common, "--model", model, "--teacher", tmp_path / "a", "-o", tmp_path / "b")
+        status, _, err = run("train", *command)
+        assert (status, "models tree and mps" in " ".join(err.split())) == (2, True)
 
 
 def test_what_has_no_circuit_says_so(run, tmp_path: Path) -> None:
