@@ -21,6 +21,7 @@ class Goal:
         make: The state.
         most: CX of its longest circuit.
         starts: Circuits optimised side by side.
+        short, short_starts: Up to so many CX there are many local minima: searched again with more starts.
         iterations: Of each optimisation, and of the last one of every point.
         orders: Of the sites along the chain; the front is over all of them.
         kinds: Of blocks; None for all that suit. Single CX take many layers, whose windows are wide: minutes
@@ -31,6 +32,8 @@ class Goal:
     make: Callable[[], State]
     most: int
     starts: int = 4
+    short: int = 0
+    short_starts: int = 24
     iterations: tuple[int, int] = (600, 1500)
     orders: tuple[str | None, ...] = (None,)
     kinds: tuple[str | None, ...] = (None,)
@@ -93,20 +96,19 @@ GOALS = [
     Goal("w-12", lambda: w_state(12), 22),
     Goal("ising-critical-12", lambda: ground(states.ising(12), 16), 66),
     Goal("ising-gapped-12", lambda: ground(states.ising(12, field=0.5), 8), 44),
-    # A landscape of many local minima.
     Goal(
         "bars-and-stripes-4x3",
         lambda: bars_and_stripes(4, 3),
         130,
-        starts=12,
+        short=66,
         orders=(None, "mutual-information"),
     ),
-    Goal("random-bond-4", lambda: random_chain(12, 4), 88),
+    Goal("random-bond-4", lambda: random_chain(12, 4), 88, short=22),
     Goal("aklt-24", lambda: aklt(12), 115),
     Goal("ising-critical-20", lambda: ground(states.ising(20), 32), 114),
     Goal("ising-gapped-20", lambda: ground(states.ising(20, field=0.5), 8), 76),
     Goal("heisenberg-20", lambda: ground(states.heisenberg(20), 32), 152),
-    Goal("random-bond-8", lambda: random_chain(12, 8), 200),
+    Goal("random-bond-8", lambda: random_chain(12, 8), 200, short=22),
     Goal("heisenberg-32", lambda: ground(states.heisenberg(32), 64), 340, **LARGE),
     Goal("ising-gapped-64", lambda: ground(states.ising(64, field=0.5), 8), 260, **LARGE),
     Goal("ising-critical-64", lambda: ground(states.ising(64), 32), 390, **LARGE),
