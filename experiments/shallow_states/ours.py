@@ -80,9 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument(
-        "--short", action="store_true", help="add short circuits to the fronts that are there"
-    )
+    parser.add_argument("--short", action="store_true", help="add short circuits to fronts that are there")
     options = parser.parse_args()
     folder = HERE / "fronts"
     for goal in GOALS:

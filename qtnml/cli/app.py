@@ -141,8 +141,8 @@ def with_circuit(estimator: Any) -> Any:
     """The estimator, or an error if it has no circuit."""
     if not hasattr(estimator, "compile"):
         raise InvalidInputError(
-            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps (which can learn from this "
-            "one: --teacher) to compile or measure it"
+            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps, which can learn from it "
+            "(--teacher), to compile or measure it"
         )
     return estimator
 
