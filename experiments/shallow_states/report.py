@@ -1,4 +1,4 @@
-"""results.md and fronts.png from the fronts of `ours.py`, `images.py` and `peers.py`."""
+"""results.md and fronts.png from what `ours.py`, `peers.py`, `images.py` and `pennylane_case.py` found."""
 
 import json
 from pathlib import Path
@@ -47,6 +47,46 @@ def table(found: dict[str, dict[str, Any]]) -> str:
                 f"{row['qubits_with_reuse']} | **{max(row['infidelity'], 0):.1e}** | {' | '.join(cells)} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def images() -> list[str]:
+    """The machine of 784 pixels."""
+    ours = json.loads((HERE / "images.json").read_text())
+    theirs = json.loads((HERE / "images-mps-to-circuit.json").read_text())
+    lines = [
+        f"## A Born machine of {ours['sites']} pixels, bond {ours['bond']}",
+        "",
+        "| circuit | layers | trained on | CX | qubits with reuse | F | ln F / N | NLL of its 1,000 images | "
+        "NLL of 1,000 others | s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| (the machine itself) |  |  |  |  | 1 | 0 | {ours['nll']:.1f} | {ours['held_out_nll']:.0f} |  |",
+    ]
+    for name, rows in (("qtnml", ours["rows"]), ("mps-to-circuit", theirs["rows"])):
+        for row in rows:
+            lines.append(
+                f"| {name} | {row['layers']} | {row.get('loss', '')} | {row['two_qubit_gates']:,} | "
+                f"{row.get('qubits_with_reuse', '')} | {row['fidelity']:.1e} | "
+                f"{row['ln_fidelity_per_site']:.4f} | {row['nll']:.1f} | {row['held_out_nll']:.0f} | "
+                f"{row['seconds']} |"
+            )
+    return [*lines, ""]
+
+
+def pennylane() -> list[str]:
+    """A random complex chain of ten sites."""
+    lines = [
+        "## A random complex chain of 10 sites, bond 8",
+        "",
+        "| | CX | qubits | 1 - F | s |",
+        "|---|---|---|---|---|",
+    ]
+    for row in json.loads((HERE / "pennylane_case.json").read_text()):
+        infidelity = "" if "infidelity" not in row else f"{max(row['infidelity'], 0):.1e}"
+        lines.append(
+            f"| {row['what']} | {row['two_qubit_gates']} | {row['qubits']} | {infidelity} | "
+            f"{row.get('seconds', '')} |"
+        )
+    return [*lines, ""]
 
 
 def behind(found: dict[str, dict[str, Any]]) -> list[str]:
@@ -116,6 +156,7 @@ def main() -> None:
     text += "\n" + (
         "Nowhere behind.\n" if not lines else "Behind:\n\n" + "\n".join(f"- {x}" for x in lines) + "\n"
     )
+    text += "\n" + "\n".join([*images(), *pennylane()])
     (HERE / "results.md").write_text(text)
     print(text)
     figure(found)
