@@ -44,7 +44,9 @@ def main() -> None:
     )
     print(rows, flush=True)
     began = time.perf_counter()
-    found = shallow.approximate(state, target_fidelity=1 - INFIDELITY, iterations=1500)
+    found = shallow.approximate(
+        state, target_fidelity=1 - INFIDELITY, blocks="two-cx", starts=2, iterations=1500
+    )
     rows.append(
         {
             "what": f"1 - F < {INFIDELITY:g}",
