@@ -1,4 +1,4 @@
-"""PennyLane's documented case: a random complex chain of 10 sites and bond 8, exactly and to 1e-6.
+"""PennyLane's documented case: a random complex chain of 10 sites and bond 8, exactly and with fewer CX.
 
 python experiments/shallow_states/pennylane_case.py
 """
@@ -14,12 +14,12 @@ from targets import random_chain
 from qtnml import shallow
 
 HERE = Path(__file__).parent
-SITES, BOND, INFIDELITY = 10, 8, 1e-6
+SITES, BOND, LAYERS = 10, 8, (2, 4, 8, 11)
 GATES = {"CNOT", "RZ", "RY", "RX", "Hadamard", "GlobalPhase", "X", "S", "T"}
 
 
 def main() -> None:
-    """Three rows."""
+    """Their estimate, the exact circuit, and approximate ones."""
     resources = estimator.estimate(
         estimator.MPSPrep(num_mps_matrices=SITES, max_bond_dim=BOND), gate_set=GATES
     )
@@ -43,21 +43,19 @@ def main() -> None:
         }
     )
     print(rows, flush=True)
-    began = time.perf_counter()
-    found = shallow.approximate(
-        state, target_fidelity=1 - INFIDELITY, blocks="two-cx", starts=2, iterations=1500
-    )
-    rows.append(
-        {
-            "what": f"1 - F < {INFIDELITY:g}",
-            "two_qubit_gates": found.two_qubit_gates,
-            "two_qubit_depth": found.two_qubit_depth,
-            "qubits": found.compile().num_qubits,
-            "infidelity": found.infidelity,
-            "deviation_of_certificate": found.verify(),
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-    )
+    for layers in LAYERS:
+        began = time.perf_counter()
+        found = shallow.approximate(state, layers=layers, blocks="two-cx", starts=2, iterations=400)
+        rows.append(
+            {
+                "what": f"{layers} layers",
+                "two_qubit_gates": found.two_qubit_gates,
+                "qubits": found.compile().num_qubits,
+                "infidelity": found.infidelity,
+                "deviation_of_certificate": found.verify(),
+                "seconds": round(time.perf_counter() - began, 1),
+            }
+        )
     for row in rows:
         print(row)
     (HERE / "pennylane_case.json").write_text(json.dumps(rows, indent=1) + "\n")

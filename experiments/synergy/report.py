@@ -44,7 +44,7 @@ def noisy() -> list[str]:
     """KL under noise before and after."""
     rows = json.loads((HERE / "noisy.json").read_text())
     lines = [
-        "## Bars and stripes 3x3 under a device's noise: exact KL divergence (nats)",
+        "## Bars and stripes 3x2 under a device's noise: exact KL divergence (nats)",
         "",
         "| start | optimiser | before | after | range | CX | qubits | shots |",
         "|---|---|---|---|---|---|---|---|",

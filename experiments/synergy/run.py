@@ -18,7 +18,7 @@ from qtnml.shallow.search import stacked
 
 HERE = Path(__file__).parent
 SEEDS = {"adam": 10, "cma-es": 3}
-MARKS = {"adam": (0, 10, 30, 100, 200, 400), "cma-es": (0, 30, 100, 200)}
+MARKS = {"adam": (0, 10, 30, 100, 200, 400), "cma-es": (0, 30, 100)}
 RATE = 0.01  # radians, of Adam
 LAYERS_OF_BOND = {"bond 4": 3, "bond 8": 4, "bond 16": 5}
 
