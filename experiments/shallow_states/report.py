@@ -9,6 +9,7 @@ from targets import GOALS
 
 HERE = Path(__file__).parent
 MARKS = {"mps-to-circuit": "s", "qiu-mps-initializer": "^", "quimb": "D", "aqc-tensor": "v"}
+COLOURS = dict(zip(MARKS, ("#2ca0c0", "#e08020", "#309030", "#c03030"), strict=True))
 
 
 def fronts() -> dict[str, dict[str, Any]]:
@@ -130,6 +131,7 @@ def figure(found: dict[str, dict[str, Any]]) -> None:
                     [row["two_qubit_gates"] for row in known],
                     [max(row["infidelity"], 1e-12) for row in known],
                     MARKS[name],
+                    color=COLOURS[name],
                     label=name,
                     markersize=4,
                     alpha=0.8,
