@@ -67,6 +67,7 @@ def rows_of(task: str, *, smoke: bool) -> list[dict[str, Any]]:
         ways: dict[str, tuple[Any, dict[str, int]]] = {
             "labels": (None, {}),
             "soft labels of bond 16": (large, {}),
+            "soft labels of bond 16, temperature 1": (Teacher(large, temperature=1.0), {}),
             "labels, twice the epochs": (None, {"epochs": 2 * epochs}),
             f"soft labels of bond {2**width}": (small[2**width], {}),
             f"start at bond {2**width}, homotopy": (

@@ -45,13 +45,15 @@ def test_a_teacher_shares_what_it_knows() -> None:
     teacher = LogisticRegression().fit(X, y)
     probabilities = teacher.predict_proba(X)
     used = np.ones(len(X), bool)
-    found = Teacher(teacher, share=0.25).targets(X, y, np.arange(3), used)
+    found = Teacher(teacher, share=0.25, temperature=1.0).targets(X, y, np.arange(3), used)
     np.testing.assert_allclose(found, 0.25 * probabilities + 0.75 * np.eye(3)[y])
     softer = Teacher(probabilities, share=1.0, temperature=2.0).targets(X, y, np.arange(3), used)
     np.testing.assert_allclose(softer, np.sqrt(probabilities) / np.sqrt(probabilities).sum(1, keepdims=True))
     names = np.array(["a", "b", "c"])
     named = LogisticRegression().fit(X, names[y])
-    np.testing.assert_allclose(Teacher(named, share=1.0).targets(X, y, names, used), probabilities, atol=1e-6)
+    np.testing.assert_allclose(
+        Teacher(named, share=1.0, temperature=1.0).targets(X, y, names, used), probabilities, atol=1e-6
+    )
 
 
 def test_what_the_teacher_says_is_learnt() -> None:
