@@ -7,6 +7,7 @@ stand for the label's core, so that probabilities differ, by as much as that cor
 
 import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg import null_space, polar
@@ -79,12 +80,13 @@ def _data_qubits(widths: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(range(a, b)) for a, b in itertools.pairwise(starts.tolist())]
 
 
-def _below(network: AmplitudeNetwork) -> list[frozenset[int]]:
+@lru_cache(maxsize=8)
+def _below(network: AmplitudeNetwork) -> tuple[frozenset[int], ...]:
     """Leaves under each node."""
     leaves, found = network.tree.num_leaves, list[frozenset[int]]()
     for wires in network.tree.nodes:
         found.append(frozenset().union(*(frozenset([w]) if w < leaves else found[w - leaves] for w in wires)))
-    return found
+    return tuple(found)
 
 
 def _above(

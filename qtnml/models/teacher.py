@@ -62,7 +62,11 @@ class Teacher:
         found = self._probabilities(X, classes, len(used))[used] ** (1 / self.temperature)
         total = found.sum(axis=1, keepdims=True)
         if not (total > 0).all():
-            raise InvalidInputError("the teacher gives a sample no class of the training labels")
+            row = int(np.flatnonzero(used)[np.argmin(total[:, 0])])
+            raise InvalidInputError(
+                f"the teacher gives sample {row} no class of the training labels; give it weight 0, or the "
+                "teacher probabilities that sum to 1"
+            )
         found = self.share * found / total
         found[np.arange(len(labels)), labels] += 1 - self.share
         return np.asarray(found)
@@ -101,5 +105,9 @@ class Teacher:
                 f"classes need {(rows, len(classes))}"
             )
         if not np.isfinite(found).all() or (found < 0).any():
-            raise InvalidInputError("the teacher's probabilities are not finite numbers of at least 0")
+            row = int(np.flatnonzero(~(np.isfinite(found) & (found >= 0)).all(axis=1))[0])
+            raise InvalidInputError(
+                f"the teacher's probabilities are finite and at least 0, got {found[row].tolist()} for "
+                f"sample {row}"
+            )
         return found
