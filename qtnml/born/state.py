@@ -74,27 +74,45 @@ class TreeState:
             spread: Of the noise: norm of a row of a core, where that of the product is 1.
             is_complex: Of the noise.
         """
-        tree = sites.tree
-        noisy = cls.random(sites, bond_dim, rng, is_complex=is_complex)
+        product = cls.product(sites, vectors)
+        return product.with_noise(rng, bond_dim=bond_dim, spread=spread, is_complex=is_complex)
+
+    def with_noise(
+        self, rng: np.random.Generator, *, bond_dim: int = 1, spread: float = 0.1, is_complex: bool = False
+    ) -> "TreeState":
+        """The state and Gaussian noise, in bonds of at least `bond_dim`.
+
+        Args:
+            rng: Draws the noise.
+            bond_dim: Smaller bonds grow to it, but none further than its smaller side needs.
+            spread: Of the noise: norm of a row of a core, where that of the state is 1.
+            is_complex: Of the noise.
+        """
+        noisy = self.random(self.sites, bond_dim, rng, is_complex=is_complex, least=self.bond_dims)
         cores = []
-        for core, wires in zip(noisy.cores, tree.nodes, strict=True):
-            first: NDArray = np.ones((1,))
-            for axis, wire in enumerate(wires, 1):
-                part = vectors[wire] if wire < tree.num_leaves else np.eye(core.shape[axis])[0]
-                first = np.multiply.outer(first, part / np.linalg.norm(part))
-            moved = spread * core  # rows of norm 1
-            moved[:1] += first
+        for core, own in zip(noisy.cores, self.cores, strict=True):
+            moved = (spread * core).astype(np.result_type(core, own))  # rows of norm 1
+            moved[tuple(map(slice, own.shape))] += own
             cores.append(moved)
-        return cls.canonical(sites, cores)
+        return TreeState.canonical(self.sites, cores)
 
     @classmethod
     def random(
-        cls, sites: Sites, bond_dim: int, rng: np.random.Generator, *, is_complex: bool = False
+        cls,
+        sites: Sites,
+        bond_dim: int,
+        rng: np.random.Generator,
+        *,
+        is_complex: bool = False,
+        least: Sequence[int] = (),
     ) -> "TreeState":
-        """Gaussian cores made canonical; no bond is larger than its smaller side needs."""
+        """Gaussian cores made canonical; no bond is larger than its smaller side needs, or than `least` asks
+        of the bond above each node but the root.
+        """
         tree = sites.tree
         bonds = [max(1, min(bond_dim, most)) for most in sites.largest_bonds]
         bonds[tree.root] = 1
+        bonds[: len(least)] = np.maximum(bonds[: len(least)], least).tolist()
         legs = [
             [sites.dims[w] if w < tree.num_leaves else bonds[w - tree.num_leaves] for w in wires]
             for wires in tree.nodes

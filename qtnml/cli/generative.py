@@ -87,8 +87,7 @@ def fit(
     estimator.notes_ = notes
     whole.save(output)
     kept = estimator.best_epoch_ >= 0
-    last = estimator.history_[estimator.best_epoch_ if kept else -1]
-    held_out = last.score if kept or last.validation_loss is None else estimator.independent_nll_
+    last = estimator.history_[estimator.best_epoch_]
     facts = {
         "model": str(output),
         "kind": type(whole).__name__,
@@ -98,7 +97,7 @@ def fit(
         "largest_bond": max(estimator.bond_dims_, default=1),
         "parameters": estimator.state_.num_parameters,
         "training_nll": float(last.loss) if kept else None,
-        "validation_nll": None if last.validation_loss is None else float(held_out),
+        "validation_nll": None if last.validation_loss is None else estimator.nll_,
         "independent_columns_nll": estimator.independent_nll_,
         "sweeps": estimator.n_iter_,
         "seconds": round(estimator.history_[-1].seconds, 3),

@@ -10,9 +10,10 @@ from qtnml.models.born_classifier import BornClassifier
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.circuit_born import CircuitBornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
-from qtnml.models.clustering import BornMixture, SchmidtClustering
+from qtnml.models.clustering import SchmidtClustering
 from qtnml.models.docs import documented
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.mixture import BornMixture
 from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
 from qtnml.models.persistence import load_model

@@ -13,8 +13,8 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.born_machine import BornMachine
 from qtnml.states import State
 from qtnml.states.chains import chain_of
-from qtnml.structure import Sites, Tree, balanced, chain, chow_liu
-from qtnml.structure.information import level_mutual_information, seriation
+from qtnml.structure import Sites, Tree, balanced, chain, chow_liu, dependence_tree
+from qtnml.structure.information import predictive_information, seriation
 from qtnml.train import Callback
 
 
@@ -26,36 +26,42 @@ class MPSBornMachine(BornMachine):
     draws samples on V + 1 qubits.
 
     Args:
-        max_bond: Largest bond dimension.
+        max_bond: Largest bond dimension; where rows are held out, training ends at the best.
         encoder: None for bits; a `TableEncoder` for categories, numbers and mixed tables.
         order: Features along the chain: as they come, a permutation, or "mutual-information", which
             brings together what knows about each other.
         method: "sweeps" over pairs of cores, whose bonds adapt to the data; "gradient", all cores at once
             (Riemannian Adam) at bond `max_bond`; "greedy" raises bonds one by one where a trial gains
             most, until held-out data are no longer better explained (arXiv:2008.05437).
-        complex_amplitudes: Complex instead of real amplitudes: twice the numbers, and fewer local minima (on
-            bars and stripes the median start is then as good as the best). None takes them for up to 32
-            features.
-        epochs: Sweeps, or passes over the samples; None takes 30, or more where features (for a gradient:
-            samples) are few.
-        batch_size: Samples of a sweep (4,096 by default), or of a gradient step (250). A sweep holds
-            4 bytes for each sample of its batch, feature and bond dimension: small batches are
-            remembered, large ones take memory (20,000 samples of 784 at bond 100: 6 GB).
+        complex_amplitudes: Complex instead of real amplitudes: twice the numbers, and fewer local minima
+            where training starts at a product. None takes them there for up to 32 features.
+        epochs: Sweeps, or passes over the samples. None: sweeps raise the bonds step by step from 2 to
+            `max_bond` (2, 3, 4, 5, 6, 8, 10, 12, 16, ...) and end at the first that explains held-out rows no
+            better; where nothing is held out, and for a gradient, there are 30 epochs at `max_bond`, or more
+            where features (for a gradient: samples) are few.
+        batch_size: Samples of a sweep (by default what fits in a gigabyte, 4,096 at least), or of a gradient
+            step (250). A sweep holds 4 bytes for each sample of its batch, feature and bond dimension: small
+            batches are remembered, large ones take memory (20,000 samples of 784 at bond 100: 6 GB).
         learning_rate: Largest angle of a step in radians; falls along a half cosine, to a tenth in sweeps, to
             zero in gradient training.
         cutoff: Of sweeps: singular values below this share of the largest are dropped.
         steps: Of sweeps: conjugate-gradient steps on every pair. Many small steps end lower than few
             greedy ones.
-        init_bond: Of sweeps: bond of the state they start from: every column on its own, and a little noise.
+        init: State that training starts from. "markov": each feature depends on its neighbour in the
+            network, as far as that predicts left-out rows; along a chain that is a Markov chain, on the
+            Chow-Liu tree the Chow-Liu distribution. "product": every column on its own, and noise; a network
+            whose nodes have no features of their own has no other.
+        init_bond: Bond of the noise of "product".
         smoothing: Share of the training weight that noisy copies of the samples get: with 0, values that
             never occur are learnt to be impossible; 0.01 to 0.1 leaves them unlikely.
         precision: "single" or "double", of training; the state itself is always in double precision.
         validation_fraction: Share of the samples held out to pick the best epoch: at least 50, or a quarter
             where there are fewer than 200, and none of fewer than 40. Bins, too, are learnt without them.
             Columns that are taken as independent are kept where nothing explains held-out rows better.
-        patience: Stop after this many epochs without improvement of the held-out likelihood (of the training
-            likelihood where nothing is held out). None takes 20 (for a gradient 200 steps, if that is
-            more) where rows are held out and `epochs` is None, otherwise no end before the last epoch.
+        patience: Stop after this many epochs without improvement of the held-out likelihood (of the
+            training likelihood where nothing is held out); while bonds are raised step by step, go on to the
+            next. None takes 3 there, 200 steps of a gradient (20 epochs at least) where rows are held out and
+            `epochs` is None, and otherwise no end before the last epoch.
         n_init: Starts; the best by the held-out likelihood (of training where nothing is held out) is kept.
         warm_start: Go on from the state of the last `fit`.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
@@ -69,10 +75,12 @@ class MPSBornMachine(BornMachine):
         encoder_: The fitted encoder, or None.
         bond_dims_: Dimension of the bond above each node but the root (from the end of the chain).
         history_: An `EpochRecord` for each epoch; its losses are mean negative log-likelihoods in nats.
-        independent_nll_: Mean negative log-likelihood, nats, of the held-out rows (of training where nothing
-            is held out) under independent columns: what `history_` is to be compared with.
+        nll_: Mean negative log-likelihood, nats, of the held-out rows (of training where nothing is held out)
+            under `state_`.
+        independent_nll_: The same under independent columns: what `nll_` is to be compared with.
         growth_: With method="greedy", a `GrowthRecord` for each round; absent otherwise.
-        best_epoch_, n_iter_, stopped_, n_features_in_, notes_: As for `TreeClassifier`.
+        best_epoch_: Index of the best epoch; -1 where the first state, or independent columns, were kept.
+        n_iter_, stopped_, n_features_in_, notes_: As for `TreeClassifier`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = MPSBornMachine(max_bond=4, random_state=0).fit(bits)
@@ -82,10 +90,13 @@ class MPSBornMachine(BornMachine):
     [[1, 1, 0, 0]]
     """
 
-    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites:
+    def sites_for(
+        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
+    ) -> Sites:
+        """See `LearntLaw`."""
         order = self.order
         if isinstance(order, str):
-            order = seriation(level_mutual_information(levels, dims, weights))
+            order = seriation(predictive_information(levels, dims, weights, rows=rows))
         return Sites(dims, chain(len(dims), order))
 
     @classmethod
@@ -106,15 +117,18 @@ class TreeBornMachine(BornMachine):
 
     Args:
         max_bond: As for `MPSBornMachine`; an inner node holds up to its cube of numbers.
-        topology: None for a balanced binary tree over the features in `order`; "chow-liu" joins first what
-            knows most about each other; or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`).
-        encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, \
+        topology: "chow-liu" is the Chow-Liu tree of the data with a node for each feature, on which training
+            starts at the Chow-Liu distribution; "hierarchical" a binary tree with features at its leaves
+            that joins first what knows most about each other; "balanced" one over the features in `order`;
+            or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`). None is "chow-liu", and "balanced"
+            where there is an `order`.
+        encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, init, \
             init_bond, smoothing, precision, validation_fraction, patience, n_init, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.
 
     Attributes:
-        state_, encoder_, bond_dims_, history_, independent_nll_, growth_, best_epoch_, n_iter_, stopped_, \
-            n_features_in_, notes_: As for `MPSBornMachine`.
+        state_, encoder_, bond_dims_, history_, nll_, independent_nll_, growth_, best_epoch_, n_iter_, \
+            stopped_, n_features_in_, notes_: As for `MPSBornMachine`.
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     >>> born = TreeBornMachine(max_bond=4, topology="chow-liu", random_state=0).fit(bits)
@@ -126,7 +140,7 @@ class TreeBornMachine(BornMachine):
         self,
         max_bond: int = 16,
         *,
-        topology: Tree | Literal["chow-liu"] | None = None,
+        topology: Tree | Literal["chow-liu", "hierarchical", "balanced"] | None = None,
         encoder: TableEncoder | None = None,
         order: Sequence[int] | Literal["mutual-information"] | None = None,
         method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
@@ -136,6 +150,7 @@ class TreeBornMachine(BornMachine):
         learning_rate: float = 0.05,
         cutoff: float = 1e-9,
         steps: int = 1,
+        init: Literal["markov", "product"] = "markov",
         init_bond: int = 4,
         smoothing: float = 0.0,
         precision: Literal["single", "double"] = "single",
@@ -163,6 +178,7 @@ class TreeBornMachine(BornMachine):
             learning_rate=learning_rate,
             cutoff=cutoff,
             steps=steps,
+            init=init,
             init_bond=init_bond,
             smoothing=smoothing,
             precision=precision,
@@ -179,7 +195,10 @@ class TreeBornMachine(BornMachine):
             verbose=verbose,
         )
 
-    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites:
+    def sites_for(
+        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
+    ) -> Sites:
+        """See `LearntLaw`."""
         topology, order = self.topology, self.order
         if isinstance(topology, Tree):
             if topology.num_leaves != len(dims):
@@ -187,10 +206,12 @@ class TreeBornMachine(BornMachine):
                     f"the topology has {topology.num_leaves} leaves, the data have {len(dims)} features"
                 )
             return Sites(dims, topology)
-        if topology == "chow-liu" and len(dims) > 1:
-            return Sites(dims, chow_liu(level_mutual_information(levels, dims, weights)))
+        learnt = topology in ("chow-liu", "hierarchical") or (topology is None and order is None)
+        if learnt and len(dims) > 1:
+            information = predictive_information(levels, dims, weights, rows=rows)
+            return Sites(dims, (chow_liu if topology == "hierarchical" else dependence_tree)(information))
         if isinstance(order, str):
-            order = seriation(level_mutual_information(levels, dims, weights))
+            order = seriation(predictive_information(levels, dims, weights, rows=rows))
         return Sites(dims, balanced(len(dims), order))
 
     @classmethod

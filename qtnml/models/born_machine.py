@@ -79,7 +79,8 @@ class BornMachine(SavedToFile, LearntLaw):
         model.encoder_, model.state_ = encoder, found
         model.history_, model.best_epoch_, model.n_iter_ = [], -1, 0
         model.stopped_, model.notes_ = "finished", {}
-        model.independent_nll_, model.n_features_in_ = float("nan"), len(dims)
+        model.nll_ = model.independent_nll_ = float("nan")
+        model.n_features_in_ = len(dims)
         return model
 
     @classmethod
@@ -132,12 +133,15 @@ class BornMachine(SavedToFile, LearntLaw):
     def conditional_log_likelihood(self, X: Any, given: Sequence[int | str]) -> NDArray:
         """ln P(observed values | columns `given`) in nats, (samples,); what is missing is summed over."""
         levels = self.levels(X)
-        known = np.full_like(levels, MISSING)
-        if isinstance(given, str) or not isinstance(given, Iterable):
-            raise InvalidInputError(f"given is a sequence of columns, got {given!r}")
-        columns = [self._column(entry) for entry in given]
+        known, columns = np.full_like(levels, MISSING), self.columns(given)
         known[:, columns] = levels[:, columns]
         return self._finite(log_marginal(self.state_, levels) - log_marginal(self.state_, known))
+
+    def columns(self, given: Sequence[int | str]) -> list[int]:
+        """Numbers of columns that are given by name or number."""
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise InvalidInputError(f"given is a sequence of columns, got {given!r}")
+        return [self._column(entry) for entry in given]
 
     def _finite(self, logs: NDArray) -> NDArray:
         impossible = ~np.isfinite(logs)

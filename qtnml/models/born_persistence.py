@@ -43,6 +43,7 @@ def born_entry(model: BornMachine) -> tuple[dict[str, Any], dict[str, NDArray]]:
         "best_epoch": model.best_epoch_,
         "stopped": model.stopped_,
         "notes": model.notes_,
+        "nll": _finite(getattr(model, "nll_", float("nan"))),
         "independent_nll": _finite(getattr(model, "independent_nll_", float("nan"))),
     }
     if (more := len(model.state_.sites.dims) - model.n_features_in_) > 0:
@@ -97,11 +98,11 @@ def restored_born(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray
     model.best_epoch_, model.n_iter_ = int(header["best_epoch"]), len(model.history_)
     if not -1 <= model.best_epoch_ < max(model.n_iter_, 1):
         raise ModelFileError("its best epoch is not one of its history")
-    # Files of version 0.1 have none.
-    baseline = header.get("independent_nll")
-    if baseline is not None and not is_number(baseline, int, float):
-        raise ModelFileError("its baseline is not a number")
-    model.independent_nll_ = float("nan") if baseline is None else float(baseline)
+    # Files of older versions have none.
+    found = [header.get(name) for name in ("nll", "independent_nll")]
+    if not all(value is None or is_number(value, int, float) for value in found):
+        raise ModelFileError("its likelihoods are not numbers")
+    model.nll_, model.independent_nll_ = (float("nan") if v is None else float(v) for v in found)
     model.stopped_, model.notes_ = str(header["stopped"]), dict(header["notes"])
     model.n_features_in_ = columns
     if "feature_names_in" in header:

@@ -8,7 +8,12 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.settings import check_run, is_number
 from qtnml.structure import Tree
 
-_CHOICES = {"method": ("sweeps", "gradient", "greedy"), "precision": ("single", "double")}
+_CHOICES = {
+    "method": ("sweeps", "gradient", "greedy"),
+    "init": ("markov", "product"),
+    "precision": ("single", "double"),
+}
+_TOPOLOGIES = ("chow-liu", "hierarchical", "balanced")
 _LEAST = {
     "max_bond": 1,
     "init_bond": 1,
@@ -51,10 +56,10 @@ def check_born_settings(estimator: Any) -> None:
             f"complex_amplitudes must be True, False or None, got {estimator.complex_amplitudes!r}"
         )
     topology = getattr(estimator, "topology", None)
-    is_name = isinstance(topology, str) and topology == "chow-liu"
+    is_name = isinstance(topology, str) and topology in _TOPOLOGIES
     if not (topology is None or is_name or isinstance(topology, Tree)):
-        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Tree, got {topology!r}")
-    if topology is not None and estimator.order is not None:
+        raise InvalidInputError(f"topology must be None, one of {_TOPOLOGIES} or a Tree, got {topology!r}")
+    if topology not in (None, "balanced") and estimator.order is not None:
         raise InvalidInputError("a topology brings its own order; leave order out")
     if estimator.devices is not None and estimator.method != "gradient":
         raise InvalidInputError(

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.born.markov import MarkovTree, cut, markov_parents
 from qtnml.contract.layout import middle
 from qtnml.data.frames import Table, frame_columns, row_weights
 from qtnml.data.table_encoder import TableEncoder
@@ -33,12 +34,17 @@ from qtnml.train import Callback, Checkpoint, EpochRecord
 from qtnml.train.born_gradient import train_born_by_gradient
 from qtnml.train.born_loop import BornResult, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
+from qtnml.train.ladder import Ladder
 from qtnml.train.sweep_loop import SweepTraining
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
 _MOST_AUTO_COMPLEX = 32
 _AUTO_PATIENCE = 20
-_AUTO_BATCH = {"sweeps": 4096, "greedy": 4096, "gradient": 250}
+_AUTO_GRADIENT_BATCH = 250
+_LEAST_AUTO_BATCH, _MOST_SWEEP_BYTES = 4096, 2**30
+_MARKOV_NOISE = (
+    0.05  # norm of a row's noise, so that starts differ and complex amplitudes leave the real ones
+)
 
 
 class Labels(NamedTuple):
@@ -71,6 +77,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
     history_: list[EpochRecord]
     growth_: list[GrowthRecord]
     independent_nll_: float
+    nll_: float
 
     def __init__(
         self,
@@ -85,6 +92,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         learning_rate: float = 0.05,
         cutoff: float = 1e-9,
         steps: int = 1,
+        init: Literal["markov", "product"] = "markov",
         init_bond: int = 4,
         smoothing: float = 0.0,
         precision: Literal["single", "double"] = "single",
@@ -110,6 +118,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.cutoff = cutoff
         self.steps = steps
+        self.init = init
         self.init_bond = init_bond
         self.smoothing = smoothing
         self.precision = precision
@@ -126,7 +135,12 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     @abstractmethod
-    def _sites(self, levels: NDArray, dims: tuple[int, ...], weights: NDArray) -> Sites: ...
+    def sites_for(
+        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
+    ) -> Sites:
+        """The network for samples that are levels, (samples, sites), with weights that stand for so many
+        independent rows, by default their effective number.
+        """
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -134,7 +148,14 @@ class LearntLaw(DensityMixin, BaseEstimator):
         tags.input_tags.categorical = tags.input_tags.string = self.encoder is not None
         return tags
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: Any = None,
+        *,
+        validation: Any = None,
+    ) -> Self:
         """Learn the distribution of samples X (samples, features).
 
         Rows with missing values (NaN) are left out, with a warning. Ctrl-C ends training with the best
@@ -144,21 +165,38 @@ class LearntLaw(DensityMixin, BaseEstimator):
             X: Bits 0 and 1; with `encoder=TableEncoder()` any table.
             y: Ignored.
             sample_weight: (samples,), how often each row counts.
+            validation: Samples by which the best state is chosen; by default a share of X, see
+                `validation_fraction`.
 
         Raises:
             InvalidInputError: Data or parameters that cannot be used; nothing learnt before is lost.
         """
         check_born_settings(self)
         rng = generator(self.random_state)
-        encoder, levels, weights, split = self.encoded_split(X, sample_weight, rng)
+        encoder, levels, weights, split = self.encoded_split(X, sample_weight, rng, held_out=validation)
         self.learn(encoder, levels, weights, split, rng)
         self.remember_features(X, levels.shape[1])
         return self
 
     def encoded_split(
-        self, X: Any, sample_weight: Any, rng: np.random.Generator
+        self, X: Any, sample_weight: Any, rng: np.random.Generator, *, held_out: Any = None
     ) -> tuple[TableEncoder | None, NDArray, NDArray, tuple[NDArray, NDArray]]:
-        """The fitted encoder, levels (rows, columns), weights, and rows of training and held-out ones."""
+        """The fitted encoder, levels (rows, columns), weights, and rows of training and held-out ones.
+
+        Samples that are `held_out` come behind X.
+        """
+        if held_out is not None:
+            encoder, levels = encoded(self, X)
+            weights = row_weights(sample_weight, len(levels))
+            others = bits(held_out) if encoder is None else encoder.transform(held_out)
+            if others.shape[1] != levels.shape[1]:
+                raise InvalidInputError(f"validation has {others.shape[1]} features, X has {levels.shape[1]}")
+            complete = np.flatnonzero((others >= 0).all(axis=1))
+            if not len(complete):
+                raise InvalidInputError("validation needs rows without missing values, got none")
+            kept, _ = self._split(np.all(levels >= 0, axis=1), weights, rng, share=0.0)
+            both = np.concatenate([weights, np.ones(len(others))])
+            return encoder, np.concatenate([levels, others]), both, (kept, len(levels) + complete)
         encoder = known_encoder(self)
         if encoder is None and self.encoder is not None:
             # Rows are held out before anything is learnt: the edges of bins are learnt as well.
@@ -201,7 +239,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         dims = (2,) * columns if encoder is None else encoder.site_dims_
         training = Strings.of(levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        sites = self._sites(levels[kept][:, :columns], dims, weights[kept])
+        sites = self.sites_for(levels[kept][:, :columns], dims, weights[kept])
         if labels is not None:
             sites, dims = labels.beside(sites), (*dims, labels.number)
         independent = _independent(sites, training)
@@ -209,14 +247,15 @@ class LearntLaw(DensityMixin, BaseEstimator):
         share = 0.0 if labels is None else labels.discriminative
         result, growth = self._best_of_starts(sites, training, validation, rng, share)
         baseline = (training if validation is None else validation).nll(independent)
-        if validation is not None and not share and baseline < _score(result):
+        if validation is not None and not share and baseline < result.score:
             # Nothing that was learnt explains new rows better than columns on their own.
             warn_user(
                 f"independent columns explain the held-out rows best ({baseline:.4g} nats, what was trained "
-                f"{_score(result):.4g}) and are kept; there may be too few rows to learn more from",
+                f"{result.score:.4g}) and are kept; there may be too few rows to learn more from",
                 IndependentColumnsWarning,
             )
-            result = replace(result, state=_like(independent, result.state), best_epoch=-1)
+            kept_state = _like(independent, result.state)
+            result = replace(result, state=kept_state, best_epoch=-1, score=baseline)
         if growth is not None:
             self.growth_ = growth
         elif hasattr(self, "growth_"):
@@ -224,7 +263,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.encoder_, self.state_ = encoder, result.state
         self.history_, self.best_epoch_ = list(result.history), result.best_epoch
         self.n_iter_, self.stopped_ = len(result.history), result.stopped
-        self.independent_nll_ = baseline
+        self.independent_nll_, self.nll_ = baseline, result.score
         self.n_features_in_ = columns
         self.notes_: dict[str, Any] = {}
 
@@ -243,8 +282,8 @@ class LearntLaw(DensityMixin, BaseEstimator):
         going_on = self.warm_start and hasattr(self, "state_")
         found: list[tuple[BornResult, list[GrowthRecord] | None]] = []
         for number, own in enumerate(rng.spawn(1 if going_on else int(self.n_init))):
-            start = self._start(sites, training, own)
-            checkpoint = self._checkpoint(number)
+            start = self._start(sites, training, own, number)
+            checkpoint = self.checkpoint_of(number)
             try:
                 found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
             except KeyboardInterrupt:  # before the first epoch of this start was over
@@ -258,10 +297,10 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 break
             if found[-1][0].stopped in ("interrupted", "callback"):
                 break
-        return min(found, key=lambda pair: _score(pair[0]))
+        return min(found, key=lambda pair: pair[0].score)
 
     def _split(
-        self, complete: NDArray, weights: NDArray, rng: np.random.Generator
+        self, complete: NDArray, weights: NDArray, rng: np.random.Generator, *, share: float | None = None
     ) -> tuple[NDArray, NDArray]:
         """Rows to train on and held-out ones, of positive weight and without missing values."""
         used = weights > 0
@@ -277,10 +316,11 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 IncompleteDataWarning,
             )
         rows = np.flatnonzero(used & complete)
-        kept, held = hold_out_rows(len(rows), self.validation_fraction, rng)
+        kept, held = hold_out_rows(len(rows), self.validation_fraction if share is None else share, rng)
         return rows[kept], rows[held]
 
-    def _start(self, sites: Sites, data: Strings, rng: np.random.Generator) -> TreeState:
+    def _start(self, sites: Sites, data: Strings, rng: np.random.Generator, number: int = 0) -> TreeState:
+        """The state that the number-th start begins at."""
         if self.warm_start and hasattr(self, "state_"):
             if self.state_.sites != sites:
                 raise InvalidInputError(
@@ -289,6 +329,16 @@ class LearntLaw(DensityMixin, BaseEstimator):
                     "warm_start=False"
                 )
             return self.state_
+        is_markov = self.init == "markov" and self.max_bond > 1 and markov_parents(sites.tree) is not None
+        is_complex = self.complex_amplitudes
+        if is_complex is None:
+            is_complex = len(sites.dims) <= _MOST_AUTO_COMPLEX and not is_markov
+        if is_markov:
+            tree = MarkovTree.of(sites, data.X, data.weights, rows=data.rows)
+            state = cut(tree.state(sites), int(self.max_bond))
+            if self.method == "gradient":
+                return state.with_noise(rng, bond_dim=int(self.max_bond), is_complex=bool(is_complex))
+            return self.start_from(state, rng, anew=number > 0)
         bond = min(int(self.init_bond), int(self.max_bond))
         if self.method == "gradient":
             bond = int(self.max_bond)
@@ -296,17 +346,26 @@ class LearntLaw(DensityMixin, BaseEstimator):
             # Across a node without sites of its own one bond alone cannot carry anything.
             alone = all(any(map(sites.tree.is_leaf, wires)) for wires in sites.tree.nodes)
             bond = 1 if alone else min(2, bond)
-        is_complex = self.complex_amplitudes
-        if is_complex is None:
-            is_complex = len(sites.dims) <= _MOST_AUTO_COMPLEX
         vectors = _marginal_amplitudes(sites, data)
         if bond > 1:
             return TreeState.near_product(sites, vectors, bond, rng, is_complex=bool(is_complex))
         return TreeState.product(sites, [v.astype(np.complex128) for v in vectors] if is_complex else vectors)
 
-    def _training(self, edges: int, *, held_out: bool) -> SweepTraining:
-        batch = _AUTO_BATCH[self.method] if self.batch_size is None else int(self.batch_size)
-        epochs = self.epochs
+    def start_from(self, state: TreeState, rng: np.random.Generator, *, anew: bool = False) -> TreeState:
+        """A state to begin sweeps at: with noise, if it is `anew` or amplitudes are to be complex."""
+        if not (anew or self.complex_amplitudes):
+            return state
+        return state.with_noise(rng, spread=_MARKOV_NOISE, is_complex=bool(self.complex_amplitudes))
+
+    def sweep_training(self, start: TreeState, *, held_out: bool) -> SweepTraining:
+        """How sweeps go on from a state, with or without held-out strings."""
+        edges, epochs = len(start.tree.nodes) - 1, self.epochs
+        batch, ladder = self._sweep_batch(start), None
+        if held_out and epochs is None and self.method == "sweeps":
+            ladder = Ladder.to(int(self.max_bond), max(2, *start.bond_dims, 2))
+            if self.patience is not None:
+                ladder = replace(ladder, patience=int(self.patience))
+            epochs = ladder.most_sweeps
         if epochs is None:
             epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
         return SweepTraining(
@@ -316,9 +375,17 @@ class LearntLaw(DensityMixin, BaseEstimator):
             learning_rate=float(self.learning_rate),
             cutoff=float(self.cutoff),
             steps=int(self.steps),
-            patience=self._patience(held_out=held_out),
+            patience=None if ladder is not None else self._patience(held_out=held_out),
             precision=self.precision,
+            ladder=ladder,
         )
+
+    def _sweep_batch(self, start: TreeState) -> int:
+        """Samples of a sweep: all of them, where their vectors fit in a gigabyte."""
+        if self.batch_size is not None:
+            return int(self.batch_size)
+        each = 4 * sum(min(int(self.max_bond), most) for most in start.sites.largest_bonds)
+        return max(_LEAST_AUTO_BATCH, _MOST_SWEEP_BYTES // each)
 
     def _patience(self, *, held_out: bool, steps: int = 10) -> int | None:
         """Epochs, where one has so many steps."""
@@ -339,7 +406,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         if self.method == "gradient":
             return self._by_gradient(start, data, validation, rng, checkpoint, discriminative), None
         held_out = validation is not None
-        training, growth = self._training(len(start.tree.nodes) - 1, held_out=held_out), None
+        training, growth = self.sweep_training(start, held_out=held_out), None
         if self.method == "greedy":
             with progress_bar("growth", GreedyGrowth().rounds, show=bool(self.verbose)) as advance:
                 start, records, interrupted = grow_bonds(
@@ -360,7 +427,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                     EpochRecord(r.round, r.nll, None, r.validation_nll, None, 0.0) for r in growth
                 )
                 best = int(np.argmin([record.score for record in history]))
-                ended = BornResult(start, history, best, "interrupted")
+                ended = BornResult(start, history, best, "interrupted", history[best].score)
                 return self._warned(ended, GreedyGrowth().rounds), growth
             training = replace(training, max_bond=tuple(start.bond_dims), one_site_share=1.0)
         with progress_bar(str(self.method), training.epochs, show=bool(self.verbose)) as advance:
@@ -384,7 +451,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         checkpoint: Checkpoint | None,
         discriminative: float,
     ) -> BornResult:
-        batch = _AUTO_BATCH["gradient"] if self.batch_size is None else int(self.batch_size)
+        batch = _AUTO_GRADIENT_BATCH if self.batch_size is None else int(self.batch_size)
         steps = -(-len(data.X) // batch)
         epochs = max(_AUTO_EPOCHS, -(-_AUTO_STEPS // steps)) if self.epochs is None else int(self.epochs)
         with progress_bar("gradient", epochs, show=bool(self.verbose)) as advance:
@@ -405,7 +472,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
             )
         return self._warned(result, epochs)
 
-    def _checkpoint(self, number: int) -> Checkpoint | None:
+    def checkpoint_of(self, number: int) -> Checkpoint | None:
         """Of the number-th start; those after the first have files of their own."""
         if self.checkpoint is None:
             return None
@@ -487,12 +554,6 @@ def _marginal_amplitudes(sites: Sites, data: Strings) -> list[NDArray]:
 def _independent(sites: Sites, data: Strings) -> TreeState:
     """Every column on its own."""
     return TreeState.product(sites, _marginal_amplitudes(sites, data))
-
-
-def _score(result: BornResult) -> float:
-    """NLL of the state that was kept: of held-out strings, or else of training."""
-    scores = [record.score for record in result.history]
-    return scores[result.best_epoch] if result.best_epoch >= 0 else min(scores, default=np.inf)
 
 
 def _like(state: TreeState, other: TreeState) -> TreeState:

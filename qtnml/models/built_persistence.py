@@ -17,7 +17,8 @@ from qtnml.models.born_persistence import (
     settings_entry,
     unfitted_born,
 )
-from qtnml.models.clustering import BornMixture, SchmidtClustering
+from qtnml.models.clustering import SchmidtClustering
+from qtnml.models.mixture import BornMixture
 from qtnml.models.objects import plain
 from qtnml.models.settings import is_number
 from qtnml.registry import REGISTRIES
@@ -26,7 +27,7 @@ from qtnml.storage import arrays_under
 BUILT: tuple[type, ...] = (AnomalyDetector, BornClassifier, BornMixture, SchmidtClustering)
 _LEARNT: dict[type, tuple[str, ...]] = {
     AnomalyDetector: ("offset_",),
-    BornMixture: ("weights_", "lower_bound_", "n_iter_", "converged_", "labels_"),
+    BornMixture: ("weights_", "lower_bound_", "nll_", "n_iter_", "converged_", "labels_"),
     SchmidtClustering: ("bond_", "schmidt_values_", "labels_"),
     BornClassifier: ("classes_",),
 }
@@ -74,7 +75,7 @@ def restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
         machines.append(restored_born(find(part["model"]), part, arrays_under(arrays, f"part{k}_")))
     learnt = header["learnt"] | {key: arrays[key] for key in _learnt(cls) if key in arrays}
     for key in _learnt(cls):
-        setattr(estimator, key, learnt[key])
+        setattr(estimator, key, learnt.get(key, float("nan")) if key == "nll_" else learnt[key])
     if isinstance(estimator, BornMixture):
         _check_mixture(estimator, machines)
         estimator.models_ = machines
@@ -99,7 +100,7 @@ def _machines(estimator: Any) -> Sequence[BornMachine]:
 
 def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
     shares = mixture.weights_
-    if len(machines) != mixture.n_components or shares.shape != (len(machines),):
+    if len(machines) % mixture.n_components or shares.shape != (len(machines),):
         raise ModelFileError("its shares do not fit its components")
     if not (shares.dtype == np.float64 and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-6):
         raise ModelFileError("its shares are not probabilities")

@@ -1,7 +1,19 @@
 """Structure of networks: rooted trees, widths in qubits or levels, builders. Holds no parameters."""
 
-from qtnml.structure.builders import balanced, chain, chow_liu, from_brackets, from_parents
-from qtnml.structure.information import mutual_information, seriation, spanning_tree
+from qtnml.structure.builders import (
+    balanced,
+    chain,
+    chow_liu,
+    dependence_tree,
+    from_brackets,
+    from_parents,
+)
+from qtnml.structure.information import (
+    mutual_information,
+    predictive_information,
+    seriation,
+    spanning_tree,
+)
 from qtnml.structure.sites import Sites, balanced_site_tree, site_chain
 from qtnml.structure.topologies import (
     balanced_tree,
@@ -25,10 +37,12 @@ __all__ = [
     "chain",
     "chow_liu",
     "chow_liu_tree",
+    "dependence_tree",
     "from_brackets",
     "from_parents",
     "mps",
     "mutual_information",
+    "predictive_information",
     "seriation",
     "site_chain",
     "spanning_tree",

@@ -32,25 +32,102 @@ def level_mutual_information(levels: NDArray, dims: Sequence[int], weights: NDAr
         dims: Levels of each feature.
         weights: (samples,), how often each sample counts; all alike by default.
     """
+    joint = _joint_frequencies(levels, dims, np.ones(len(levels)) if weights is None else weights)
+    single = np.diag(joint)
+    independent = np.outer(single, single)
+    ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
+    return _summed_by_feature(joint * np.log(ratio), dims)
+
+
+def predictive_information(
+    levels: NDArray, dims: Sequence[int], weights: NDArray | None = None, *, rows: float | None = None
+) -> NDArray:
+    """By how many nats a feature is better predicted when another is known, for each pair of columns.
+
+    Mutual information as an unseen row would measure it: each row is predicted from all others (leave one
+    out) by a conditional distribution that is drawn to the marginal one as far as predicts best, see
+    `shrunk_conditional`. With few rows or many levels the mutual information of independent columns is far
+    from 0; this is not. The mean of both directions, and at least 0.
+
+    Args:
+        levels, dims, weights: As for `level_mutual_information`.
+        rows: Independent rows that the samples stand for; by default their effective number.
+    """
+    weights = np.ones(len(levels)) if weights is None else weights
+    rows = effective_rows(weights) if rows is None else rows
+    joint = rows * _joint_frequencies(levels, dims, weights)
+    known = np.diag(joint)
+    marginal = (known + 0.5) / (rows + 0.5 * np.repeat(dims, dims))
+    base = joint * np.log(marginal)[None]
+    best = np.zeros((len(dims), len(dims)))
+    for strength in _strengths(rows):
+        terms = joint * np.log(_left_out(joint, known, marginal, strength)) - base
+        best = np.maximum(best, _summed_by_feature(terms, dims) / rows)
+    return (best + best.T) / 2
+
+
+def shrunk_conditional(counts: NDArray) -> NDArray:
+    """P(column | row) of a table of counts, drawn to the marginal as far as predicts left-out counts best.
+
+    (n_ij + s p_j) / (n_i + s) with the strength s, from half a row to infinity, of the largest leave-one-out
+    likelihood.
+    """
+    rows, known = float(counts.sum()), counts.sum(axis=1)
+    marginal = (counts.sum(axis=0) + 0.5) / (rows + 0.5 * counts.shape[1])
+    best, found = float(counts.sum(axis=0) @ np.log(marginal)), np.tile(marginal, (len(counts), 1))
+    for strength in _strengths(rows):
+        score = float((counts * np.log(_left_out(counts, known, marginal, strength))).sum())
+        if score > best:
+            best = score
+            found = (counts + strength * marginal) / (known[:, None] + strength)
+    return found
+
+
+def effective_rows(weights: NDArray) -> float:
+    """Independent rows that weighed ones stand for: (sum w)**2 / sum w**2 (Kish)."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _strengths(rows: float) -> NDArray:
+    """Numbers of rows that the marginal may count for, a factor of four apart."""
+    return np.asarray(0.5 * 4.0 ** np.arange(1 + max(0, int(np.log(8 * rows + 1) / np.log(4.0)))))
+
+
+def _left_out(counts: NDArray, known: NDArray, marginal: NDArray, strength: float) -> NDArray:
+    """The conditional distribution at each entry, learnt without one of its own rows."""
+    others = np.maximum(counts - 1, 0) + strength * marginal[None]
+    return np.asarray(others / (np.maximum(known - 1, 0)[:, None] + strength))
+
+
+def _joint_frequencies(levels: NDArray, dims: Sequence[int], weights: NDArray) -> NDArray:
+    """Of every pair of levels of any two features, (all levels, all levels)."""
     if (total := int(sum(dims))) > _MOST_LEVELS:
         raise InvalidInputError(
             f"the mutual information of {len(dims):,} features takes matrices of {total:,} x {total:,} "
             f"numbers ({8 * total**2 / 1e9:.0f} GB each); take fewer features or levels, or an order or "
             "topology that is not learnt"
         )
-    weights = np.ones(len(levels)) if weights is None else weights
     joint = np.zeros((sum(dims), sum(dims)))
+    binary = set(dims) == {2}
     for start in range(0, len(levels), _ROWS):  # the indicators of a million rows take gigabytes
-        part = levels[start : start + _ROWS]
+        part, own = levels[start : start + _ROWS], weights[start : start + _ROWS, None]
+        if binary:  # of two levels one says all: a quarter of the work
+            joint[1::2, 1::2] += part.T.astype(np.float64) @ (part * own)
+            continue
         indicator = np.concatenate([part[:, [k]] == np.arange(dim) for k, dim in enumerate(dims)], axis=1)
-        weighed = indicator * weights[start : start + _ROWS, None]
-        joint += indicator.T.astype(np.float64) @ weighed
-    joint /= weights.sum()
-    single = np.diag(joint)
-    independent = np.outer(single, single)
-    ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
+        joint += indicator.T.astype(np.float64) @ (indicator * own)
+    if binary:
+        both, total = joint[1::2, 1::2], weights.sum()
+        ones = np.diag(both).copy()
+        joint[1::2, ::2] = ones[:, None] - both
+        joint[::2, 1::2] = ones[None] - both
+        joint[::2, ::2] = total - ones[:, None] - ones[None] + both
+        np.maximum(joint, 0, out=joint)
+    return np.asarray(joint / weights.sum())
+
+
+def _summed_by_feature(terms: NDArray, dims: Sequence[int]) -> NDArray:
     starts = np.cumsum([0, *dims[:-1]])
-    terms = joint * np.log(ratio)
     return np.asarray(np.add.reduceat(np.add.reduceat(terms, starts, axis=0), starts, axis=1))
 
 

@@ -72,7 +72,10 @@ def train_born_by_gradient(
             callback=callback,
             checkpoint=checkpoint,
         )
-    return BornResult(model.state(result.parameters), result.history, result.best_epoch, result.stopped)
+    score = result.history[result.best_epoch].score
+    return BornResult(
+        model.state(result.parameters), result.history, result.best_epoch, result.stopped, score
+    )
 
 
 def _samples(strings: Strings, *, labelled: bool) -> TrainingSet:

@@ -8,8 +8,9 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood, mean_nll
-from qtnml.contract.environments import Batch
+from qtnml.contract.environments import Batch, Environments
 from qtnml.errors import ModelFileError
+from qtnml.structure.information import effective_rows
 from qtnml.structure.sites import Sites
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
@@ -24,18 +25,28 @@ _COPIES = 1000  # of strings, at least, to smooth their distribution
 
 @dataclass(frozen=True)
 class Strings:
-    """Samples: levels (samples, sites) as integers, and weights (samples,) of sum 1."""
+    """Samples: levels (samples, sites) as integers, and weights (samples,) of sum 1.
+
+    Attributes:
+        X, weights: See above.
+        rows: Independent rows they stand for; by default as many as there are samples.
+    """
 
     X: NDArray
     weights: NDArray
-    _batches: dict[Sites, Batch] = field(default_factory=dict, init=False, repr=False, compare=False)
+    rows: float = 0.0
+    _batches: dict[Sites, Batch] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            object.__setattr__(self, "rows", float(len(self.X)))
 
     @classmethod
     def of(cls, X: NDArray, weights: NDArray) -> "Strings":
         """Equal strings as one of their summed weight, in a canonical order."""
         unique, inverse = np.unique(X, axis=0, return_inverse=True)
         summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
-        return cls(unique, summed / summed.sum())
+        return cls(unique, summed / summed.sum(), effective_rows(weights))
 
     def smoothed(self, dims: Sequence[int], share: float, rng: np.random.Generator) -> "Strings":
         """With noisy copies of strings, which weigh `share` of the whole: no neighbour stays impossible.
@@ -52,7 +63,12 @@ class Strings:
             anew = rng.random(number) < min(1.0, 2 / len(dims))
             copies[anew, site] = rng.choice(dim, int(anew.sum()), p=law / law.sum())
         weights = np.concatenate([(1 - share) * self.weights, np.full(number, share / number)])
-        return Strings.of(np.concatenate([self.X, copies]), weights)
+        mixed = Strings.of(np.concatenate([self.X, copies]), weights)
+        return replace(mixed, rows=self.rows)
+
+    def weighed(self, weights: NDArray) -> "Strings":
+        """The same strings with other weights; what was sorted for them is shared."""
+        return replace(self, weights=weights / weights.sum(), _batches=self._batches)
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
         """A batch that stands for all of them, drawn in proportion to the weights: see `drawn_by_weight`."""
@@ -65,6 +81,18 @@ class Strings:
             self._batches[sites] = Batch.of_levels(sites.tree, self.X, sites.dims)
         return self._batches[sites]
 
+    def log_likelihood(self, sites: Sites, cores: Cores) -> NDArray:
+        """ln P of the strings under canonical cores, nats, in double precision.
+
+        As sweeps contract them: without a compilation for every new size of a bond.
+        """
+        dtype = np.dtype(np.complex128 if any(map(np.iscomplexobj, cores)) else np.float64)
+        return 2 * Environments(cores, self.batch(sites), dtype).log_amplitudes()
+
+    def nll_of_cores(self, sites: Sites, cores: Cores) -> float:
+        """Weighted mean negative log-likelihood in nats under canonical cores; see `mean_nll`."""
+        return mean_nll(self.log_likelihood(sites, cores), self.weights, sites.tree.num_leaves)
+
     def nll(self, state: TreeState) -> float:
         """Weighted mean negative log-likelihood in nats; see `qtnml.born.mean_nll`."""
         return mean_nll(np.asarray(log_likelihood(state, self.X)), self.weights, state.tree.num_leaves)
@@ -72,12 +100,19 @@ class Strings:
 
 @dataclass(frozen=True)
 class BornResult:
-    """The best state and how training went; see `TrainingResult`."""
+    """The best state, how training went (see `TrainingResult`), and the state's score.
+
+    Attributes:
+        state, history, best_epoch, stopped: See above; the index of the best epoch is -1 where the state that
+            training started from explains held-out strings best.
+        score: NLL in nats of held-out strings, or else of training.
+    """
 
     state: TreeState
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: str
+    score: float
 
 
 def train_born(
@@ -95,6 +130,9 @@ def train_born(
     if len(state.tree.nodes) == 1:  # the best state is known
         state = TreeState(state.sites, (frequencies(state.sites, data, state.cores[0]),))
     progress = Progress(state.cores, None, state.cores, dict(rng.bit_generator.state), np.zeros(0))
+    start = np.inf if validation is None else validation.nll_of_cores(state.sites, state.cores)
+    if np.isfinite(start):
+        progress = replace(progress, best_score=start)
     identity = ""
     if checkpoint is not None:
         held_out = () if validation is None else (validation.X, validation.weights)
@@ -104,7 +142,7 @@ def train_born(
         TreeState(state.sites, tuple(cores)).check()
 
     progress, stopped = fit_loop(
-        SweepStep(LawTask(state.sites, data, validation, dtype), training),
+        SweepStep(LawTask(state.sites, data, validation, dtype), training, start),
         progress,
         epochs=training.epochs,
         patience=training.patience,
@@ -114,7 +152,10 @@ def train_born(
     )
     # What rounding made of orthonormal rows in many steps is put right.
     best = TreeState.canonical(state.sites, progress.best)
-    return BornResult(best, progress.history, progress.best_epoch, stopped)
+    score = progress.best_score
+    if np.isinf(score):  # batches of training cannot be compared: the last one counts
+        score = progress.history[progress.best_epoch].score
+    return BornResult(best, progress.history, progress.best_epoch, stopped, score)
 
 
 @dataclass(frozen=True)
@@ -142,7 +183,7 @@ class LawTask:
         """See `Task`."""
         if self.validation is None:
             return None, None
-        return self.validation.nll(TreeState(self.sites, cores)), None
+        return self.validation.nll_of_cores(self.sites, cores), None
 
 
 def sweep_state(state: TreeState, data: Strings, options: SweepOptions) -> tuple[TreeState, float, float]:

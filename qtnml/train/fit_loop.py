@@ -49,6 +49,9 @@ class Epoch(NamedTuple):
 class Step(Protocol):
     """One way to train."""
 
+    def is_over(self, progress: Progress) -> bool:
+        """Whether a schedule of its own has come to its end."""
+
     @property
     def comparable(self) -> bool:
         """Every epoch sees all training samples, so that training losses can be compared."""
@@ -106,7 +109,7 @@ def fit_loop(
     began, stopped = time.perf_counter() - progress.seconds_before, "finished"
     try:
         while progress.epoch < epochs:
-            if _out_of_patience(progress, patience, step.warm_up):
+            if _is_over(step, progress, patience):
                 stopped = "early"
                 break
             following = _followed(step, progress, began)
@@ -120,7 +123,7 @@ def fit_loop(
             if isinstance(answer, bool | np.bool_) and answer:
                 stopped = "callback"
             is_last = stopped == "callback" or progress.epoch == epochs
-            is_last = is_last or _out_of_patience(progress, patience, step.warm_up)
+            is_last = is_last or _is_over(step, progress, patience)
             if checkpoint is not None and (is_last or progress.epoch % checkpoint.every == 0):
                 checkpoint.save(progress, identity)
             if stopped == "callback":
@@ -173,10 +176,10 @@ def _followed(step: Step, progress: Progress, began: float) -> Progress:
     return following
 
 
-def _out_of_patience(progress: Progress, patience: int | None, warm_up: int) -> bool:
-    if patience is None:
-        return False
-    return progress.epoch - 1 - max(progress.improved, warm_up) >= patience
+def _is_over(step: Step, progress: Progress, patience: int | None) -> bool:
+    if patience is not None and progress.epoch - 1 - max(progress.improved, step.warm_up) >= patience:
+        return True
+    return step.is_over(progress)
 
 
 def _has_diverged(progress: Progress) -> bool:

@@ -123,6 +123,10 @@ class GradientStep:
             return Epoch(parameters, state, rng_state, measured, loss, None, held[0], None)
         return Epoch(parameters, state, rng_state, measured, loss, accuracy, *held)
 
+    def is_over(self, progress: Progress) -> bool:  # noqa: ARG002
+        """Never: the schedule is as long as training."""
+        return False
+
     def finish(self, progress: Progress) -> Progress:
         """Measure the last weights too, where an epoch measures those before its step."""
         if not (self._measures_before and progress.history):

@@ -16,6 +16,7 @@ from qtnml.structure import Tree
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
 from qtnml.train.fit_loop import Callback, Epoch, fit_loop
+from qtnml.train.ladder import Ladder, Rung
 from qtnml.train.losses import Loss
 from qtnml.train.objectives import ClassLoss
 from qtnml.train.records import TrainingResult, TrainingSet, drawn_by_weight
@@ -40,6 +41,8 @@ class SweepTraining:
         patience: Stop after so many epochs without a better validation loss (of training where nothing is
             held out).
         precision: "single" or "double" of the contraction; cores are in double precision.
+        ladder: Bonds that grow while held-out strings gain, instead of `max_bond`; it has learning rates
+            that fall on each rung, and an end of its own.
     """
 
     epochs: int = 20
@@ -53,10 +56,11 @@ class SweepTraining:
     metric: Literal["cores", "data"] = "cores"
     patience: int | None = None
     precision: Literal["single", "double"] = "single"
+    ladder: Ladder | None = None
 
-    def rate(self, epoch: int) -> float:
-        """Largest angle in an epoch (from 0)."""
-        fall = (1 + np.cos(np.pi * epoch / max(self.epochs, 1))) / 2
+    def rate(self, epoch: int, epochs: int | None = None) -> float:
+        """Largest angle in an epoch (from 0) of so many, by default of all."""
+        fall = (1 + np.cos(np.pi * epoch / max(self.epochs if epochs is None else epochs, 1))) / 2
         return float(self.learning_rate * (self.last_rate + (1 - self.last_rate) * fall))
 
     def sites(self, epoch: int) -> Literal[1, 2]:
@@ -74,6 +78,12 @@ class SweepTraining:
             self.metric,
             self.precision,
         )
+
+    def on_rung(self, rung: Rung) -> SweepOptions:
+        """Of a sweep of the ladder."""
+        assert self.ladder is not None
+        rate = self.rate(rung.sweep, self.ladder.sweeps)
+        return replace(self.options(0), max_bond=rung.bond, max_angle=rate, sites=2)
 
 
 class Task(Protocol):
@@ -94,10 +104,17 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class SweepStep:
-    """One sweep on a batch, as a `Step`; parameters are cores, whose bonds adapt."""
+    """One sweep on a batch, as a `Step`; parameters are cores, whose bonds adapt.
+
+    Attributes:
+        task: What is learnt.
+        training: How.
+        start_score: Of the first state, where it is known: what the first rung of a ladder has to better.
+    """
 
     task: Task
     training: SweepTraining
+    start_score: float = np.inf
     warm_up: ClassVar[int] = 0
 
     @property
@@ -110,12 +127,24 @@ class SweepStep:
         """What to do if the first sweep diverges."""
         return f"lower the learning rate ({self.training.learning_rate:g})"
 
+    def is_over(self, progress: Progress) -> bool:
+        """At the end of the ladder."""
+        return self.training.ladder is not None and self._rung(progress) is None
+
+    def _rung(self, progress: Progress) -> Rung | None:
+        assert self.training.ladder is not None
+        return self.training.ladder.rung(self.start_score, [record.score for record in progress.history])
+
     def epoch(self, progress: Progress) -> Epoch:
         """One sweep."""
+        cores, options = progress.parameters, self.training.options(progress.epoch)
+        if self.training.ladder is not None and (rung := self._rung(progress)) is not None:
+            options = self.training.on_rung(rung)
+            cores = progress.best if rung.begins else cores
         rng = np.random.default_rng()
         rng.bit_generator.state = progress.rng_state
         batch, objective = self.task.batch(self.training.batch_size, rng)
-        swept = sweep(progress.parameters, batch, objective, self.training.options(progress.epoch))
+        swept = sweep(cores, batch, objective, options)
         cores = swept.cores
         loss, accuracy = self.task.measured(swept, objective)
         held: tuple[float | None, float | None] = (None, None)
