@@ -163,7 +163,9 @@ def row_weights(sample_weight: Any, rows: int) -> NDArray:
         raise invalid_input(error) from error
     if not weights.any():  # which scikit-learn itself refuses since 1.8
         raise InvalidInputError("sample weights must contain at least one non-zero number")
-    return np.asarray(weights / weights.max())
+    # Weights that count copies stay what they are; sums and squares of any others stay finite.
+    largest = weights.max()
+    return np.asarray(weights if 1e-3 < largest < 1e9 else weights / largest)
 
 
 def as_numbers(cells: NDArray, name: str) -> NDArray:

@@ -34,11 +34,13 @@ class MPSBornMachine(BornMachine):
             (Riemannian Adam) at bond `max_bond`; "greedy" raises bonds one by one where a trial gains
             most, until held-out data are no longer better explained (arXiv:2008.05437).
         complex_amplitudes: Complex instead of real amplitudes: twice the numbers, and fewer local minima
-            where training starts at a product. None takes them there for up to 32 features.
-        epochs: Sweeps, or passes over the samples. None: sweeps raise the bonds step by step from 2 to
-            `max_bond` (2, 3, 4, 5, 6, 8, 10, 12, 16, ...) and end at the first that explains held-out rows no
-            better; where nothing is held out, and for a gradient, there are 30 epochs at `max_bond`, or more
-            where features (for a gradient: samples) are few.
+            where training starts at noise. None takes them for up to 32 features where it does: for a
+            gradient, and from a product.
+        epochs: The most sweeps, or passes over the samples. With held-out rows sweeps raise the bonds step by
+            step from 2 to `max_bond` (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ...) and end at the first that
+            explains those rows no better; None takes 8 on each step, a number is shared out evenly. Where
+            nothing is held out, and for a gradient, all have bonds up to `max_bond`, and None takes 30, or
+            more where features (for a gradient: samples) are few.
         batch_size: Samples of a sweep (by default what fits in a gigabyte, 4,096 at least), or of a gradient
             step (250). A sweep holds 4 bytes for each sample of its batch, feature and bond dimension: small
             batches are remembered, large ones take memory (20,000 samples of 784 at bond 100: 6 GB).
@@ -120,8 +122,8 @@ class TreeBornMachine(BornMachine):
         topology: "chow-liu" is the Chow-Liu tree of the data with a node for each feature, on which training
             starts at the Chow-Liu distribution; "hierarchical" a binary tree with features at its leaves
             that joins first what knows most about each other; "balanced" one over the features in `order`;
-            or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`). None is "chow-liu", and "balanced"
-            where there is an `order`.
+            or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`). None is "chow-liu", and
+            "balanced" where there is an `order`.
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, init, \
             init_bond, smoothing, precision, validation_fraction, patience, n_init, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.

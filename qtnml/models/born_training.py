@@ -332,7 +332,8 @@ class LearntLaw(DensityMixin, BaseEstimator):
         is_markov = self.init == "markov" and self.max_bond > 1 and markov_parents(sites.tree) is not None
         is_complex = self.complex_amplitudes
         if is_complex is None:
-            is_complex = len(sites.dims) <= _MOST_AUTO_COMPLEX and not is_markov
+            few = len(sites.dims) <= _MOST_AUTO_COMPLEX
+            is_complex = few and (self.method == "gradient" or not is_markov)
         if is_markov:
             tree = MarkovTree.of(sites, data.X, data.weights, rows=data.rows)
             state = cut(tree.state(sites), int(self.max_bond))
@@ -361,11 +362,13 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """How sweeps go on from a state, with or without held-out strings."""
         edges, epochs = len(start.tree.nodes) - 1, self.epochs
         batch, ladder = self._sweep_batch(start), None
-        if held_out and epochs is None and self.method == "sweeps":
-            ladder = Ladder.to(int(self.max_bond), max(2, *start.bond_dims, 2))
+        if held_out and self.method == "sweeps":
+            ladder = Ladder.to(int(self.max_bond), max((2, *start.bond_dims)))
+            if epochs is not None:
+                ladder = replace(ladder, sweeps=max(1, int(epochs) // len(ladder.bonds)))
             if self.patience is not None:
                 ladder = replace(ladder, patience=int(self.patience))
-            epochs = ladder.most_sweeps
+            epochs = ladder.most_sweeps if epochs is None else epochs
         if epochs is None:
             epochs = min(_MOST_AUTO_EPOCHS, max(_AUTO_EPOCHS, -(-_AUTO_EDGES // max(edges, 1))))
         return SweepTraining(

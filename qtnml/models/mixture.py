@@ -117,7 +117,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             X, sample_weight, rng, held_out=validation
         )
         if len(kept) < self.n_components:
-            raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(kept)}")
+            raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
         dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
         data = Strings.of(levels[kept], weights[kept])
         held_out = Strings.of(levels[held], weights[held]) if len(held) else None
@@ -166,6 +166,10 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         if self.model is None:
             return
         check_born_settings(self.model)
+        if self.model.resume and not is_number(self.random_state, int, np.integer):
+            raise InvalidInputError(
+                f"resume=True needs an integer random_state of the mixture, got {self.random_state!r}"
+            )
         if self.model.method != "sweeps":
             raise InvalidInputError(
                 f"components are trained by sweeps, got a model with method={self.model.method!r}"

@@ -84,8 +84,12 @@ def shrunk_conditional(counts: NDArray) -> NDArray:
 
 
 def effective_rows(weights: NDArray) -> float:
-    """Independent rows that weighed ones stand for: (sum w)**2 / sum w**2 (Kish)."""
-    return float(weights.sum() ** 2 / (weights**2).sum())
+    """Independent rows that weighed ones stand for: the sum of weights that count copies.
+
+    Of smaller weights, which are relative, (sum w)**2 / sum w**2 (Kish).
+    """
+    total = float(weights.sum())
+    return max(total, total**2 / float((weights**2).sum()))
 
 
 def _strengths(rows: float) -> NDArray:

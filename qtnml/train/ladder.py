@@ -41,7 +41,7 @@ class Ladder:
 
     @classmethod
     def to(cls, max_bond: int, first: int = 2) -> "Ladder":
-        """By about a quarter each time, from `first` to `max_bond`: 2, 3, 4, 5, 6, 8, 10, 12, 16, ..."""
+        """By up to a quarter, from `first` to `max_bond`: 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ..."""
         bonds, bond = list[int](), min(first, max_bond)
         while bond < max_bond:
             bonds.append(bond)

@@ -230,7 +230,7 @@ def test_checkpoints_that_would_be_of_no_use(groups: tuple[np.ndarray, np.ndarra
         AnomalyDetector(model).fit(X)
     first = AnomalyDetector(model, random_state=0).fit(X)
     assert AnomalyDetector(model, random_state=0).fit(X).offset_ == first.offset_
-    with pytest.raises(InvalidInputError, match="components write no checkpoints"):
+    with pytest.raises(InvalidInputError, match="needs an integer random_state of the mixture, got None"):
         BornMixture(model).fit(X)
 
 

@@ -120,7 +120,7 @@ def test_patience_ends_training_without_a_hold_out(model: Any) -> None:
 
 def test_growth_is_kept_with_the_model_and_only_with_it(tmp_path: Path) -> None:
     X = np.random.default_rng(0).integers(0, 2, (60, 6))
-    born = MPSBornMachine(2, method="greedy", epochs=1, random_state=0).fit(X)
+    born = MPSBornMachine(4, method="greedy", epochs=1, random_state=0).fit(X)
     assert born.growth_[0].round == 1
     born.save(tmp_path / "m")
     assert load_model(tmp_path / "m").growth_ == born.growth_

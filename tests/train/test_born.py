@@ -153,7 +153,14 @@ def test_early_stop_keeps_the_best(rng: np.random.Generator) -> None:
     result = train_born(TreeState.random(sites, 2, rng), noise[0], training, rng, validation=noise[1])
     scores = [record.validation_loss for record in result.history]
     assert result.stopped == "early"
-    assert result.best_epoch == int(np.argmin(scores))
+    # The first state explains noise best, and is kept.
+    assert result.best_epoch == -1
+    assert result.score < min(scores)
+    assert noise[1].nll(result.state) == pytest.approx(result.score, abs=1e-9)
+    slow = SweepTraining(epochs=50, max_bond=8, learning_rate=0.02, patience=3)
+    result = train_born(TreeState.random(sites, 2, rng), noise[0], slow, rng, validation=noise[1])
+    scores = [record.validation_loss for record in result.history]
+    assert result.best_epoch == int(np.argmin(scores)) < len(scores) - 1
     assert noise[1].nll(result.state) == pytest.approx(min(scores), abs=1e-9)
 
 
