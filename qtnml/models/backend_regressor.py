@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import norm
 from sklearn.base import RegressorMixin
 
 from qtnml.arrays import NDArray
@@ -17,6 +18,7 @@ from qtnml.hybrid import HybridTraining
 from qtnml.jobs import JobStore, Plan
 from qtnml.mitigation import get_mitigation
 from qtnml.models.backend_model import BackendModel
+from qtnml.models.settings import is_number
 from qtnml.models.table_input import TableInput
 from qtnml.train import MeanSquaredError
 
@@ -51,6 +53,7 @@ class BackendRegressor(RegressorMixin, BackendModel):
         backend: A backend, its name, or a Qiskit backend or sampler.
         feature_names: Column names the model was fitted on; other names are refused.
         table: What turns tables into features, of a model with an encoder.
+        residuals: Absolute errors of samples left out in training, rising; see `predict_interval`.
         shots: Measurements per sample.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
             this
@@ -74,6 +77,7 @@ class BackendRegressor(RegressorMixin, BackendModel):
         *,
         feature_names: NDArray | None = None,
         table: TableInput | None = None,
+        residuals: NDArray | None = None,
         shots: int = 1024,
         jobs: JobStore | str | os.PathLike[str] | bool | None = None,
         repeat: int = 0,
@@ -88,6 +92,7 @@ class BackendRegressor(RegressorMixin, BackendModel):
         self.backend = backend
         self.feature_names = feature_names
         self.table = table
+        self.residuals = residuals
         self.shots = shots
         self.jobs = jobs
         self.repeat = repeat
@@ -112,6 +117,18 @@ class BackendRegressor(RegressorMixin, BackendModel):
             measured = self._plain(self.circuits(X))
             values, spread = self._predicted(measured.frequencies, None, measured.counted)
         return (values, spread) if return_std else values
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+        """Lower and upper ends of intervals that hold a share `coverage` of new targets, each (samples,).
+
+        As `TreeRegressor.predict_interval`, and wider by what the number of shots leaves open: a sample's
+        half width is sqrt(r**2 + (z s)**2), with r that of the residuals, s the standard error of its
+        prediction, and z the normal quantile of the coverage.
+        """
+        values, spread = self.predict(X, return_std=True)
+        residuals = np.zeros(0) if self.residuals is None else self.residuals
+        half = np.hypot(interval_half_width(residuals, coverage), norm.ppf((1 + coverage) / 2) * spread)
+        return values - half, values + half
 
     def _predicted(
         self, outcomes: NDArray, errors: NDArray | None, counted: NDArray | None
@@ -165,3 +182,25 @@ class BackendRegressor(RegressorMixin, BackendModel):
             raise InvalidInputError(f"a regressor's loss is 'squared-error', got {given!r}")
         scale = float(np.ptp(self.values)) or 1.0
         return replace(how, loss=SquaredErrorOfMean(tuple(np.asarray(self.values).tolist()), scale))
+
+
+def interval_half_width(residuals: NDArray, coverage: float) -> float:
+    """The quantile of absolute residuals (rising) that holds a new one with probability `coverage`.
+
+    Raises:
+        InvalidInputError: There are too few residuals for the coverage, or none.
+    """
+    if not (is_number(coverage, int, float, np.number) and 0 < coverage < 1):
+        raise InvalidInputError(f"coverage must be above 0 and below 1, got {coverage!r}")
+    if not len(residuals):
+        raise InvalidInputError(
+            "no sample was left out in training, so that errors are not known; fit with "
+            "validation_fraction above 0 and at least 500 samples, or with epochs=None and at least 40"
+        )
+    place = int(np.ceil((len(residuals) + 1) * coverage))
+    if place > len(residuals):
+        most = len(residuals) / (len(residuals) + 1)
+        raise InvalidInputError(
+            f"{len(residuals)} residuals allow a coverage up to {most:.3f}, got {coverage}"
+        )
+    return float(residuals[place - 1])

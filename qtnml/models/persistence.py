@@ -108,6 +108,7 @@ def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, N
         header["table"] = plain(model.table_.to_dict())
     if isinstance(model, TreeRegressor | MPSRegressor):
         header["target"] = [model.target_mean_, model.target_scale_]
+        arrays["residuals"] = model.residuals_
     elif model.classes_.dtype == object:
         header["object_classes"] = [str(label) for label in model.classes_]
     else:
@@ -165,6 +166,8 @@ def _measured_entry(
             header["table"] = plain(model.table.to_dict())
         if isinstance(model, BackendRegressor):
             arrays["values"] = np.asarray(model.values, dtype=np.float64)
+            if model.residuals is not None:
+                arrays["residuals"] = model.residuals
         elif model.classes.dtype == object:
             header["object_classes"] = [str(label) for label in model.classes]
         else:
@@ -203,6 +206,8 @@ def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, ND
             feature_names=None if names is None else np.array(names, dtype=object),
             table=table,
         )
+        if isinstance(model, BackendRegressor) and "residuals" in arrays:
+            model.residuals = _restored_residuals(arrays)
     restore_backend(model, header, arrays.get("tuned"))
     return model
 
@@ -242,6 +247,7 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
         if not (np.isfinite(mean) and np.isfinite(scale) and scale > 0):
             raise ModelFileError("its target scale is not a positive number")
         estimator.target_mean_, estimator.target_scale_ = mean, scale
+        estimator.residuals_ = _restored_residuals(arrays)
     else:
         estimator.classes_ = _restored_classes(model, header, arrays)
     estimator.history_ = [EpochRecord(*record) for record in header["history"]]
@@ -254,6 +260,15 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
     if "feature_names_in" in header:
         estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
     return estimator  # type: ignore[no-any-return]
+
+
+def _restored_residuals(arrays: Mapping[str, NDArray]) -> NDArray:
+    """Of a regressor; files of older versions have none."""
+    residuals = np.asarray(arrays.get("residuals", np.zeros(0)))
+    sound = residuals.ndim == 1 and residuals.dtype == np.float64 and bool((np.diff(residuals) >= 0).all())
+    if not (sound and np.isfinite(residuals).all() and (residuals >= 0).all()):
+        raise ModelFileError("its residuals are not rising numbers")
+    return residuals
 
 
 def _restored_table(model: Model | AmplitudeModel, header: dict[str, Any]) -> TableInput | None:

@@ -1,5 +1,6 @@
 """`TreeRegressor` and `MPSRegressor`: a number read off as the expectation of a Z at the root."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -8,13 +9,17 @@ from sklearn.metrics import r2_score
 
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
+from qtnml.contract import Parameters
 from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
-from qtnml.models.backend_regressor import BackendRegressor
+from qtnml.models.backend_regressor import BackendRegressor, interval_half_width
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining
 from qtnml.models.validation import checked_regression_data, generator, hold_out_any
-from qtnml.train import CrossEntropy, HingePower, TrainingSet
+from qtnml.train import CrossEntropy, HingePower, TrainingOptions, TrainingSet, train
+
+_FOLDS, _FEWEST_OF_A_FOLD = 5, 8
+_LEAST_PATIENCE = 20  # epochs
 
 
 class NetworkRegressor(RegressorMixin, NetworkEstimator):
@@ -45,9 +50,51 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         if validation is not None:
             validation = validation._replace(y=(validation.y - mean) / scale)
         topology = self._topology(training.X, 1)
+        self.residuals_: NDArray = np.zeros(0)
         self._learn(training, validation, topology, "expectation", rng, noisy, table)
+        if validation is not None:
+            found = self.model_.predict(self.params_, self.scaler_.clipped(validation.X))[0]
+            self.residuals_ = np.sort(np.abs(validation.y - found))
+        self.residuals_ = self.residuals_ * scale
         self.target_mean_, self.target_scale_ = mean, scale
         return self
+
+    def _stop_after(
+        self,
+        model: Any,
+        parameters: Parameters,
+        training: TrainingSet,
+        options: TrainingOptions,
+        rng: np.random.Generator,
+    ) -> int | None:
+        """Where the mean loss of the folds of a cross-validation is least, for samples too few to hold out.
+
+        The residuals of the samples that were left out, in standardised units, become `residuals_`.
+        """
+        wanted = self.epochs is None and self.validation_fraction and not self.warm_start
+        if not wanted or len(training.y) < _FOLDS * _FEWEST_OF_A_FOLD or options.shots is not None:
+            return None
+        folds = np.array_split(rng.permutation(len(training.y)), _FOLDS)
+        patience = max(_LEAST_PATIENCE, options.epochs // 4)
+        curves, residuals = [], list[NDArray]()
+        for held in folds:
+            kept = np.setdiff1d(np.arange(len(training.y)), held)
+            part, left = (TrainingSet(*(array[rows] for array in training)) for rows in (kept, held))
+            result = train(
+                model,
+                parameters,
+                part,
+                replace(options, patience=patience),
+                np.random.default_rng(rng.integers(2**63)),
+                validation=left,
+            )
+            if result.stopped == "interrupted":
+                raise KeyboardInterrupt
+            curves.append([record.score for record in result.history])
+            residuals.append(left.y - model.predict(result.parameters, left.X)[0])
+        self.residuals_ = np.sort(np.abs(np.concatenate(residuals)))
+        shortest = min(map(len, curves))
+        return 1 + int(np.argmin(np.mean([curve[:shortest] for curve in curves], axis=0)))
 
     def _hold_out(self, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         return hold_out_any(len(y), self.validation_fraction, rng)
@@ -67,6 +114,21 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         """
         values = self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
         return np.asarray(self.target_mean_ + self.target_scale_ * values)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9, **noisy: Any) -> tuple[NDArray, NDArray]:
+        """Lower and upper ends of intervals that hold a share `coverage` of new targets, each (samples,).
+
+        Conformal: of the same width for all samples, by the residuals of samples that training had left out,
+        `residuals_` (arXiv:2107.07511).
+
+        Args:
+            X: Samples.
+            coverage: Above 0 and below 1; with n residuals n / (n + 1) at most.
+            **noisy: As for `predict`.
+        """
+        values = self.predict(X, **noisy)
+        half = interval_half_width(self.residuals_, coverage)
+        return values - half, values + half
 
     def to_backend(
         self,
@@ -111,6 +173,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             found,
             feature_names=getattr(self, "feature_names_in_", None),
             table=self.table_,
+            residuals=self.residuals_,
             shots=shots,
             **settings,
         )
@@ -123,8 +186,12 @@ class TreeRegressor(NetworkRegressor):
 
     Arguments and attributes are those of `NetworkEstimator`.
 
+    Few samples: where too few are there to hold some out, and `epochs` is None, training ends at the epoch
+    that a cross-validation of five folds found best.
+
     Attributes:
         target_mean_, target_scale_: By which targets are standardised.
+        residuals_: Absolute errors of samples that training had left out, rising; may be empty.
 
     >>> X = np.linspace(0, 1, 200)[:, None]
     >>> y = np.sin(2 * np.pi * X[:, 0])
@@ -141,8 +208,12 @@ class MPSRegressor(NetworkRegressor):
 
     Arguments and attributes are those of `NetworkEstimator`.
 
+    Few samples: where too few are there to hold some out, and `epochs` is None, training ends at the epoch
+    that a cross-validation of five folds found best.
+
     Attributes:
         target_mean_, target_scale_: By which targets are standardised.
+        residuals_: Absolute errors of samples that training had left out, rising; may be empty.
     """
 
     _shape: ClassVar[Literal["tree", "mps"]] = "mps"

@@ -130,6 +130,8 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
                     f"noise grows over {noise.ramp} epochs, which leaves none with all of it; train for more "
                     f"than these (epochs={options.epochs})"
                 )
+        if noise is None and validation is None:
+            options = replace(options, stop_after=self._stop_after(model, parameters, training, options, rng))
         with progress_bar("training", options.epochs, show=bool(self.verbose)) as advance:
             result = train(
                 model,
@@ -143,6 +145,17 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
             )
         self._report_end(result, options.epochs)
         return result
+
+    def _stop_after(
+        self,
+        model: Model | AmplitudeModel,  # noqa: ARG002
+        parameters: Parameters,  # noqa: ARG002
+        training: TrainingSet,  # noqa: ARG002
+        options: TrainingOptions,  # noqa: ARG002
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> int | None:
+        """Epochs after which training without held-out samples ends; None for all of them."""
+        return None
 
     def _split(
         self, data: TrainingSet, rng: np.random.Generator, targets: NDArray | None = None

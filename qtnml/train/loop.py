@@ -39,7 +39,7 @@ def train(
     progress, stopped = fit_loop(
         step,
         progress,
-        epochs=options.epochs,
+        epochs=options.epochs if options.stop_after is None else options.stop_after,
         patience=options.patience,
         callback=callback,
         checkpoint=checkpoint,

@@ -58,6 +58,7 @@ class TrainingOptions:
         noise: A pytree whose `at(strength)` returns the `channels` of the model's `outcomes`; None for none.
         noise_start: Strength of the noise at the first step.
         noise_ramp: Epochs over which it grows from there to 1.
+        stop_after: Epochs after which training ends, whatever its schedule; None for all.
     """
 
     epochs: int
@@ -72,6 +73,7 @@ class TrainingOptions:
     noise: Any = None
     noise_start: float = 1.0
     noise_ramp: int = 0
+    stop_after: int | None = None
 
     @property
     def warm_up(self) -> int:
