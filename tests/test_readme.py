@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,8 +64,13 @@ def test_pictures_and_links_exist() -> None:
 
 
 def test_examples_of_the_documentation_run() -> None:
-    text = (README.parent / "docs" / "shallow.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, object] = {}
-    exec(compile("\n".join(blocks), "shallow.md", "exec"), names)
-    assert names["better"].fidelity > names["start"].fidelity  # type: ignore[attr-defined]
+    found = {}
+    for page in ("shallow.md", "densities.md"):
+        text = (README.parent / "docs" / page).read_text()
+        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        names: dict[str, Any] = {}
+        exec(compile("\n".join(blocks), page, "exec"), names)
+        found |= names
+    assert found["better"].fidelity > found["start"].fidelity
+    assert found["born"].score(found["test"]) > -found["born"].independent_nll_ + 0.9
+    assert found["mixture"].score(found["test"]) > -found["born"].independent_nll_

@@ -13,6 +13,7 @@ from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.clustering import SchmidtClustering
 from qtnml.models.docs import documented
 from qtnml.models.estimator import NetworkEstimator
+from qtnml.models.forest import TreeForestClassifier
 from qtnml.models.mixture import BornMixture
 from qtnml.models.noise_study import NoiseStudy, noise_study
 from qtnml.models.objects import with_arguments
@@ -42,6 +43,7 @@ __all__ = [
     "Teacher",
     "TreeBornMachine",
     "TreeClassifier",
+    "TreeForestClassifier",
     "TreeRegressor",
     "load_model",
     "noise_study",

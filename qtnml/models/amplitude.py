@@ -56,6 +56,7 @@ class AmplitudeClassifier(ClassReadout):
         learning_rate: float | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -80,6 +81,7 @@ class AmplitudeClassifier(ClassReadout):
         self.learning_rate = learning_rate
         self.loss = loss
         self.optimizer = optimizer
+        self.class_weight = class_weight
         self.feature_range = feature_range
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -135,7 +137,7 @@ class AmplitudeClassifier(ClassReadout):
         else:
             model, result = self._sweep(model, parameters, training, validation, rng)
         self._keep(model, scaler, result, table)
-        self.classes_ = classes
+        self.classes_, self.temperature_ = classes, 1.0
         return self
 
     def _fresh(self, X: NDArray, num_classes: int, bond: int, table: TableInput | None) -> AmplitudeModel:
@@ -243,7 +245,7 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
             None leaves it to the search for the best one.
         loss: As for `TreeClassifier`.
         optimizer: As for `TreeClassifier`; for method="gradient".
-        feature_range, validation_fraction, patience: As for `TreeClassifier`.
+        class_weight, feature_range, validation_fraction, patience: As for `TreeClassifier`.
         init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
@@ -289,7 +291,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
             most about each other (learnt from the training samples); or a `qtnml.structure.Tree`.
         method, cutoff, metric, encoder, encoding, epochs, batch_size, learning_rate, loss, optimizer, \
-            feature_range, validation_fraction, patience, init_scale, warm_start, checkpoint, \
+            class_weight, feature_range, validation_fraction, patience, init_scale, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for \
             `AmplitudeMPSClassifier`.
 
@@ -320,6 +322,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         learning_rate: float | None = None,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -346,6 +349,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
             learning_rate=learning_rate,
             loss=loss,
             optimizer=optimizer,
+            class_weight=class_weight,
             feature_range=feature_range,
             validation_fraction=validation_fraction,
             patience=patience,

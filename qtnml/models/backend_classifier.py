@@ -12,7 +12,7 @@ from qtnml.compile import CompiledCircuit
 from qtnml.hybrid import HybridTraining
 from qtnml.jobs import JobStore
 from qtnml.models.backend_model import BackendModel
-from qtnml.models.readout import class_probabilities
+from qtnml.models.readout import class_probabilities, tempered
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import outcomes_of_labels
 
@@ -30,6 +30,7 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         backend: A backend, its name, or a Qiskit backend or sampler.
         feature_names: Column names the model was fitted on; other names are refused.
         table: What turns tables into features, of a model with an encoder.
+        temperature: Of `predict_proba`, p**(1 / T) normalised; see `TreeClassifier.calibrate`.
         shots: Measurements per sample.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
             this
@@ -55,6 +56,7 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         *,
         feature_names: NDArray | None = None,
         table: TableInput | None = None,
+        temperature: float = 1.0,
         shots: int = 1024,
         jobs: JobStore | str | os.PathLike[str] | bool | None = None,
         repeat: int = 0,
@@ -69,6 +71,7 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         self.backend = backend
         self.feature_names = feature_names
         self.table = table
+        self.temperature = temperature
         self.shots = shots
         self.jobs = jobs
         self.repeat = repeat
@@ -88,7 +91,8 @@ class BackendClassifier(ClassifierMixin, BackendModel):
 
     def predict_proba(self, X: Any) -> NDArray:
         """Class probabilities as measured, shape (samples, classes)."""
-        return class_probabilities(self._outcomes(X), len(self.classes))[0]
+        found = class_probabilities(self._outcomes(X), len(self.classes))[0]
+        return tempered(found, float(self.temperature))
 
     def predict(self, X: Any) -> NDArray:
         """The class measured most often, shape (samples,)."""

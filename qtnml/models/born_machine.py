@@ -121,6 +121,18 @@ class BornMachine(SavedToFile, LearntLaw):
         check_is_fitted(self, "state_")
         return self._finite(log_marginal(self.state_, levels))
 
+    def log_density(self, X: Any) -> NDArray:
+        """ln p of each sample, nats, (samples,): within a bin the density is the same everywhere.
+
+        Probabilities of bins are divided by their widths, in the columns' units, so that models with other
+        bins can be compared where all columns are numbers. Values with levels of their own (categories,
+        numbers of many equal cells) count with their probability. Outside of the range seen in training the
+        outermost bins go on.
+        """
+        levels = self.levels(X)
+        logs = self.log_likelihood_of_levels(levels)
+        return logs if self.encoder_ is None else np.asarray(logs - self.encoder_.log_widths(levels))
+
     def score(self, X: Any, y: Any = None, **noisy: Any) -> float:  # noqa: ARG002
         """Mean ln P of samples, nats: the higher the better. Arguments as for `log_likelihood`."""
         return float(self.log_likelihood(X, **noisy).mean())

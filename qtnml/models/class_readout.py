@@ -1,16 +1,17 @@
 """From a trained model's outcomes to classes, as scikit-learn wants them."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.models.readout import class_probabilities
+from qtnml.models.readout import best_temperature, class_probabilities, tempered
 from qtnml.models.training import TrainedEstimator
-from qtnml.models.validation import hold_out
+from qtnml.models.validation import hold_out, outcomes_of_labels
 
 
 class ClassReadout(ClassifierMixin, TrainedEstimator):
@@ -18,6 +19,7 @@ class ClassReadout(ClassifierMixin, TrainedEstimator):
 
     _default_loss: ClassVar[str] = "cross-entropy"
     classes_: NDArray
+    temperature_: float = 1.0
     warm_start: bool
     validation_fraction: float
 
@@ -42,7 +44,23 @@ class ClassReadout(ClassifierMixin, TrainedEstimator):
         much that was. A network's take `noise=`, `reuse_qubits=` and `num_qubits=`, here and in the
         methods below: see its `outcome_probabilities`.
         """
-        return class_probabilities(self.outcome_probabilities(X, **noisy), len(self.classes_))[0]
+        found = class_probabilities(self.outcome_probabilities(X, **noisy), len(self.classes_))[0]
+        return tempered(found, self.temperature_)
+
+    def calibrate(self, X: Any, y: Any, **noisy: Any) -> Self:
+        """Choose the temperature T of `predict_proba`, p**(1 / T) normalised, by held-out samples.
+
+        The one with the least cross-entropy (arXiv:1706.04599); the likeliest class stays what it is. `fit`
+        sets it back to 1. Measurements at the root are seldom near 0 or 1, so that T is often below 1.
+
+        Args:
+            X, y: Samples that were not trained on, and their labels.
+            **noisy: See `predict_proba`: calibrate for a noisy device.
+        """
+        check_is_fitted(self)
+        found = class_probabilities(self.outcome_probabilities(X, **noisy), len(self.classes_))[0]
+        self.temperature_ = best_temperature(found, outcomes_of_labels(y, self.classes_))
+        return self
 
     def predict_log_proba(self, X: Any, **noisy: Any) -> NDArray:
         """Natural logarithm of `predict_proba`."""

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend, get_backend
 from qtnml.data.frames import row_weights
+from qtnml.errors import InvalidInputError
 from qtnml.gates import Synthesis
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
@@ -57,6 +58,36 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         noisy = self._noise_of_fit(noise, reuse_qubits, num_qubits)
         return self._restored_on_failure(lambda: self._fit(X, y, sample_weight, noisy, teacher))
 
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """One epoch over some samples, from the weights that are there: for data that come in parts.
+
+        The first call learns the ranges of the features (set `feature_range` where later samples may lie
+        outside) and needs to know all classes. Nothing is held out; the optimiser's moments start anew.
+
+        Args:
+            X, y: Samples and their labels.
+            classes: All labels there will be; needed in the first call alone.
+            sample_weight: (samples,) multiplies each sample's loss.
+        """
+        known = self.__sklearn_is_fitted__()
+        if classes is None:
+            if not known:
+                raise InvalidInputError(
+                    "the first call of partial_fit needs classes, all labels there will be"
+                )
+            classes = self.classes_
+        if self.checkpoint is not None:
+            raise InvalidInputError("partial_fit writes no checkpoints; leave checkpoint out, and save")
+        noisy = self._noise_of_fit(None, None, None)
+        kept = {name: getattr(self, name) for name in ("epochs", "warm_start", "validation_fraction")}
+        self.set_params(epochs=1, warm_start=known, validation_fraction=0.0)
+        try:
+            return self._restored_on_failure(
+                lambda: self._fit(X, y, sample_weight, noisy, classes=np.unique(classes))
+            )
+        finally:
+            self.set_params(**kept)
+
     def _fit(
         self,
         X: Any,
@@ -64,12 +95,17 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         sample_weight: Any,
         noisy: NoisyTraining | None = None,
         teacher: Any = None,
+        *,
+        classes: NDArray | None = None,
     ) -> Self:
         self._check_parameters()
         given = X
         y_given = y
-        X, y, weights = checked_training_data(self, X, y, sample_weight)
-        classes, labels = np.unique(y, return_inverse=True)
+        X, y, weights = checked_training_data(self, X, y, sample_weight, classes)
+        if classes is None:
+            classes, labels = np.unique(y, return_inverse=True)
+        else:
+            labels = outcomes_of_labels(y, classes)
         self._check_same_classes(classes)
         rng = generator(self.random_state)
         targets = None
@@ -82,7 +118,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
         starts = teacher is not None and (self.homotopy or self.discard == "postselect")
         first = Teacher.of(teacher).start if starts else None
         self._learn(training, validation, topology, "outcomes", rng, noisy, table, first)
-        self.classes_ = classes
+        self.classes_, self.temperature_ = classes, 1.0
         return self
 
     def outcome_probabilities(
@@ -171,6 +207,7 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             found,
             feature_names=getattr(self, "feature_names_in_", None),
             table=self.table_,
+            temperature=self.temperature_,
             shots=shots,
             **settings,
         )

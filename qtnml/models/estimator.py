@@ -61,6 +61,8 @@ class NetworkEstimator(TrainedEstimator):
         optimizer: "adam" (Riemannian), "spsa", "spsa-as-printed", "spsa-later", an optimiser object, or
             any optax gradient transformation, which brings its learning rate.
         shots: Emulate so many measurements per sample and evaluation while training (SPSA only).
+        class_weight: Of classifiers: "balanced" weighs samples so that all classes count alike; a dict gives
+            the weight of each label.
         feature_range: "learn" takes each feature's range from the training samples (not those held out);
             (low, high) sets one for all. New data are clipped to it; the first time that this moves more
             than one value in a thousand, a `ClippedDataWarning` says so.
@@ -124,6 +126,7 @@ class NetworkEstimator(TrainedEstimator):
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
         shots: int | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -155,6 +158,7 @@ class NetworkEstimator(TrainedEstimator):
         self.loss = loss
         self.optimizer = optimizer
         self.shots = shots
+        self.class_weight = class_weight
         self.feature_range = feature_range
         self.validation_fraction = validation_fraction
         self.patience = patience

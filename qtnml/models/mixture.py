@@ -260,6 +260,12 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
 
     score_samples = log_likelihood
 
+    def log_density(self, X: Any) -> NDArray:
+        """ln p of each sample, nats: see `TreeBornMachine.log_density`."""
+        levels = self.levels(X)
+        logs, encoder = self._log_likelihood(levels), self.models_[0].encoder_
+        return logs if encoder is None else np.asarray(logs - encoder.log_widths(levels))
+
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""
         return float(self.score_samples(X).mean())

@@ -24,11 +24,13 @@ from qtnml.models.built_persistence import entry_of as built_entry
 from qtnml.models.circuit_born import CircuitBornMachine
 from qtnml.models.circuit_born_persistence import circuit_born_entry, restored_circuit_born
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
+from qtnml.models.forest import TreeForestClassifier, forest_entry, restored_forest
 from qtnml.models.objects import OBJECTS, plain, stored_object, stored_setting, unfitted_encoder
 from qtnml.models.old_files import with_trimmed_cores
 from qtnml.models.on_backend import backend_entry, restore_backend, tuned_weights
 from qtnml.models.regressors import MPSRegressor, TreeRegressor
 from qtnml.models.saved import set_format
+from qtnml.models.settings import is_number
 from qtnml.models.table_input import TableInput
 from qtnml.models.training import TrainedEstimator
 from qtnml.noise.stored import noise_entry, noise_from_entry
@@ -52,6 +54,7 @@ for _class in (
     MPSBornMachine,
     TreeBornMachine,
     CircuitBornMachine,
+    TreeForestClassifier,
     *BUILT,
 ):
     register("estimator", _class)
@@ -77,6 +80,8 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         header, arrays = _measured_entry(estimator)
     elif isinstance(estimator, CircuitBornMachine):
         header, arrays = circuit_born_entry(estimator)
+    elif isinstance(estimator, TreeForestClassifier):
+        header, arrays = forest_entry(estimator, entry_of)
     else:
         header, arrays = built_entry(estimator)
     own = {key: getattr(estimator, key) for key in getattr(estimator, "learnt_attributes", ())}
@@ -109,10 +114,12 @@ def _trained_entry(model: TrainedEstimator) -> tuple[dict[str, Any], dict[str, N
     if isinstance(model, TreeRegressor | MPSRegressor):
         header["target"] = [model.target_mean_, model.target_scale_]
         arrays["residuals"] = model.residuals_
-    elif model.classes_.dtype == object:
-        header["object_classes"] = [str(label) for label in model.classes_]
     else:
-        arrays["classes"] = model.classes_
+        header["temperature"] = model.temperature_
+        if model.classes_.dtype == object:
+            header["object_classes"] = [str(label) for label in model.classes_]
+        else:
+            arrays["classes"] = model.classes_
     if hasattr(model, "feature_names_in_"):
         header["feature_names_in"] = [str(name) for name in model.feature_names_in_]
     return header, arrays
@@ -142,6 +149,8 @@ def restored_model(header: dict[str, Any], arrays: Mapping[str, NDArray]) -> Any
         estimator = _restored_measured(cls, header, arrays)
     elif issubclass(cls, CircuitBornMachine):
         estimator = restored_circuit_born(cls, header, arrays)
+    elif issubclass(cls, TreeForestClassifier):
+        estimator = restored_forest(cls, header, arrays, restored_model, arrays_under)
     else:
         estimator = restored(cls, header, arrays)
     for key in getattr(cls, "learnt_attributes", ()):
@@ -168,10 +177,12 @@ def _measured_entry(
             arrays["values"] = np.asarray(model.values, dtype=np.float64)
             if model.residuals is not None:
                 arrays["residuals"] = model.residuals
-        elif model.classes.dtype == object:
-            header["object_classes"] = [str(label) for label in model.classes]
         else:
-            arrays["classes"] = model.classes
+            header["temperature"] = model.temperature
+            if model.classes.dtype == object:
+                header["object_classes"] = [str(label) for label in model.classes]
+            else:
+                arrays["classes"] = model.classes
     return header, arrays | tuned_weights(model)
 
 
@@ -206,7 +217,9 @@ def _restored_measured(cls: Any, header: dict[str, Any], arrays: Mapping[str, ND
             feature_names=None if names is None else np.array(names, dtype=object),
             table=table,
         )
-        if isinstance(model, BackendRegressor) and "residuals" in arrays:
+        if isinstance(model, BackendClassifier):
+            model.temperature = _restored_temperature(header)
+        elif "residuals" in arrays:
             model.residuals = _restored_residuals(arrays)
     restore_backend(model, header, arrays.get("tuned"))
     return model
@@ -229,6 +242,8 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
         parameters["encoder"] = unfitted_encoder(parameters["encoder"])
     if "noise" in parameters:  # files of version 0.1 have none
         parameters["noise"] = noise_from_entry(parameters["noise"])
+    if isinstance(by_class := parameters.get("class_weight"), dict):
+        parameters["class_weight"] = dict(zip(by_class["labels"], by_class["weights"], strict=True))
     if isinstance(parameters["feature_range"], list):
         parameters["feature_range"] = tuple(parameters["feature_range"])
     if isinstance(parameters.get("topology"), dict):
@@ -250,6 +265,7 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
         estimator.residuals_ = _restored_residuals(arrays)
     else:
         estimator.classes_ = _restored_classes(model, header, arrays)
+        estimator.temperature_ = _restored_temperature(header)
     estimator.history_ = [EpochRecord(*record) for record in header["history"]]
     estimator.best_epoch_, estimator.n_iter_ = int(header["best_epoch"]), len(estimator.history_)
     estimator.stopped_, estimator.notes_ = str(header["stopped"]), dict(header["notes"])
@@ -260,6 +276,14 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
     if "feature_names_in" in header:
         estimator.feature_names_in_ = np.array(header["feature_names_in"], dtype=object)
     return estimator  # type: ignore[no-any-return]
+
+
+def _restored_temperature(header: dict[str, Any]) -> float:
+    """Of a classifier; files of older versions have none."""
+    temperature = header.get("temperature", 1.0)
+    if not (is_number(temperature, int, float) and 0 < temperature < np.inf):
+        raise ModelFileError("its temperature is not a positive number")
+    return float(temperature)
 
 
 def _restored_residuals(arrays: Mapping[str, NDArray]) -> NDArray:
@@ -391,6 +415,9 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
             parameters["noise"] = noise_entry(parameters["noise"])
         except InvalidInputError as error:
             raise ModelFileError(str(error)) from error
+    if isinstance(by_class := parameters.get("class_weight"), dict):
+        labels = [label.item() if isinstance(label, np.generic) else label for label in by_class]
+        parameters["class_weight"] = {"labels": labels, "weights": list(map(float, by_class.values()))}
     if isinstance(parameters.get("topology"), Topology | Tree):
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):

@@ -34,6 +34,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         by_class = (CrossEntropy.name, HingePower.name)
         if self.loss in by_class or isinstance(self.loss, CrossEntropy | HingePower):
             raise InvalidInputError(f"a regressor's loss is 'squared-error', got {self.loss!r}")
+        if self.class_weight is not None:
+            raise InvalidInputError(f"a regressor has no classes, got class_weight={self.class_weight!r}")
         given = X
         X, y, weights = checked_regression_data(self, X, y, sample_weight)
         rng = generator(self.random_state)

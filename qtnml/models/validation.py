@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, validate_data
 
@@ -17,12 +18,13 @@ _FEWEST_ROWS = 40
 
 
 def checked_training_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any
+    estimator: Any, X: Any, y: Any, sample_weight: Any, known: NDArray | None = None
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Return X (float64), y and weights of the samples whose weight is not zero.
 
-    Where the estimator has an encoder X is the row of each sample in its table, (samples, 1). scikit-learn's
-    own messages, raised as this package's error.
+    Samples have at least two classes, unless there are `known` ones. Where the estimator has an encoder X is
+    the row of each sample in its table, (samples, 1). scikit-learn's own messages, raised as this package's
+    error.
     """
     X, y = _checked(estimator, X, y, sample_weight, y_numeric=False)
     try:
@@ -32,13 +34,23 @@ def checked_training_data(
     # Only ratios of weights matter; in float64 here, so that float32 training meets no extremes.
     weights = row_weights(sample_weight, len(X))
     used = weights > 0
-    classes = np.unique(y[used])
+    classes = np.unique(y[used]) if known is None else known
     if len(classes) < 2:
         raise InvalidInputError(
             f"a classifier needs samples of at least two classes with positive weight, got only one class: "
             f"{classes.tolist()}"
         )
-    return X[used], y[used], weights[used] / weights[used].mean()
+    X, y, weights = X[used], y[used], weights[used]
+    if (by_class := getattr(estimator, "class_weight", None)) is not None:
+        try:
+            weights = weights * compute_sample_weight(by_class, y)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"class_weight must be None, 'balanced' or a dict of labels, got {by_class!r}: {error}"
+            ) from error
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise InvalidInputError(f"class weights must be positive numbers, got {by_class!r}")
+    return X, y, weights / weights.mean()
 
 
 def checked_regression_data(

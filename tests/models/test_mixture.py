@@ -145,6 +145,25 @@ def test_tables_with_gaps(tmp_path: Path) -> None:
     assert np.isfinite(mixture.score_samples(gaps)).all()
 
 
+def test_densities_integrate_to_one_and_know_the_units() -> None:
+    rng = np.random.default_rng(0)
+    X = np.stack([rng.normal(size=2000), 5 * rng.exponential(size=2000)], axis=1)
+    X[:600, 1] = 0.0  # many equal cells: a level of its own
+    mixture = BornMixture(TreeBornMachine(8, encoder=TableEncoder(8)), 2, random_state=0).fit(X)
+    for model in (mixture, mixture.models_[0]):
+        low, high = X.min(axis=0), X.max(axis=0)
+        first = low[0] + (np.arange(200) + 0.5) / 200 * (high[0] - low[0])
+        second = (np.arange(400) + 0.5) / 400 * high[1]
+        grid = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
+        cell = (high[0] - low[0]) / 200 * high[1] / 400
+        line = np.stack([first, np.zeros(200)], axis=1)
+        total = np.exp(model.log_density(grid)).sum() * cell
+        total += np.exp(model.log_density(line)).sum() * (high[0] - low[0]) / 200
+        assert total == pytest.approx(1, abs=0.02)
+        share = np.exp(model.log_density(line)).sum() * (high[0] - low[0]) / 200
+        assert share == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_killed_fit_goes_on(data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     X = data[0][:300]
 
