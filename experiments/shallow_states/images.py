@@ -75,7 +75,9 @@ def main() -> None:
     options = parser.parse_args()
     pixels = load_dataset("digits" if options.smoke else "mnist").X_train
     X, held_out = ((part >= 0.5).astype(int) for part in (pixels[:1000], pixels[1000:2000]))
-    born = MPSBornMachine(max_bond=BOND, epochs=20, validation_fraction=0.0, random_state=0).fit(X)
+    born = MPSBornMachine(
+        max_bond=BOND, epochs=20, validation_fraction=0.0, init="product", random_state=0
+    ).fit(X)
     state = states.from_born(born)
     facts: dict[str, Any] = {"nll": float(-born.score(X)), "held_out_nll": float(-born.score(held_out))}
     facts |= {"sites": state.num_sites, "bond": int(max(state.bond_dims)), "rows": []}

@@ -139,7 +139,7 @@ def sweep_memory(bond: int, rows: int, sites: int) -> Callable[[bool], tuple[flo
         settings = {"epochs": 2, "validation_fraction": 0.0, "complex_amplitudes": False, "random_state": 0}
         qtnml.MPSBornMachine(2, **settings).fit(X[:60, :20])  # what is imported and compiled once
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        qtnml.MPSBornMachine(bond, init_bond=bond, **settings).fit(X)
+        qtnml.MPSBornMachine(bond, init="product", init_bond=bond, **settings).fit(X)
         return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, "MB"
 
     return case

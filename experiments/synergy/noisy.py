@@ -30,7 +30,9 @@ def circuit_of(start: str, X: np.ndarray, seed: int) -> GenerativeCircuit:
     """A staircase and a brick wall of two layers, on few qubits by reset."""
     if start.startswith("bond"):
         bond = int(start.split()[1])
-        born = MPSBornMachine(bond, random_state=seed, validation_fraction=0.0, epochs=60, n_init=3).fit(X)
+        born = MPSBornMachine(
+            bond, random_state=seed, validation_fraction=0.0, epochs=60, n_init=3, init="product"
+        ).fit(X)
         return CircuitBornMachine.from_born(born, LAYERS, extend="neighbours", random_state=seed).compile()
     kind = "random" if start == "random" else "identity"
     machine = CircuitBornMachine(

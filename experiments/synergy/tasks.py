@@ -25,7 +25,9 @@ def bars_and_stripes(rows: int, columns: int) -> np.ndarray:
 
 def trained_chain(patterns: np.ndarray, bond: int, seed: int) -> State:
     """A Born machine of the patterns."""
-    born = MPSBornMachine(max_bond=bond, validation_fraction=0.0, epochs=60, n_init=3, random_state=seed)
+    born = MPSBornMachine(
+        max_bond=bond, validation_fraction=0.0, epochs=60, n_init=3, init="product", random_state=seed
+    )
     return states.from_born(born.fit(patterns))
 
 

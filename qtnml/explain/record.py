@@ -154,4 +154,6 @@ def _share(probability: float) -> str:
     """For people; neither 100 % nor 0 where it is not."""
     if probability > 0.999:
         return "over 99.9 %"
+    if probability > 0.99:
+        return f"{100 * probability:.1f} %"
     return f"{100 * probability:.2g} %" if probability >= 1e-3 else f"{probability:.1e}"

@@ -78,6 +78,8 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
             classes = self.classes_
         if self.checkpoint is not None:
             raise InvalidInputError("partial_fit writes no checkpoints; leave checkpoint out, and save")
+        if known:
+            self.features(X)  # which refuses other features than those it knows
         noisy = self._noise_of_fit(None, None, None)
         kept = {name: getattr(self, name) for name in ("epochs", "warm_start", "validation_fraction")}
         self.set_params(epochs=1, warm_start=known, validation_fraction=0.0)

@@ -61,10 +61,10 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
 
     >>> bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0]], 50, axis=0)
     >>> mixture = BornMixture(TreeBornMachine(2), 2, random_state=0).fit(bits)
-    >>> [len(set(mixture.labels_[:50])), mixture.labels_[0] != mixture.labels_[50]]
-    [1, np.True_]
     >>> round(mixture.score(bits), 2)  # -ln 2
     -0.69
+    >>> mixture.sample(3, given=[[1, np.nan, np.nan, 0]], random_state=0)[0].tolist()
+    [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
     """
 
     def __init__(

@@ -122,6 +122,7 @@ def dependence_tree(information: NDArray) -> Tree:
     Args:
         information: Mutual information of every pair (features, features), nats.
 
+    >>> import numpy as np
     >>> dependence_tree(np.array([[0, 2, 2, 2], [2, 0, 1, 1], [2, 1, 0, 1], [2, 1, 1, 0.0]])).nodes
     ((1,), (2,), (3,), (4, 5), (7, 6), (0, 8))
     """
