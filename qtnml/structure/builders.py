@@ -124,7 +124,7 @@ def dependence_tree(information: NDArray) -> Tree:
 
     >>> import numpy as np
     >>> dependence_tree(np.array([[0, 2, 2, 2], [2, 0, 1, 1], [2, 1, 0, 1], [2, 1, 1, 0.0]])).nodes
-    ((1,), (2,), (3,), (4, 5), (7, 6), (0, 8))
+    ((3,), (2,), (1,), (6, 5), (7, 4), (0, 8))
     """
     count = len(information)
     neighbours: dict[int, list[int]] = {feature: [] for feature in range(count)}
