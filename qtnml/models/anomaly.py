@@ -1,7 +1,7 @@
 """`AnomalyDetector`: records that a Born machine finds unlikely, and why."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
+from qtnml.born.evidence import chunk_of, observed, site_marginals
 from qtnml.data.frames import Table, is_frame, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
@@ -21,6 +22,8 @@ from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 
 _LEAST_CALIBRATION = 20
+_LEAST_PROBABILITY = 1e-12
+_LEAST_SPREAD = 0.1  # nats: a feature that follows from the others never varies among few records
 
 
 class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
@@ -39,6 +42,9 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             the threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
             threshold is a quantile of the training records, as in scikit-learn's other detectors.
         density: Divide the probability of a bin by its width, so that scores are densities of numbers.
+        by: What a record is judged by. "record": its log-likelihood. "feature": its least likely value given
+            all others, which finds values that are usual one by one but do not belong together, and records
+            of many columns of which one is wrong. "both": the stranger of the two.
         unseen: Added to the log-likelihood for each value that was not seen in training, and for each
             number that lies further outside the range seen than the outermost bin is wide, nats; takes
             effect with an encoder that has unseen="missing".
@@ -46,7 +52,9 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     Attributes:
         model_: The fitted model.
-        offset_: The threshold, nats.
+        offset_: The threshold, in the units of `score_samples`.
+        usual_: With by="feature" or "both": mean and standard deviation of each feature's conditional
+            log-likelihood (and, last, of the whole record's) over normal records, (2, features + 1).
 
     >>> rng = np.random.default_rng(0)
     >>> normal = np.repeat(rng.integers(0, 2, size=(200, 1)), 4, axis=1)  # four equal bits
@@ -62,6 +70,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         contamination: float = 0.01,
         calibration_fraction: float = 0.2,
         density: bool = False,
+        by: Literal["record", "feature", "both"] = "record",
         unseen: float = -10.0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -69,6 +78,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
         self.density = density
+        self.by = by
         self.unseen = unseen
         self.random_state = random_state
 
@@ -91,9 +101,11 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         model.fit(
             _safe_indexing(X, learnt), sample_weight=weights[learnt] if sample_weight is not None else None
         )
-        logs = scores(model, _safe_indexing(X, judged), density=self.density, unseen=float(self.unseen))
-        offset = _threshold(logs, weights[judged], float(self.contamination))
+        parts = self._parts(model, _safe_indexing(X, judged))
+        usual = _usual(parts, weights[judged])
+        offset = _threshold(self._joined(parts, usual), weights[judged], float(self.contamination))
         self.model_, self.offset_, self.n_features_in_ = model, offset, model.n_features_in_
+        self.usual_ = usual
         if hasattr(model, "feature_names_in_"):
             self.feature_names_in_ = model.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
@@ -102,6 +114,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     def check_settings(self) -> None:
         """Refuse settings that cannot be used."""
+        if self.by not in ("record", "feature", "both"):
+            raise InvalidInputError(f"by must be 'record', 'feature' or 'both', got {self.by!r}")
         for name, most in (("contamination", 0.5), ("calibration_fraction", 1.0)):
             share = getattr(self, name)
             if not (is_number(share, int, float, np.number) and 0 <= share < most):
@@ -127,9 +141,26 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         return np.sort(order[number:]), np.sort(order[:number])
 
     def score_samples(self, X: Any) -> NDArray:
-        """Log-likelihood of records, nats, (samples,): the lower the stranger."""
+        """How usual records are, (samples,): the lower the stranger.
+
+        With by="record" the log-likelihood, nats. Otherwise standard deviations from what is usual: of the
+        strangest value given the others, of the whole record, or the lower of these.
+        """
         check_is_fitted(self, "model_")
-        return scores(self.model_, X, density=self.density, unseen=float(self.unseen))
+        return self._joined(self._parts(self.model_, X), self.usual_)
+
+    def _parts(self, model: BornMachine, X: Any) -> NDArray:
+        """Conditional log-likelihoods of each feature where they count, and the record's, last."""
+        whole = scores(model, X, density=self.density, unseen=float(self.unseen))[:, None]
+        if self.by == "record":
+            return whole
+        return np.concatenate([conditionals(model, X, unseen=float(self.unseen)), whole], axis=1)
+
+    def _joined(self, parts: NDArray, usual: NDArray) -> NDArray:
+        if self.by == "record":
+            return parts[:, -1]
+        standard = (parts - usual[0]) / usual[1]
+        return np.asarray(standard[:, : None if self.by == "both" else -1].min(axis=1))
 
     def decision_function(self, X: Any) -> NDArray:
         """`score_samples` minus the threshold: negative for outliers."""
@@ -160,6 +191,39 @@ def scores(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArr
         odd = strange | encoder.out_of_range(table)
         logs = model.log_likelihood_of_levels(levels) + unseen * odd.sum(axis=1)
     return np.asarray(logs if encoder is None or not density else logs - encoder.log_widths(levels))
+
+
+def conditionals(model: BornMachine, X: Any, *, unseen: float) -> NDArray:
+    """ln P(value | all other values) of each feature, (samples, features); 0 where it is missing.
+
+    A value that was never seen costs `unseen`, where the encoder allows it.
+    """
+    encoder, state = model.encoder_, model.state_
+    odd: NDArray | bool = False
+    if encoder is None or encoder.unseen == "error":
+        levels = model.levels(X)
+    else:
+        table = Table.of(X)
+        levels, strange = encoder.transform_quietly(table)
+        odd = strange | encoder.out_of_range(table)
+    found = np.empty(levels.shape)
+    chunk = chunk_of(state)
+    for start in range(0, len(levels), chunk):
+        part = levels[start : start + chunk]
+        laws = site_marginals(state, observed(state.sites, part), own_evidence=False)
+        for site, law in enumerate(laws[: levels.shape[1]]):
+            own = np.take_along_axis(law, np.maximum(part[:, [site]], 0), axis=1)[:, 0]
+            found[start : start + chunk, site] = np.where(
+                part[:, site] >= 0, np.log(np.maximum(own, _LEAST_PROBABILITY)), 0.0
+            )
+    return np.asarray(found + unseen * np.asarray(odd))
+
+
+def _usual(parts: NDArray, weights: NDArray) -> NDArray:
+    """Weighted mean and standard deviation of each column, (2, columns); the latter at least a tenth."""
+    mean = np.average(parts, axis=0, weights=weights)
+    spread = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
+    return np.stack([mean, np.maximum(spread, _LEAST_SPREAD)])
 
 
 def _default_model() -> MPSBornMachine:

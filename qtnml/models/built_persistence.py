@@ -26,7 +26,7 @@ from qtnml.storage import arrays_under
 
 BUILT: tuple[type, ...] = (AnomalyDetector, BornClassifier, BornMixture, SchmidtClustering)
 _LEARNT: dict[type, tuple[str, ...]] = {
-    AnomalyDetector: ("offset_",),
+    AnomalyDetector: ("offset_", "usual_"),
     BornMixture: ("weights_", "lower_bound_", "nll_", "n_iter_", "converged_", "labels_"),
     SchmidtClustering: ("bond_", "schmidt_values_", "labels_"),
     BornClassifier: ("classes_",),
@@ -75,7 +75,7 @@ def restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
         machines.append(restored_born(find(part["model"]), part, arrays_under(arrays, f"part{k}_")))
     learnt = header["learnt"] | {key: arrays[key] for key in _learnt(cls) if key in arrays}
     for key in _learnt(cls):
-        setattr(estimator, key, learnt.get(key, float("nan")) if key == "nll_" else learnt[key])
+        setattr(estimator, key, learnt[key] if key in learnt else _of_older_files(key))
     if isinstance(estimator, BornMixture):
         _check_mixture(estimator, machines)
         estimator.models_ = machines
@@ -86,12 +86,17 @@ def restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
             _check_schmidt(estimator)
         elif isinstance(estimator, BornClassifier):
             estimator.classes_ = _checked_classes(learnt["classes_"], machine)
-        elif not isinstance(estimator.offset_, float):
-            raise ModelFileError("its threshold is not a number")
+        else:
+            _check_detector(estimator)
     estimator.n_features_in_ = machines[0].n_features_in_
     if not isinstance(estimator, SchmidtClustering) and hasattr(machines[0], "feature_names_in_"):
         estimator.feature_names_in_ = machines[0].feature_names_in_
     return estimator
+
+
+def _of_older_files(key: str) -> Any:
+    """What files of older versions do not hold."""
+    return {"nll_": float("nan"), "usual_": np.array([[0.0], [1.0]])}[key]
 
 
 def _machines(estimator: Any) -> Sequence[BornMachine]:
@@ -110,6 +115,16 @@ def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
     sound = isinstance(mixture.lower_bound_, float) and isinstance(mixture.converged_, bool)
     if not (sound and is_number(mixture.n_iter_, int)):
         raise ModelFileError("its record of the fit is not made of numbers")
+
+
+def _check_detector(detector: AnomalyDetector) -> None:
+    if not isinstance(detector.offset_, float):
+        raise ModelFileError("its threshold is not a number")
+    columns = 1 if detector.by == "record" else detector.model_.n_features_in_ + 1
+    usual = detector.usual_
+    sound = usual.shape == (2, columns) and usual.dtype == np.float64 and np.isfinite(usual).all()
+    if not (sound and (usual[1] > 0).all()):
+        raise ModelFileError("what is usual there does not fit its model")
 
 
 def _check_schmidt(clustering: SchmidtClustering) -> None:

@@ -60,7 +60,7 @@ def predictive_information(
     marginal = (known + 0.5) / (rows + 0.5 * np.repeat(dims, dims))
     base = joint * np.log(marginal)[None]
     best = np.zeros((len(dims), len(dims)))
-    for strength in _strengths(rows):
+    for strength in _strengths(rows)[::2]:  # twice as far apart: enough to compare features
         terms = joint * np.log(_left_out(joint, known, marginal, strength)) - base
         best = np.maximum(best, _summed_by_feature(terms, dims) / rows)
     return (best + best.T) / 2

@@ -10,9 +10,18 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from qtnml import AnomalyDetector, BornMixture, MPSBornMachine, SchmidtClustering, TableEncoder, load_model
+from qtnml import (
+    AnomalyDetector,
+    BornMixture,
+    MPSBornMachine,
+    SchmidtClustering,
+    TableEncoder,
+    TreeBornMachine,
+    load_model,
+)
 from qtnml.born import log_amplitudes
 from qtnml.errors import InvalidInputError, ModelFileError
+from qtnml.models.anomaly import conditionals
 from qtnml.models.built_persistence import entry_of
 from qtnml.storage import save_archive
 
@@ -241,3 +250,38 @@ def test_a_clustering_keeps_what_it_learnt(groups: tuple[np.ndarray, np.ndarray]
     np.testing.assert_array_equal(clusters.predict(X), clusters.labels_)
     with pytest.raises(ModelFileError, match="fit it again"):
         clusters.save(tmp_path / "c.qtnml")
+
+
+def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
+    """Every value of the strange records is usual; one of twenty columns is not that of its record."""
+    rng = np.random.default_rng(0)
+
+    def records(rows: int) -> np.ndarray:
+        kind = rng.integers(0, 2, (rows, 10))
+        X = np.repeat(kind, 2, axis=1)
+        free = rng.integers(0, 2, (rows, 10))
+        return np.concatenate([X ^ (rng.random(X.shape) < 0.005), free], axis=1)
+
+    normal, strange = records(1500), records(400)
+    strange[np.arange(400), 2 * rng.integers(0, 10, 400)] ^= 1
+    model = TreeBornMachine(2)
+    found = {}
+    for by in ("record", "feature", "both"):
+        detector = AnomalyDetector(model, by=by, contamination=0.05, random_state=0).fit(normal)
+        test = records(1000)
+        assert (detector.predict(test) == -1).mean() < 0.2
+        found[by] = (detector.score_samples(strange)[:, None] < detector.score_samples(test)[None]).mean()
+        detector.save(tmp_path / "d.qtnml")
+        again = load_model(tmp_path / "d.qtnml")
+        np.testing.assert_array_equal(again.score_samples(strange), detector.score_samples(strange))
+    assert found["feature"] > 0.9
+    assert found["both"] > 0.9
+    law = detector.model_
+    parts = conditionals(law, strange[:5], unseen=-10.0)
+    for site in (0, 3, 15):
+        without = strange[:5].astype(float)
+        without[:, site] = np.nan
+        expected = law.log_likelihood(strange[:5]) - law.log_likelihood(without)
+        np.testing.assert_allclose(parts[:, site], expected, atol=1e-8)
+    with pytest.raises(InvalidInputError, match="by must be 'record', 'feature' or 'both', got 'row'"):
+        AnomalyDetector(model, by="row").fit(normal)  # type: ignore[arg-type]
