@@ -1,10 +1,12 @@
 """Shared fixtures: small real data, a small trained model, float64 for JAX on request."""
 
+import gc
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Most of the tests' time is LLVM's, on functions that run once: the same programs, less optimised. They are
 # as users have them with QTNML_TEST_OPTIMISED=1. Set before JAX starts, also for processes that tests start.
@@ -17,6 +19,8 @@ import pytest
 
 from qtnml import TreeClassifier, cli, load_dataset
 from qtnml.data import Dataset
+
+_MOST_MAPS = 30_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +44,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests must not write into the user's ledger of jobs."""
     os.environ["QTNML_JOBS"] = str(tmp_path_factory.mktemp("ledger") / "jobs.sqlite")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_maps() -> Iterator[None]:
+    """Forget compiled functions in time: each maps pieces of memory, of which Linux allows a process 65,530;
+    at the limit LLVM crashes.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
