@@ -484,12 +484,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         return Checkpoint(path, int(self.checkpoint_every), bool(self.resume))
 
     def _warned(self, result: BornResult, epochs: int) -> BornResult:
-        if result.stopped in ("interrupted", "diverged"):
-            warn_user(
-                f"training {'was interrupted' if result.stopped == 'interrupted' else 'diverged'} after "
-                f"{len(result.history)} of {epochs} epochs; the best state so far was kept",
-                TrainingInterruptedWarning,
-            )
+        warn_if_stopped(result.stopped, len(result.history), epochs)
         return result
 
     def remember_features(self, X: Any, count: int) -> None:
@@ -564,6 +559,16 @@ def _like(state: TreeState, other: TreeState) -> TreeState:
     if not other.is_complex:
         return state
     return TreeState(state.sites, tuple(core.astype(np.complex128) for core in state.cores))
+
+
+def warn_if_stopped(stopped: str, done: int, epochs: int) -> None:
+    """Warn where training was interrupted or diverged."""
+    if stopped in ("interrupted", "diverged"):
+        warn_user(
+            f"training {'was interrupted' if stopped == 'interrupted' else 'diverged'} after {done} of "
+            f"{epochs} epochs; the best state so far was kept",
+            TrainingInterruptedWarning,
+        )
 
 
 def encoded(model: LearntLaw, X: Any) -> tuple[TableEncoder | None, NDArray]:

@@ -1,5 +1,6 @@
 """`BornMixture`: a mixture of Born machines, as a density and as clusters."""
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.born import TreeBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
+from qtnml.models.born_training import warn_if_stopped
 from qtnml.models.progress import each_epoch
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -122,10 +124,11 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         data = Strings.of(levels[kept], weights[kept])
         held_out = Strings.of(levels[held], weights[held]) if len(held) else None
         data = data.smoothed(dims, float(model.smoothing), rng)
-        found = [
-            self._start(model, dims, data, held_out, own, number)
-            for number, own in enumerate(rng.spawn(int(self.n_init)))
-        ]
+        found: list[_Start] = []
+        for number, own in enumerate(rng.spawn(int(self.n_init))):
+            found.append(self._start(model, dims, data, held_out, own, number))
+            if found[-1].result.stopped in ("interrupted", "callback"):
+                break
         found.sort(key=lambda start: start.result.score)
         chosen = found if self.average else found[:1]
         self.weights_ = np.concatenate([start.result.weights for start in chosen]) / len(chosen)
@@ -187,10 +190,11 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         seen = data
         if int(self.n_init) > 1:
             seen = data.weighed(data.weights * (rng.random(len(data.X)) < _SEEN) + 1e-12)
+            seen = replace(seen, rows=_SEEN * data.rows)
         trees = markov_mixture(
             seen,
             held_out,
-            lambda weights: model.sites_for(data.X, dims, weights, rows=max(1.0, data.rows * weights.sum())),
+            lambda weights: model.sites_for(seen.X, dims, weights, rows=max(1.0, seen.rows * weights.sum())),
             int(self.n_components),
             rng,
             max_iter=int(self.max_iter),
@@ -214,6 +218,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
                 callback=each_epoch(advance, "NLL", model.callback),
                 checkpoint=model.checkpoint_of(number),
             )
+        warn_if_stopped(result.stopped, len(result.history), training.epochs)
         return _Start(result, trees.rounds, trees.converged)
 
     def _component(

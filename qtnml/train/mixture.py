@@ -20,7 +20,6 @@ from qtnml.train.born_loop import Strings
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
 from qtnml.train.fit_loop import Callback, Epoch, fit_loop
-from qtnml.train.ladder import Rung
 from qtnml.train.objectives import LogLikelihood
 from qtnml.train.records import EpochRecord
 from qtnml.train.sweep_loop import SweepTraining
@@ -29,6 +28,7 @@ from qtnml.train.sweeps import sweep
 _FEWEST = 1e-9  # responsibility that every string keeps: no component dies
 _SPREAD = 0.1  # concentration of the first responsibilities: nearly every string belongs to one component
 _PATIENCE = 3
+_LEAST_LOG = -1e6  # nats, of a string that is impossible in a component: differences stay finite
 
 #: Sites of a component from the weights of the strings.
 Structure = Callable[[NDArray], Sites]
@@ -149,23 +149,17 @@ class MixtureStep:
 
     def is_over(self, progress: Progress) -> bool:
         """At the end of the ladder."""
-        return self.training.ladder is not None and self._rung(progress) is None
-
-    def _rung(self, progress: Progress) -> Rung | None:
-        assert self.training.ladder is not None
-        return self.training.ladder.rung(self.start_score, [record.score for record in progress.history])
+        return self.training.is_over(self.start_score, progress)
 
     def epoch(self, progress: Progress) -> Epoch:
         """One round."""
         rng = np.random.default_rng()
         rng.bit_generator.state = progress.rng_state
         (cores, weights), joint = progress.parameters, progress.state
-        options = self.training.options(progress.epoch)
-        if self.training.ladder is not None and (rung := self._rung(progress)) is not None:
-            options = self.training.on_rung(rung)
-            if rung.begins:
-                cores, weights = progress.best
-                joint = log_joint(self.sites, cores, weights, self.data)
+        options, anew = self.training.following(self.start_score, progress)
+        if anew:
+            cores, weights = progress.best
+            joint = log_joint(self.sites, cores, weights, self.data)
         shares = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
         own = self.data.weights[:, None] * np.maximum(shares, _FEWEST)
         dtype = np.float32 if self.training.precision == "single" else np.float64
@@ -182,7 +176,7 @@ class MixtureStep:
             else:
                 logs.append(self.data.log_likelihood(sites, swept.cores))
         weights = own.sum(axis=0) / own.sum()
-        joint = np.maximum(np.stack(logs, axis=1), -1e6) + np.log(weights)
+        joint = np.maximum(np.stack(logs, axis=1), _LEAST_LOG) + np.log(weights)
         loss = -float(self.data.weights @ logsumexp(joint, axis=1))
         parameters = (tuple(moved), weights)
         held = None
@@ -202,7 +196,7 @@ def log_joint(
 ) -> NDArray:
     """ln (share P(x)) of every component, (samples, components)."""
     logs = [data.log_likelihood(at, own) for at, own in zip(sites, cores, strict=True)]
-    return np.asarray(np.maximum(np.stack(logs, axis=1), -1e6) + np.log(weights))
+    return np.asarray(np.maximum(np.stack(logs, axis=1), _LEAST_LOG) + np.log(weights))
 
 
 def nll_of_mixture(

@@ -79,11 +79,22 @@ class SweepTraining:
             self.precision,
         )
 
-    def on_rung(self, rung: Rung) -> SweepOptions:
-        """Of a sweep of the ladder."""
-        assert self.ladder is not None
+    def following(self, start_score: float, progress: Progress) -> tuple[SweepOptions, bool]:
+        """Of the next sweep, and whether it starts at the best state so far: a rung of the ladder begins."""
+        rung = self._rung(start_score, progress)
+        if self.ladder is None or rung is None:
+            return self.options(progress.epoch), False
         rate = self.rate(rung.sweep, self.ladder.sweeps)
-        return replace(self.options(0), max_bond=rung.bond, max_angle=rate, sites=2)
+        return replace(self.options(0), max_bond=rung.bond, max_angle=rate, sites=2), rung.begins
+
+    def is_over(self, start_score: float, progress: Progress) -> bool:
+        """At the end of the ladder."""
+        return self.ladder is not None and self._rung(start_score, progress) is None
+
+    def _rung(self, start_score: float, progress: Progress) -> Rung | None:
+        if self.ladder is None:
+            return None
+        return self.ladder.rung(start_score, [record.score for record in progress.history])
 
 
 class Task(Protocol):
@@ -129,18 +140,12 @@ class SweepStep:
 
     def is_over(self, progress: Progress) -> bool:
         """At the end of the ladder."""
-        return self.training.ladder is not None and self._rung(progress) is None
-
-    def _rung(self, progress: Progress) -> Rung | None:
-        assert self.training.ladder is not None
-        return self.training.ladder.rung(self.start_score, [record.score for record in progress.history])
+        return self.training.is_over(self.start_score, progress)
 
     def epoch(self, progress: Progress) -> Epoch:
         """One sweep."""
-        cores, options = progress.parameters, self.training.options(progress.epoch)
-        if self.training.ladder is not None and (rung := self._rung(progress)) is not None:
-            options = self.training.on_rung(rung)
-            cores = progress.best if rung.begins else cores
+        options, anew = self.training.following(self.start_score, progress)
+        cores = progress.best if anew else progress.parameters
         rng = np.random.default_rng()
         rng.bit_generator.state = progress.rng_state
         batch, objective = self.task.batch(self.training.batch_size, rng)

@@ -8,7 +8,8 @@ import pytest
 from scipy.special import logsumexp
 
 from qtnml import BornMixture, MPSBornMachine, TableEncoder, TreeBornMachine, load_model
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, TrainingInterruptedWarning
+from qtnml.train import EpochRecord
 from qtnml.train.born_loop import Strings
 from qtnml.train.mixture import markov_mixture
 from tests.born.trees import all_strings, p_value
@@ -190,3 +191,18 @@ def test_a_killed_fit_goes_on(data: tuple[np.ndarray, np.ndarray], tmp_path: Pat
 def test_bad_settings(settings: dict, message: str, data: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(InvalidInputError, match=message):
         BornMixture(**settings).fit(data[0])
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_starts_nothing_more(data: tuple[np.ndarray, np.ndarray]) -> None:
+    seen = []
+
+    def stop(record: EpochRecord) -> None:
+        seen.append(record.epoch)
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    mixture = BornMixture(TreeBornMachine(4, callback=stop), 2, n_init=3, random_state=0)
+    with pytest.warns(TrainingInterruptedWarning, match="training was interrupted after 2 of"):
+        mixture.fit(data[0])
+    assert seen == [1, 2]
+    assert np.exp(mixture.score_samples(STRINGS)).sum() == pytest.approx(1)
