@@ -212,18 +212,6 @@ class LearntLaw(DensityMixin, BaseEstimator):
         weights = row_weights(sample_weight, len(levels))
         return encoder, levels, weights, self._split(np.all(levels >= 0, axis=1), weights, rng)
 
-    def learn_levels(self, encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> None:
-        """`fit` on samples that are levels already, by an encoder that is fitted already (None for bits).
-
-        Args:
-            encoder: Turns samples into levels from now on.
-            levels: (samples, sites), -1 where missing.
-            weights: (samples,), at least 0 and not all 0.
-        """
-        rng = generator(self.random_state)
-        split = self._split(np.all(levels >= 0, axis=1), weights, rng)
-        self.learn(encoder, levels, weights, split, rng)
-
     def learn(
         self,
         encoder: TableEncoder | None,
