@@ -51,6 +51,7 @@ class MarkovTree:
         weights: NDArray,
         *,
         rows: float | None = None,
+        numbers: Sequence[NDArray | None] = (),
         dependent: bool = True,
     ) -> "MarkovTree":
         """Learn it along a tree of sites; with no dependence at all where the tree has no Markov order.
@@ -63,15 +64,20 @@ class MarkovTree:
             levels: (samples, sites), integers.
             weights: (samples,).
             rows: Independent rows that the samples stand for; by default their effective number.
+            numbers: Of each site the number that each level stands for, (levels,), or None where levels are
+                categories; empty where all are. Between numbers a smooth dependence is tried as well.
             dependent: False for independent sites.
         """
         parents = (markov_parents(sites.tree) if dependent else None) or (-1,) * len(sites.dims)
         rows = effective_rows(weights) if rows is None else rows
         counts = weights * (rows / weights.sum())
-        dims = sites.dims
+        numbers = numbers or (None,) * len(sites.dims)
         return cls(
             parents,
-            tuple(_conditional(levels, counts, dims, leaf, above) for leaf, above in enumerate(parents)),
+            tuple(
+                _conditional(levels, counts, sites.dims, numbers, leaf, above)
+                for leaf, above in enumerate(parents)
+            ),
         )
 
     def log_likelihood(self, levels: NDArray) -> NDArray:
@@ -112,14 +118,22 @@ def cut(state: TreeState, max_bond: int) -> TreeState:
     return TreeState.canonical(state.sites, cores)
 
 
-def _conditional(levels: NDArray, counts: NDArray, dims: Sequence[int], leaf: int, parent: int) -> NDArray:
+def _conditional(
+    levels: NDArray,
+    counts: NDArray,
+    dims: Sequence[int],
+    numbers: Sequence[NDArray | None],
+    leaf: int,
+    parent: int,
+) -> NDArray:
     """P(leaf | parent), (levels of the parent, levels of the leaf); of the first leaf one row."""
     if parent < 0:
         table = np.bincount(levels[:, leaf], counts, dims[leaf])[None] + 0.5
         return np.asarray(table / table.sum())
     shape = (dims[parent], dims[leaf])
     flat = np.ravel_multi_index((levels[:, parent], levels[:, leaf]), shape)
-    return shrunk_conditional(np.bincount(flat, counts, shape[0] * shape[1]).reshape(shape))
+    both = np.bincount(flat, counts, shape[0] * shape[1]).reshape(shape)
+    return shrunk_conditional(both, numbers[parent], numbers[leaf])
 
 
 def _first_leaves(tree: Tree) -> list[int]:

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.data.frames import are_whole, as_numbers, plain_value
+from qtnml.data.marginal import Marginal, marginal_from
 from qtnml.errors import InvalidInputError, MergedBinsWarning, warn_user
 
 MISSING = -1
 MOST_LEVELS = 256
 _WIDEST = float(np.finfo(np.float64).max) / 2
+_LEAST_MASS = 1e-300
+_STANDS_OUT = 4.0  # times as frequent as the values around it: a point mass, no rounding
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Column:
         edges: Of the bins, which are the levels after those of `values`.
         is_whole: Whether all its cells were integers, so that values drawn from it are; edges are then
             integers as well.
+        marginal: How the numbers of bins are distributed; None takes them as even in each bin.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Column:
     values: tuple[Any, ...] = ()
     edges: tuple[float, ...] = ()
     is_whole: bool = False
+    marginal: Marginal | None = None
 
     @property
     def num_levels(self) -> int:
@@ -47,14 +53,40 @@ class Column:
         return all(isinstance(v, float | int) and not isinstance(v, bool) for v in self.values)
 
     @property
-    def widths(self) -> NDArray:
-        """Widths of the bins, in the column's units; 1 for values, whose probability is no density."""
-        return np.concatenate([np.ones(len(self.values)), np.diff(self.edges)])
+    def level_numbers(self) -> NDArray | None:
+        """A number that each level stands for, (levels,); None where they are categories."""
+        if not self.is_numeric:
+            return None
+        return self.numbers(np.arange(self.num_levels), 0.5)
+
+    @cached_property
+    def _bin_masses(self) -> NDArray:
+        """Probability of each bin under the marginal, the outermost with its tail."""
+        assert self.marginal is not None
+        inner = self.marginal.below(np.array(self.edges[1:-1]))
+        return np.maximum(np.diff(np.concatenate([[0.0], inner, [1.0]])), _LEAST_MASS)
+
+    def log_density(self, cells: NDArray, missing: NDArray, levels: NDArray) -> NDArray:
+        """ln of the density of numbers given their bins, (rows,): added to ln P(bin) it gives a density.
+
+        0 for values with levels of their own, whose probability is no density, and for missing cells.
+        """
+        found = np.zeros(len(cells))
+        own = np.flatnonzero(~missing & (levels >= len(self.values)))
+        if self.kind == "values" or not len(own):
+            return found
+        place = levels[own] - len(self.values)
+        if self.marginal is None:
+            found[own] = -np.log(np.diff(self.edges))[place]
+        else:
+            density = self.marginal.log_density(self._as_numbers(cells[own]))
+            found[own] = density - np.log(self._bin_masses)[place]
+        return found
 
     def numbers(self, levels: NDArray, shares: NDArray | float) -> NDArray:
-        """A number for each level of a column of numbers; in bins at given shares (below 1) of their width.
+        """A number for each level of a column of numbers; in bins at given shares (below 1) of their mass.
 
-        The number belongs to its level: `levels` of it gives the level back.
+        The number belongs to its level: `levels` of it gives the level back. It is in the range seen.
         """
         values = np.array(self.values, dtype=np.float64)
         if self.kind == "values":
@@ -62,18 +94,25 @@ class Column:
         place, edges = np.maximum(levels - len(values), 0), np.array(self.edges)
         low, high = edges[place], edges[place + 1]
         is_last = place == len(edges) - 2
-        within = self._whole_within if self.is_whole else self._within
-        found = within(low, high, is_last, shares, values)
+        if self.is_whole:
+            found = self._whole_within(low, high, is_last, shares, values)
+        else:
+            found = self._within(low, high, is_last, self._at(low, high, shares), values)
         if len(values):
             is_value = levels < len(values)
             found = np.where(is_value, values[np.where(is_value, levels, 0)], found)
         return found
 
+    def _at(self, low: NDArray, high: NDArray, shares: NDArray | float) -> NDArray:
+        """Numbers at shares of the mass between two edges."""
+        if self.marginal is None:
+            return np.asarray(low + shares * (high - low))
+        below = self.marginal.below(low)
+        found = self.marginal.quantile(below + shares * (self.marginal.below(high) - below))
+        return np.clip(found, low, high)
+
     @staticmethod
-    def _within(
-        low: NDArray, high: NDArray, is_last: NDArray, shares: NDArray | float, values: NDArray
-    ) -> NDArray:
-        found = low + shares * (high - low)
+    def _within(low: NDArray, high: NDArray, is_last: NDArray, found: NDArray, values: NDArray) -> NDArray:
         found = np.minimum(found, np.where(is_last, high, np.nextafter(high, low)))  # narrow bins round up
         # A value with a level of its own is none of a bin.
         beside = np.where(np.isin(low, values), np.nextafter(found, high), low)
@@ -173,7 +212,10 @@ class Binning:
         numbers = as_numbers(cells, name)
         chosen = shaping if len(np.unique(numbers[shaping])) > 2 else np.ones(len(numbers), dtype=bool)
         points, edges = self._points_and_edges(numbers[chosen], weights[chosen], name, is_whole=is_whole)
-        column = Column(name, "bins", points, edges, is_whole)
+        spread = numbers[chosen], weights[chosen]
+        rest = ~np.isin(spread[0], points)
+        marginal = Marginal.of(spread[0][rest], spread[1][rest])
+        column = Column(name, "bins", points, edges, is_whole, marginal)
         if column.num_levels < self.bins:
             warn_user(
                 f"column {name!r}: its {len(distinct)} values make {column.num_levels} levels, not "
@@ -193,6 +235,10 @@ class Binning:
             bins = max(1, min(self.bins - len(points), len(values) - 1))
             # A value of this share would swallow a bin between two quantiles.
             is_frequent = shares >= (1 - 1e-9) * shares.sum() / bins
+            if (
+                not is_whole and len(values) > 2 * self.bins
+            ):  # rounded numbers repeat, but so do their neighbours
+                is_frequent &= shares >= _STANDS_OUT * _around(shares)
             if bins == 1 or not is_frequent.any():
                 break
             number = min(int(is_frequent.sum()), len(values) - 2)  # two at least make a bin
@@ -221,6 +267,7 @@ def column_from(stored: dict[str, Any]) -> Column:
         tuple(stored["values"]),
         tuple(float(edge) for edge in stored["edges"]),
         bool(stored.get("is_whole", False)),
+        None if stored.get("marginal") is None else marginal_from(stored["marginal"]),
     )
     if not _is_sound(column):
         raise InvalidInputError(
@@ -232,6 +279,13 @@ def column_from(stored: dict[str, Any]) -> Column:
 def renamed(column: Column, name: str) -> Column:
     """The same column under another name."""
     return replace(column, name=str(name))
+
+
+def _around(shares: NDArray) -> NDArray:
+    """Mean share of up to three neighbours on either side of each value."""
+    kernel = np.array([1.0, 1, 1, 0, 1, 1, 1])
+    total = np.convolve(shares, kernel)[3:-3]
+    return np.asarray(total / np.maximum(np.convolve(np.ones(len(shares)), kernel)[3:-3], 1))
 
 
 def _distinct_values(cells: NDArray) -> list[Any]:

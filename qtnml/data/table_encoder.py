@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.data.columns import MISSING, MOST_LEVELS, Binning, Column, column_from, renamed
+from qtnml.data.columns import MOST_LEVELS, Binning, Column, column_from, renamed
 from qtnml.data.frames import Table, filled_in, library_of, made_frame, plain_value, row_weights
 from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
 
@@ -170,9 +170,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.array([column.name for column in self.columns_], dtype=object)
 
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
-        """A table from levels: values, and of bins their middles, or with a `random_state` uniform draws.
+        """A table from levels: values, and of bins their medians, or with a `random_state` draws from them.
 
-        `transform` gives the levels back.
+        `transform` gives the levels back. Numbers stay in the range seen in `fit`.
 
         Columns of integers or booleans give such again, unless a level is missing.
         Missing levels become NaN (None in columns of categories). A DataFrame where `fit` saw one.
@@ -239,13 +239,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             )
         self.columns_ = tuple(renamed(c, n) for c, n in zip(self.columns_, names, strict=True))
 
-    def log_widths(self, levels: NDArray) -> NDArray:
-        """Sum of ln of bin widths of strings (samples, columns): subtracted from ln P it gives a density."""
-        logs = np.zeros(len(levels))
-        for k, column in enumerate(self.columns_):
-            present = levels[:, k] != MISSING
-            logs[present] += np.log(column.widths)[levels[present, k]]
-        return logs
+    @property
+    def level_numbers_(self) -> tuple[NDArray | None, ...]:
+        """Of each column, a number that each of its levels stands for; None for categories."""
+        check_is_fitted(self, "columns_")
+        return tuple(column.level_numbers for column in self.columns_)
+
+    def log_densities(self, X: Any, levels: NDArray) -> NDArray:
+        """ln of the density of each number within its bin, nats, (samples, columns).
+
+        Summed over columns and added to ln P(levels) it gives the density of the table's numbers (times the
+        probability of what is none). 0 for categories, numbers with levels of their own, and missing cells.
+        """
+        table = Table.of(X)
+        parts = zip(self.columns_, table.columns, table.missing, levels.T, strict=True)
+        return np.stack([column.log_density(*part) for column, *part in parts], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt as JSON types; `from_dict` is the inverse."""

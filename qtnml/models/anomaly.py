@@ -30,7 +30,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
     """Outlier detection by the exact likelihood of a Born machine (arXiv:2401.00867).
 
     Trained on normal records (or on mostly normal ones), with scikit-learn's outlier interface: `predict`
-    gives 1 for inliers and -1 for outliers, `score_samples` the log-likelihood, `decision_function` that
+    gives 1 for inliers and -1 for outliers, `score_samples` the log-density, `decision_function` that
     minus the threshold. Missing values are marginalised, exactly. Scores of records with different missing
     columns are not comparable, and records with many missing values are rarely flagged.
 
@@ -41,12 +41,13 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         calibration_fraction: Share of the records that the model does not learn from, and whose scores set
             the threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
             threshold is a quantile of the training records, as in scikit-learn's other detectors.
-        density: Divide the probability of a bin by its width, so that scores are densities of numbers.
-        by: What a record is judged by. "record": its log-likelihood. "feature": its least likely value given
+        density: Judge numbers by their density, which falls exponentially outside of the range seen, and not
+            by the probability of their bins alone: a number far out is strange.
+        by: What a record is judged by. "record": its density. "feature": its least likely value given
             all others, which finds values that are usual one by one but do not belong together, and records
             of many columns of which one is wrong. "both": the stranger of the two.
-        unseen: Added to the log-likelihood for each value that was not seen in training, and for each
-            number that lies further outside the range seen than the outermost bin is wide, nats; takes
+        unseen: Added to the score for each value that was not seen in training, nats; without `density` also
+            for each number that lies further outside the range seen than the outermost bin is wide. Takes
             effect with an encoder that has unseen="missing".
         random_state: Of the split, and passed to the model.
 
@@ -69,7 +70,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         *,
         contamination: float = 0.01,
         calibration_fraction: float = 0.2,
-        density: bool = False,
+        density: bool = True,
         by: Literal["record", "feature", "both"] = "record",
         unseen: float = -10.0,
         random_state: int | np.random.RandomState | None = None,
@@ -143,7 +144,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> NDArray:
         """How usual records are, (samples,): the lower the stranger.
 
-        With by="record" the log-likelihood, nats. Otherwise standard deviations from what is usual: of the
+        With by="record" the log-density, nats. Otherwise standard deviations from what is usual: of the
         strangest value given the others, of the whole record, or the lower of these.
         """
         check_is_fitted(self, "model_")
@@ -154,7 +155,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         whole = scores(model, X, density=self.density, unseen=float(self.unseen))[:, None]
         if self.by == "record":
             return whole
-        return np.concatenate([conditionals(model, X, unseen=float(self.unseen)), whole], axis=1)
+        each = conditionals(model, X, density=self.density, unseen=float(self.unseen))
+        return np.concatenate([each, whole], axis=1)
 
     def _joined(self, parts: NDArray, usual: NDArray) -> NDArray:
         if self.by == "record":
@@ -181,31 +183,18 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
 
 def scores(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArray:
-    """Log-likelihoods (or log-densities) of samples; strange values cost `unseen` where they are allowed."""
-    encoder = model.encoder_
-    if encoder is None or encoder.unseen == "error":
-        logs, levels = model.score_samples(X), model.levels(X)
-    else:
-        table = Table.of(X)
-        levels, strange = encoder.transform_quietly(table)
-        odd = strange | encoder.out_of_range(table)
-        logs = model.log_likelihood_of_levels(levels) + unseen * odd.sum(axis=1)
-    return np.asarray(logs if encoder is None or not density else logs - encoder.log_widths(levels))
+    """Log-densities (or log-likelihoods) of samples; strange values cost `unseen` where they are allowed."""
+    levels, beside = _seen(model, X, density=density, unseen=unseen)
+    return np.asarray(model.log_likelihood_of_levels(levels) + beside.sum(axis=1))
 
 
-def conditionals(model: BornMachine, X: Any, *, unseen: float) -> NDArray:
-    """ln P(value | all other values) of each feature, (samples, features); 0 where it is missing.
+def conditionals(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArray:
+    """ln p(value | all other values) of each feature, (samples, features); 0 where it is missing.
 
     A value that was never seen costs `unseen`, where the encoder allows it.
     """
-    encoder, state = model.encoder_, model.state_
-    odd: NDArray | bool = False
-    if encoder is None or encoder.unseen == "error":
-        levels = model.levels(X)
-    else:
-        table = Table.of(X)
-        levels, strange = encoder.transform_quietly(table)
-        odd = strange | encoder.out_of_range(table)
+    levels, beside = _seen(model, X, density=density, unseen=unseen)
+    state = model.state_
     found = np.empty(levels.shape)
     chunk = chunk_of(state)
     for start in range(0, len(levels), chunk):
@@ -216,7 +205,21 @@ def conditionals(model: BornMachine, X: Any, *, unseen: float) -> NDArray:
             found[start : start + chunk, site] = np.where(
                 part[:, site] >= 0, np.log(np.maximum(own, _LEAST_PROBABILITY)), 0.0
             )
-    return np.asarray(found + unseen * np.asarray(odd))
+    return found + beside
+
+
+def _seen(model: BornMachine, X: Any, *, density: bool, unseen: float) -> tuple[NDArray, NDArray]:
+    """Levels, and what each value counts beside the probability of its level, nats, (samples, features)."""
+    encoder = model.encoder_
+    if encoder is None or encoder.unseen == "error":
+        levels = model.levels(X)
+        strange = np.zeros(levels.shape, dtype=bool)
+    else:
+        levels, strange = encoder.transform_quietly(X)
+        if not density:  # which falls outside of the range by itself
+            strange |= encoder.out_of_range(X)
+    beside = np.where(strange, unseen, 0.0)
+    return levels, beside + encoder.log_densities(X, levels) if density and encoder is not None else beside
 
 
 def _usual(parts: NDArray, weights: NDArray) -> NDArray:

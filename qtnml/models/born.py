@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
@@ -14,8 +13,9 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.states import State
 from qtnml.states.chains import chain_of
 from qtnml.structure import Sites, Tree, balanced, chain, chow_liu, dependence_tree
-from qtnml.structure.information import predictive_information, seriation
+from qtnml.structure.information import seriation
 from qtnml.train import Callback
+from qtnml.train.born_loop import Strings
 
 
 class MPSBornMachine(BornMachine):
@@ -92,13 +92,11 @@ class MPSBornMachine(BornMachine):
     [[1, 1, 0, 0]]
     """
 
-    def sites_for(
-        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
-    ) -> Sites:
+    def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
         """See `LearntLaw`."""
         order = self.order
         if isinstance(order, str):
-            order = seriation(predictive_information(levels, dims, weights, rows=rows))
+            order = seriation(data.information(dims))
         return Sites(dims, chain(len(dims), order))
 
     @classmethod
@@ -197,9 +195,7 @@ class TreeBornMachine(BornMachine):
             verbose=verbose,
         )
 
-    def sites_for(
-        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
-    ) -> Sites:
+    def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
         """See `LearntLaw`."""
         topology, order = self.topology, self.order
         if isinstance(topology, Tree):
@@ -210,10 +206,10 @@ class TreeBornMachine(BornMachine):
             return Sites(dims, topology)
         learnt = topology in ("chow-liu", "hierarchical") or (topology is None and order is None)
         if learnt and len(dims) > 1:
-            information = predictive_information(levels, dims, weights, rows=rows)
+            information = data.information(dims)
             return Sites(dims, (chow_liu if topology == "hierarchical" else dependence_tree)(information))
         if isinstance(order, str):
-            order = seriation(predictive_information(levels, dims, weights, rows=rows))
+            order = seriation(data.information(dims))
         return Sites(dims, balanced(len(dims), order))
 
     @classmethod

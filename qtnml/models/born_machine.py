@@ -98,9 +98,9 @@ class BornMachine(SavedToFile, LearntLaw):
     ) -> NDArray:
         """ln P of each sample in nats, (samples,); missing values (NaN) are summed over, exactly.
 
-        Binned features count as the probability of their bin: scores of models with other bins are not
-        comparable. A sample that is impossible under the model gets a finite value below any other, and a
-        `ZeroProbabilityWarning` says how many there are.
+        Binned numbers count as the probability of their bin: compare models with other bins by
+        `score_samples`. A sample that is impossible under the model gets a finite value below any other,
+        and a `ZeroProbabilityWarning` says how many there are.
 
         Args:
             X: Samples.
@@ -114,28 +114,35 @@ class BornMachine(SavedToFile, LearntLaw):
             return self.log_likelihood_of_levels(levels)
         return self._finite(self._noisy(noise, reuse_qubits, num_qubits).log_likelihood(levels))
 
-    score_samples = log_likelihood
-
     def log_likelihood_of_levels(self, levels: NDArray) -> NDArray:
         """`log_likelihood` of samples that are levels already, -1 where missing (see `levels`)."""
         check_is_fitted(self, "state_")
         return self._finite(log_marginal(self.state_, levels))
 
-    def log_density(self, X: Any) -> NDArray:
-        """ln p of each sample, nats, (samples,): within a bin the density is the same everywhere.
+    def score_samples(self, X: Any, **noisy: Any) -> NDArray:
+        """ln p of each sample in nats, (samples,): a density where columns are continuous.
 
-        Probabilities of bins are divided by their widths, in the columns' units, so that models with other
-        bins can be compared where all columns are numbers. Values with levels of their own (categories,
-        numbers of many equal cells) count with their probability. Outside of the range seen in training the
-        outermost bins go on.
+        The probability of the bins, times the density of each number within its bin (see
+        `qtnml.data.marginal.Marginal`), in the columns' units: models with other bins can be compared. Values
+        with levels of their own (bits, categories, numbers of many equal cells) count with their
+        probability; missing ones (NaN) are summed over. Outside of the range seen in training the density
+        falls exponentially.
+
+        Args:
+            X: Samples.
+            **noisy: As for `log_likelihood`.
         """
+        logs = self.log_likelihood(X, **noisy)
+        return logs if self.encoder_ is None else logs + self.log_densities(X).sum(axis=1)
+
+    def log_densities(self, X: Any) -> NDArray:
+        """ln of the density of each number within its bin, nats, (samples, features); otherwise 0."""
         levels = self.levels(X)
-        logs = self.log_likelihood_of_levels(levels)
-        return logs if self.encoder_ is None else np.asarray(logs - self.encoder_.log_widths(levels))
+        return np.zeros(levels.shape) if self.encoder_ is None else self.encoder_.log_densities(X, levels)
 
     def score(self, X: Any, y: Any = None, **noisy: Any) -> float:  # noqa: ARG002
-        """Mean ln P of samples, nats: the higher the better. Arguments as for `log_likelihood`."""
-        return float(self.log_likelihood(X, **noisy).mean())
+        """Mean of `score_samples`: the higher the better."""
+        return float(self.score_samples(X, **noisy).mean())
 
     def _noisy(self, noise: Any, reuse_qubits: bool | None, num_qubits: int | None) -> NoisyGenerativeCircuit:
         reuse = True if reuse_qubits is None else reuse_qubits

@@ -135,12 +135,8 @@ class LearntLaw(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     @abstractmethod
-    def sites_for(
-        self, levels: NDArray, dims: tuple[int, ...], weights: NDArray, *, rows: float | None = None
-    ) -> Sites:
-        """The network for samples that are levels, (samples, sites), with weights that stand for so many
-        independent rows, by default their effective number.
-        """
+    def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
+        """The network for strings of so many levels."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -225,9 +221,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
         kept, held = split
         columns = levels.shape[1] - (labels is not None)
         dims = (2,) * columns if encoder is None else encoder.site_dims_
-        training = Strings.of(levels[kept], weights[kept])
+        training = strings_of(encoder, levels[kept], weights[kept])
         validation = Strings.of(levels[held], weights[held]) if len(held) else None
-        sites = self.sites_for(levels[kept][:, :columns], dims, weights[kept])
+        sites = self.sites_for(training.columns(columns), dims)
         if labels is not None:
             sites, dims = labels.beside(sites), (*dims, labels.number)
         independent = _independent(sites, training)
@@ -323,7 +319,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
             few = len(sites.dims) <= _MOST_AUTO_COMPLEX
             is_complex = few and (self.method == "gradient" or not is_markov)
         if is_markov:
-            tree = MarkovTree.of(sites, data.X, data.weights, rows=data.rows)
+            tree = MarkovTree.of(sites, data.X, data.weights, rows=data.rows, numbers=data.numbers)
             state = cut(tree.state(sites), int(self.max_bond))
             if self.method == "gradient":
                 return state.with_noise(rng, bond_dim=int(self.max_bond), is_complex=bool(is_complex))
@@ -547,6 +543,14 @@ def _like(state: TreeState, other: TreeState) -> TreeState:
     if not other.is_complex:
         return state
     return TreeState(state.sites, tuple(core.astype(np.complex128) for core in state.cores))
+
+
+def strings_of(encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> Strings:
+    """What levels (samples, sites) are to learn from; sites behind the encoder's columns are categories."""
+    numbers = () if encoder is None else encoder.level_numbers_
+    return Strings.of(
+        levels, weights, (*numbers, *[None] * (levels.shape[1] - len(numbers))) if numbers else ()
+    )
 
 
 def warn_if_stopped(stopped: str, done: int, epochs: int) -> None:

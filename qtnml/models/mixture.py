@@ -1,6 +1,5 @@
 """`BornMixture`: a mixture of Born machines, as a density and as clusters."""
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +18,7 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.born import TreeBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
-from qtnml.models.born_training import warn_if_stopped
+from qtnml.models.born_training import strings_of, warn_if_stopped
 from qtnml.models.progress import each_epoch
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -121,7 +120,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         if len(kept) < self.n_components:
             raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
         dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
-        data = Strings.of(levels[kept], weights[kept])
+        data = strings_of(encoder, levels[kept], weights[kept])
         held_out = Strings.of(levels[held], weights[held]) if len(held) else None
         data = data.smoothed(dims, float(model.smoothing), rng)
         found: list[_Start] = []
@@ -190,11 +189,10 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         seen = data
         if int(self.n_init) > 1:
             seen = data.weighed(data.weights * (rng.random(len(data.X)) < _SEEN) + 1e-12)
-            seen = replace(seen, rows=_SEEN * data.rows)
         trees = markov_mixture(
             seen,
             held_out,
-            lambda weights: model.sites_for(seen.X, dims, weights, rows=max(1.0, seen.rows * weights.sum())),
+            lambda part: model.sites_for(part, dims),
             int(self.n_components),
             rng,
             max_iter=int(self.max_iter),
@@ -263,13 +261,12 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         """ln P of samples under the mixture, nats, (samples,); missing values (NaN) are summed over."""
         return self._log_likelihood(self.levels(X))
 
-    score_samples = log_likelihood
+    def score_samples(self, X: Any) -> NDArray:
+        """ln p of each sample in nats, (samples,): a density where columns are continuous.
 
-    def log_density(self, X: Any) -> NDArray:
-        """ln p of each sample, nats: see `TreeBornMachine.log_density`."""
-        levels = self.levels(X)
-        logs, encoder = self._log_likelihood(levels), self.models_[0].encoder_
-        return logs if encoder is None else np.asarray(logs - encoder.log_widths(levels))
+        See `TreeBornMachine.score_samples`.
+        """
+        return np.asarray(self.log_likelihood(X) + self.models_[0].log_densities(X).sum(axis=1))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""

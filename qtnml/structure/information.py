@@ -5,12 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.special import ndtri
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 
 _ROWS = 16384
 _MOST_LEVELS = 12_000  # of all features together: a matrix of a gigabyte
+_COST = 1.0  # nats, of a parameter learnt from the same rows
+_MOST_CORRELATED = 0.99
+_ROUNDS = 20
 
 
 def mutual_information(X: NDArray, levels: int = 3) -> NDArray:
@@ -40,7 +44,12 @@ def level_mutual_information(levels: NDArray, dims: Sequence[int], weights: NDAr
 
 
 def predictive_information(
-    levels: NDArray, dims: Sequence[int], weights: NDArray | None = None, *, rows: float | None = None
+    levels: NDArray,
+    dims: Sequence[int],
+    weights: NDArray | None = None,
+    *,
+    rows: float | None = None,
+    numbers: Sequence[NDArray | None] = (),
 ) -> NDArray:
     """By how many nats a feature is better predicted when another is known, for each pair of columns.
 
@@ -52,35 +61,124 @@ def predictive_information(
     Args:
         levels, dims, weights: As for `level_mutual_information`.
         rows: Independent rows that the samples stand for; by default their effective number.
+        numbers: Of each feature the number that each level stands for, (levels,), or None where levels are
+            categories; empty where all are. Between numbers, distributions that are drawn to a smooth
+            dependence are tried as well, see `smooth_dependence`.
     """
     weights = np.ones(len(levels)) if weights is None else weights
     rows = effective_rows(weights) if rows is None else rows
     joint = rows * _joint_frequencies(levels, dims, weights)
-    known = np.diag(joint)
-    marginal = (known + 0.5) / (rows + 0.5 * np.repeat(dims, dims))
-    base = joint * np.log(marginal)[None]
-    best = np.zeros((len(dims), len(dims)))
-    for strength in _strengths(rows)[::2]:  # twice as far apart: enough to compare features
-        terms = joint * np.log(_left_out(joint, known, marginal, strength)) - base
-        best = np.maximum(best, _summed_by_feature(terms, dims) / rows)
+    best = np.maximum(_predicted(joint, dims, rows), 0.0)
+    ordered = [k for k, own in enumerate(numbers) if own is not None and len(own) > 2]
+    if len(ordered) > 1:
+        own_dims = [dims[k] for k in ordered]
+        starts = np.cumsum([0, *dims])
+        kept = np.concatenate([np.arange(starts[k], starts[k + 1]) for k in ordered])
+        part = joint[np.ix_(kept, kept)]
+        values = [np.asarray(numbers[k]) for k in ordered]
+        smooth = _predicted(part, own_dims, rows, smooth_dependence(part, own_dims, values))
+        place = np.ix_(ordered, ordered)
+        best[place] = np.maximum(best[place], smooth - _COST / rows)
     return (best + best.T) / 2
 
 
-def shrunk_conditional(counts: NDArray) -> NDArray:
-    """P(column | row) of a table of counts, drawn to the marginal as far as predicts left-out counts best.
+def _predicted(joint: NDArray, dims: Sequence[int], rows: float, smooth: NDArray | None = None) -> NDArray:
+    """Gain in predicting the feature of a column from that of a row, nats, (features, features).
 
-    (n_ij + s p_j) / (n_i + s) with the strength s, from half a row to infinity, of the largest leave-one-out
-    likelihood.
+    Args:
+        joint: Counts of every pair of levels, (all levels, all levels).
+        dims: Levels of each feature.
+        rows: That they are of.
+        smooth: P(column's level | row's level) that they are drawn to; by default the marginal.
+    """
+    known = np.diag(joint)
+    marginal = (known + 0.5) / (rows + 0.5 * np.repeat(dims, dims))
+    base = joint * np.log(marginal)[None]
+    best = np.full((len(dims), len(dims)), -np.inf)
+    strengths = _strengths(rows)[::2]  # twice as far apart: enough to compare features
+    for strength in strengths if smooth is None else (*strengths, np.inf):
+        target = marginal[None] if smooth is None else smooth
+        found = target if strength == np.inf else _left_out(joint, known, target, strength)
+        best = np.maximum(best, _summed_by_feature(joint * np.log(found) - base, dims) / rows)
+    return best
+
+
+def shrunk_conditional(
+    counts: NDArray, row_numbers: NDArray | None = None, column_numbers: NDArray | None = None
+) -> NDArray:
+    """P(column | row) of a table of counts, drawn to a simpler one as far as predicts left-out counts best.
+
+    (n_ij + s q_ij) / (n_i + s) with the strength s, from half a row to infinity, of the largest leave-one-out
+    likelihood. q is the marginal distribution of columns; where rows and columns are numbers also the smooth
+    dependence of `smooth_dependence`, whose one parameter costs a nat.
     """
     rows, known = float(counts.sum()), counts.sum(axis=1)
     marginal = (counts.sum(axis=0) + 0.5) / (rows + 0.5 * counts.shape[1])
-    best, found = float(counts.sum(axis=0) @ np.log(marginal)), np.tile(marginal, (len(counts), 1))
-    for strength in _strengths(rows):
-        score = float((counts * np.log(_left_out(counts, known, marginal, strength))).sum())
-        if score > best:
-            best = score
-            found = (counts + strength * marginal) / (known[:, None] + strength)
+    targets = [(np.tile(marginal, (len(counts), 1)), 0.0)]
+    if row_numbers is not None and column_numbers is not None and max(counts.shape) > 2:
+        targets.append((_smooth_conditional(counts, row_numbers, column_numbers), _COST))
+    best, found = -np.inf, targets[0][0]
+    for target, cost in targets:
+        for strength in (np.inf, *_strengths(rows)):
+            is_target = strength == np.inf
+            left = target if is_target else _left_out(counts, known, target, strength)
+            score = float((counts * np.log(left)).sum()) - cost
+            if score > best:
+                best = score
+                found = target if is_target else (counts + strength * target) / (known[:, None] + strength)
     return found
+
+
+def _smooth_conditional(counts: NDArray, row_numbers: NDArray, column_numbers: NDArray) -> NDArray:
+    """`smooth_dependence` of one table."""
+    count = len(counts)
+    joint = np.zeros((sum(counts.shape),) * 2)
+    joint[:count, count:], joint[count:, :count] = counts, counts.T
+    joint[np.diag_indices(len(joint))] = np.concatenate([counts.sum(axis=1), counts.sum(axis=0)])
+    return smooth_dependence(joint, counts.shape, [row_numbers, column_numbers])[:count, count:]
+
+
+def smooth_dependence(joint: NDArray, dims: Sequence[int], numbers: Sequence[NDArray]) -> NDArray:
+    """P(column's level | row's level) where two features depend as two Gaussian variables do.
+
+    Levels have the normal scores z of their middle ranks; p_i q_j exp(t z_i z_j) with t = r / (1 - r**2) for
+    the scores' correlation r is a Gaussian copula on levels, its margins those of the counts. It has one
+    parameter, where a table has (levels - 1)**2.
+
+    Args:
+        joint: Counts of every pair of levels of any two features, (all levels, all levels), on the diagonal
+            those of the levels alone.
+        dims: Levels of each feature.
+        numbers: That levels stand for, of each feature.
+    """
+    starts = np.cumsum([0, *dims[:-1]])
+    known = np.diag(joint) + 0.5
+    total = np.repeat(np.add.reduceat(known, starts), dims)
+    share = known / total
+    scores = np.concatenate(
+        [_normal_scores(share[s : s + d], own) for s, d, own in zip(starts, dims, numbers, strict=True)]
+    )
+    correlation = _summed_by_feature(joint * np.outer(scores, scores), dims) / joint.trace() * len(dims)
+    correlation = np.clip(correlation, -_MOST_CORRELATED, _MOST_CORRELATED)
+    slopes = np.repeat(np.repeat(correlation / (1 - correlation**2), dims, axis=0), dims, axis=1)
+    raw = slopes * np.outer(scores, scores)
+    highest = np.repeat(np.maximum.reduceat(raw, starts, axis=1), dims, axis=1)
+    found = np.exp(raw - highest) * share[None]
+    for _ in range(_ROUNDS):  # margins, in turn (Sinkhorn)
+        found *= np.repeat(1 / np.add.reduceat(found, starts, axis=1), dims, axis=1)
+        held = np.add.reduceat(share[:, None] * found, starts, axis=0)
+        found *= np.repeat(share[None] / held, dims, axis=0)
+    return np.asarray(found / np.repeat(np.add.reduceat(found, starts, axis=1), dims, axis=1))
+
+
+def _normal_scores(share: NDArray, numbers: NDArray) -> NDArray:
+    """Of levels: standard normal quantiles of their middle ranks, of mean 0 and variance 1."""
+    order = np.argsort(numbers, kind="stable")
+    below = np.empty(len(share))
+    below[order] = np.cumsum(share[order]) - share[order]
+    found = ndtri(below + share / 2)
+    found = found - share @ found
+    return np.asarray(found / max(np.sqrt(share @ found**2), 1e-12))
 
 
 def effective_rows(weights: NDArray) -> float:
@@ -97,9 +195,9 @@ def _strengths(rows: float) -> NDArray:
     return np.asarray(0.5 * 4.0 ** np.arange(1 + max(0, int(np.log(8 * rows + 1) / np.log(4.0)))))
 
 
-def _left_out(counts: NDArray, known: NDArray, marginal: NDArray, strength: float) -> NDArray:
+def _left_out(counts: NDArray, known: NDArray, target: NDArray, strength: float) -> NDArray:
     """The conditional distribution at each entry, learnt without one of its own rows."""
-    others = np.maximum(counts - 1, 0) + strength * marginal[None]
+    others = np.maximum(counts - 1, 0) + strength * target
     return np.asarray(others / (np.maximum(known - 1, 0)[:, None] + strength))
 
 

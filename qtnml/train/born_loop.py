@@ -10,7 +10,7 @@ from qtnml.arrays import NDArray
 from qtnml.born import TreeState, log_likelihood, mean_nll
 from qtnml.contract.environments import Batch, Environments
 from qtnml.errors import ModelFileError
-from qtnml.structure.information import effective_rows
+from qtnml.structure.information import effective_rows, predictive_information
 from qtnml.structure.sites import Sites
 from qtnml.train.checkpoint import Checkpoint, Progress
 from qtnml.train.fingerprint import fingerprint
@@ -30,11 +30,14 @@ class Strings:
     Attributes:
         X, weights: See above.
         rows: Independent rows they stand for; by default as many as there are samples.
+        numbers: Of each site the number that each of its levels stands for, (levels,), or None where they
+            are categories; empty where all are.
     """
 
     X: NDArray
     weights: NDArray
     rows: float = 0.0
+    numbers: tuple[NDArray | None, ...] = ()
     _batches: dict[Sites, Batch] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -42,11 +45,11 @@ class Strings:
             object.__setattr__(self, "rows", float(len(self.X)))
 
     @classmethod
-    def of(cls, X: NDArray, weights: NDArray) -> "Strings":
+    def of(cls, X: NDArray, weights: NDArray, numbers: tuple[NDArray | None, ...] = ()) -> "Strings":
         """Equal strings as one of their summed weight, in a canonical order."""
         unique, inverse = np.unique(X, axis=0, return_inverse=True)
         summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
-        return cls(unique, summed / summed.sum(), effective_rows(weights))
+        return cls(unique, summed / summed.sum(), effective_rows(weights), numbers)
 
     def smoothed(self, dims: Sequence[int], share: float, rng: np.random.Generator) -> "Strings":
         """With noisy copies of strings, which weigh `share` of the whole: no neighbour stays impossible.
@@ -63,12 +66,25 @@ class Strings:
             anew = rng.random(number) < min(1.0, 2 / len(dims))
             copies[anew, site] = rng.choice(dim, int(anew.sum()), p=law / law.sum())
         weights = np.concatenate([(1 - share) * self.weights, np.full(number, share / number)])
-        mixed = Strings.of(np.concatenate([self.X, copies]), weights)
+        mixed = Strings.of(np.concatenate([self.X, copies]), weights, self.numbers)
         return replace(mixed, rows=self.rows)
 
     def weighed(self, weights: NDArray) -> "Strings":
-        """The same strings with other weights; what was sorted for them is shared."""
-        return replace(self, weights=weights / weights.sum(), _batches=self._batches)
+        """The same strings with other weights, (samples,), which say how much of each is meant.
+
+        What was sorted for them is shared.
+        """
+        total = float(weights.sum())
+        rows = max(1.0, self.rows * total)
+        return replace(self, weights=weights / total, rows=rows, _batches=self._batches)
+
+    def information(self, dims: Sequence[int]) -> NDArray:
+        """What sites know about each other: see `predictive_information`."""
+        return predictive_information(self.X, dims, self.weights, rows=self.rows, numbers=self.numbers)
+
+    def columns(self, count: int) -> "Strings":
+        """The first sites alone."""
+        return Strings(self.X[:, :count], self.weights, self.rows, self.numbers[:count])
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
         """A batch that stands for all of them, drawn in proportion to the weights: see `drawn_by_weight`."""

@@ -31,7 +31,7 @@ _PATIENCE = 3
 _LEAST_LOG = -1e6  # nats, of a string that is impossible in a component: differences stay finite
 
 #: Sites of a component from the weights of the strings.
-Structure = Callable[[NDArray], Sites]
+Structure = Callable[[Strings], Sites]
 
 
 class MarkovMixture(NamedTuple):
@@ -87,10 +87,11 @@ def markov_mixture(
     for rounds in range(1, (max_iter if count > 1 else 1) + 1):
         own = data.weights[:, None] * np.maximum(shares, _FEWEST)
         masses = own.sum(axis=0)
-        sites = tuple(structure(weights) for weights in own.T)
+        parts = [data.weighed(weights) for weights in own.T]
+        sites = tuple(structure(part) for part in parts)
         trees = tuple(
-            MarkovTree.of(at, data.X, weights, rows=max(1.0, data.rows * mass), dependent=dependent)
-            for at, weights, mass in zip(sites, own.T, masses, strict=True)
+            MarkovTree.of(at, part.X, part.weights, rows=part.rows, numbers=part.numbers, dependent=dependent)
+            for at, part in zip(sites, parts, strict=True)
         )
         # As if each component had one more row: none is left without a share.
         weights = (data.rows * masses + 1) / (data.rows * masses.sum() + count)

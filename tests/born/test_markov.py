@@ -191,3 +191,48 @@ def test_noise_leaves_a_state_near(rng: np.random.Generator) -> None:
     strings = all_strings(state.sites.dims)
     assert np.exp(log_likelihood(near, strings)).sum() == pytest.approx(1)
     assert chain(5).num_leaves == len(state.sites.dims)
+
+
+def test_numbers_depend_smoothly(rng: np.random.Generator) -> None:
+    """Two Gaussian variables cut into bins: one parameter says what 49 would, from a tenth of the rows."""
+    drawn = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=100_000)
+    edges = np.quantile(drawn, np.arange(1, 8) / 8, axis=0)
+    X = np.stack([np.searchsorted(edges[:, k], drawn[:, k]) for k in (0, 1)], axis=1)
+    truth = np.zeros((8, 8))
+    np.add.at(truth, (X[:, 0], X[:, 1]), 1 / len(X))
+    conditional = truth / truth.sum(axis=1, keepdims=True)
+    places = np.arange(8.0)
+
+    def gap(found: np.ndarray) -> float:
+        return float((truth * np.log(conditional / found)).sum())
+
+    def counts(rows: int) -> np.ndarray:
+        table = np.zeros((8, 8))
+        np.add.at(table, (X[:rows, 0], X[:rows, 1]), 1)
+        return table
+
+    for rows in (50, 200, 2000):
+        plain, smooth = (shrunk_conditional(counts(rows), *own) for own in ((), (places, places)))
+        np.testing.assert_allclose(smooth.sum(axis=1), 1)
+        assert gap(smooth) < 0.6 * gap(plain)
+    # Another order of the levels is another dependence; categories have none.
+    mixed = rng.permutation(8)
+    moved = shrunk_conditional(counts(2000)[mixed][:, mixed], places[mixed], places[mixed])
+    np.testing.assert_allclose(moved, smooth[mixed][:, mixed], atol=1e-9)
+    information = float((truth * np.log(truth / np.outer(truth.sum(1), truth.sum(0)))).sum())
+    found = predictive_information(X[:200], (8, 8), numbers=(places, places))[0, 1]
+    assert found == pytest.approx(information, abs=0.08)
+    assert predictive_information(X[:200], (8, 8))[0, 1] < found - 0.05
+    # What does not depend smoothly is learnt as before.
+    odd = np.stack([X[:2000, 0], (3 * X[:2000, 0]) % 8], axis=1)
+    table = np.zeros((8, 8))
+    np.add.at(table, (odd[:, 0], odd[:, 1]), 1)
+    np.testing.assert_allclose(
+        shrunk_conditional(table, places, places), shrunk_conditional(table), atol=1e-12
+    )
+
+
+def test_independent_numbers_stay_independent(rng: np.random.Generator) -> None:
+    X = rng.integers(0, 8, (300, 6))
+    found = predictive_information(X, (8,) * 6, numbers=(np.arange(8.0),) * 6)
+    assert np.abs(found[~np.eye(6, dtype=bool)]).max() < 0.02

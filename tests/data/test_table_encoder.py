@@ -73,8 +73,13 @@ def test_numbers_beyond_what_was_seen_fall_into_the_end_bins() -> None:
     for binning in ("quantile", "uniform"):
         encoder = TableEncoder(bins=5, binning=binning).fit(X)  # type: ignore[arg-type]
         assert encoder.transform([[-9.0], [9.0], [np.nan]]).ravel().tolist() == [0, 4, -1]
-    widths = TableEncoder(bins=5, binning="uniform").fit(X).log_widths(np.array([[2], [-1]]))
-    np.testing.assert_allclose(widths, [np.log(0.2), 0.0])
+    encoder = TableEncoder(bins=5, binning="uniform").fit(X)
+    inside, outside, missing = encoder.log_densities([[0.5], [9.0], [np.nan]], np.array([[2], [4], [-1]]))[
+        :, 0
+    ]
+    assert inside == pytest.approx(np.log(5), abs=0.05)
+    assert outside < inside - 50
+    assert missing == 0
 
 
 @pytest.mark.parametrize("binning", ["quantile", "uniform"])
@@ -107,7 +112,18 @@ def test_zero_inflated_columns_are_drawn_as_they_are(rng: np.random.Generator) -
             assert ((back[:, 0] == frequent) == (frequent == X)).all()
         rest = frequent != X
         assert abs(np.median(back[rest, 0]) - np.median(X[rest])) < 0.2 * X[rest].std()
-        np.testing.assert_allclose(encoder.log_widths(levels[~rest]), 0)
+        np.testing.assert_array_equal(encoder.log_densities(X[~rest, None], levels[~rest]), 0)
+
+
+def test_rounded_numbers_are_no_point_masses(rng: np.random.Generator) -> None:
+    X = np.concatenate([rng.normal(size=(300, 1)).round(1), rng.integers(0, 30, (300, 1))], axis=1)
+    rounded, whole = TableEncoder(bins=16).fit(X).columns_
+    assert rounded.values == ()
+    assert rounded.num_levels > 8
+    X[:120, 0] = 0.0  # and here is one
+    assert TableEncoder(bins=16).fit(X).columns_[0].values == (0.0,)
+    # An integer's probability is its density: levels of their own change nothing.
+    assert whole.num_levels == 16
 
 
 @pytest.mark.parametrize("bins", [2, 3, 8, 16])

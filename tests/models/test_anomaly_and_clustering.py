@@ -53,8 +53,17 @@ def test_unseen_and_missing_values(normal: pd.DataFrame) -> None:
     known, missing, unseen = (detector.score_samples(x)[0] for x in (row, hole, strange))
     assert missing >= known
     assert unseen == pytest.approx(missing - 7)
-    dense = AnomalyDetector(density=True, random_state=0).fit(normal)
-    assert not np.allclose(dense.score_samples(normal), detector.score_samples(normal))
+
+
+def test_numbers_far_outside_of_what_was_seen_are_strange(normal: pd.DataFrame) -> None:
+    far = normal.assign(size=normal["size"] + 40)
+    further = normal.assign(size=normal["size"] + 400)
+    for by in ("record", "feature", "both"):
+        detector = AnomalyDetector(by=by, random_state=0).fit(normal)  # type: ignore[arg-type]
+        assert (detector.predict(far) == -1).all()
+        assert (detector.score_samples(further) < detector.score_samples(far)).all()
+    coarse = AnomalyDetector(density=False, random_state=0).fit(normal)
+    np.testing.assert_array_equal(coarse.score_samples(far), coarse.score_samples(further))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +286,7 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
     assert found["feature"] > 0.9
     assert found["both"] > 0.9
     law = detector.model_
-    parts = conditionals(law, strange[:5], unseen=-10.0)
+    parts = conditionals(law, strange[:5], density=True, unseen=-10.0)
     for site in (0, 3, 15):
         without = strange[:5].astype(float)
         without[:, site] = np.nan

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from qtnml import BornMixture, MPSBornMachine, TableEncoder, TreeBornMachine, load_model
 from qtnml.errors import InvalidInputError, TrainingInterruptedWarning
+from qtnml.structure import Sites
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import Strings
 from qtnml.train.mixture import markov_mixture
@@ -41,8 +42,8 @@ def test_rounds_of_trees_never_lower_the_likelihood(data: tuple[np.ndarray, np.n
     strings = Strings.of(data[0], np.ones(len(data[0])))
     model = TreeBornMachine()
 
-    def structure(weights: np.ndarray):
-        return model.sites_for(strings.X, (2,) * 6, weights, rows=800 * weights.sum())
+    def structure(part: Strings) -> Sites:
+        return model.sites_for(part, (2,) * 6)
 
     means = []
     for rounds in (1, 3, 30):
@@ -158,10 +159,10 @@ def test_densities_integrate_to_one_and_know_the_units() -> None:
         grid = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
         cell = (high[0] - low[0]) / 200 * high[1] / 400
         line = np.stack([first, np.zeros(200)], axis=1)
-        total = np.exp(model.log_density(grid)).sum() * cell
-        total += np.exp(model.log_density(line)).sum() * (high[0] - low[0]) / 200
+        total = np.exp(model.score_samples(grid)).sum() * cell
+        total += np.exp(model.score_samples(line)).sum() * (high[0] - low[0]) / 200
         assert total == pytest.approx(1, abs=0.02)
-        share = np.exp(model.log_density(line)).sum() * (high[0] - low[0]) / 200
+        share = np.exp(model.score_samples(line)).sum() * (high[0] - low[0]) / 200
         assert share == pytest.approx(0.3, abs=0.05)
 
 
