@@ -1,6 +1,7 @@
 """States on trees of sites whose squared amplitudes are probabilities: Born machines, exactly."""
 
 from qtnml.born.amplitudes import finite_logs, log_amplitudes, log_likelihood, mean_nll, stacked
+from qtnml.born.reconnection import reconnected
 from qtnml.born.reduced import bond_entropies, expectation, reduced_states, schmidt_values
 from qtnml.born.state import TreeState
 
@@ -12,6 +13,7 @@ __all__ = [
     "log_amplitudes",
     "log_likelihood",
     "mean_nll",
+    "reconnected",
     "reduced_states",
     "schmidt_values",
     "stacked",

@@ -122,6 +122,9 @@ class TreeBornMachine(BornMachine):
             that joins first what knows most about each other; "balanced" one over the features in `order`;
             or a `qtnml.structure.Tree` (`from_brackets([[0, 1], [2, 3]])`). None is "chow-liu", and
             "balanced" where there is an `order`.
+        reconnect: Rounds of reconnection after training: at every bond the two nodes pair their wires so that
+            the bond carries least entanglement (`qtnml.born.reconnected`, arXiv:2408.10669), and training
+            goes on from there; ends with the first round that explains held-out rows no better.
         encoder, order, method, complex_amplitudes, epochs, batch_size, learning_rate, cutoff, steps, init, \
             init_bond, smoothing, precision, validation_fraction, patience, n_init, warm_start, checkpoint, \
             checkpoint_every, resume, devices, callback, random_state, verbose: As for `MPSBornMachine`.
@@ -141,6 +144,7 @@ class TreeBornMachine(BornMachine):
         max_bond: int = 16,
         *,
         topology: Tree | Literal["chow-liu", "hierarchical", "balanced"] | None = None,
+        reconnect: int = 0,
         encoder: TableEncoder | None = None,
         order: Sequence[int] | Literal["mutual-information"] | None = None,
         method: Literal["sweeps", "gradient", "greedy"] = "sweeps",
@@ -167,6 +171,7 @@ class TreeBornMachine(BornMachine):
         verbose: int = 0,
     ) -> None:
         self.topology = topology
+        self.reconnect = reconnect
         super().__init__(
             max_bond,
             encoder=encoder,
@@ -198,6 +203,8 @@ class TreeBornMachine(BornMachine):
     def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
         """See `LearntLaw`."""
         topology, order = self.topology, self.order
+        if self.warm_start and self.reconnect and hasattr(self, "state_") and self.state_.sites.dims == dims:
+            return self.state_.sites
         if isinstance(topology, Tree):
             if topology.num_leaves != len(dims):
                 raise InvalidInputError(
@@ -211,6 +218,9 @@ class TreeBornMachine(BornMachine):
         if isinstance(order, str):
             order = seriation(data.information(dims))
         return Sites(dims, balanced(len(dims), order))
+
+    def _rounds(self) -> int:
+        return int(self.reconnect)
 
     @classmethod
     def _settings_for(cls, state: TreeState) -> dict[str, Any]:

@@ -55,6 +55,9 @@ def check_born_settings(estimator: Any) -> None:
         raise InvalidInputError(
             f"complex_amplitudes must be True, False or None, got {estimator.complex_amplitudes!r}"
         )
+    rounds = getattr(estimator, "reconnect", 0)
+    if not (is_number(rounds, int, np.integer) and rounds >= 0):
+        raise InvalidInputError(f"reconnect must be an integer of at least 0, got {rounds!r}")
     topology = getattr(estimator, "topology", None)
     is_name = isinstance(topology, str) and topology in _TOPOLOGIES
     if not (topology is None or is_name or isinstance(topology, Tree)):

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
 from qtnml.born.markov import MarkovTree, cut, markov_parents
+from qtnml.born.reconnection import reconnected
 from qtnml.contract.layout import middle
 from qtnml.data.frames import Table, frame_columns, row_weights
 from qtnml.data.table_encoder import TableEncoder
@@ -230,6 +231,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         training = training.smoothed(dims, float(self.smoothing), rng)
         share = 0.0 if labels is None else labels.discriminative
         result, growth = self._best_of_starts(sites, training, validation, rng, share)
+        result = self._reconnected(result, training, validation, rng, share)
         baseline = (training if validation is None else validation).nll(independent)
         if validation is not None and not share and baseline < result.score:
             # Nothing that was learnt explains new rows better than columns on their own.
@@ -459,12 +461,38 @@ class LearntLaw(DensityMixin, BaseEstimator):
             )
         return self._warned(result, epochs)
 
-    def checkpoint_of(self, number: int) -> Checkpoint | None:
-        """Of the number-th start; those after the first have files of their own."""
+    def _rounds(self) -> int:
+        """Rounds of reconnection."""
+        return 0
+
+    def _reconnected(
+        self,
+        result: BornResult,
+        training: Strings,
+        validation: Strings | None,
+        rng: np.random.Generator,
+        discriminative: float,
+    ) -> BornResult:
+        """Trained further on trees whose bonds carry less entanglement, as long as that gains."""
+        for number, own in enumerate(rng.spawn(self._rounds())):
+            found = reconnected(result.state, max(result.state.bond_dims, default=1))
+            if not found.moves or result.stopped in ("interrupted", "callback"):
+                break
+            checkpoint = self.checkpoint_of(number, "reconnect")
+            again, _ = self._trained(found.state, training, validation, own, checkpoint, discriminative)
+            if not again.score < result.score:
+                break
+            kept = again.best_epoch < 0  # what was paired anew explains held-out rows best as it is
+            best = result.best_epoch if kept else len(result.history) + again.best_epoch
+            result = replace(again, history=(*result.history, *again.history), best_epoch=best)
+        return result
+
+    def checkpoint_of(self, number: int, part: str = "") -> Checkpoint | None:
+        """Of the number-th start, or round of a part; those but the first start have files of their own."""
         if self.checkpoint is None:
             return None
         path = Path(self.checkpoint)
-        path = path if number == 0 else path.with_name(f"{path.name}.{number}")
+        path = path.with_name(f"{path.name}.{part}{number}") if number or part else path
         return Checkpoint(path, int(self.checkpoint_every), bool(self.resume))
 
     def _warned(self, result: BornResult, epochs: int) -> BornResult:
