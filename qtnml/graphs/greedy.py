@@ -21,7 +21,7 @@ _SWEEPS, _STILL = 100, 1e-3
 _AHEAD, _CANDIDATES = 20, 4  # sweeps that the most promising bonds are compared after
 _POLISH = 300
 _MOST_EXACT = 6  # modes: 31 cuts, 15 bonds
-_MOST_CANDIDATES, _STARTS = 20, 3
+_MOST_CANDIDATES, _STARTS = 20, 10
 
 
 class Step(NamedTuple):
