@@ -65,12 +65,13 @@ def test_pictures_and_links_exist() -> None:
 
 def test_examples_of_the_documentation_run() -> None:
     found = {}
-    for page in ("shallow.md", "densities.md"):
+    for page in ("shallow.md", "densities.md", "graphs.md"):
         text = (README.parent / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
         names: dict[str, Any] = {}
         exec(compile("\n".join(blocks), page, "exec"), names)
         found |= names
     assert found["better"].fidelity > found["start"].fidelity
+    assert found["found"].network.ranks == {(0, 1): 2, (1, 2): 3, (2, 3): 2}
     assert found["born"].score(found["test"]) > -found["born"].independent_nll_ + 0.9
     assert found["mixture"].score(found["test"]) > -found["born"].independent_nll_
