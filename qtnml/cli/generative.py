@@ -225,6 +225,8 @@ def score(
 ) -> None:
     """The log-likelihood of every record (nats), the least likely first; empty cells are summed over.
 
+    Where columns are numbers it is that of densities, in their units.
+
     Example: qtnml born score born.qtnml records.csv -o scores.csv
     """
     if output is not None:

@@ -235,9 +235,8 @@ class Binning:
             bins = max(1, min(self.bins - len(points), len(values) - 1))
             # A value of this share would swallow a bin between two quantiles.
             is_frequent = shares >= (1 - 1e-9) * shares.sum() / bins
-            if (
-                not is_whole and len(values) > 2 * self.bins
-            ):  # rounded numbers repeat, but so do their neighbours
+            if not is_whole and len(values) > 2 * self.bins:
+                # Rounded numbers repeat, but so do their neighbours: these are no point masses.
                 is_frequent &= shares >= _STANDS_OUT * _around(shares)
             if bins == 1 or not is_frequent.any():
                 break

@@ -106,16 +106,10 @@ def _by_ranks(
     target: NDArray, tolerance: float, most: int, graph: Any, hidden: int, rng: np.random.Generator
 ) -> Decomposition | None:
     """The cheapest network that the ranks ask for and that is the tensor."""
-    given = target.reshape(*target.shape, *[1] * hidden)
-    try:
-        allowed = _allowed(graph, given.ndim)
-    except InvalidInputError:
-        if hidden:
-            return None
-        raise
     if hidden and graph not in ("any", "tree"):
         return None
-    candidates = cheapest(given.shape, cut_ranks(given, tolerance), allowed)
+    given = target.reshape(*target.shape, *[1] * hidden)
+    candidates = cheapest(given.shape, cut_ranks(given, tolerance), _allowed(graph, given.ndim))
     for ranks in islice(candidates, _MOST_CANDIDATES):
         groups = components(given.ndim, ranks)
         if graph == "tree" and given.ndim - len(set(groups)) < len(ranks):

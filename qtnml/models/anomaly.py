@@ -152,11 +152,11 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     def _parts(self, model: BornMachine, X: Any) -> NDArray:
         """Conditional log-likelihoods of each feature where they count, and the record's, last."""
-        whole = scores(model, X, density=self.density, unseen=float(self.unseen))[:, None]
+        levels, beside = _seen(model, X, density=self.density, unseen=float(self.unseen))
+        whole = (model.log_likelihood_of_levels(levels) + beside.sum(axis=1))[:, None]
         if self.by == "record":
-            return whole
-        each = conditionals(model, X, density=self.density, unseen=float(self.unseen))
-        return np.concatenate([each, whole], axis=1)
+            return np.asarray(whole)
+        return np.concatenate([conditionals(model, levels) + beside, whole], axis=1)
 
     def _joined(self, parts: NDArray, usual: NDArray) -> NDArray:
         if self.by == "record":
@@ -182,18 +182,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         return replace(found, remarks=(*found.remarks, cost))
 
 
-def scores(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArray:
-    """Log-densities (or log-likelihoods) of samples; strange values cost `unseen` where they are allowed."""
-    levels, beside = _seen(model, X, density=density, unseen=unseen)
-    return np.asarray(model.log_likelihood_of_levels(levels) + beside.sum(axis=1))
-
-
-def conditionals(model: BornMachine, X: Any, *, density: bool, unseen: float) -> NDArray:
-    """ln p(value | all other values) of each feature, (samples, features); 0 where it is missing.
-
-    A value that was never seen costs `unseen`, where the encoder allows it.
-    """
-    levels, beside = _seen(model, X, density=density, unseen=unseen)
+def conditionals(model: BornMachine, levels: NDArray) -> NDArray:
+    """ln P(level | all other levels) of each feature, (samples, features); 0 where it is missing (-1)."""
     state = model.state_
     found = np.empty(levels.shape)
     chunk = chunk_of(state)
@@ -205,7 +195,7 @@ def conditionals(model: BornMachine, X: Any, *, density: bool, unseen: float) ->
             found[start : start + chunk, site] = np.where(
                 part[:, site] >= 0, np.log(np.maximum(own, _LEAST_PROBABILITY)), 0.0
             )
-    return found + beside
+    return found
 
 
 def _seen(model: BornMachine, X: Any, *, density: bool, unseen: float) -> tuple[NDArray, NDArray]:

@@ -281,7 +281,11 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         return self._priced(found, self._circuits())
 
     def score_samples(self, X: Any) -> NDArray:
-        """ln P of samples under the circuit without noise, by contraction of its own gates, nats."""
+        """ln P of samples under the circuit without noise, by contraction of its own gates, nats.
+
+        Numbers count as the probability of their bin, as in `BornMachine.log_likelihood`: that is what a
+        circuit measures.
+        """
         return np.asarray(log_likelihood(self.trained.state(), self._levels(X)))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002

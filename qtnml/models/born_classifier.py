@@ -231,7 +231,7 @@ class BornClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         return np.asarray(joint[np.arange(len(joint)), numbers])
 
     def score_samples(self, X: Any) -> NDArray:
-        """`log_likelihood` of samples whose class is not known."""
+        """`log_likelihood` of samples whose class is not known: of bins where columns are numbers."""
         return self.log_likelihood(X)
 
     def sample(

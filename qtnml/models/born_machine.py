@@ -108,7 +108,16 @@ class BornMachine(SavedToFile, LearntLaw):
             reuse_qubits, num_qubits: The circuit that is meant, as for `compile`; with reuse where nothing
                 is said.
         """
-        levels = self.levels(X)
+        return self._log_likelihood(self.levels(X), noise, reuse_qubits, num_qubits)
+
+    def _log_likelihood(
+        self,
+        levels: NDArray,
+        noise: Any = None,
+        reuse_qubits: bool | None = None,
+        num_qubits: int | None = None,
+    ) -> NDArray:
+        """`log_likelihood` of levels."""
         if noise is None:
             _no_circuit_meant(reuse_qubits, num_qubits)
             return self.log_likelihood_of_levels(levels)
@@ -132,13 +141,19 @@ class BornMachine(SavedToFile, LearntLaw):
             X: Samples.
             **noisy: As for `log_likelihood`.
         """
-        logs = self.log_likelihood(X, **noisy)
-        return logs if self.encoder_ is None else logs + self.log_densities(X).sum(axis=1)
-
-    def log_densities(self, X: Any) -> NDArray:
-        """ln of the density of each number within its bin, nats, (samples, features); otherwise 0."""
         levels = self.levels(X)
-        return np.zeros(levels.shape) if self.encoder_ is None else self.encoder_.log_densities(X, levels)
+        return np.asarray(self._log_likelihood(levels, **noisy) + self.log_within(X, levels))
+
+    def log_within(self, X: Any, levels: NDArray) -> NDArray:
+        """ln of the density of each sample's numbers within their bins, nats, (samples,).
+
+        Args:
+            X: Samples.
+            levels: What `levels` makes of them.
+        """
+        if self.encoder_ is None:
+            return np.zeros(len(levels))
+        return np.asarray(self.encoder_.log_densities(X, levels).sum(axis=1))
 
     def score(self, X: Any, y: Any = None, **noisy: Any) -> float:  # noqa: ARG002
         """Mean of `score_samples`: the higher the better."""

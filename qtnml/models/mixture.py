@@ -266,7 +266,8 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
 
         See `TreeBornMachine.score_samples`.
         """
-        return np.asarray(self.log_likelihood(X) + self.models_[0].log_densities(X).sum(axis=1))
+        levels = self.levels(X)
+        return self._log_likelihood(levels) + self.models_[0].log_within(X, levels)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""

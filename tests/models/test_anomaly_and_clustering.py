@@ -20,7 +20,7 @@ from qtnml import (
     load_model,
 )
 from qtnml.born import log_amplitudes
-from qtnml.errors import InvalidInputError, ModelFileError
+from qtnml.errors import InvalidInputError, ModelFileError, UnseenCategoryWarning
 from qtnml.models.anomaly import conditionals
 from qtnml.models.built_persistence import entry_of
 from qtnml.storage import save_archive
@@ -53,6 +53,15 @@ def test_unseen_and_missing_values(normal: pd.DataFrame) -> None:
     known, missing, unseen = (detector.score_samples(x)[0] for x in (row, hole, strange))
     assert missing >= known
     assert unseen == pytest.approx(missing - 7)
+
+
+def test_a_value_never_seen_is_told_of_once(normal: pd.DataFrame) -> None:
+    born = MPSBornMachine(2, encoder=TableEncoder(unseen="missing"), random_state=0).fit(normal)
+    strange = normal.head(1).assign(kind=["c"])
+    with pytest.warns(UnseenCategoryWarning, match="'c' in column 'kind'") as told:
+        found = born.score_samples(strange)
+    assert len(told) == 1
+    np.testing.assert_allclose(found, born.score_samples(normal.head(1).assign(kind=[None])))
 
 
 def test_numbers_far_outside_of_what_was_seen_are_strange(normal: pd.DataFrame) -> None:
@@ -286,7 +295,7 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
     assert found["feature"] > 0.9
     assert found["both"] > 0.9
     law = detector.model_
-    parts = conditionals(law, strange[:5], density=True, unseen=-10.0)
+    parts = conditionals(law, strange[:5])
     for site in (0, 3, 15):
         without = strange[:5].astype(float)
         without[:, site] = np.nan
