@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from qtnml.arrays import Array, NDArray, full_precision, namespace
@@ -165,6 +166,19 @@ class AmplitudeModel:
             stacks.append(cores / (np.where(norms > 0, norms, 1.0) / size))
         encoding = tuple(np.asarray(p, dtype=np.float64) for p in parameters.encoding)
         return Parameters(tuple(stacks), encoding)
+
+    def dropped(self, parameters: Parameters, key: jax.Array, rate: float) -> Parameters:
+        """A share of the entries of all bonds left out at random, the others larger (arXiv:2305.19440).
+
+        The first entry of a bond stays: near the start it carries the amplitude itself.
+        """
+        stacks = []
+        for s, (stack, nodes) in enumerate(zip(parameters.nodes, self.network.stacking, strict=True)):
+            stack, shape = jnp.asarray(stack), (len(nodes), stack.shape[1])
+            kept = jax.random.bernoulli(jax.random.fold_in(key, s), 1 - rate, shape) / (1 - rate)
+            kept = kept.at[:, 0].set(1.0).astype(stack.dtype)
+            stacks.append(stack * kept.reshape(*shape, *[1] * (stack.ndim - 2)))
+        return parameters._replace(nodes=tuple(stacks))
 
     def apply(self, parameters: Parameters, x: Array) -> Array:
         """Class probabilities (..., classes) of samples (..., features); precision as for `Model.apply`."""

@@ -1,5 +1,6 @@
 """Real data in: named sets, files, averaging, pixel orders, tables as levels."""
 
+from qtnml.data.augmentation import Augmentation, PictureAugmentation
 from qtnml.data.dataset import Dataset
 from qtnml.data.load import load_dataset
 from qtnml.data.orders import PIXEL_ORDERS, pixel_order
@@ -9,7 +10,9 @@ from qtnml.data.table_encoder import TableEncoder
 
 __all__ = [
     "PIXEL_ORDERS",
+    "Augmentation",
     "Dataset",
+    "PictureAugmentation",
     "TableEncoder",
     "area_average",
     "load_dataset",

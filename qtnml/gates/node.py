@@ -32,6 +32,7 @@ from qtnml.gates.synthesis import SynthesizedNode, append_rotation, merge_rotati
 
 GATE_SETS = ("cx", "cz", "ecr", "rzz")
 # A fit of more unknowns, or on larger matrices (unknowns times their size), takes longer than seconds a node.
+_FITTED_QUBITS = 6
 _FITTED_ANGLES, _FITTED_SIZE = 700, 3e7
 _EXACT = 1e-6  # infidelity: rounding makes some 1e-12 of it
 _FEW = 4  # two-qubit gates, up to which every number is tried
@@ -212,6 +213,8 @@ def _fitted(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | N
 
 
 def _fit(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> Fit | None:
+    if synthesis.method == "auto" and shape.num_qubits > _FITTED_QUBITS:
+        return None  # more angles than are fitted, which takes minutes to find out
     rng = np.random.default_rng(synthesis.seed)
     cycle = _pairs(synthesis, shape.num_qubits)
     skeleton = generic_skeleton(shape, cycle, bool(np.abs(unitary.imag).max() < REAL_TOLERANCE))

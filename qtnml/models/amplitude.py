@@ -2,17 +2,24 @@
 
 import os
 from abc import abstractmethod
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from qtnml.ansatz import FullUnitary
 from qtnml.arrays import NDArray
-from qtnml.contract import AmplitudeModel, Parameters
+from qtnml.backends import Backend
+from qtnml.compile import CompiledCircuit
+from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.data.augmentation import Augmentation
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
 from qtnml.errors import InvalidInputError
+from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.class_readout import ClassReadout
+from qtnml.models.classifiers import MPSClassifier, NetworkClassifier, TreeClassifier
+from qtnml.models.handover import as_network
 from qtnml.models.progress import each_epoch
 from qtnml.models.table_input import TableInput
 from qtnml.models.validation import checked_samples, checked_training_data, generator
@@ -35,12 +42,25 @@ _FIRST_BOND = 2
 _AUTO_SWEEPS = 4
 _WHOLE_ANGLE = np.pi / 4
 _SWEEP_STEPS = 2
+_LEARNT = (
+    "scaler_",
+    "table_",
+    "classes_",
+    "temperature_",
+    "history_",
+    "best_epoch_",
+    "n_iter_",
+    "stopped_",
+    "notes_",
+    "n_features_in_",
+)
 
 
 class AmplitudeClassifier(ClassReadout):
     """What `AmplitudeMPSClassifier` and `AmplitudeTreeClassifier` share."""
 
     model_: AmplitudeModel
+    _network_class: ClassVar[type[NetworkClassifier]]
 
     def __init__(
         self,
@@ -57,6 +77,8 @@ class AmplitudeClassifier(ClassReadout):
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        augment: Augmentation | None = None,
+        dropout: float = 0.0,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -82,6 +104,8 @@ class AmplitudeClassifier(ClassReadout):
         self.loss = loss
         self.optimizer = optimizer
         self.class_weight = class_weight
+        self.augment = augment
+        self.dropout = dropout
         self.feature_range = feature_range
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -101,7 +125,9 @@ class AmplitudeClassifier(ClassReadout):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        unused = {"optimizer": "adam", "devices": None} if self.method == "sweeps" else {"metric": "data"}
+        unused: dict[str, Any] = {"metric": "data"}
+        if self.method == "sweeps":
+            unused = {"optimizer": "adam", "devices": None, "augment": None, "dropout": 0.0}
         for name, default in unused.items():
             value = getattr(self, name)
             if value is not default and value != default:
@@ -128,12 +154,13 @@ class AmplitudeClassifier(ClassReadout):
         else:
             parameters = model.start(rng, scale=float(self.init_scale))
             scaler = self._new_scaler(training.X if table is None else training.X[:, :0])
+        anew = self._anew(training.X, scaler)
         if table is None:
             training = training._replace(X=scaler(training.X))
             if validation is not None:
                 validation = validation._replace(X=scaler.clipped(validation.X))
         if self.method == "gradient":
-            result = self._train(model, parameters, training, validation, rng)
+            result = self._train(model, parameters, training, validation, rng, anew=anew)
         else:
             model, result = self._sweep(model, parameters, training, validation, rng)
         self._keep(model, scaler, result, table)
@@ -157,6 +184,52 @@ class AmplitudeClassifier(ClassReadout):
         features = self.features(X)
         given = features if self.table_ is not None else self.scaler_(features)
         return self.model_.predict(self.params_, given)
+
+    def to_network(self) -> NetworkClassifier:
+        """The same probabilities as a network of unitaries, post-selected: a circuit, for devices.
+
+        Every node becomes a unitary whose discarded qubits count only where they are found in |0>; the root
+        has fresh qubits, so that probabilities are exactly those of `predict_proba`. The classifier that
+        comes back compiles, runs on backends, takes noise and is saved as any other with
+        discard="postselect"; its `success_probability` says how few shots count. It is also where training
+        without post-selection can start: `set_params(discard="trace", homotopy=..., warm_start=True)`.
+
+        Raises:
+            InvalidInputError: Columns are levels (an encoder); or a node has more qubits than 12.
+        """
+        check_is_fitted(self)
+        cores = self.model_.network.cores(self.params_.nodes)
+        network = as_network(self.model_, [np.asarray(core, np.float64) for core in cores])
+        found: NetworkClassifier = self._network_class(
+            topology=network.topology,
+            encoding=self.encoding,
+            discard="postselect",
+            feature_range=self.feature_range,
+            random_state=self.random_state,
+        )
+        encoding = get_encoding(self.encoding)
+        found.model_ = Model(network.topology, encoding, FullUnitary(), "postselect")
+        found.params_ = Parameters(network.unitaries, self.params_.encoding)
+        for name in (*_LEARNT, *(["feature_names_in_"] if hasattr(self, "feature_names_in_") else [])):
+            setattr(found, name, getattr(self, name))
+        return found
+
+    def compile(self, **settings: Any) -> CompiledCircuit:
+        """The circuit of `to_network`, whose shots count where all discarded qubits are 0.
+
+        Args:
+            **settings: As for `TreeClassifier.compile`.
+        """
+        return self.to_network().compile(**settings)
+
+    def to_backend(self, backend: Backend | str, **settings: Any) -> BackendClassifier:
+        """`to_network` with its probabilities measured on a backend.
+
+        Args:
+            backend: A backend, its name, or a Qiskit backend or sampler.
+            **settings: As for `TreeClassifier.to_backend`.
+        """
+        return self.to_network().to_backend(backend, **settings)
 
     def _check_same_model(self, model: AmplitudeModel) -> None:
         old, bond = self.model_, int(self.max_bond)
@@ -245,7 +318,9 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
             None leaves it to the search for the best one.
         loss: As for `TreeClassifier`.
         optimizer: As for `TreeClassifier`; for method="gradient".
-        class_weight, feature_range, validation_fraction, patience: As for `TreeClassifier`.
+        class_weight, augment, feature_range, validation_fraction, patience: As for `TreeClassifier`.
+        dropout: Share of each bond's entries that a step leaves out (tensor dropout, arXiv:2305.19440);
+            for method="gradient".
         init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
@@ -267,6 +342,8 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
     >>> bool(clf.score(X, y) > 0.9), clf.bond_dims_
     (True, (2, 4, 2))
     """
+
+    _network_class = MPSClassifier
 
     def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
         del X, levels
@@ -291,9 +368,9 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
             most about each other (learnt from the training samples); or a `qtnml.structure.Tree`.
         method, cutoff, metric, encoder, encoding, epochs, batch_size, learning_rate, loss, optimizer, \
-            class_weight, feature_range, validation_fraction, patience, init_scale, warm_start, checkpoint, \
-            checkpoint_every, resume, devices, callback, random_state, verbose: As for \
-            `AmplitudeMPSClassifier`.
+            class_weight, augment, dropout, feature_range, validation_fraction, patience, init_scale, \
+            warm_start, checkpoint, checkpoint_every, resume, devices, callback, random_state, verbose: As \
+            for `AmplitudeMPSClassifier`.
 
     Attributes:
         bond_dims_: Dimension of the bond above each node but the root.
@@ -306,6 +383,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
     >>> bool(clf.score(X, y) > 0.9), clf.bond_dims_
     (True, (4, 4))
     """
+
+    _network_class = TreeClassifier
 
     def __init__(
         self,
@@ -323,6 +402,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        augment: Augmentation | None = None,
+        dropout: float = 0.0,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -350,6 +431,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
             loss=loss,
             optimizer=optimizer,
             class_weight=class_weight,
+            augment=augment,
+            dropout=dropout,
             feature_range=feature_range,
             validation_fraction=validation_fraction,
             patience=patience,

@@ -13,6 +13,7 @@ from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit, compile_model, minimal_order
 from qtnml.contract import Model, Parameters
+from qtnml.data.augmentation import Augmentation
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, FeatureScaler, get_encoding
 from qtnml.errors import InvalidInputError, warn_user
@@ -63,6 +64,9 @@ class NetworkEstimator(TrainedEstimator):
         shots: Emulate so many measurements per sample and evaluation while training (SPSA only).
         class_weight: Of classifiers: "balanced" weighs samples so that all classes count alike; a dict gives
             the weight of each label.
+        augment: A function of training samples (samples, features), in the user's units, and a
+            `numpy.random.Generator`: the samples that an epoch sees in their place, such as
+            `qtnml.data.PictureAugmentation`. Not saved with the model.
         feature_range: "learn" takes each feature's range from the training samples (not those held out);
             (low, high) sets one for all. New data are clipped to it; the first time that this moves more
             than one value in a thousand, a `ClippedDataWarning` says so.
@@ -127,6 +131,7 @@ class NetworkEstimator(TrainedEstimator):
         optimizer: str | Optimizer = "adam",
         shots: int | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        augment: Augmentation | None = None,
         feature_range: Literal["learn"] | tuple[float, float] = "learn",
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -159,6 +164,7 @@ class NetworkEstimator(TrainedEstimator):
         self.optimizer = optimizer
         self.shots = shots
         self.class_weight = class_weight
+        self.augment = augment
         self.feature_range = feature_range
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -261,10 +267,11 @@ class NetworkEstimator(TrainedEstimator):
         noise = None
         if noisy is not None:
             noise = TrainingNoise(noisy.on_wires(model, parameters), *noisy.ramp)
+        anew = self._anew(training.X, scaler)
         training = training._replace(X=scaler(training.X))
         if validation is not None:
             validation = validation._replace(X=scaler.clipped(validation.X))
-        result = self._train(model, parameters, training, validation, rng, noise)
+        result = self._train(model, parameters, training, validation, rng, noise, anew)
         self._keep(model, scaler, result, table)
 
     def _width(self, root_qubits: int) -> int:

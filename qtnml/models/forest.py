@@ -1,5 +1,7 @@
 """`TreeForestClassifier`: the mean of several circuits, each over the features in an order of its own."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -10,14 +12,18 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit
+from qtnml.data.augmentation import Augmentation
 from qtnml.data.frames import row_weights
 from qtnml.errors import InvalidInputError
+from qtnml.models.amplitude import AmplitudeClassifier
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.classifiers import NetworkClassifier, TreeClassifier
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import checked_samples, checked_training_data, generator
 from qtnml.progress import progress_bar
+
+_TREES = (NetworkClassifier, AmplitudeClassifier)
 
 
 class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
@@ -28,12 +34,15 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
     device runs them one after another, or side by side.
 
     Args:
-        model: A `TreeClassifier` or `MPSClassifier`, cloned for each tree; None takes `TreeClassifier()`.
+        model: A `TreeClassifier`, `MPSClassifier` or amplitude classifier, cloned for each tree; None takes
+            `TreeClassifier()`.
         n_estimators: Trees.
         max_features: Features of each tree: their number, or (a float up to 1) their share.
         bootstrap: Train each tree on samples drawn with replacement; otherwise all see all samples.
         shuffle: Put the features of each tree in a random order; not where the model has a topology of its
             own or learns it.
+        orders: Sequences of features in the place of random ones, which the trees take in turn: pixel orders
+            of pictures, say (`qtnml.data.pixel_order`).
         random_state: Seed of features, samples and trees.
         verbose: 1 shows a progress bar on standard error.
 
@@ -52,12 +61,13 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: NetworkClassifier | None = None,
+        model: NetworkClassifier | AmplitudeClassifier | None = None,
         n_estimators: int = 10,
         *,
         max_features: int | float = 1.0,
         bootstrap: bool = False,
         shuffle: bool = True,
+        orders: Sequence[Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -66,6 +76,7 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         self.max_features = max_features
         self.bootstrap = bootstrap
         self.shuffle = shuffle
+        self.orders = orders
         self.random_state = random_state
         self.verbose = verbose
 
@@ -76,7 +87,7 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        if isinstance(self.model, NetworkClassifier):
+        if isinstance(self.model, _TREES):
             tags.input_tags = self.model.__sklearn_tags__().input_tags
         return tags
 
@@ -95,15 +106,15 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         trees, chosen = [], []
         with progress_bar("trees", int(self.n_estimators), show=bool(self.verbose)) as advance:
             for number in range(int(self.n_estimators)):
-                features = rng.permutation(count)[:taken]
-                if not (self.shuffle and self._has_order()):
-                    features = np.sort(features)
+                features = self._features_of(number, count, taken, rng)
                 own = weights
                 if self.bootstrap:
                     drawn = rng.choice(len(weights), len(weights), p=weights / weights.sum())
                     own = np.bincount(drawn, minlength=len(weights)).astype(np.float64)
                 tree = clone(TreeClassifier() if self.model is None else self.model)
                 tree.set_params(random_state=int(rng.integers(2**31)))
+                if tree.augment is not None:
+                    tree.set_params(augment=_Reordered(tree.augment, features))
                 trees.append(tree.fit(_columns(X, features), y, sample_weight=own))
                 chosen.append(features)
                 advance(number + 1, f"loss {tree.history_[-1].loss:.4f}")
@@ -117,9 +128,10 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
 
     def check_settings(self) -> None:
         """Refuse settings that cannot be used."""
-        if self.model is not None and not isinstance(self.model, NetworkClassifier):
+        if self.model is not None and not isinstance(self.model, _TREES):
             raise InvalidInputError(
-                f"model must be a TreeClassifier or MPSClassifier or None, got {self.model!r}"
+                "model must be a TreeClassifier, an MPSClassifier, an amplitude classifier or None, got "
+                f"{self.model!r}"
             )
         if self.model is not None and self.model.checkpoint is not None:
             raise InvalidInputError("trees of a forest write no checkpoints; leave checkpoint out")
@@ -135,6 +147,10 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
                 "max_features must be an integer of at least 1, or a share above 0 and up to 1, got "
                 f"{number!r}"
             )
+        if self.orders is not None and (self.max_features != 1.0 or not len(self.orders)):
+            raise InvalidInputError("orders say which features a tree has; leave max_features out, or orders")
+        if self.model is not None and self.model.augment is not None and self.max_features != 1.0:
+            raise InvalidInputError("augment changes all features; leave max_features out, or augment")
         for name in ("bootstrap", "shuffle"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise InvalidInputError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -147,7 +163,23 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
         return int(self.max_features)
 
     def _has_order(self) -> bool:
-        return self.model is None or self.model.topology is None
+        """Whether a tree's shape says nothing of which feature is which."""
+        return getattr(self.model, "topology", None) is None
+
+    def _features_of(self, number: int, count: int, taken: int, rng: np.random.Generator) -> NDArray:
+        """Those of a tree, in the order it sees them."""
+        if self.orders is None:
+            features = rng.permutation(count)[:taken]
+            return features if self.shuffle and self._has_order() else np.sort(features)
+        order = np.asarray(self.orders[number % len(self.orders)])
+        known = order.ndim == 1 and order.dtype.kind in "iu" and len(order)
+        if not known or len(np.unique(order)) < len(order) or order.min() < 0 or order.max() >= count:
+            raise InvalidInputError(
+                f"an order is a sequence of different features, 0 to {count - 1}, got {order.tolist()!r:.80}"
+            )
+        if len(order) < count and self.model is not None and self.model.augment is not None:
+            raise InvalidInputError("augment changes all features; give orders of all, or leave it out")
+        return order
 
     def predict_proba(self, X: Any, **noisy: Any) -> NDArray:
         """Class probabilities (samples, classes): the mean of the trees'.
@@ -228,6 +260,18 @@ class BackendForest(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
 
 
+@dataclass(frozen=True)
+class _Reordered:
+    """An augmentation of samples, of their features in another order."""
+
+    augment: Augmentation
+    features: NDArray
+
+    def __call__(self, X: NDArray, rng: np.random.Generator) -> NDArray:
+        back = np.argsort(self.features)
+        return np.asarray(self.augment(X[:, back], rng))[:, self.features]
+
+
 def _mean_proba(forest: Any, X: Any, features: list[NDArray], **noisy: Any) -> NDArray:
     if isinstance(forest, TreeForestClassifier) and forest.encoder is None:
         checked_samples(forest, X)
@@ -249,6 +293,8 @@ def forest_entry(forest: TreeForestClassifier, entry_of: Any) -> tuple[dict[str,
     """A fitted forest as JSON types and arrays; `entry_of` writes a tree."""
     parameters = forest.get_params(deep=False)
     parameters.pop("model")
+    if parameters["orders"] is not None:
+        parameters["orders"] = [[int(k) for k in order] for order in parameters["orders"]]
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
     parts, arrays = [], dict[str, NDArray]()
@@ -278,7 +324,7 @@ def restored_forest(
     trees = [
         restored_model(part, arrays_under(arrays, f"part{k}_")) for k, part in enumerate(header["parts"])
     ]
-    if not trees or not all(isinstance(tree, NetworkClassifier) for tree in trees):
+    if not trees or not all(isinstance(tree, _TREES) for tree in trees):
         raise InvalidInputError("its trees are no classifiers")
     model = None
     if not header["is_default"]:

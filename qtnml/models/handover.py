@@ -1,8 +1,10 @@
 """An amplitude classifier as a post-selected network of unitaries, where its bonds fit.
 
 Towards the root every core is brought to orthonormal rows, its remainder handed to the node above: rows of a
-unitary in the branch where all discarded qubits are found in |0>. At the root the nearest orthonormal rows
-stand for the label's core, so that probabilities differ, by as much as that core is far from an isometry.
+unitary in the branch where all discarded qubits are found in |0>. A last
+node with fresh qubits, found in |0> as well, holds any remainder up to a factor: the network then says
+exactly what the classifier says (`as_network`). Without them the nearest orthonormal rows stand for the
+label's core, and probabilities differ by as much as that core is far from an isometry (`handed_over`).
 """
 
 import itertools
@@ -12,9 +14,12 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg import null_space, polar
 
-from qtnml.ansatz.tensor_network import stacking
+from qtnml.ansatz.tensor_network import TensorNetwork, stacking
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
+from qtnml.errors import InvalidInputError
+from qtnml.structure import Topology
+from qtnml.structure.topology import MAX_NODE_QUBITS, Node
 
 _MATRICES = ("full", "orthogonal")  # ansaetze whose parameters are the unitaries
 
@@ -72,6 +77,70 @@ def handed_over(teacher: AmplitudeModel, cores: Sequence[NDArray], model: Model)
     kind = np.float64 if model.ansatz.name == "orthogonal" else np.complex128
     stacks = tuple(np.stack([unitaries[k] for k in nodes]).astype(kind) for _, nodes in stacking(topology))
     return Parameters(stacks, model.encoding.parameters(model.num_features))
+
+
+def as_network(teacher: AmplitudeModel, cores: Sequence[NDArray]) -> TensorNetwork:
+    """The network of unitaries whose post-selected outcomes are a classifier's probabilities, exactly.
+
+    Args:
+        teacher: The amplitude model of encoded features, the label at the root of its tree.
+        cores: Of its nodes.
+
+    Raises:
+        InvalidInputError: Features are levels, the label is elsewhere, or a node has too many qubits.
+    """
+    network = teacher.network
+    tree = network.tree
+    if teacher.encoding is None:
+        raise InvalidInputError(
+            "columns of levels are no data qubits; give numbers without an encoder, or take a BornClassifier"
+        )
+    if network.label_node != tree.root:
+        raise InvalidInputError("the label must be at the root of the tree")
+    rests: list[NDArray] = []
+    nodes, unitaries = list[Node](), list[NDArray]()
+    for k, wires in enumerate(tree.nodes):
+        matrix = np.moveaxis(cores[k], -1, 0)[:, 0] if k == tree.root else cores[k][..., 0]
+        for axis, wire in enumerate(wires, 1):
+            if wire >= tree.num_leaves:
+                below = wire - tree.num_leaves
+                factor = _padded(rests[below], nodes[below].width)
+                matrix = np.moveaxis(np.tensordot(matrix, factor, (axis, 0)), -1, axis)
+        rows = matrix.reshape(matrix.shape[0], -1)
+        kept, rest = _orthonormal(rows)
+        rests.append(rest / max(float(np.abs(rest).max()), 1e-300))
+        width = max(1, (len(kept) - 1).bit_length())
+        nodes.append(Node(tuple(wires), 0, width))
+        qubits = kept.shape[1].bit_length() - 1
+        if qubits > MAX_NODE_QUBITS:
+            raise InvalidInputError(
+                f"node {k} of {len(tree.nodes)} would be a unitary on {qubits} qubits, more than "
+                f"{MAX_NODE_QUBITS}; lower max_bond, or take a chain"
+            )
+        unitaries.append(_completed(kept, width))
+    kept, fresh = _dilated(_padded(rests[-1], nodes[-1].width))
+    width = max(1, (len(kept) - 1).bit_length())
+    nodes.append(Node((tree.num_leaves + tree.root,), fresh, width))
+    unitaries.append(_completed(kept, width))
+    topology = Topology((1,) * tree.num_leaves, tuple(nodes))
+    stacks = tuple(np.stack([unitaries[k] for k in at]).astype(complex) for _, at in stacking(topology))
+    return TensorNetwork(topology, stacks)
+
+
+def _dilated(rows: NDArray) -> tuple[NDArray, int]:
+    """Orthonormal rows that are a matrix, up to a factor, where fresh qubits (the last) are in |0>."""
+    scaled = rows / np.linalg.norm(rows, 2)
+    count, size = rows.shape
+    fresh = 1
+    while size << fresh < size + count:
+        fresh += 1
+    values, vectors = np.linalg.eigh(np.eye(count) - scaled @ scaled.T)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    columns = np.arange(size << fresh)
+    kept = np.zeros((count, size << fresh))
+    kept[:, columns % (1 << fresh) == 0] = scaled
+    kept[:, columns[columns % (1 << fresh) > 0][:count]] = root
+    return kept, fresh
 
 
 def _data_qubits(widths: Sequence[int]) -> list[tuple[int, ...]]:

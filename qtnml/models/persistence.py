@@ -59,6 +59,9 @@ for _class in (
 ):
     register("estimator", _class)
 
+# A file must not choose where checkpoints are written, and holds no code.
+_NOT_SAVED = {"checkpoint": None, "resume": False, "callback": None, "augment": None}
+
 
 def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     """A fitted estimator as JSON types and arrays.
@@ -236,8 +239,7 @@ def _restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) -
     parameters = dict(header["parameters"])
     for name in set(OBJECTS) & parameters.keys():
         parameters[name] = stored_object(name, parameters[name])
-    # A file must not choose where checkpoints are written.
-    parameters |= {"checkpoint": None, "resume": False, "callback": None}
+    parameters |= {name: value for name, value in _NOT_SAVED.items() if name in parameters}
     if isinstance(parameters.get("encoder"), dict):
         parameters["encoder"] = unfitted_encoder(parameters["encoder"])
     if "noise" in parameters:  # files of version 0.1 have none
@@ -422,7 +424,7 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
         parameters["topology"] = parameters["topology"].to_dict()
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = None
-    parameters |= {"checkpoint": None, "resume": False, "callback": None}
+    parameters |= {name: value for name, value in _NOT_SAVED.items() if name in parameters}
     return {name: plain(value) for name, value in parameters.items()}
 
 

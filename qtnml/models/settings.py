@@ -62,6 +62,7 @@ def check_settings(estimator: Any) -> None:
     fraction = estimator.validation_fraction
     if not (is_number(fraction, int, float, np.number) and 0 <= fraction < 1):
         raise InvalidInputError(f"validation_fraction must be at least 0 and below 1, got {fraction!r}")
+    _check_augment(estimator)
     if estimator.loss is not None:
         get_loss(estimator.loss)
     optimizer = get_optimizer(estimator.optimizer)
@@ -76,6 +77,20 @@ def check_settings(estimator: Any) -> None:
     else:
         _check_amplitudes(estimator)
     check_run(estimator)
+
+
+def _check_augment(estimator: Any) -> None:
+    augment: Any = getattr(estimator, "augment", None)
+    if augment is not None and not callable(augment):
+        raise InvalidInputError(
+            "augment must be None, or callable with samples and a generator, such as "
+            f"qtnml.data.PictureAugmentation; got {augment!r}"
+        )
+    if augment is not None and estimator.encoder is not None:
+        raise InvalidInputError("augment changes numbers; of tables leave encoder out, or augment")
+    dropout: Any = getattr(estimator, "dropout", 0.0)
+    if not (is_number(dropout, int, float, np.number) and 0 <= dropout < 1):
+        raise InvalidInputError(f"dropout must be at least 0 and below 1, got {dropout!r}")
 
 
 def _check_amplitudes(estimator: Any) -> None:

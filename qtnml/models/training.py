@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.data.augmentation import Augmentation
 from qtnml.data.frames import Table
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import FeatureScaler
@@ -48,6 +49,30 @@ class TrainingNoise(NamedTuple):
     wires: Any
     start: float = 1.0
     ramp: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Anew:
+    """Training samples changed by the user's `augment`, scaled as the model takes them.
+
+    Attributes:
+        augment: See `qtnml.data.Augmentation`.
+        X: The samples in the user's units.
+        scaler: To the model's.
+    """
+
+    augment: Augmentation
+    X: NDArray
+    scaler: FeatureScaler
+
+    def __call__(self, rng: np.random.Generator) -> NDArray:
+        """For one epoch, (samples, features)."""
+        found = np.asarray(self.augment(self.X, rng))
+        if found.shape != self.X.shape:
+            raise InvalidInputError(
+                f"augment must return samples of shape {self.X.shape}, as it was given, got {found.shape}"
+            )
+        return self.scaler.clipped(found)
 
 
 class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
@@ -102,6 +127,11 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
     @abstractmethod
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self: ...
 
+    def _anew(self, X: NDArray, scaler: FeatureScaler) -> "Anew | None":
+        """What gives training samples X (in the user's units) anew in each epoch."""
+        augment = getattr(self, "augment", None)
+        return None if augment is None else Anew(augment, X, scaler)
+
     def __sklearn_is_fitted__(self) -> bool:
         return "params_" in vars(self)
 
@@ -119,10 +149,11 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
         validation: TrainingSet | None,
         rng: np.random.Generator,
         noise: TrainingNoise | None = None,
+        anew: "Anew | None" = None,
     ) -> TrainingResult:
-        if len(training.y) <= self.batch_size:
+        if len(training.y) <= self.batch_size and anew is None:
             training = merge_repeats(training)
-        options = self._options(len(training.y), model)
+        options = replace(self._options(len(training.y), model), augment=anew)
         if noise is not None:
             options = replace(options, noise=noise.wires, noise_start=noise.start, noise_ramp=noise.ramp)
             if noise.ramp and noise.ramp >= options.epochs:
@@ -250,6 +281,7 @@ class TrainedEstimator(SavedToFile, BaseEstimator, ABC):
             shots=getattr(self, "shots", None),
             homotopy=homotopy,
             devices=self.devices,
+            dropout=float(getattr(self, "dropout", 0.0)),
         )
 
     def _learning_rate(self, model: Model | AmplitudeModel) -> float:  # noqa: ARG002

@@ -1,5 +1,6 @@
 """What goes into a training run and what comes out of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -59,6 +60,8 @@ class TrainingOptions:
         noise_start: Strength of the noise at the first step.
         noise_ramp: Epochs over which it grows from there to 1.
         stop_after: Epochs after which training ends, whatever its schedule; None for all.
+        augment: Gives the training samples of an epoch, in the place of those that training was begun with.
+        dropout: Share of each bond's entries that a step leaves out, of models that have `dropped`.
     """
 
     epochs: int
@@ -74,6 +77,8 @@ class TrainingOptions:
     noise_start: float = 1.0
     noise_ramp: int = 0
     stop_after: int | None = None
+    augment: Callable[[np.random.Generator], NDArray] | None = None
+    dropout: float = 0.0
 
     @property
     def warm_up(self) -> int:

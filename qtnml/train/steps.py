@@ -36,6 +36,7 @@ class Problem(NamedTuple):
     num_classes: int
     shots: int | None
     mesh: Mesh | None
+    dropout: float = 0.0
 
 
 class GradientStep:
@@ -52,7 +53,7 @@ class GradientStep:
         self._steps = -(-self._samples // self._batch)
         mesh = _mesh(options.devices)
         num_classes = _num_classes([part.y for part in (data, validation) if part is not None])
-        self._problem = Problem(model, options.loss, num_classes, options.shots, mesh)
+        self._problem = Problem(model, options.loss, num_classes, options.shots, mesh, options.dropout)
         self._data = self._on_device(data, _padded_size(self._samples))
         self._noise = jax.tree.map(
             lambda leaf: self._placed(jnp.asarray(leaf, dtype=self._real_dtype)), options.noise
@@ -74,10 +75,14 @@ class GradientStep:
         y_dtype = jnp.int32 if has_labels else self._real_dtype
         rows = (0, extra)
         return (
-            self._placed(jnp.asarray(np.pad(data.X, (rows, (0, 0))), dtype=self._real_dtype)),
+            self._padded(data.X, size),
             self._placed(jnp.asarray(np.pad(data.y, [rows, (0, 0)][: data.y.ndim]), dtype=y_dtype)),
             self._placed(jnp.asarray(np.pad(weights, rows), dtype=self._real_dtype)),
         )
+
+    def _padded(self, X: NDArray, size: int) -> jax.Array:
+        rows = np.pad(X, ((0, size - len(X)), (0, 0)))
+        return self._placed(jnp.asarray(rows, dtype=self._real_dtype))
 
     def _placed(self, array: jax.Array) -> jax.Array:
         """On every device of the mesh, where there is one."""
@@ -142,6 +147,8 @@ class GradientStep:
         rng = np.random.default_rng()
         rng.bit_generator.state = progress.rng_state
         order = self._placed(self._batches(rng))
+        if options.augment is not None:
+            self._data = (self._padded(options.augment(rng), len(self._data[0])), *self._data[1:])
         parameters, state = progress.parameters, progress.state
         sums = self._placed(jnp.zeros(3, dtype=self._real_dtype))
         key, done = self._placed(jnp.asarray(progress.key)), 0
@@ -331,6 +338,9 @@ def run_steps(
             channels = noise.at(ramp[0] + (1 - ramp[0]) * jnp.minimum(1.0, number / ramp[1]))
 
         def mean_loss(parameters: Parameters, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            if problem.dropout:
+                key, own = jax.random.split(key)
+                parameters = problem.model.dropped(parameters, own, problem.dropout)  # type: ignore[attr-defined]
             sums = _weighted_sums(problem, parameters, batch, key, weight, channels)
             # Per sample, not per weight: a weight multiplies a sample's loss in whatever batch it is.
             return sums[0] / jnp.sum(chosen < len(y)), sums

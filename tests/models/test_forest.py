@@ -78,7 +78,7 @@ def test_some_features_some_samples_and_tables() -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"model": "tree"}, "model must be a TreeClassifier or MPSClassifier or None, got 'tree'"),
+    ({"model": "tree"}, "an amplitude classifier or None, got 'tree'"),
     ({"n_estimators": 0}, "n_estimators must be an integer of at least 1, got 0"),
     ({"max_features": 0.0}, "max_features must be an integer of at least 1, or a share"),
     ({"max_features": 9}, "max_features=9 of 8 features"),
