@@ -9,6 +9,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.data.frames import are_whole, as_numbers, plain_value
+from qtnml.data.functions import FUNCTIONS, Functions, isometry
 from qtnml.data.marginal import Marginal, marginal_from
 from qtnml.errors import InvalidInputError, MergedBinsWarning, warn_user
 
@@ -33,6 +34,8 @@ class Column:
         is_whole: Whether all its cells were integers, so that values drawn from it are; edges are then
             integers as well.
         marginal: How the numbers of bins are distributed; None takes them as even in each bin.
+        functions: Of the bins, see `site_map`; None where each bin stands for itself.
+        num_functions: How many.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Column:
     edges: tuple[float, ...] = ()
     is_whole: bool = False
     marginal: Marginal | None = None
+    functions: Functions | None = None
+    num_functions: int = 0
 
     @property
     def num_levels(self) -> int:
@@ -65,6 +70,22 @@ class Column:
         assert self.marginal is not None
         inner = self.marginal.below(np.array(self.edges[1:-1]))
         return np.maximum(np.diff(np.concatenate([[0.0], inner, [1.0]])), _LEAST_MASS)
+
+    @cached_property
+    def site_map(self) -> NDArray | None:
+        """Orthonormal columns (levels, functions) that amplitudes are sums of; None where levels are alone.
+
+        Values with levels of their own are functions of their own.
+        """
+        if self.functions is None or len(self.edges) - 1 <= self.num_functions or self.marginal is None:
+            return None
+        own, of_bins = (
+            np.eye(len(self.values)),
+            isometry(self.functions, self._bin_masses, self.num_functions),
+        )
+        found = np.zeros((self.num_levels, len(own) + self.num_functions))
+        found[: len(own), : len(own)], found[len(own) :, len(own) :] = own, of_bins
+        return found
 
     def log_density(self, cells: NDArray, missing: NDArray, levels: NDArray) -> NDArray:
         """ln of the density of numbers given their bins, (rows,): added to ln P(bin) it gives a density.
@@ -185,6 +206,9 @@ class Binning:
     bins: int
     method: Literal["quantile", "uniform"]
     max_values: int
+    functions: Functions | None = None
+    num_functions: int = 0
+    cells: int = 0
 
     def column(
         self, name: str, cells: NDArray, weights: NDArray, shaping: NDArray, *, is_categorical: bool
@@ -215,8 +239,8 @@ class Binning:
         spread = numbers[chosen], weights[chosen]
         rest = ~np.isin(spread[0], points)
         marginal = Marginal.of(spread[0][rest], spread[1][rest])
-        column = Column(name, "bins", points, edges, is_whole, marginal)
-        if column.num_levels < self.bins:
+        column = Column(name, "bins", points, edges, is_whole, marginal, self.functions, self.num_functions)
+        if column.num_levels < self.bins and self.functions is None:
             warn_user(
                 f"column {name!r}: its {len(distinct)} values make {column.num_levels} levels, not "
                 f"{self.bins}; set bins={column.num_levels}, or max_values={len(distinct)} to keep them",
@@ -244,6 +268,8 @@ class Binning:
             own = np.sort(np.argsort(-shares, kind="stable")[:number])
             points += values[own].tolist()
             values, shares = np.delete(values, own), np.delete(shares, own)
+        if self.functions is not None:
+            bins = max(1, min(self.cells, len(values) - 1))
         if self.method == "quantile":
             edges = np.quantile(values, np.linspace(0, 1, bins + 1), weights=shares, method="inverted_cdf")
         else:
@@ -267,6 +293,8 @@ def column_from(stored: dict[str, Any]) -> Column:
         tuple(float(edge) for edge in stored["edges"]),
         bool(stored.get("is_whole", False)),
         None if stored.get("marginal") is None else marginal_from(stored["marginal"]),
+        stored.get("functions"),
+        int(stored.get("num_functions", 0)),
     )
     if not _is_sound(column):
         raise InvalidInputError(
@@ -307,6 +335,8 @@ def _places(values: Any, numbers: NDArray) -> NDArray:
 def _is_sound(column: Column) -> bool:
     """Whether a column from a file can be one that `fit` made."""
     edges, values = np.array(column.edges), column.values
+    if column.functions is not None and (column.functions not in FUNCTIONS or column.num_functions < 1):
+        return False
     plain = all(isinstance(value, str | float | int) for value in values)
     if not (plain and len(set(values)) == len(values) and column.num_levels <= 2 * MOST_LEVELS):
         return False

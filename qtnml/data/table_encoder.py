@@ -1,7 +1,7 @@
 """Tables of bits, categories and numbers as levels of sites, and back."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from qtnml.arrays import NDArray
 from qtnml.data.columns import MOST_LEVELS, Binning, Column, column_from, renamed
 from qtnml.data.frames import Table, filled_in, library_of, made_frame, plain_value, row_weights
+from qtnml.data.functions import FUNCTIONS
 from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
 
 
@@ -28,6 +29,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         binning: "quantile": about as many samples in each; "uniform": equal widths.
         max_values: The most distinct numbers that are kept as values; `bins` by default.
         categorical: Columns, by name or position, whose numbers are categories whatever their number.
+        functions: None, or the functions of a continuous column whose sums are a Born machine's amplitudes,
+            so that densities are smooth: "legendre", "fourier" (periodic), "hermite" (see
+            `qtnml.data.functions`); or such a name for some columns, as a dict or pairs of a column (name or
+            position) and a name.
+        num_functions: How many; beyond, a column is cut into cells.
+        cells: Levels of a column of functions, in the place of `bins`.
         unseen: What a value not seen in `fit` is: an "error", or "missing" with a warning.
 
     Attributes:
@@ -50,12 +57,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         binning: Literal["quantile", "uniform"] = "quantile",
         max_values: int | None = None,
         categorical: Sequence[str | int] = (),
+        functions: str | Mapping[str | int, str] | Sequence[tuple[str | int, str]] | None = None,
+        num_functions: int = 8,
+        cells: int = 64,
         unseen: Literal["error", "missing"] = "error",
     ) -> None:
         self.bins = bins
         self.binning = binning
         self.max_values = max_values
         self.categorical = categorical
+        self.functions = functions
+        self.num_functions = num_functions
+        self.cells = cells
         self.unseen = unseen
 
     def __sklearn_tags__(self) -> Any:
@@ -79,14 +92,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         self.check_settings()
         names = {name: k for k, name in enumerate(table.names)}
-        chosen = set()
-        for entry in self.categorical:
-            place = names.get(entry) if isinstance(entry, str) else entry
-            if place is None or not 0 <= place < len(names):
-                raise InvalidInputError(
-                    f"categorical names {entry!r}, which is no column; there are {list(names)}"
-                )
-            chosen.add(int(place))
+        chosen = {_place_of(entry, names, "categorical") for entry in self.categorical}
+        named = None if isinstance(self.functions, str) else self._pairs_of_functions()
+        smooth = {_place_of(column, names, "functions"): kind for column, kind in named or ()}
         binning = Binning(
             int(self.bins), self.binning, int(self.bins if self.max_values is None else self.max_values)
         )
@@ -96,9 +104,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             zip(table.names, table.columns, table.missing, strict=True)
         ):
             rows = (weights > 0) & ~missing
-            column = binning.column(
-                name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen
-            )
+            kind: Any = self.functions if named is None else smooth.get(k)
+            own = binning
+            if kind is not None:
+                own = replace(
+                    binning,
+                    functions=kind,
+                    num_functions=int(self.num_functions),
+                    cells=int(self.cells),
+                )
+            column = own.column(name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen)
             found.append(column)
         self.columns_: tuple[Column, ...] = tuple(found)
         self.n_features_in_ = len(names)
@@ -240,6 +255,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.columns_ = tuple(renamed(c, n) for c, n in zip(self.columns_, names, strict=True))
 
     @property
+    def site_maps_(self) -> tuple[NDArray | None, ...]:
+        """Of each column the functions (levels, functions) of its amplitudes; None where levels are alone."""
+        check_is_fitted(self, "columns_")
+        return tuple(column.site_map for column in self.columns_)
+
+    @property
     def level_numbers_(self) -> tuple[NDArray | None, ...]:
         """Of each column, a number that each of its levels stands for; None for categories."""
         check_is_fitted(self, "columns_")
@@ -258,13 +279,33 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def to_dict(self) -> dict[str, Any]:
         """Settings and what was learnt as JSON types; `from_dict` is the inverse."""
         check_is_fitted(self, "columns_")
-        settings = {**self.get_params(), "categorical": list(self.categorical)}
         return {
-            "settings": settings,
+            "settings": self.plain_settings(),
             "columns": [asdict(column) for column in self.columns_],
             "named": hasattr(self, "feature_names_in_"),
             "library": self.frame_library_,
         }
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Arguments as JSON types, from which the constructor makes the same encoder."""
+        settings = {**self.get_params(), "categorical": list(self.categorical)}
+        if not isinstance(self.functions, str | None):
+            settings["functions"] = [list(pair) for pair in self._pairs_of_functions()]
+        return settings
+
+    def _pairs_of_functions(self) -> list[tuple[Any, str]]:
+        """Columns that have functions of their own, and which."""
+        given: Any = self.functions
+        if given is None:
+            return []
+        try:
+            pairs = [(column, kind) for column, kind in (given.items() if hasattr(given, "items") else given)]
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"functions must be None, one of {FUNCTIONS}, or such a name for each of some columns, got "
+                f"{given!r}"
+            ) from error
+        return pairs
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "TableEncoder":
@@ -282,7 +323,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def check_settings(self) -> None:
         """Refuse settings that cannot be used."""
-        for name in ("bins", "max_values"):
+        for name in ("bins", "max_values", "num_functions", "cells"):
             value = getattr(self, name)
             if value is None and name == "max_values":
                 continue
@@ -292,6 +333,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for name, choices in (("binning", ("quantile", "uniform")), ("unseen", ("error", "missing"))):
             if getattr(self, name) not in choices:
                 raise InvalidInputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        kinds = [self.functions]
+        if not isinstance(self.functions, str | None):
+            kinds = [kind for _, kind in self._pairs_of_functions()]
+        for kind in kinds:
+            if kind is not None and kind not in FUNCTIONS:
+                raise InvalidInputError(f"functions must be None or among {FUNCTIONS}, got {kind!r}")
+        if any(kinds) and self.cells <= self.num_functions:
+            raise InvalidInputError(
+                f"cells must be more than num_functions ({self.num_functions}), got {self.cells}"
+            )
         chosen = self.categorical
         if isinstance(chosen, str) or not isinstance(chosen, Iterable):
             raise InvalidInputError(f"categorical is a sequence of columns, got {chosen!r}")
@@ -312,3 +363,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         values = np.empty(len(levels), dtype=object)
         values[:] = [None if m else column.values[level] for m, level in zip(missing, safe, strict=True)]
         return values
+
+
+def _place_of(entry: Any, names: dict[str, int], setting: str) -> int:
+    """A column by its name or position."""
+    place = names.get(entry) if isinstance(entry, str) else entry
+    is_place = isinstance(place, int | np.integer) and not isinstance(place, bool)
+    if not is_place or not 0 <= place < len(names):  # type: ignore[operator]
+        raise InvalidInputError(f"{setting} names {entry!r}, which is no column; there are {list(names)}")
+    return int(place)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def settings_entry(model: BornMachine) -> dict[str, Any]:
     return {
         "model": REGISTRIES["estimator"].name_of(type(model)) or type(model).__name__,
         "parameters": plain(parameters),
-        "encoder_settings": None if encoder is None else plain(encoder.get_params()),
+        "encoder_settings": None if encoder is None else plain(encoder.plain_settings()),
     }
 
 

@@ -55,6 +55,12 @@ def check_born_settings(estimator: Any) -> None:
         raise InvalidInputError(
             f"complex_amplitudes must be True, False or None, got {estimator.complex_amplitudes!r}"
         )
+    functions = getattr(estimator.encoder, "functions", None)
+    if functions is not None and estimator.method == "gradient":
+        raise InvalidInputError(
+            f"functions of columns (encoder with functions={functions!r}) are trained by sweeps; set "
+            "method='sweeps', or leave functions out"
+        )
     rounds = getattr(estimator, "reconnect", 0)
     if not (is_number(rounds, int, np.integer) and rounds >= 0):
         raise InvalidInputError(f"reconnect must be an integer of at least 0, got {rounds!r}")

@@ -223,7 +223,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         columns = levels.shape[1] - (labels is not None)
         dims = (2,) * columns if encoder is None else encoder.site_dims_
         training = strings_of(encoder, levels[kept], weights[kept])
-        validation = Strings.of(levels[held], weights[held]) if len(held) else None
+        validation = strings_of(encoder, levels[held], weights[held]) if len(held) else None
         sites = self.sites_for(training.columns(columns), dims)
         if labels is not None:
             sites, dims = labels.beside(sites), (*dims, labels.number)
@@ -232,6 +232,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         share = 0.0 if labels is None else labels.discriminative
         result, growth = self._best_of_starts(sites, training, validation, rng, share)
         result = self._reconnected(result, training, validation, rng, share)
+        result = replace(result, state=training.widened(result.state))
         baseline = (training if validation is None else validation).nll(independent)
         if validation is not None and not share and baseline < result.score:
             # Nothing that was learnt explains new rows better than columns on their own.
@@ -268,7 +269,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
         going_on = self.warm_start and hasattr(self, "state_")
         found: list[tuple[BornResult, list[GrowthRecord] | None]] = []
         for number, own in enumerate(rng.spawn(1 if going_on else int(self.n_init))):
-            start = self._start(sites, training, own, number)
+            start = training.narrowed(self._start(sites, training, own, number))
             checkpoint = self.checkpoint_of(number)
             try:
                 found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
@@ -575,10 +576,12 @@ def _like(state: TreeState, other: TreeState) -> TreeState:
 
 def strings_of(encoder: TableEncoder | None, levels: NDArray, weights: NDArray) -> Strings:
     """What levels (samples, sites) are to learn from; sites behind the encoder's columns are categories."""
-    numbers = () if encoder is None else encoder.level_numbers_
-    return Strings.of(
-        levels, weights, (*numbers, *[None] * (levels.shape[1] - len(numbers))) if numbers else ()
-    )
+    if encoder is None:
+        return Strings.of(levels, weights)
+    behind = [None] * (levels.shape[1] - len(encoder.columns_))
+    maps = (*encoder.site_maps_, *behind)
+    numbers = (*encoder.level_numbers_, *behind)
+    return Strings.of(levels, weights, numbers, maps if any(map_ is not None for map_ in maps) else ())
 
 
 def warn_if_stopped(stopped: str, done: int, epochs: int) -> None:

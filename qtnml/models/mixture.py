@@ -1,5 +1,6 @@
 """`BornMixture`: a mixture of Born machines, as a density and as clusters."""
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -121,7 +122,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             raise InvalidInputError(f"{self.n_components} components need as many samples, got {len(X)}")
         dims = (2,) * levels.shape[1] if encoder is None else encoder.site_dims_
         data = strings_of(encoder, levels[kept], weights[kept])
-        held_out = Strings.of(levels[held], weights[held]) if len(held) else None
+        held_out = strings_of(encoder, levels[held], weights[held]) if len(held) else None
         data = data.smoothed(dims, float(model.smoothing), rng)
         found: list[_Start] = []
         for number, own in enumerate(rng.spawn(int(self.n_init))):
@@ -200,7 +201,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             dependent=model.max_bond > 1,
         )
         states = [
-            model.start_from(cut(tree.state(sites), int(model.max_bond)), rng)
+            data.narrowed(model.start_from(cut(tree.state(sites), int(model.max_bond)), rng))
             for sites, tree in zip(trees.sites, trees.trees, strict=True)
         ]
         widest = max(states, key=lambda state: max(state.bond_dims, default=1))
@@ -217,6 +218,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
                 checkpoint=model.checkpoint_of(number),
             )
         warn_if_stopped(result.stopped, len(result.history), training.epochs)
+        result = replace(result, states=tuple(map(data.widened, result.states)))
         return _Start(result, trees.rounds, trees.converged)
 
     def _component(

@@ -411,7 +411,7 @@ def _plain_parameters(model: TrainedEstimator) -> dict[str, Any]:
     for name in set(OBJECTS) & parameters.keys():
         parameters[name] = stored_setting(name, parameters[name])
     if parameters.get("encoder") is not None:
-        parameters["encoder"] = parameters["encoder"].get_params()
+        parameters["encoder"] = parameters["encoder"].plain_settings()
     if "noise" in parameters:
         try:
             parameters["noise"] = noise_entry(parameters["noise"])

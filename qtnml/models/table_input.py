@@ -43,6 +43,11 @@ class TableInput:
             weights: (rows,); rows of weight 0 are not there.
             held_out: Rows that show which values there are, but shape nothing, as booleans (rows,).
         """
+        if encoder.functions is not None:
+            raise InvalidInputError(
+                f"functions are amplitudes of Born machines; leave functions={encoder.functions!r} out of "
+                "the encoder"
+            )
         table = Table.of(X)
         fitted = clone(encoder).fit_table(table, weights, held_out)
         used, shaping = weights > 0, (weights > 0) & ~held_out

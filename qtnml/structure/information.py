@@ -13,6 +13,7 @@ from qtnml.errors import InvalidInputError
 _ROWS = 16384
 _MOST_LEVELS = 12_000  # of all features together: a matrix of a gigabyte
 _COST = 1.0  # nats, of a parameter learnt from the same rows
+_LEAST_LOG = -200.0  # nats: far tails stay possible
 _MOST_CORRELATED = 0.99
 _ROUNDS = 20
 
@@ -163,7 +164,7 @@ def smooth_dependence(joint: NDArray, dims: Sequence[int], numbers: Sequence[NDA
     slopes = np.repeat(np.repeat(correlation / (1 - correlation**2), dims, axis=0), dims, axis=1)
     raw = slopes * np.outer(scores, scores)
     highest = np.repeat(np.maximum.reduceat(raw, starts, axis=1), dims, axis=1)
-    found = np.exp(raw - highest) * share[None]
+    found = np.exp(np.maximum(raw - highest, _LEAST_LOG)) * share[None]
     for _ in range(_ROUNDS):  # margins, in turn (Sinkhorn)
         found *= np.repeat(1 / np.add.reduceat(found, starts, axis=1), dims, axis=1)
         held = np.add.reduceat(share[:, None] * found, starts, axis=0)

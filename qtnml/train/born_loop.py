@@ -20,6 +20,7 @@ from qtnml.train.records import EpochRecord, drawn_by_weight
 from qtnml.train.sweep_loop import SweepStep, SweepTraining
 from qtnml.train.sweeps import Cores, SweepOptions, Swept, sweep
 
+_MERGED = 12  # cells that say enough of whether two columns depend on each other
 _COPIES = 1000  # of strings, at least, to smooth their distribution
 
 
@@ -32,12 +33,16 @@ class Strings:
         rows: Independent rows they stand for; by default as many as there are samples.
         numbers: Of each site the number that each of its levels stands for, (levels,), or None where they
             are categories; empty where all are.
+        maps: Of each site orthonormal columns (levels, functions) that amplitudes are sums of, or None; empty
+            where there are none. States on sites of so many functions are trained on vectors: the rows of the
+            map that belong to the samples' levels.
     """
 
     X: NDArray
     weights: NDArray
     rows: float = 0.0
     numbers: tuple[NDArray | None, ...] = ()
+    maps: tuple[NDArray | None, ...] = ()
     _batches: dict[Sites, Batch] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,11 +50,17 @@ class Strings:
             object.__setattr__(self, "rows", float(len(self.X)))
 
     @classmethod
-    def of(cls, X: NDArray, weights: NDArray, numbers: tuple[NDArray | None, ...] = ()) -> "Strings":
+    def of(
+        cls,
+        X: NDArray,
+        weights: NDArray,
+        numbers: tuple[NDArray | None, ...] = (),
+        maps: tuple[NDArray | None, ...] = (),
+    ) -> "Strings":
         """Equal strings as one of their summed weight, in a canonical order."""
         unique, inverse = np.unique(X, axis=0, return_inverse=True)
         summed = np.bincount(inverse.ravel(), weights=weights, minlength=len(unique))
-        return cls(unique, summed / summed.sum(), effective_rows(weights), numbers)
+        return cls(unique, summed / summed.sum(), effective_rows(weights), numbers, maps)
 
     def smoothed(self, dims: Sequence[int], share: float, rng: np.random.Generator) -> "Strings":
         """With noisy copies of strings, which weigh `share` of the whole: no neighbour stays impossible.
@@ -66,7 +77,7 @@ class Strings:
             anew = rng.random(number) < min(1.0, 2 / len(dims))
             copies[anew, site] = rng.choice(dim, int(anew.sum()), p=law / law.sum())
         weights = np.concatenate([(1 - share) * self.weights, np.full(number, share / number)])
-        mixed = Strings.of(np.concatenate([self.X, copies]), weights, self.numbers)
+        mixed = Strings.of(np.concatenate([self.X, copies]), weights, self.numbers, self.maps)
         return replace(mixed, rows=self.rows)
 
     def weighed(self, weights: NDArray) -> "Strings":
@@ -79,23 +90,49 @@ class Strings:
         return replace(self, weights=weights / total, rows=rows, _batches=self._batches)
 
     def information(self, dims: Sequence[int]) -> NDArray:
-        """What sites know about each other: see `predictive_information`."""
-        return predictive_information(self.X, dims, self.weights, rows=self.rows, numbers=self.numbers)
+        """What sites know about each other: see `predictive_information`. Cells of functions are merged."""
+        X, dims, numbers = self.X, list(dims), list(self.numbers)
+        for site, map_ in enumerate(self.maps):
+            if map_ is None:
+                continue
+            merged = _merged(map_)
+            if X is self.X:
+                X = X.copy()
+            X[:, site], dims[site] = merged[X[:, site]], int(merged[-1]) + 1
+            if (own := numbers[site]) is not None:
+                numbers[site] = np.bincount(merged, own) / np.bincount(merged)
+        return predictive_information(X, dims, self.weights, rows=self.rows, numbers=numbers)
 
     def columns(self, count: int) -> "Strings":
         """The first sites alone."""
-        return Strings(self.X[:, :count], self.weights, self.rows, self.numbers[:count])
+        return Strings(self.X[:, :count], self.weights, self.rows, self.numbers[:count], self.maps[:count])
 
     def drawn(self, size: int, rng: np.random.Generator) -> "Strings":
         """A batch that stands for all of them, drawn in proportion to the weights: see `drawn_by_weight`."""
         counts = drawn_by_weight(self.weights, size, rng)
-        return Strings(self.X[counts > 0], counts[counts > 0] / counts.sum())
+        return Strings(self.X[counts > 0], counts[counts > 0] / counts.sum(), maps=self.maps)
 
     def batch(self, sites: Sites) -> Batch:
         """As training takes them; kept, so that sweeps over the same strings sort them once."""
         if self._batches.get(sites) is None:
-            self._batches[sites] = Batch.of_levels(sites.tree, self.X, sites.dims)
+            columns = [np.ascontiguousarray(column) for column in self.X.T]
+            for site, map_ in self._mapped(sites):
+                columns[site] = map_[columns[site]]
+            self._batches[sites] = Batch(sites.tree, columns, sites.dims)
         return self._batches[sites]
+
+    def _mapped(self, sites: Sites) -> list[tuple[int, NDArray]]:
+        """Sites that stand for functions of levels instead of levels, and their maps."""
+        found = [(site, map_) for site, map_ in enumerate(self.maps) if map_ is not None]
+        return [(site, map_) for site, map_ in found if map_.shape[1] == sites.dims[site]]
+
+    def narrowed(self, state: TreeState) -> TreeState:
+        """A state on levels as one on the functions of its sites: what is no sum of them is left out."""
+        return _with_maps(state, [None if map_ is None else map_.T for map_ in self.maps])
+
+    def widened(self, state: TreeState) -> TreeState:
+        """The inverse of `narrowed`, exactly."""
+        return _with_maps(state, self.maps)
 
     def log_likelihood(self, sites: Sites, cores: Cores) -> NDArray:
         """ln P of the strings under canonical cores, nats, in double precision.
@@ -111,7 +148,31 @@ class Strings:
 
     def nll(self, state: TreeState) -> float:
         """Weighted mean negative log-likelihood in nats; see `qtnml.born.mean_nll`."""
+        if self._mapped(state.sites):
+            return self.nll_of_cores(state.sites, state.cores)
         return mean_nll(np.asarray(log_likelihood(state, self.X)), self.weights, state.tree.num_leaves)
+
+
+def _merged(map_: NDArray) -> NDArray:
+    """For each level its number once cells are merged to a few; values with functions of their own stay."""
+    alone = int((map_.max(axis=1) == 1.0).sum())
+    cells = len(map_) - alone
+    return np.concatenate([np.arange(alone), alone + np.arange(cells) * min(cells, _MERGED) // cells])
+
+
+def _with_maps(state: TreeState, maps: Sequence[NDArray | None]) -> TreeState:
+    """A state whose sites are multiplied by matrices (new, old)."""
+    if all(matrix is None for matrix in maps):
+        return state
+    cores, dims = list(state.cores), list(state.sites.dims)
+    for site, matrix in enumerate(maps):
+        if matrix is None:
+            continue
+        node = state.tree.node_of_leaf[site]
+        axis = 1 + state.tree.nodes[node].index(site)
+        cores[node] = np.moveaxis(np.tensordot(cores[node], matrix, (axis, 1)), -1, axis)
+        dims[site] = len(matrix)
+    return TreeState.canonical(Sites(tuple(dims), state.tree), cores)
 
 
 @dataclass(frozen=True)
@@ -143,7 +204,7 @@ def train_born(
 ) -> BornResult:
     """Train a state on strings by sweeps: see `fit_loop`."""
     dtype = np.dtype(np.float32 if training.precision == "single" else np.float64)
-    if len(state.tree.nodes) == 1:  # the best state is known
+    if len(state.tree.nodes) == 1 and not any(map_ is not None for map_ in data.maps):  # the best is known
         state = TreeState(state.sites, (frequencies(state.sites, data, state.cores[0]),))
     progress = Progress(state.cores, None, state.cores, dict(rng.bit_generator.state), np.zeros(0))
     start = np.inf if validation is None else validation.nll_of_cores(state.sites, state.cores)
