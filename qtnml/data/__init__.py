@@ -2,6 +2,7 @@
 
 from qtnml.data.augmentation import Augmentation, PictureAugmentation
 from qtnml.data.dataset import Dataset
+from qtnml.data.dates import date_parts
 from qtnml.data.load import load_dataset
 from qtnml.data.orders import PIXEL_ORDERS, pixel_order
 from qtnml.data.resize import area_average
@@ -15,6 +16,7 @@ __all__ = [
     "PictureAugmentation",
     "TableEncoder",
     "area_average",
+    "date_parts",
     "load_dataset",
     "pixel_order",
     "read_samples",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.data.frames import are_whole, as_numbers, plain_value
+from qtnml.data.frames import are_whole, as_dates, as_numbers, plain_value
 from qtnml.data.functions import FUNCTIONS, Functions, isometry
 from qtnml.data.marginal import Marginal, marginal_from
 from qtnml.errors import InvalidInputError, MergedBinsWarning, warn_user
@@ -36,6 +36,7 @@ class Column:
         marginal: How the numbers of bins are distributed; None takes them as even in each bin.
         functions: Of the bins, see `site_map`; None where each bin stands for itself.
         num_functions: How many.
+        is_date: Whether numbers are days since 1970.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Column:
     marginal: Marginal | None = None
     functions: Functions | None = None
     num_functions: int = 0
+    is_date: bool = False
 
     @property
     def num_levels(self) -> int:
@@ -155,14 +157,20 @@ class Column:
         if level < len(self.values):
             value = self.values[level]
             is_number = isinstance(value, float | int) and not isinstance(value, bool)
-            return f"{value:.12g}" if is_number else str(value)
+            return self._shown(value, 12) if is_number else str(value)
         place, bins = level - len(self.values), len(self.edges) - 1
-        low, high = (f"{edge:.4g}" for edge in self.edges[place : place + 2])
+        low, high = (self._shown(edge, 4) for edge in self.edges[place : place + 2])
         if bins == 1:
             return f"about {low} to {high}"
         if place == 0:
             return f"< {high}"
         return f">= {low}" if place == bins - 1 else f"[{low}, {high})"
+
+    def _shown(self, number: float, digits: int) -> str:
+        if not self.is_date:
+            return f"{number:.{digits}g}"
+        date = as_dates(np.array([number]))[0]
+        return str(date.astype("datetime64[D]" if number == np.floor(number) else "datetime64[m]"))
 
     def out_of_range(self, cells: NDArray, missing: NDArray) -> NDArray:
         """Which numbers lie further outside the range seen in `fit` than the outermost bins are wide."""
@@ -295,6 +303,7 @@ def column_from(stored: dict[str, Any]) -> Column:
         None if stored.get("marginal") is None else marginal_from(stored["marginal"]),
         stored.get("functions"),
         int(stored.get("num_functions", 0)),
+        bool(stored.get("is_date", False)),
     )
     if not _is_sound(column):
         raise InvalidInputError(

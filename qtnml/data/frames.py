@@ -1,5 +1,6 @@
 """Tables of users: a DataFrame of any library, an array or lists, as names and columns of cells, and back."""
 
+import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from qtnml.errors import InvalidInputError, MissingExtraError, invalid_input
 
 _LARGEST = float(np.finfo(np.float64).max)
 _LARGEST_WHOLE = 2**53
+_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +24,18 @@ class Table:
 
     Attributes:
         names: Of the columns: those of a DataFrame, x0, x1, ... otherwise.
-        columns: Cells of each column, (rows,): numbers and booleans as such, anything else as objects.
+        columns: Cells of each column, (rows,): numbers and booleans as such, dates as days since 1970 (of
+            those with a time zone, in UTC), anything else as objects.
         missing: Which cells are missing, (rows,) for each column.
         frame: The DataFrame, or None.
+        dates: Which columns are of dates; none where it is left out.
     """
 
     names: tuple[str, ...]
     columns: tuple[NDArray, ...]
     missing: tuple[NDArray, ...]
     frame: Any = None
+    dates: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, X: Any) -> "Table":
@@ -56,10 +61,14 @@ class Table:
                 f"Found array with 0 {what}(s) (shape=({rows}, {len(columns)})) while a minimum of 1 is "
                 "required."
             )
+        dates = tuple(_are_dates(cells) for cells in columns)
+        columns = [
+            _as_days(cells) if is_date else cells for cells, is_date in zip(columns, dates, strict=True)
+        ]
         missing = tuple(_missing(cells) for cells in columns)
         for name, cells, holes in zip(names, columns, missing, strict=True):
             _check_cells(name, cells, holes)
-        return cls(tuple(names), tuple(columns), missing, frame)
+        return cls(tuple(names), tuple(columns), missing, frame, dates)
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -72,7 +81,8 @@ class Table:
     def __getitem__(self, chosen: NDArray | slice) -> "Table":
         """Some rows of it: a slice, places or booleans."""
         columns = tuple(cells[chosen] for cells in self.columns)
-        return Table(self.names, columns, tuple(missing[chosen] for missing in self.missing), self.frame)
+        missing = tuple(missing[chosen] for missing in self.missing)
+        return Table(self.names, columns, missing, self.frame, self.dates)
 
     def numbers(self) -> NDArray:
         """All cells as float64 (rows, columns), NaN where missing.
@@ -272,7 +282,46 @@ def _plain_cells(cells: NDArray) -> NDArray:
     if cells.dtype.kind == "f":
         with np.errstate(over="ignore"):  # infinite cells are refused by name later
             return cells.astype(np.float64)
+    if cells.dtype.kind == "M":
+        return cells
     return _objects(cells.tolist() if cells.dtype.kind == "U" else list(cells))
+
+
+def _are_dates(cells: NDArray) -> bool:
+    """Whether a column is of dates, at least one of them not missing."""
+    if cells.dtype.kind != "O":
+        return bool(cells.dtype.kind == "M")
+    present = [cell for cell in cells if not _is_missing(cell)]
+    return bool(present) and all(isinstance(cell, datetime.date | np.datetime64) for cell in present)
+
+
+def _as_days(cells: NDArray) -> NDArray:
+    """Dates as days since 1970: integers where they have no time, as objects with None where missing."""
+    found = np.empty(len(cells), dtype="datetime64[us]")
+    if cells.dtype.kind == "M":
+        found[:] = cells
+    else:
+        found[:] = [np.datetime64("NaT") if _is_missing(cell) else _moment(cell) for cell in cells]
+    missing, micros = np.isnat(found), found.astype(np.int64)
+    if (micros[~missing] % _DAY == 0).all():
+        days = micros // _DAY
+        return _objects([None if m else int(d) for d, m in zip(days, missing, strict=True)])
+    return np.where(missing, np.nan, micros / _DAY)
+
+
+def _moment(cell: Any) -> Any:
+    if isinstance(cell, datetime.datetime) and cell.tzinfo is not None:
+        cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(cell, "us")
+
+
+def as_dates(days: NDArray) -> NDArray:
+    """Days since 1970, NaN where missing, as dates and times to the microsecond."""
+    missing = np.isnan(days)
+    micros = np.round(np.where(missing, 0.0, days) * _DAY).astype(np.int64)
+    found = micros.astype("datetime64[us]")
+    found[missing] = np.datetime64("NaT")
+    return found
 
 
 def _objects(cells: list[Any]) -> NDArray:
@@ -311,8 +360,8 @@ def _check_cells(name: str, cells: NDArray, missing: NDArray) -> None:
         odd += [c for c in present if isinstance(c, np.datetime64 | np.timedelta64 | np.complexfloating)]
         if odd:
             raise InvalidInputError(
-                f"column {name!r} has a cell of type {type(odd[0]).__name__}: {odd[0]!r}; make it a number "
-                "(dates: days since some day), text or a boolean"
+                f"column {name!r} has a cell of type {type(odd[0]).__name__}: {odd[0]!r}; make it a number, "
+                "text or a boolean (or all cells of the column dates)"
             )
         numbers = [c for c in present if isinstance(c, int | float | np.number) and not isinstance(c, bool)]
         # Integers are compared as such: float() of a large one overflows.

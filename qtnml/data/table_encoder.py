@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.data.columns import MOST_LEVELS, Binning, Column, column_from, renamed
-from qtnml.data.frames import Table, filled_in, library_of, made_frame, plain_value, row_weights
+from qtnml.data.frames import Table, as_dates, filled_in, library_of, made_frame, plain_value, row_weights
 from qtnml.data.functions import FUNCTIONS
 from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
 
@@ -21,8 +21,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     Columns of text, booleans or objects keep their distinct values as levels; so do numeric columns of at
     most `max_values` distinct values. Of other numbers, a value whose share is at least 1 / `bins` (zero, in
-    many tables) is a level of its own, and the rest is cut into intervals. Missing cells (NaN, None, empty
-    text, masked) become -1. Tables are arrays, lists or DataFrames of any library (pandas, polars, ...).
+    many tables) is a level of its own, and the rest is cut into intervals. Dates are numbers, days since 1970
+    (see also `qtnml.data.date_parts`). Missing cells (NaN, None, empty text, masked) become -1. Tables are
+    arrays, lists or DataFrames of any library (pandas, polars, ...).
 
     Args:
         bins: Levels of a continuous column.
@@ -114,7 +115,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                     cells=int(self.cells),
                 )
             column = own.column(name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen)
-            found.append(column)
+            is_date = bool(table.dates) and table.dates[k]
+            found.append(replace(column, is_date=True) if is_date else column)
         self.columns_: tuple[Column, ...] = tuple(found)
         self.n_features_in_ = len(names)
         self.frame_library_ = library_of(table.frame)
@@ -237,11 +239,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def _assembled(self, columns: list[NDArray]) -> Any:
         """A DataFrame where `fit` saw one, else an array."""
+        columns = [
+            as_dates(cells.astype(np.float64)) if column.is_date else cells
+            for column, cells in zip(self.columns_, columns, strict=True)
+        ]
         if self.frame_library_ is not None:
             named = dict(zip(self.feature_names_in_.tolist(), columns, strict=True))
             return made_frame(named, self.frame_library_)
-        if 0 < sum(column.dtype.kind == "b" for column in columns) < len(columns):
-            # Beside numbers booleans would become 0 and 1.
+        if 0 < sum(column.dtype.kind in "bM" for column in columns) < len(columns):
+            # Beside numbers booleans would become 0 and 1, and dates nothing.
             columns = [column.astype(object) for column in columns]
         return np.stack(columns, axis=1)
 
