@@ -196,8 +196,39 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         return self._assembled(self._decoded(levels, random_state))
 
+    def medians(self, laws: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
+        """Of each column's distribution (rows, levels) the median, or of categories the likeliest.
+
+        Returns:
+            Its levels (rows, columns), and the shares of their mass that lie below it.
+        """
+        levels, shares = [], []
+        for column, law in zip(self.columns_, laws, strict=True):
+            numbers = column.level_numbers
+            if numbers is None:
+                levels.append(law.argmax(axis=1))
+                shares.append(np.full(len(law), 0.5))
+                continue
+            order = np.argsort(numbers, kind="stable")
+            above = np.cumsum(law[:, order], axis=1)
+            half = above[:, -1:] / 2
+            place = np.minimum((above < half).sum(axis=1), len(order) - 1)
+            rows = np.arange(len(law))
+            own = law[rows, order[place]]
+            levels.append(order[place])
+            shares.append(
+                np.clip(1 - (above[rows, place] - half[:, 0]) / np.maximum(own, 1e-300), 0, 1 - 1e-9)
+            )
+        return np.stack(levels, axis=1), np.stack(shares, axis=1)
+
     def complete(
-        self, X: Any, known: NDArray, levels: NDArray, rows: NDArray, random_state: Any = None
+        self,
+        X: Any,
+        known: NDArray,
+        levels: NDArray,
+        rows: NDArray,
+        random_state: Any = None,
+        shares: NDArray | None = None,
     ) -> Any:
         """`inverse_transform` of levels, but cells of a table that are `known` as they were in it.
 
@@ -207,9 +238,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             levels: Filled in, for each of `rows`.
             rows: Places in X.
             random_state: As for `inverse_transform`.
+            shares: Where in their bins numbers lie, (rows, columns), as shares of the mass; by default in the
+                middle.
         """
         given = Table.of(X)
-        decoded = self._decoded(levels, random_state)
+        decoded = self._decoded(levels, random_state, shares)
         table = self._assembled(
             [
                 filled_in(cells, old[rows], kept[rows])
@@ -220,7 +253,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             table.index, table.columns = X.index[rows], X.columns
         return table
 
-    def _decoded(self, levels: Any, random_state: Any) -> list[NDArray]:
+    def _decoded(self, levels: Any, random_state: Any, shares: NDArray | None = None) -> list[NDArray]:
         """Cells of each column."""
         check_is_fitted(self, "columns_")
         levels = np.asarray(levels)
@@ -235,7 +268,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 rng = np.random.default_rng(check_random_state(rng).randint(2**31))
             except ValueError as error:
                 raise InvalidInputError(f"random_state cannot be {random_state!r}: {error}") from error
-        return [self._values(column, levels[:, k], rng) for k, column in enumerate(self.columns_)]
+        found = []
+        for k, column in enumerate(self.columns_):
+            where: Any = 0.5 if shares is None else shares[:, k]
+            if rng is not None and column.kind == "bins":
+                where = rng.random(len(levels))
+            found.append(self._values(column, levels[:, k], where))
+        return found
 
     def _assembled(self, columns: list[NDArray]) -> Any:
         """A DataFrame where `fit` saw one, else an array."""
@@ -355,11 +394,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if not all(isinstance(c, str | int | np.integer) and not isinstance(c, bool) for c in chosen):
             raise InvalidInputError(f"categorical names columns by name or position, got {chosen!r}")
 
-    def _values(self, column: Column, levels: NDArray, rng: np.random.Generator | None) -> NDArray:
+    def _values(self, column: Column, levels: NDArray, shares: Any) -> NDArray:
         missing = (levels < 0) | (levels >= column.num_levels)
         safe = np.where(missing, 0, levels)
         if column.is_numeric:
-            shares = 0.5 if rng is None or column.kind == "values" else rng.random(len(levels))
             numbers = column.numbers(safe, shares)
             if column.is_whole and not missing.any():
                 return numbers.astype(np.int64)

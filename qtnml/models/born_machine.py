@@ -264,24 +264,28 @@ class BornMachine(SavedToFile, LearntLaw):
     def impute(
         self,
         X: Any,
-        method: Literal["most-probable", "sample"] = "most-probable",
+        method: Literal["most-probable", "median", "sample"] = "most-probable",
         *,
         beam: int = 32,
         random_state: Any = None,
     ) -> Any:
-        """Fill in missing values (NaN): the most probable completion, by beam search, or a draw.
+        """Fill in missing values (NaN): the most probable completion, medians, or a draw.
 
         Args:
             X: Samples with NaN where values are wanted.
-            method: "most-probable" or "sample".
+            method: "most-probable": of all missing cells together, by beam search; "median": of each on its
+                own, the median of its exact distribution given what is known (of categories the likeliest),
+                whose absolute error is expected to be least; "sample": a draw of all together.
             beam: Partial completions kept; exact where there are no more than that.
             random_state: Seed of draws.
         """
         levels = self.levels(X)
         if method == "sample":
             return self.sample(1, given=X, random_state=random_state)
+        if method == "median":
+            return self.completed_by(X, levels, self.marginals(X))
         if method != "most-probable":
-            raise InvalidInputError(f"method must be 'most-probable' or 'sample', got {method!r}")
+            raise InvalidInputError(f"method must be 'most-probable', 'median' or 'sample', got {method!r}")
         if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:
             raise InvalidInputError(f"beam must be an integer of at least 1, got {beam!r}")
         chunk = max(1, chunk_of(self.state_) // int(beam) ** 2)
@@ -292,6 +296,15 @@ class BornMachine(SavedToFile, LearntLaw):
             for k in range(0, len(levels), chunk)
         ]
         return self._completed(X, levels, np.concatenate(found), np.arange(len(levels)), None)
+
+    def completed_by(self, X: Any, levels: NDArray, laws: Sequence[NDArray]) -> Any:
+        """Samples whose missing cells are the medians of distributions (samples, levels) of each column."""
+        rows = np.arange(len(levels))
+        if self.encoder_ is None:
+            likeliest = np.stack([law.argmax(axis=1) for law in laws], axis=1)
+            return np.where(levels >= 0, levels, likeliest)
+        found, shares = self.encoder_.medians(laws)
+        return self.encoder_.complete(X, levels >= 0, found, rows, None, shares)
 
     def _completed(self, X: Any, levels: NDArray, filled: NDArray, rows: NDArray, rng: Any) -> Any:
         """Samples for filled-in strings of `rows` of X, known cells as they were."""

@@ -1,7 +1,7 @@
 """`BornMixture`: a mixture of Born machines, as a density and as clusters."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import logsumexp
@@ -334,8 +334,20 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             return table, labels
         return _rows(_joined(parts), np.argsort(order, kind="stable")), labels
 
-    def impute(self, X: Any, *, random_state: Any = None) -> Any:
-        """Fill in missing values (NaN) by a draw given what is there."""
+    def impute(
+        self, X: Any, method: Literal["median", "sample"] = "sample", *, random_state: Any = None
+    ) -> Any:
+        """Fill in missing values (NaN) given what is there: by a draw, or medians.
+
+        Args:
+            X: Samples with NaN where values are wanted.
+            method: "sample", or "median", as for `TreeBornMachine.impute`.
+            random_state: Seed of draws.
+        """
+        if method == "median":
+            return self.models_[0].completed_by(X, self.levels(X), self.marginals(X))
+        if method != "sample":
+            raise InvalidInputError(f"method must be 'sample' or 'median', got {method!r}")
         return self.sample(1, given=X, random_state=random_state)[0]
 
     def compile(self, **settings: Any) -> tuple[GenerativeCircuit, ...]:

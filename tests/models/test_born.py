@@ -109,7 +109,7 @@ def test_missing_values_are_filled_in(born: MPSBornMachine) -> None:
     drawn = born.impute(X, "sample", random_state=0)
     known = ~np.isnan(X)
     np.testing.assert_array_equal(drawn[known], X[known])
-    with pytest.raises(InvalidInputError, match="method must be 'most-probable' or 'sample'"):
+    with pytest.raises(InvalidInputError, match="method must be 'most-probable', 'median' or 'sample'"):
         born.impute(X, "mean")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="beam must be an integer of at least 1"):
         born.impute(X, beam=0)
