@@ -1,7 +1,7 @@
 """Series of a day's power demand, winter or summer: 30 splits; see README.md.
 
 pip install --no-deps aeon                        # the set comes with it
-python experiments/power_demand/run.py [--splits 30] [--smoke]    # writes results.json and results.md
+python experiments/power_demand/run.py [--splits 30] [--models NAME ...] [--smoke]    # writes results
 """
 
 import argparse
@@ -19,7 +19,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from qtnml import AmplitudeMPSClassifier, MPSClassifier, TreeClassifier, TreeForestClassifier
+from qtnml import (
+    AmplitudeMPSClassifier,
+    AmplitudeTreeClassifier,
+    MPSClassifier,
+    TreeClassifier,
+    TreeForestClassifier,
+)
 from qtnml.errors import ClippedDataWarning
 
 FOLDER = Path(__file__).parent
@@ -32,6 +38,12 @@ MODELS: dict[str, Callable[[int], Any]] = {
     "chain, V = 1": lambda seed: MPSClassifier(1, random_state=seed),
     "chain, V = 2": lambda seed: MPSClassifier(2, random_state=seed),
     "forest of 10 trees, V = 2": lambda seed: TreeForestClassifier(TreeClassifier(2), 10, random_state=seed),
+    "forest of 20 amplitude chains, bond 4": lambda seed: TreeForestClassifier(
+        AmplitudeMPSClassifier(4), 20, bootstrap=True, random_state=seed
+    ),
+    "forest of 20 amplitude trees, bond 4": lambda seed: TreeForestClassifier(
+        AmplitudeTreeClassifier(4), 20, bootstrap=True, random_state=seed
+    ),
     "logistic regression": lambda seed: make_pipeline(
         StandardScaler(), LogisticRegression(random_state=seed)
     ),
@@ -72,11 +84,16 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--splits", type=int, default=30)
+    parser.add_argument("--models", nargs="*", help="those whose names have one of these in them, anew")
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ClippedDataWarning)
     results: dict[str, list[float]] = {}
+    if options.models and (FOLDER / "results.json").exists():
+        results = json.loads((FOLDER / "results.json").read_text())
     for name, make in MODELS.items():
+        if options.models and not any(part in name for part in options.models):
+            continue
         scores = []
         for number in range(1 if options.smoke else options.splits):
             X, y, X_test, y_test = split(number)
@@ -87,7 +104,8 @@ def main() -> None:
         return
     (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     lines = ["| model | mean | standard deviation | published split |", "|---|---|---|---|"]
-    for name, scores in results.items():
+    for name in filter(results.__contains__, MODELS):
+        scores = results[name]
         lines.append(f"| {name} | {np.mean(scores):.4f} | {np.std(scores):.4f} | {scores[0]:.4f} |")
     (FOLDER / "results.md").write_text("\n".join(lines) + "\n")
 

@@ -1,6 +1,6 @@
 """Our classifiers, at their defaults, on a public benchmark of quantum classifiers; see README.md.
 
-python experiments/public_benchmark/run.py [--seeds 5] [--smoke]    # writes results.json and results.md
+python experiments/public_benchmark/run.py [--seeds 5] [--chosen] [--smoke]    # writes results
 """
 
 import argparse
@@ -14,9 +14,16 @@ from typing import Any
 from sets import PUBLISHED, Split, all_sets
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 
-from qtnml import AmplitudeTreeClassifier, MPSClassifier, TreeClassifier, TreeForestClassifier
+from qtnml import (
+    AmplitudeMPSClassifier,
+    AmplitudeTreeClassifier,
+    MPSClassifier,
+    TreeClassifier,
+    TreeForestClassifier,
+)
 from qtnml.errors import ClippedDataWarning
 
 FOLDER = Path(__file__).parent
@@ -26,6 +33,21 @@ MODELS: dict[str, Callable[[int], Any]] = {
     "chain": lambda seed: MPSClassifier(2, random_state=seed),
     "re-uploading": lambda seed: TreeClassifier(2, reuploads=2, random_state=seed),
     "forest": lambda seed: TreeForestClassifier(TreeClassifier(2, reuploads=2), 6, random_state=seed),
+}
+CHOSEN = "chosen"
+#: Among which the row "chosen" takes the best by five folds of the training rows.
+CANDIDATES: dict[str, Callable[[int], Any]] = {
+    "tree": MODELS["tree"],
+    "chain": MODELS["chain"],
+    "amplitude tree, bond 4": lambda seed: AmplitudeTreeClassifier(4, random_state=seed),
+    "amplitude tree, bond 8, two waves": lambda seed: AmplitudeTreeClassifier(
+        8, encoding="multi-qubit", random_state=seed
+    ),
+    "amplitude chain, bond 4, two waves": lambda seed: AmplitudeMPSClassifier(
+        4, encoding="multi-qubit", random_state=seed
+    ),
+    "4 re-uploads": lambda seed: TreeClassifier(2, reuploads=4, random_state=seed),
+    "8 re-uploads": lambda seed: TreeClassifier(2, reuploads=8, random_state=seed),
 }
 BASELINES: dict[str, Callable[[], Any]] = {
     "logistic": lambda: LogisticRegression(max_iter=1000),
@@ -51,11 +73,27 @@ def measured(data: Split, seeds: int) -> dict[str, Any]:
     return found
 
 
+def chosen(data: Split, seeds: int) -> tuple[list[float], dict[str, float]]:
+    """Test accuracies of the candidate that is best by five folds of the training rows, and all by folds."""
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    by_folds = {
+        name: float(cross_val_score(make(0), data.X_train, data.y_train, cv=folds).mean())
+        for name, make in CANDIDATES.items()
+    }
+    make = CANDIDATES[max(by_folds, key=by_folds.__getitem__)]
+    scores = [
+        float(make(seed).fit(data.X_train, data.y_train).score(data.X_test, data.y_test))
+        for seed in range(seeds)
+    ]
+    return scores, by_folds
+
+
 def table(results: dict[str, Any]) -> str:
     """Means over seeds, beside what was published."""
     heads = [
         "set",
         *MODELS,
+        CHOSEN,
         *BASELINES,
         "their best",
         "(which)",
@@ -66,19 +104,19 @@ def table(results: dict[str, Any]) -> str:
         "SVM",
     ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    wins = dict.fromkeys(MODELS, 0)
+    wins = dict.fromkeys((*MODELS, CHOSEN), 0)
     for name, own in results.items():
         best, which, *others = PUBLISHED[name]
         cells = [name]
-        for model in MODELS:
+        for model in wins:
             score = mean(own[model])
             wins[model] += score >= best - 5e-5
             cells.append(f"**{score:.3f}**" if score >= best - 5e-5 else f"{score:.3f}")
         cells += [f"{own[model]:.3f}" for model in BASELINES]
         cells += [f"{best:.3f}", which, *("" if value is None else f"{value:.3f}" for value in others)]
         lines.append(f"| {' | '.join(cells)} |")
-    count = " | ".join(f"{wins[model]} of {len(results)}" for model in MODELS)
-    lines.append(f"| at or above their best | {count} |{' |' * (len(heads) - 1 - len(MODELS))}")
+    count = " | ".join(f"{wins[model]} of {len(results)}" for model in wins)
+    lines.append(f"| at or above their best | {count} |{' |' * (len(heads) - 1 - len(wins))}")
     return "\n".join(lines) + "\n"
 
 
@@ -86,17 +124,21 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--chosen", action="store_true", help="only that row anew")
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     if options.smoke:
         name, data = next(iter(all_sets(mnist=False).items()))
-        print(table({name: measured(data, 1)}))
+        print(measured(data, 1))
         return
-    results = {}
+    path = FOLDER / "results.json"
+    results = json.loads(path.read_text()) if options.chosen else {}
     for name, data in all_sets().items():
-        results[name] = measured(data, options.seeds)
+        if not options.chosen:
+            results[name] = measured(data, options.seeds)
+        results[name][CHOSEN], results[name]["by folds"] = chosen(data, options.seeds)
         print(name, {model: results[name][model] for model in results[name]}, flush=True)
-        (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        path.write_text(json.dumps(results, indent=1) + "\n")
     (FOLDER / "results.md").write_text(table(results))
 
 

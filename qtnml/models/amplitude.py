@@ -303,6 +303,9 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
 
     Args:
         max_bond: Largest bond dimension D; time grows as D**2.
+        label: Where its leg is: at the "middle" site, nearest to all, or at the "end": the circuit of the
+            chain is then one of V + 1 qubits for a bond of 2**V, each node on V + 1; the middle one has
+            2 V + 1, and many gates.
         method: "gradient" trains all cores at once at bond dimension D; "sweeps" goes through the network
             pair by pair and lets singular values decide each bond (arXiv:1605.05775).
         cutoff: For sweeps: singular values below this share of the largest are dropped.
@@ -320,7 +323,8 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
         optimizer: As for `TreeClassifier`; for method="gradient".
         class_weight, augment, feature_range, validation_fraction, patience: As for `TreeClassifier`.
         dropout: Share of each bond's entries that a step leaves out (tensor dropout, arXiv:2305.19440);
-            for method="gradient".
+            for method="gradient". What a feature says passes as many bonds as its leaf lies deep: small
+            shares in trees, none in long chains.
         init_scale: Spread of the first cores around the identity, in units of 0.1 / D.
         warm_start: Go on from the cores and feature ranges of the last `fit`; sweeps may grow its bonds.
         checkpoint, checkpoint_every, resume: As for `TreeClassifier`.
@@ -345,17 +349,84 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
 
     _network_class = MPSClassifier
 
+    def __init__(
+        self,
+        max_bond: int = 16,
+        *,
+        label: Literal["middle", "end"] = "middle",
+        method: Literal["gradient", "sweeps"] = "gradient",
+        cutoff: float = 1e-4,
+        metric: Literal["data", "cores"] = "data",
+        encoder: TableEncoder | None = None,
+        encoding: str | Encoding = "angle",
+        epochs: int | None = None,
+        batch_size: int = 250,
+        learning_rate: float | None = None,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        augment: Augmentation | None = None,
+        dropout: float = 0.0,
+        feature_range: Literal["learn"] | tuple[float, float] = "learn",
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        init_scale: float = 0.5,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume: bool = False,
+        devices: int | None = None,
+        callback: Callback | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.label = label
+        super().__init__(
+            max_bond,
+            method=method,
+            cutoff=cutoff,
+            metric=metric,
+            encoder=encoder,
+            encoding=encoding,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            loss=loss,
+            optimizer=optimizer,
+            class_weight=class_weight,
+            augment=augment,
+            dropout=dropout,
+            feature_range=feature_range,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            init_scale=init_scale,
+            warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            devices=devices,
+            callback=callback,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
     def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
         del X, levels
-        return chain(leaves, root=leaves // 2)
+        return chain(leaves, root=leaves // 2 if self.label == "middle" else leaves - 1)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.label not in ("middle", "end"):
+            raise InvalidInputError(f"label must be 'middle' or 'end', got {self.label!r}")
 
     @property
     def bond_dims_(self) -> tuple[int, ...]:
         """Dimension of every bond, left to right: what its core holds, at most what the ends allow."""
         network = self.model_.network
-        middle = network.tree.num_leaves // 2
+        leaves, root = network.tree.num_leaves, network.tree.nodes[network.tree.root]
+        place = next(wire for wire in root if wire < leaves)
         bonds = network.useful_bonds[:-1]
-        return (*bonds[:middle], *bonds[middle:][::-1])
+        return (*bonds[:place], *bonds[place:][::-1])
 
 
 class AmplitudeTreeClassifier(AmplitudeClassifier):

@@ -175,3 +175,14 @@ def test_a_forest_of_amplitude_classifiers_in_given_orders(
         TreeForestClassifier(model, 2, orders=[[0, 0, 1]]).fit(X, y)
     with pytest.raises(InvalidInputError, match="all"):
         TreeForestClassifier(model, 2, orders=[[0, 1, 2]]).fit(X, y)
+
+
+def test_a_label_at_the_end_makes_a_narrow_circuit(iris: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = iris
+    model = AmplitudeMPSClassifier(4, label="end", epochs=30, random_state=0).fit(X, y)
+    assert model.bond_dims_ == (2, 4, 4)
+    compiled = model.compile()
+    assert compiled.num_qubits == 3
+    np.testing.assert_allclose(model.to_network().predict_proba(X), model.predict_proba(X), atol=1e-12)
+    with pytest.raises(InvalidInputError, match="label"):
+        AmplitudeMPSClassifier(4, label="start").fit(X, y)  # type: ignore[arg-type]
