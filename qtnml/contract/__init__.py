@@ -4,12 +4,14 @@ from qtnml.contract.amplitude import AmplitudeModel
 from qtnml.contract.amplitude_network import AmplitudeNetwork
 from qtnml.contract.bloch import contract, contract_postselected, transfer_maps
 from qtnml.contract.dense import dense_outcome_probabilities
+from qtnml.contract.factorised_network import FactorisedNetwork
 from qtnml.contract.model import Model, Parameters
 from qtnml.contract.wire_noise import WireChannels
 
 __all__ = [
     "AmplitudeModel",
     "AmplitudeNetwork",
+    "FactorisedNetwork",
     "Model",
     "Parameters",
     "WireChannels",

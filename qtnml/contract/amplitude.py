@@ -17,6 +17,7 @@ import numpy as np
 
 from qtnml.arrays import Array, NDArray, full_precision, namespace
 from qtnml.contract.amplitude_network import AmplitudeNetwork, as_many_take_it, one_hot
+from qtnml.contract.factorised_network import FactorisedNetwork
 from qtnml.contract.many import evaluate_many
 from qtnml.contract.model import Parameters, as_given
 from qtnml.encoding import AngleEncoding, Encoding
@@ -71,6 +72,7 @@ class AmplitudeModel:
         encoding: Encoding | None = None,
         *,
         levels: Sequence[int] | None = None,
+        factorised: bool = False,
     ) -> "AmplitudeModel":
         """All bonds of one dimension, the label at the root.
 
@@ -80,12 +82,14 @@ class AmplitudeModel:
             bond_dim: Bond dimension D.
             encoding: Features to data qubits; an `AngleEncoding` by default.
             levels: Of each feature, where samples are levels instead of numbers.
+            factorised: Cores of CP rank D, see `qtnml.contract.FactorisedNetwork`.
         """
         if bond_dim < 1:
             raise InvalidInputError(f"a bond dimension is at least 1, got {bond_dim}")
         leaf_dims = (2,) * tree.num_leaves if levels is None else tuple(levels)
         bonds = (*[bond_dim] * tree.root, 1)
-        network = AmplitudeNetwork(tree, leaf_dims, bonds, num_classes, tree.root)
+        kind = FactorisedNetwork if factorised else AmplitudeNetwork
+        network = kind(tree, leaf_dims, bonds, num_classes, tree.root)
         if levels is not None:
             return cls(network, None)
         return cls(network, AngleEncoding() if encoding is None else encoding)
@@ -138,6 +142,9 @@ class AmplitudeModel:
         in arXiv:1605.05775; random cores would drown it).
         """
         network, spread = self.network, 0.1 * scale / self.bond_dim
+        if isinstance(network, FactorisedNetwork):
+            begun = [network.begun(node, rng, scale=scale) for node in range(len(network.tree.nodes))]
+            return Parameters(network.stacks(begun), self._encoding_parameters())
         cores = []
         for node, shape in enumerate(network.core_shapes):
             noise = spread * rng.normal(size=shape)
@@ -170,12 +177,19 @@ class AmplitudeModel:
     def dropped(self, parameters: Parameters, key: jax.Array, rate: float) -> Parameters:
         """A share of the entries of all bonds left out at random, the others larger (arXiv:2305.19440).
 
-        The first entry of a bond stays: near the start it carries the amplitude itself.
+        The first entry of a bond stays: near the start it carries the amplitude itself. Terms of factorised
+        cores are all alike.
         """
         stacks = []
+        network = self.network
         for s, (stack, nodes) in enumerate(zip(parameters.nodes, self.network.stacking, strict=True)):
             stack, shape = jnp.asarray(stack), (len(nodes), stack.shape[1])
             kept = jax.random.bernoulli(jax.random.fold_in(key, s), 1 - rate, shape) / (1 - rate)
+            if isinstance(network, FactorisedNetwork):
+                first = network.first_columns(nodes[0])
+                own = stack[:, :, :first] * kept.astype(stack.dtype)[:, :, None, None]
+                stacks.append(jnp.concatenate([own, stack[:, :, first:]], axis=2))
+                continue
             kept = kept.at[:, 0].set(1.0).astype(stack.dtype)
             stacks.append(stack * kept.reshape(*shape, *[1] * (stack.ndim - 2)))
         return parameters._replace(nodes=tuple(stacks))

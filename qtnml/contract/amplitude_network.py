@@ -82,6 +82,11 @@ class AmplitudeNetwork:
         }
         return facts_html("AmplitudeNetwork", facts)
 
+    @property
+    def is_factorised(self) -> bool:
+        """Whether cores are sums of products: see `FactorisedNetwork`."""
+        return False
+
     @cached_property
     def core_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of each node."""
@@ -171,7 +176,7 @@ def compilable(
 
     Bonds that a search has found differ from one to the next, so that no two nodes could share a step.
     """
-    if network.num_steps <= _FEW_STEPS:
+    if network.num_steps <= _FEW_STEPS or network.is_factorised:
         return network, stacks
     largest = max(network.bond_dims)
     rounded = [min(largest, 1 << (bond - 1).bit_length()) for bond in network.bond_dims]

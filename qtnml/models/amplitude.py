@@ -2,6 +2,7 @@
 
 import os
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from qtnml.ansatz import FullUnitary
 from qtnml.arrays import NDArray
 from qtnml.backends import Backend
 from qtnml.compile import CompiledCircuit
-from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.contract import AmplitudeModel, FactorisedNetwork, Model, Parameters
 from qtnml.data.augmentation import Augmentation
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding, get_encoding
@@ -42,6 +43,7 @@ _FIRST_BOND = 2
 _AUTO_SWEEPS = 4
 _WHOLE_ANGLE = np.pi / 4
 _SWEEP_STEPS = 2
+_RATE_OF_TERMS = 0.064
 _LEARNT = (
     "scaler_",
     "table_",
@@ -119,6 +121,11 @@ class AmplitudeClassifier(ClassReadout):
         self.random_state = random_state
         self.verbose = verbose
 
+    @property
+    def _is_factorised(self) -> bool:
+        """Whether cores are of CP rank."""
+        return getattr(self, "cores", "dense") == "cp"
+
     @abstractmethod
     def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
         """Over so many leaves, of training samples: numbers, or levels of so many values."""
@@ -170,10 +177,12 @@ class AmplitudeClassifier(ClassReadout):
     def _fresh(self, X: NDArray, num_classes: int, bond: int, table: TableInput | None) -> AmplitudeModel:
         if table is not None:
             tree = self._tree(X, X.shape[1], table.dims)
-            return AmplitudeModel.on_tree(tree, num_classes, bond, levels=table.dims)
+            return AmplitudeModel.on_tree(
+                tree, num_classes, bond, levels=table.dims, factorised=self._is_factorised
+            )
         encoding = get_encoding(self.encoding)
         tree = self._tree(X, X.shape[1] * encoding.qubits_per_feature)
-        return AmplitudeModel.on_tree(tree, num_classes, bond, encoding)
+        return AmplitudeModel.on_tree(tree, num_classes, bond, encoding, factorised=self._is_factorised)
 
     def features(self, X: Any) -> NDArray:
         """Samples as the network takes them, (samples, features): X itself, or a table's levels."""
@@ -198,8 +207,12 @@ class AmplitudeClassifier(ClassReadout):
             InvalidInputError: Columns are levels (an encoder); or a node has more qubits than 12.
         """
         check_is_fitted(self)
-        cores = self.model_.network.cores(self.params_.nodes)
-        network = as_network(self.model_, [np.asarray(core, np.float64) for core in cores])
+        model, stacks = self.model_, self.params_.nodes
+        if isinstance(model.network, FactorisedNetwork):
+            dense, stacks = model.network.dense(stacks)
+            model = replace(model, network=dense)
+        cores = model.network.cores(stacks)
+        network = as_network(model, [np.asarray(core, np.float64) for core in cores])
         found: NetworkClassifier = self._network_class(
             topology=network.topology,
             encoding=self.encoding,
@@ -234,6 +247,7 @@ class AmplitudeClassifier(ClassReadout):
     def _check_same_model(self, model: AmplitudeModel) -> None:
         old, bond = self.model_, int(self.max_bond)
         fits = old.bond_dim <= bond if self.method == "sweeps" else old.bond_dim == bond
+        fits = fits and type(model.network) is type(old.network)
         if (model.network.tree, model.encoding) != (old.network.tree, old.encoding) or not fits:
             raise InvalidInputError(
                 f"warm_start goes on with the cores of the last fit ({old.num_features} features, bond "
@@ -247,12 +261,15 @@ class AmplitudeClassifier(ClassReadout):
         own = {
             "encoding": model.encoding is None or get_encoding(self.encoding) == model.encoding,
             "max_bond": model.bond_dim <= bond if self.method == "sweeps" else model.bond_dim == bond,
+            "cores": model.network.is_factorised == self._is_factorised,
         }
         return ", ".join(name for name, alike in own.items() if not alike)
 
     def _learning_rate(self, model: Any) -> float:
         if self.learning_rate is not None:
             return float(self.learning_rate)
+        if self._is_factorised:
+            return _RATE_OF_TERMS / int(self.max_bond)
         return float(2.0 / (int(self.max_bond) * max(model.network.tree.num_leaves, 8)))
 
     def _sweep(
@@ -437,7 +454,11 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
     Args:
         max_bond: Largest bond dimension D; time grows as D**3.
         topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
-            most about each other (learnt from the training samples); or a `qtnml.structure.Tree`.
+            most about each other (learnt from the training samples); or a `qtnml.structure.Tree`, such as
+            `qtnml.structure.balanced(784, arity=4)`.
+        cores: "dense" cores have D**3 numbers; those of "cp" are sums of D products of one factor for each
+            child (CP rank D, arXiv:2305.19440): D**2 numbers for each child, for bonds of hundreds and nodes
+            of more than two children; by method="gradient".
         method, cutoff, metric, encoder, encoding, epochs, batch_size, learning_rate, loss, optimizer, \
             class_weight, augment, dropout, feature_range, validation_fraction, patience, init_scale, \
             warm_start, checkpoint, checkpoint_every, resume, devices, callback, random_state, verbose: As \
@@ -462,6 +483,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         max_bond: int = 16,
         *,
         topology: Tree | Literal["chow-liu"] | None = None,
+        cores: Literal["dense", "cp"] = "dense",
         method: Literal["gradient", "sweeps"] = "gradient",
         cutoff: float = 1e-4,
         metric: Literal["data", "cores"] = "data",
@@ -489,6 +511,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         verbose: int = 0,
     ) -> None:
         self.topology = topology
+        self.cores = cores
         super().__init__(
             max_bond,
             method=method,
@@ -533,6 +556,13 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
                 return chow_liu(level_mutual_information(X.astype(int), levels))
             return chow_liu(mutual_information(X))
         return balanced(leaves)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.cores not in ("dense", "cp"):
+            raise InvalidInputError(f"cores must be 'dense' or 'cp', got {self.cores!r}")
+        if self.cores == "cp" and self.method == "sweeps":
+            raise InvalidInputError("sweeps split dense cores; set cores='dense', or method='gradient'")
 
     @property
     def bond_dims_(self) -> tuple[int, ...]:

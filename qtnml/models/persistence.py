@@ -10,7 +10,7 @@ import numpy as np
 from qtnml.ansatz import get_ansatz, unitarity_error
 from qtnml.arrays import NDArray
 from qtnml.compile.stored import circuit_entry, restored_circuit
-from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model, Parameters
+from qtnml.contract import AmplitudeModel, AmplitudeNetwork, FactorisedNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import InvalidInputError, ModelFileError, NotRegisteredError
 from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
@@ -320,6 +320,7 @@ def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
                 "leaf_dims": list(network.leaf_dims),
                 "bond_dims": list(network.bond_dims),
                 "classes": [network.num_classes, network.label_node],
+                "factorised": network.is_factorised,
             },
             "encoding": encoding,
         }
@@ -338,9 +339,8 @@ def _restored_network(stored: dict[str, Any], readout: Any) -> Model | Amplitude
         entry = stored["amplitudes"]
         dims = (tuple(map(int, entry[name])) for name in ("leaf_dims", "bond_dims", "classes"))
         leaf_dims, bond_dims, (num_classes, label_node) = dims
-        network = AmplitudeNetwork(
-            Tree.from_dict(entry["tree"]), leaf_dims, bond_dims, num_classes, label_node
-        )
+        kind = FactorisedNetwork if entry.get("factorised", False) else AmplitudeNetwork
+        network = kind(Tree.from_dict(entry["tree"]), leaf_dims, bond_dims, num_classes, label_node)
         return AmplitudeModel(network, encoding)
     encoding = get_encoding(stored_object("encoding", stored["encoding"]))
     ansatz = get_ansatz(stored_object("ansatz", stored["ansatz"]))

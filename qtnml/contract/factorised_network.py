@@ -1,0 +1,207 @@
+"""Amplitude networks of CP rank: every core is a sum of products, one factor for each child.
+
+What leaves a node is, for each term r, the product over its children of a linear form of what they send; the
+factor that would join terms to the wire above is part of the next node's (arXiv:2305.19440, where the rank is
+the bond dimension). A node of k children costs k D**2 instead of D**(k + 1): wide bonds, and more than two
+children, as in a quad-tree of pixels.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from qtnml.arrays import Array, NDArray, common_namespace, full_precision
+from qtnml.contract.amplitude_network import AmplitudeNetwork
+from qtnml.contract.kernel import rows_of
+from qtnml.errors import InvalidInputError
+
+_MOST_DENSE = 2**26  # numbers of a core that is written out
+_TINY = 1e-30
+_SPREAD = 0.6  # of first factors, times the scale
+
+
+@dataclass(frozen=True, repr=False)
+class FactorisedNetwork(AmplitudeNetwork):
+    """As `AmplitudeNetwork`, its cores factorised; with a label at the root.
+
+    A core is the factors of its children side by side, (terms, dimensions of the children's wires, 1); at the
+    root those of the label stand behind them (the last axis tells stacks of cores from stacks of unitaries).
+    Terms of a node are the dimension of the wire above it, at the root as many as on the widest wire.
+
+    >>> from qtnml.structure import balanced
+    >>> FactorisedNetwork(balanced(4), (2, 2, 2, 2), (8, 8, 1), 3, 2).core_shapes
+    ((8, 4, 1), (8, 4, 1), (8, 19, 1))
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_classes < 2 or self.label_node != self.tree.root:
+            raise InvalidInputError("a factorised network has a label, at the root of its tree")
+
+    @property
+    def is_factorised(self) -> bool:
+        """Yes."""
+        return True
+
+    @cached_property
+    def terms(self) -> tuple[int, ...]:
+        """Of each node."""
+        return (*self.bond_dims[:-1], max(self.bond_dims))
+
+    def _child_dims(self, node: int) -> list[int]:
+        leaves = self.tree.num_leaves
+        return [
+            self.leaf_dims[w] if w < leaves else self.bond_dims[w - leaves] for w in self.tree.nodes[node]
+        ]
+
+    @cached_property
+    def core_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each node."""
+        return tuple(
+            (terms, sum(self._child_dims(k)) + (self.num_classes if k == self.label_node else 0), 1)
+            for k, terms in enumerate(self.terms)
+        )
+
+    @cached_property
+    def useful_bonds(self) -> tuple[int, ...]:
+        """Dimension of the wire above each node."""
+        return self.bond_dims
+
+    @cached_property
+    def num_steps(self) -> int:
+        """Steps of the contraction: what a compilation takes time for."""
+        return sum(len(group.children) for group in _groups(self))
+
+    @cached_property
+    def numbers_per_sample(self) -> int:
+        """Numbers that pass through the contraction of one sample."""
+        return sum(terms * len(wires) for terms, wires in zip(self.terms, self.tree.nodes, strict=True))
+
+    @cached_property
+    def widest(self) -> int:
+        """Numbers that the largest step of one sample takes."""
+        return max(len(group.nodes) * self.terms[group.nodes[0]] for group in _groups(self))
+
+    @full_precision
+    def amplitudes(self, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:
+        """As `AmplitudeNetwork.amplitudes`."""
+        xp = common_namespace(leaves, *stacks)
+        place = {k: (s, row) for s, nodes in enumerate(self.stacking) for row, k in enumerate(nodes)}
+        sent: list[Array] = [leaves]  # (wires, dimension, batch) of the leaves, then of each group
+        logs = xp.zeros(leaves.shape[-1], dtype=leaves.real.dtype)
+        for group in _groups(self):
+            stack, rows = place[group.nodes[0]][0], [place[k][1] for k in group.nodes]
+            cores, start = rows_of(stacks[stack], tuple(rows))[..., 0], 0
+            product: Any = 1.0
+            for source, wires, dim in group.children:
+                given = rows_of(sent[source], wires)[:, :dim]
+                product = product * xp.matmul(cores[:, :, start : start + dim], given)
+                start += dim
+            size = _constant(xp.abs(product).max(axis=1, keepdims=True) + _TINY)  # (nodes, 1, batch)
+            logs = logs + xp.log(size).sum(axis=(0, 1))
+            sent.append(product / size)
+            if group.nodes[-1] == self.tree.root:
+                label = cores[0, :, start:].T  # (classes, terms)
+                return label @ sent[-1][0], logs
+        raise AssertionError("a tree ends at its root")
+
+    def begun(self, node: int, rng: np.random.Generator, *, scale: float) -> NDArray:
+        """First core of a node: it hands on the mean of what each child sends, plus random linear forms.
+
+        So every term at the root has heard of every leaf, along many ways: what is left out of one bond
+        (dropout) is not missed.
+        """
+        terms, leaves, parts = self.terms[node], self.tree.num_leaves, []
+        for wire, dim in zip(self.tree.nodes[node], self._child_dims(node), strict=True):
+            noise = _SPREAD * scale * rng.normal(size=(terms, dim))
+            parts.append(1 + noise if wire < leaves else 1 / dim + noise / np.sqrt(dim))
+        if node == self.label_node:
+            noise = scale * rng.normal(size=(terms, self.num_classes))
+            parts.append((1 + noise) / np.sqrt(terms))
+        return np.concatenate(parts, axis=1)[..., None]
+
+    def first_columns(self, node: int) -> int:
+        """Columns of a core that its first factor has."""
+        return self._child_dims(node)[0]
+
+    def dense(self, stacks: tuple[Array, ...]) -> tuple[AmplitudeNetwork, tuple[NDArray, ...]]:
+        """The same amplitudes with all cores written out.
+
+        Raises:
+            InvalidInputError: A core would have more than 2**26 numbers.
+        """
+        network = AmplitudeNetwork(
+            self.tree, self.leaf_dims, self.bond_dims, self.num_classes, self.label_node
+        )
+        cores = []
+        for k, (core, shape) in enumerate(zip(self.cores(stacks), network.core_shapes, strict=True)):
+            if math.prod(shape) > _MOST_DENSE:
+                raise InvalidInputError(
+                    f"node {k} written out has {math.prod(shape):,} numbers; lower max_bond, or take a tree "
+                    "of fewer children"
+                )
+            dims, start = self._child_dims(k), 0
+            found = np.ones((self.terms[k], 1))
+            for dim in dims:
+                factor = np.asarray(core, np.float64)[:, start : start + dim, 0]
+                found = (found[:, :, None] * factor[:, None]).reshape(len(found), -1)
+                start += dim
+            if k == self.label_node:
+                label = np.asarray(core, np.float64)[:, start:, 0]
+                found = (label.T @ found).T  # (children, classes)
+                cores.append(found.reshape(1, *dims, self.num_classes))
+            else:
+                cores.append(found.reshape(self.terms[k], *dims, 1))
+        return network, network.stacks(cores)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Nodes of one shape that are contracted together.
+
+    Attributes:
+        nodes: Their numbers.
+        children: For each place the array its wires are in (0 the leaves, then the groups in order), their
+            rows there, and their dimension.
+    """
+
+    nodes: tuple[int, ...]
+    children: tuple[tuple[int, tuple[int, ...], int], ...]
+
+
+@lru_cache(maxsize=64)
+def _groups(network: FactorisedNetwork) -> tuple[_Group, ...]:
+    """From the leaves to the root: nodes whose children are in the same arrays, as soon as these are made."""
+    tree, leaves = network.tree, network.tree.num_leaves
+    at: dict[int, tuple[int, int]] = {leaf: (0, leaf) for leaf in range(leaves)}
+    left, found = list(range(len(tree.nodes))), list[_Group]()
+    while left:
+        ready: dict[Any, list[int]] = {}
+        for k in left:
+            wires = tree.nodes[k]
+            if all(w in at for w in wires):
+                key = (network.core_shapes[k], k == tree.root, tuple(at[w][0] for w in wires))
+                ready.setdefault((*key, tuple(network._child_dims(k))), []).append(k)
+        for (_, _, sources, dims), nodes in ready.items():
+            children = tuple(
+                (source, tuple(at[tree.nodes[k][place]][1] for k in nodes), dim)
+                for place, (source, dim) in enumerate(zip(sources, dims, strict=True))
+            )
+            found.append(_Group(tuple(nodes), children))
+        first = len(found) - len(ready)
+        for number, group in enumerate(found[first:], first + 1):
+            for row, k in enumerate(group.nodes):
+                at[leaves + k] = (number, row)
+        left = [k for k in left if leaves + k not in at]
+    return tuple(found)
+
+
+def _constant(array: Array) -> Array:
+    """As far as derivatives are concerned."""
+    if isinstance(array, np.ndarray):
+        return array
+    return jax.lax.stop_gradient(array)
