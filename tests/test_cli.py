@@ -595,6 +595,16 @@ def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path
     _, out, _ = run("born", "explain", model, "--json")
     assert json.loads(out)["names"] == ["kind", "size"]
 
+    filled = tmp_path / "filled.csv"
+    _, out, _ = run("born", "impute", model, records, "-o", filled, "--json")
+    assert json.loads(out)["filled_cells"] == 1
+    rows = list(csv.reader(filled.read_text().splitlines()))
+    assert rows[5][0] in ("a", "b")
+    kept = list(csv.reader(records.read_text().splitlines()))
+    assert [row[0] for row in rows[6:]] == [row[0] for row in kept[6:]]
+    _, out, _ = run("born", "impute", model, records, "--method", "sample", "--seed", 1)
+    assert len(out.splitlines()) == 61
+
     _, out, _ = run("compile", model, "-o", tmp_path / "born.qasm", "--json")
     assert json.loads(out)["num_sites"] == 2
     assert "measure" in (tmp_path / "born.qasm").read_text()
@@ -654,6 +664,8 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
         (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
         (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),
         (("born", "fit", "digits", "--threshold", "nan"), "threshold must be a finite number"),
+        (("born", "fit", records, "--functions", "sines"), "functions must be None or among"),
+        (("born", "fit", "digits", "--functions", "legendre"), "--functions is for tables"),
         (("born", "score", born, "digits"), "digits is no CSV file: the model is of a table"),
         (("born", "explain", born, records, "--row", 999), "has rows 0 to 59, got --row 999"),
         (("born", "explain", born, "--figure", tmp_path / "x.txt"), "end it in .png, .svg or .pdf"),

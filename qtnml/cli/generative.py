@@ -39,6 +39,10 @@ def fit(
     model: Annotated[str, typer.Option(help="mps or tree.")] = "mps",
     max_bond: Annotated[int, typer.Option("--max-bond", "-b", min=1, help="Largest bond dimension.")] = 16,
     bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
+    functions: Annotated[
+        str | None,
+        typer.Option(help="legendre, hermite or fourier: columns of numbers on smooth functions, not bins."),
+    ] = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="Leave a column out, e.g. a label; may be repeated."),
@@ -72,8 +76,12 @@ def fit(
         left_out = [*(ignore or ()), *(() if label is None else (label,))]
         names, cells = read_table(Path(data), ignore=left_out, header=header)
         X = named_table(names, cells)
-        estimator.set_params(encoder=qtnml.TableEncoder(bins=bins, unseen="missing"))
+        encoder = qtnml.TableEncoder(bins=bins, functions=functions, unseen="missing")
+        encoder.check_settings()
+        estimator.set_params(encoder=encoder)
         notes: dict[str, Any] = {"columns": names, "header": header, "label": label}
+    elif functions is not None:
+        raise InvalidInputError(f"--functions is for tables; {data} is none")
     elif label is not None:
         raise InvalidInputError(f"--label is for tables; {data} is none")
     else:
@@ -248,6 +256,43 @@ def score(
         "least_likely_rows": [row[0] for row in rows[:5]],
     }
     report(f"Scores of {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+
+
+@born.command()
+def impute(
+    model: Model,
+    data: Data,
+    output: Output = None,
+    method: Annotated[
+        str, typer.Option(help="median, most-probable (all empty cells of a row together) or sample.")
+    ] = "median",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of draws.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fill in the empty cells of every record, given its other cells.
+
+    Example: qtnml born impute born.qtnml records.csv -o filled.csv
+    """
+    if output is not None:
+        check_parent(output, model, data)
+    machine = _of_records(_loaded(model), model)
+    from qtnml.models import strings_for
+
+    X = strings_for(machine, data)
+    filled = machine.impute(X, method=method, random_state=seed)
+    names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
+    rows = [list(row) for row in np.asarray(filled, dtype=object).tolist()]
+    if output is not None:
+        _write(output, names, rows)
+        before = [[_is_hole(cell) or cell == "" for cell in row] for row in np.asarray(X, object).tolist()]
+        facts = {"records": len(rows), "filled_cells": int(np.sum(before))}
+        report(f"Filled {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
+    elif as_json:
+        import json
+
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    else:
+        print(_csv(names, rows), end="")
 
 
 @born.command()

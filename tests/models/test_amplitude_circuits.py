@@ -186,3 +186,13 @@ def test_a_label_at_the_end_makes_a_narrow_circuit(iris: tuple[np.ndarray, np.nd
     np.testing.assert_allclose(model.to_network().predict_proba(X), model.predict_proba(X), atol=1e-12)
     with pytest.raises(InvalidInputError, match="label"):
         AmplitudeMPSClassifier(4, label="start").fit(X, y)  # type: ignore[arg-type]
+
+
+def test_training_goes_on_without_post_selection(iris: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = iris
+    model = AmplitudeMPSClassifier(4, label="end", random_state=0).fit(X, y)
+    network = model.to_network()
+    assert network.success_probability(X).mean() < 0.9
+    network.set_params(discard="trace", homotopy=50, warm_start=True, epochs=150).fit(X, y)
+    assert network.success_probability(X).min() == 1.0
+    assert network.score(X, y) > 0.93
