@@ -36,6 +36,7 @@ from qtnml.train.born_gradient import train_born_by_gradient
 from qtnml.train.born_loop import BornResult, Strings, train_born
 from qtnml.train.born_structure import GreedyGrowth, GrowthRecord, grow_bonds
 from qtnml.train.ladder import Ladder
+from qtnml.train.mixture import best_cuts
 from qtnml.train.sweep_loop import SweepTraining
 
 _AUTO_EPOCHS, _AUTO_EDGES, _MOST_AUTO_EPOCHS, _AUTO_STEPS = 30, 3000, 300, 600
@@ -268,8 +269,13 @@ class LearntLaw(DensityMixin, BaseEstimator):
         """
         going_on = self.warm_start and hasattr(self, "state_")
         found: list[tuple[BornResult, list[GrowthRecord] | None]] = []
-        for number, own in enumerate(rng.spawn(1 if going_on else int(self.n_init))):
-            start = training.narrowed(self._start(sites, training, own, number))
+        inits = [str(self.init)] * (1 if going_on else int(self.n_init))
+        if training.is_smooth and validation is not None and not going_on and self.init == "markov":
+            inits.append("product")  # smooth amplitudes may change their sign, those of a Markov tree do not
+        for number, (init, own) in enumerate(zip(inits, rng.spawn(len(inits)), strict=True)):
+            start = training.narrowed(self._start(sites, training, own, number, init))
+            if training.is_smooth and validation is not None and init == "markov" and not going_on:
+                start = best_cuts([start], np.ones(1), validation)[0]
             checkpoint = self.checkpoint_of(number)
             try:
                 found.append(self._trained(start, training, validation, own, checkpoint, discriminative))
@@ -277,7 +283,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                 if not found:
                     raise
                 warn_user(
-                    f"training was interrupted in start {number + 1} of {self.n_init}; the best of those "
+                    f"training was interrupted in start {number + 1} of {len(inits)}; the best of those "
                     "before it was kept",
                     TrainingInterruptedWarning,
                 )
@@ -306,7 +312,9 @@ class LearntLaw(DensityMixin, BaseEstimator):
         kept, held = hold_out_rows(len(rows), self.validation_fraction if share is None else share, rng)
         return rows[kept], rows[held]
 
-    def _start(self, sites: Sites, data: Strings, rng: np.random.Generator, number: int = 0) -> TreeState:
+    def _start(
+        self, sites: Sites, data: Strings, rng: np.random.Generator, number: int, init: str
+    ) -> TreeState:
         """The state that the number-th start begins at."""
         if self.warm_start and hasattr(self, "state_"):
             if self.state_.sites != sites:
@@ -316,7 +324,7 @@ class LearntLaw(DensityMixin, BaseEstimator):
                     "warm_start=False"
                 )
             return self.state_
-        is_markov = self.init == "markov" and self.max_bond > 1 and markov_parents(sites.tree) is not None
+        is_markov = init == "markov" and self.max_bond > 1 and markov_parents(sites.tree) is not None
         is_complex = self.complex_amplitudes
         if is_complex is None:
             few = len(sites.dims) <= _MOST_AUTO_COMPLEX

@@ -27,7 +27,7 @@ from qtnml.models.validation import generator
 from qtnml.progress import progress_bar
 from qtnml.train import EpochRecord
 from qtnml.train.born_loop import Strings
-from qtnml.train.mixture import MixtureResult, markov_mixture, train_mixture
+from qtnml.train.mixture import MixtureResult, best_cuts, markov_mixture, train_mixture
 
 _SEEN = 0.7  # share of the rows that the trees of one start are learnt from, so that starts differ
 
@@ -204,6 +204,8 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             data.narrowed(model.start_from(cut(tree.state(sites), int(model.max_bond)), rng))
             for sites, tree in zip(trees.sites, trees.trees, strict=True)
         ]
+        if data.is_smooth and held_out is not None:
+            states = best_cuts(states, trees.weights, held_out)
         widest = max(states, key=lambda state: max(state.bond_dims, default=1))
         training = model.sweep_training(widest, held_out=held_out is not None)
         with progress_bar("mixture", training.epochs, show=bool(self.verbose)) as advance:

@@ -126,6 +126,11 @@ class Strings:
         found = [(site, map_) for site, map_ in enumerate(self.maps) if map_ is not None]
         return [(site, map_) for site, map_ in found if map_.shape[1] == sites.dims[site]]
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether some sites stand for functions."""
+        return any(map_ is not None for map_ in self.maps)
+
     def narrowed(self, state: TreeState) -> TreeState:
         """A state on levels as one on the functions of its sites: what is no sum of them is left out."""
         return _with_maps(state, [None if map_ is None else map_.T for map_ in self.maps])
@@ -204,7 +209,7 @@ def train_born(
 ) -> BornResult:
     """Train a state on strings by sweeps: see `fit_loop`."""
     dtype = np.dtype(np.float32 if training.precision == "single" else np.float64)
-    if len(state.tree.nodes) == 1 and not any(map_ is not None for map_ in data.maps):  # the best is known
+    if len(state.tree.nodes) == 1 and not data.is_smooth:  # the best state is known
         state = TreeState(state.sites, (frequencies(state.sites, data, state.cores[0]),))
     progress = Progress(state.cores, None, state.cores, dict(rng.bit_generator.state), np.zeros(0))
     start = np.inf if validation is None else validation.nll_of_cores(state.sites, state.cores)

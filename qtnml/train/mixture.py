@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from qtnml.arrays import NDArray
-from qtnml.born.markov import MarkovTree
+from qtnml.born.markov import MarkovTree, cut
 from qtnml.born.state import TreeState
 from qtnml.structure.sites import Sites
 from qtnml.train.born_loop import Strings
@@ -205,6 +205,21 @@ def nll_of_mixture(
 ) -> float:
     """Weighted mean negative log-likelihood in nats."""
     return -float(data.weights @ logsumexp(log_joint(sites, cores, weights, data), axis=1))
+
+
+def best_cuts(states: Sequence[TreeState], weights: NDArray, validation: Strings) -> list[TreeState]:
+    """States cut to the largest bond that explains held-out strings best, as a mixture of these weights.
+
+    Of columns on functions: tables of the conditional distributions of many cells say more than is true.
+    """
+    widest, bond = max(max(state.bond_dims, default=1) for state in states), 2
+    tried = [list(states)]
+    while bond < widest:
+        tried.append([cut(state, bond) for state in states])
+        bond = max(bond + 1, bond * 3 // 2)
+    sites = [state.sites for state in states]
+    scores = [nll_of_mixture(sites, [state.cores for state in some], weights, validation) for some in tried]
+    return tried[int(np.argmin(scores))]
 
 
 def train_mixture(
