@@ -260,7 +260,7 @@ class BackendForest(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes[np.argmax(self.predict_proba(X), axis=1)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Reordered:
     """An augmentation of samples, of their features in another order."""
 

@@ -1,10 +1,10 @@
 """An amplitude classifier as a post-selected network of unitaries, where its bonds fit.
 
 Towards the root every core is brought to orthonormal rows, its remainder handed to the node above: rows of a
-unitary in the branch where all discarded qubits are found in |0>. A last
-node with fresh qubits, found in |0> as well, holds any remainder up to a factor: the network then says
-exactly what the classifier says (`as_network`). Without them the nearest orthonormal rows stand for the
-label's core, and probabilities differ by as much as that core is far from an isometry (`handed_over`).
+unitary in the branch where all discarded qubits are found in |0>. A last node with fresh qubits, found in |0>
+as well, holds any remainder up to a factor: the network then says exactly what the classifier says
+(`as_network`). Without them the nearest orthonormal rows stand for the label's core, and probabilities differ
+by as much as that core is far from an isometry (`handed_over`).
 """
 
 import itertools

@@ -15,6 +15,7 @@ from qtnml.gates import Synthesis
 from qtnml.models.backend_regressor import BackendRegressor, interval_half_width
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.noise import NoisyTraining
+from qtnml.models.training import Anew
 from qtnml.models.validation import checked_regression_data, generator, hold_out_any
 from qtnml.train import CrossEntropy, HingePower, TrainingOptions, TrainingSet, train
 
@@ -82,11 +83,12 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         for held in folds:
             kept = np.setdiff1d(np.arange(len(training.y)), held)
             part, left = (TrainingSet(*(array[rows] for array in training)) for rows in (kept, held))
+            anew = options.augment.of(kept) if isinstance(options.augment, Anew) else None
             result = train(
                 model,
                 parameters,
                 part,
-                replace(options, patience=patience),
+                replace(options, patience=patience, augment=anew),
                 np.random.default_rng(rng.integers(2**63)),
                 validation=left,
             )

@@ -66,13 +66,17 @@ class Anew:
     scaler: FeatureScaler
 
     def __call__(self, rng: np.random.Generator) -> NDArray:
-        """For one epoch, (samples, features)."""
+        """Of all samples for one epoch, (samples, features)."""
         found = np.asarray(self.augment(self.X, rng))
         if found.shape != self.X.shape:
             raise InvalidInputError(
                 f"augment must return samples of shape {self.X.shape}, as it was given, got {found.shape}"
             )
         return self.scaler.clipped(found)
+
+    def of(self, rows: NDArray) -> "Anew":
+        """The same of some samples."""
+        return replace(self, X=self.X[rows])
 
 
 class TrainedEstimator(SavedToFile, BaseEstimator, ABC):

@@ -13,6 +13,7 @@ from qtnml import (
     TableEncoder,
     TreeClassifier,
     TreeForestClassifier,
+    TreeRegressor,
     load_model,
 )
 from qtnml.data import PictureAugmentation, pixel_order
@@ -196,3 +197,15 @@ def test_training_goes_on_without_post_selection(iris: tuple[np.ndarray, np.ndar
     network.set_params(discard="trace", homotopy=50, warm_start=True, epochs=150).fit(X, y)
     assert network.success_probability(X).min() == 1.0
     assert network.score(X, y) > 0.93
+
+
+def test_regressors_of_few_samples_take_augmented_ones() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 4))
+    y = X.sum(axis=1)
+
+    def jittered(samples: np.ndarray, own: np.random.Generator) -> np.ndarray:
+        return np.clip(samples + 0.02 * own.normal(size=samples.shape), 0, 1)
+
+    model = TreeRegressor(1, augment=jittered, feature_range=(0, 1), random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.5
