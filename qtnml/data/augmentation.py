@@ -46,12 +46,14 @@ class PictureAugmentation:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        rows, columns = self.shape
-        if not (rows >= 1 and columns >= 1):
+        shape: Any = self.shape
+        is_pair = isinstance(shape, tuple | list) and len(shape) == 2
+        if not is_pair or not all(isinstance(side, int | np.integer) and side >= 1 for side in shape):
             raise InvalidInputError(f"shape is rows and columns of a picture, got {self.shape!r}")
+        rows, columns = self.shape
         for name in ("shift", "turn", "zoom", "shear"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
+            if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value >= 0):
                 raise InvalidInputError(f"{name} must be a number of at least 0, got {value!r}")
         pixel_order(self.order, rows, columns)
 

@@ -115,6 +115,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                     cells=int(self.cells),
                 )
             column = own.column(name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen)
+            if k in smooth and not column.is_numeric:
+                raise InvalidInputError(f"functions names column {name!r}, whose cells are no numbers")
             is_date = bool(table.dates) and table.dates[k]
             found.append(replace(column, is_date=True) if is_date else column)
         self.columns_: tuple[Column, ...] = tuple(found)

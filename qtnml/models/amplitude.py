@@ -194,6 +194,14 @@ class AmplitudeClassifier(ClassReadout):
         given = features if self.table_ is not None else self.scaler_(features)
         return self.model_.predict(self.params_, given)
 
+    def outcome_probabilities(self, X: Any, **noisy: Any) -> NDArray:
+        """Probability of every class, (samples, classes): `predict_proba` before any temperature."""
+        if noisy:
+            raise InvalidInputError(
+                f"noise acts on circuits: to_network() is one, and takes {', '.join(noisy)}"
+            )
+        return super().outcome_probabilities(X)
+
     def to_network(self) -> NetworkClassifier:
         """The same probabilities as a network of unitaries, post-selected: a circuit, for devices.
 

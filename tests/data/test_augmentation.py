@@ -45,12 +45,17 @@ def test_half_of_the_pictures_are_mirrored_in_any_order_of_pixels() -> None:
     assert 150 < other.sum() < 250
 
 
-@pytest.mark.parametrize(("name", "value"), [("shift", -1.0), ("turn", np.nan), ("zoom", -0.1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("shift", -1.0), ("turn", np.nan), ("zoom", -0.1), ("shear", "a")]
+)
 def test_settings_that_cannot_be_are_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidInputError, match=name):
         PictureAugmentation((4, 4), **{name: value})  # type: ignore[arg-type]
 
 
 def test_other_pictures_are_refused() -> None:
+    for shape in ("ab", (4,), (0, 3), (2.5, 2)):
+        with pytest.raises(InvalidInputError, match="shape"):
+            PictureAugmentation(shape)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="16 pixels"):
         PictureAugmentation((4, 4))(np.zeros((2, 9)), np.random.default_rng(0))

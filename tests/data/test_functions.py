@@ -176,6 +176,12 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, object], messag
         TableEncoder(**settings).fit(np.random.default_rng(0).normal(size=(50, 2)))  # type: ignore[arg-type]
 
 
+def test_functions_of_text_are_refused() -> None:
+    rows = [["a", 1.0], ["b", 2.0]] * 20
+    with pytest.raises(InvalidInputError, match="no numbers"):
+        TableEncoder(functions={0: "legendre"}).fit(rows)
+
+
 def test_models_without_functions_say_so(pairs: np.ndarray) -> None:
     encoder = TableEncoder(functions="legendre")
     with pytest.raises(InvalidInputError, match="sweeps"):

@@ -69,6 +69,8 @@ def test_what_is_no_circuit_is_refused(iris: tuple[np.ndarray, np.ndarray]) -> N
     levels = AmplitudeMPSClassifier(4, encoder=TableEncoder(bins=4), epochs=2, random_state=0).fit(X, y)
     with pytest.raises(InvalidInputError, match="levels"):
         levels.to_network()
+    with pytest.raises(InvalidInputError, match="to_network"):
+        levels.predict_proba(X, noise="fake:torino")
     digits = load_digits()
     wide = AmplitudeTreeClassifier(100, epochs=1, random_state=0).fit(digits.data[:300], digits.target[:300])
     with pytest.raises(InvalidInputError, match="max_bond"):
