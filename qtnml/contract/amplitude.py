@@ -88,8 +88,9 @@ class AmplitudeModel:
             raise InvalidInputError(f"a bond dimension is at least 1, got {bond_dim}")
         leaf_dims = (2,) * tree.num_leaves if levels is None else tuple(levels)
         bonds = (*[bond_dim] * tree.root, 1)
-        kind = FactorisedNetwork if factorised else AmplitudeNetwork
-        network = kind(tree, leaf_dims, bonds, num_classes, tree.root)
+        network = AmplitudeNetwork(tree, leaf_dims, bonds, num_classes, tree.root)
+        if factorised:
+            network = FactorisedNetwork(tree, leaf_dims, bonds, num_classes, tree.root, bond_dim)
         if levels is not None:
             return cls(network, None)
         return cls(network, AngleEncoding() if encoding is None else encoding)
@@ -118,8 +119,9 @@ class AmplitudeModel:
 
     @property
     def bond_dim(self) -> int:
-        """The largest bond dimension."""
-        return max(self.network.bond_dims)
+        """The largest bond dimension; of factorised cores the most terms."""
+        network = self.network
+        return max(network.terms if isinstance(network, FactorisedNetwork) else network.bond_dims)
 
     @property
     def num_parameters(self) -> int:

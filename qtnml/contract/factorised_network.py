@@ -30,12 +30,17 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     A core is the factors of its children side by side, (terms, dimensions of the children's wires, 1); at the
     root those of the label stand behind them (the last axis tells stacks of cores from stacks of unitaries).
-    Terms of a node are the dimension of the wire above it, at the root as many as on the widest wire.
+    Terms of a node are the dimension of the wire above it.
+
+    Attributes:
+        root_terms: Those of the root; 0 takes as many as on the widest wire.
 
     >>> from qtnml.structure import balanced
     >>> FactorisedNetwork(balanced(4), (2, 2, 2, 2), (8, 8, 1), 3, 2).core_shapes
     ((8, 4, 1), (8, 4, 1), (8, 19, 1))
     """
+
+    root_terms: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,7 +55,7 @@ class FactorisedNetwork(AmplitudeNetwork):
     @cached_property
     def terms(self) -> tuple[int, ...]:
         """Of each node."""
-        return (*self.bond_dims[:-1], max(self.bond_dims))
+        return (*self.bond_dims[:-1], self.root_terms or max(self.bond_dims))
 
     def _child_dims(self, node: int) -> list[int]:
         leaves = self.tree.num_leaves

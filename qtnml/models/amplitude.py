@@ -43,7 +43,7 @@ _FIRST_BOND = 2
 _AUTO_SWEEPS = 4
 _WHOLE_ANGLE = np.pi / 4
 _SWEEP_STEPS = 2
-_RATE_OF_TERMS = 0.064
+_RATE_OF_TERMS, _FEW_TERMS = 0.064, 4
 _LEARNT = (
     "scaler_",
     "table_",
@@ -277,7 +277,7 @@ class AmplitudeClassifier(ClassReadout):
         if self.learning_rate is not None:
             return float(self.learning_rate)
         if self._is_factorised:
-            return _RATE_OF_TERMS / int(self.max_bond)
+            return _RATE_OF_TERMS / max(int(self.max_bond), _FEW_TERMS)
         return float(2.0 / (int(self.max_bond) * max(model.network.tree.num_leaves, 8)))
 
     def _sweep(
@@ -462,8 +462,9 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
     Args:
         max_bond: Largest bond dimension D; time grows as D**3.
         topology: None for a balanced binary tree over the data qubits; "chow-liu" joins first what knows
-            most about each other (learnt from the training samples); or a `qtnml.structure.Tree`, such as
-            `qtnml.structure.balanced(784, arity=4)`.
+            most about each other (learnt from the training samples); "star" is one node for all, with
+            cores="cp" a sum of `max_bond` product states, the baseline without entanglement; or a
+            `qtnml.structure.Tree`, such as `qtnml.structure.balanced(784, arity=4)`.
         cores: "dense" cores have D**3 numbers; those of "cp" are sums of D products of one factor for each
             child (CP rank D, arXiv:2305.19440): D**2 numbers for each child, for bonds of hundreds and nodes
             of more than two children; by method="gradient".
@@ -490,7 +491,7 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         self,
         max_bond: int = 16,
         *,
-        topology: Tree | Literal["chow-liu"] | None = None,
+        topology: Tree | Literal["chow-liu", "star"] | None = None,
         cores: Literal["dense", "cp"] = "dense",
         method: Literal["gradient", "sweeps"] = "gradient",
         cutoff: float = 1e-4,
@@ -557,6 +558,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
                     "columns"
                 )
             return self.topology
+        if self.topology == "star":
+            return balanced(leaves, arity=max(leaves, 2))
         if self.topology == "chow-liu" and leaves > 1:
             if leaves != X.shape[1]:
                 raise InvalidInputError("topology='chow-liu' needs an encoding with one qubit per feature")
@@ -569,6 +572,8 @@ class AmplitudeTreeClassifier(AmplitudeClassifier):
         super()._check_parameters()
         if self.cores not in ("dense", "cp"):
             raise InvalidInputError(f"cores must be 'dense' or 'cp', got {self.cores!r}")
+        if self.topology == "star" and self.cores == "dense":
+            raise InvalidInputError("a star of dense cores has 2**features numbers; set cores='cp'")
         if self.cores == "cp" and self.method == "sweeps":
             raise InvalidInputError("sweeps split dense cores; set cores='dense', or method='gradient'")
 

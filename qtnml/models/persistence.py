@@ -320,7 +320,7 @@ def _stored_network(model: Model | AmplitudeModel) -> dict[str, Any]:
                 "leaf_dims": list(network.leaf_dims),
                 "bond_dims": list(network.bond_dims),
                 "classes": [network.num_classes, network.label_node],
-                "factorised": network.is_factorised,
+                "root_terms": network.terms[-1] if isinstance(network, FactorisedNetwork) else 0,
             },
             "encoding": encoding,
         }
@@ -339,8 +339,10 @@ def _restored_network(stored: dict[str, Any], readout: Any) -> Model | Amplitude
         entry = stored["amplitudes"]
         dims = (tuple(map(int, entry[name])) for name in ("leaf_dims", "bond_dims", "classes"))
         leaf_dims, bond_dims, (num_classes, label_node) = dims
-        kind = FactorisedNetwork if entry.get("factorised", False) else AmplitudeNetwork
-        network = kind(Tree.from_dict(entry["tree"]), leaf_dims, bond_dims, num_classes, label_node)
+        tree, terms = Tree.from_dict(entry["tree"]), int(entry.get("root_terms", 0))
+        network = AmplitudeNetwork(tree, leaf_dims, bond_dims, num_classes, label_node)
+        if terms:
+            network = FactorisedNetwork(tree, leaf_dims, bond_dims, num_classes, label_node, terms)
         return AmplitudeModel(network, encoding)
     encoding = get_encoding(stored_object("encoding", stored["encoding"]))
     ansatz = get_ansatz(stored_object("ansatz", stored["ansatz"]))

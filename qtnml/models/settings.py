@@ -102,9 +102,9 @@ def _check_amplitudes(estimator: Any) -> None:
             f"learning_rate is the angle of a sweep's steps, at most pi/2, got {estimator.learning_rate!r}"
         )
     topology = getattr(estimator, "topology", None)
-    is_name = isinstance(topology, str) and topology == "chow-liu"
+    is_name = isinstance(topology, str) and topology in ("chow-liu", "star")
     if not (topology is None or is_name or isinstance(topology, Tree)):
-        raise InvalidInputError(f"topology must be None, 'chow-liu' or a Tree, got {topology!r}")
+        raise InvalidInputError(f"topology must be None, 'chow-liu', 'star' or a Tree, got {topology!r}")
 
 
 def _check_network(estimator: Any) -> None:

@@ -97,6 +97,22 @@ def test_it_is_a_circuit_too() -> None:
     assert model.compile().verify(X[:2]) < 1e-10
 
 
+def test_a_star_is_a_sum_of_products(digits: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    X, y, X_test, y_test = digits
+    model = AmplitudeTreeClassifier(10, cores="cp", topology="star", random_state=0).fit(X, y)
+    assert model.score(X_test, y_test) > 0.8
+    factors = model.params_.nodes[0][0, :, :, 0]  # (terms, 2 * pixels + classes)
+    leaves = model.model_.leaves(model.params_, model.scaler_(X_test[:5]))
+    products = np.einsum("tpd,pds->tps", factors[:, :128].reshape(10, 64, 2), leaves).prod(axis=1)
+    squares = (factors[:, 128:].T @ products) ** 2
+    np.testing.assert_allclose(model.predict_proba(X_test[:5]), (squares / squares.sum(axis=0)).T, atol=1e-9)
+    model.save(tmp_path / "model.npz")
+    again = load_model(tmp_path / "model.npz")
+    assert np.array_equal(again.predict_proba(X_test), model.predict_proba(X_test))
+    with pytest.raises(InvalidInputError, match="star"):
+        AmplitudeTreeClassifier(4, topology="star").fit(X, y)
+
+
 def test_what_cannot_be_is_refused(digits: tuple[np.ndarray, ...]) -> None:
     X, y, *_ = digits
     with pytest.raises(InvalidInputError, match="sweeps"):
