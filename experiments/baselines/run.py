@@ -19,12 +19,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from qtnml import AmplitudeMPSClassifier, load_dataset
+from qtnml import AmplitudeTreeClassifier, load_dataset
 
 FOLDER = Path(__file__).parent
 SETS = ("mnist", "fashion-mnist")
 MODELS: dict[str, Callable[[], Any]] = {
-    "product (bond 1)": lambda: AmplitudeMPSClassifier(1, feature_range=(0, 1), random_state=0),
+    "10 products": lambda: AmplitudeTreeClassifier(
+        10, cores="cp", topology="star", epochs=30, feature_range=(0, 1), random_state=0
+    ),
     "logistic regression": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
     "SVM (RBF)": lambda: SVC(C=10.0),
     "gradient boosting": lambda: HistGradientBoostingClassifier(random_state=0),

@@ -6,6 +6,7 @@ the bond dimension). A node of k children costs k D**2 instead of D**(k + 1): wi
 children, as in a quad-tree of pixels.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -101,14 +102,18 @@ class FactorisedNetwork(AmplitudeNetwork):
         for group in _groups(self):
             stack, rows = place[group.nodes[0]][0], [place[k][1] for k in group.nodes]
             cores, start = rows_of(stacks[stack], tuple(rows))[..., 0], 0
-            product: Any = 1.0
+            forms = []
             for source, wires, dim in group.children:
+                count = len(wires) // len(group.nodes)
                 given = rows_of(sent[source], wires)[:, :dim]
-                product = product * xp.matmul(cores[:, :, start : start + dim], given)
-                start += dim
-            size = _constant(xp.abs(product).max(axis=1, keepdims=True) + _TINY)  # (nodes, 1, batch)
-            logs = logs + xp.log(size).sum(axis=(0, 1))
-            sent.append(product / size)
+                given = given.reshape(len(group.nodes), count, dim, -1)
+                factors = cores[:, :, start : start + count * dim]
+                factors = factors.reshape(len(group.nodes), -1, count, dim).swapaxes(1, 2)
+                forms.append(xp.matmul(factors, given))  # (nodes, children, terms, batch)
+                start += count * dim
+            product, own = _product(forms[0] if len(forms) == 1 else xp.concat(forms, axis=1))
+            logs = logs + own
+            sent.append(product)
             if group.nodes[-1] == self.tree.root:
                 label = cores[0, :, start:].T  # (classes, terms)
                 return label @ sent[-1][0], logs
@@ -170,8 +175,8 @@ class _Group:
 
     Attributes:
         nodes: Their numbers.
-        children: For each place the array its wires are in (0 the leaves, then the groups in order), their
-            rows there, and their dimension.
+        children: For each run of places the array their wires are in (0 the leaves, then the groups in
+            order), their rows there, node by node, and their dimension.
     """
 
     nodes: tuple[int, ...]
@@ -192,17 +197,36 @@ def _groups(network: FactorisedNetwork) -> tuple[_Group, ...]:
                 key = (network.core_shapes[k], k == tree.root, tuple(at[w][0] for w in wires))
                 ready.setdefault((*key, tuple(network._child_dims(k))), []).append(k)
         for (_, _, sources, dims), nodes in ready.items():
-            children = tuple(
-                (source, tuple(at[tree.nodes[k][place]][1] for k in nodes), dim)
-                for place, (source, dim) in enumerate(zip(sources, dims, strict=True))
-            )
-            found.append(_Group(tuple(nodes), children))
+            children, place = [], 0
+            for (source, dim), run in itertools.groupby(zip(sources, dims, strict=True)):
+                end = place + len(list(run))
+                rows = [at[wire][1] for k in nodes for wire in tree.nodes[k][place:end]]
+                children.append((source, tuple(rows), dim))
+                place = end
+            found.append(_Group(tuple(nodes), tuple(children)))
         first = len(found) - len(ready)
         for number, group in enumerate(found[first:], first + 1):
             for row, k in enumerate(group.nodes):
                 at[leaves + k] = (number, row)
         left = [k for k in left if leaves + k not in at]
     return tuple(found)
+
+
+def _product(forms: Array) -> tuple[Array, Array]:
+    """Products over the children of (nodes, children, terms, batch), and logarithms of factors taken out.
+
+    By halves, rescaled each time: hundreds of factors neither over- nor underflow.
+    """
+    xp = common_namespace(forms)
+    logs = xp.zeros(forms.shape[-1], dtype=forms.real.dtype)
+    while True:
+        size = _constant(xp.abs(forms).max(axis=2, keepdims=True) + _TINY)
+        forms, logs = forms / size, logs + xp.log(size).sum(axis=(0, 1, 2))
+        count = forms.shape[1]
+        if count == 1:
+            return forms[:, 0], logs
+        half = forms[:, : count - count % 2 : 2] * forms[:, 1::2]
+        forms = half if count % 2 == 0 else xp.concat([half, forms[:, -1:]], axis=1)
 
 
 def _constant(array: Array) -> Array:
