@@ -296,12 +296,13 @@ def test_a_circuit_learns_from_an_amplitude_model(run, tmp_path: Path) -> None:
         assert (status, "models tree and mps" in " ".join(err.split())) == (2, True)
 
 
-def test_what_has_no_circuit_says_so(run, tmp_path: Path) -> None:
-    common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 1, "-o", tmp_path / "m")
+def test_amplitude_classifiers_are_circuits_on_the_command_line(run, tmp_path: Path) -> None:
+    common = ("digits", "--size", 2, "--classes", "3,5", "--epochs", 1, "-o", tmp_path / "m")
     run("train", *common, "--model", "amplitude-mps", "--max-bond", 2)
-    for command in (("compile", tmp_path / "m"), ("predict", tmp_path / "m", "digits", "--backend", "aer")):
-        status, _, err = run(*command)
-        assert (status, "AmplitudeMPSClassifier has no circuit yet" in " ".join(err.split())) == (2, True)
+    status, out, _ = run("compile", tmp_path / "m", "-o", tmp_path / "m.qasm", "--json")
+    assert status == 0
+    assert json.loads(out)["num_qubits"] <= 4
+    assert "measure" in (tmp_path / "m.qasm").read_text()
 
 
 def test_training_goes_on_from_a_checkpoint(run, tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ class PictureAugmentation:
         mirror: Swap left and right of every second picture: for clothes, not for digits.
 
     >>> augment = PictureAugmentation((2, 3), mirror=True, shift=0.0)
-    >>> augment(np.array([[1.0, 2, 3, 4, 5, 6]] * 2), np.random.default_rng(1)).tolist()
-    [[3.0, 2.0, 1.0, 6.0, 5.0, 4.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+    >>> pictures = augment(np.array([[1.0, 2, 3, 4, 5, 6]] * 20), np.random.default_rng(0))
+    >>> np.unique(pictures, axis=0).tolist()
+    [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]]
     """
 
     shape: tuple[int, int]

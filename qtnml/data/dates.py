@@ -31,8 +31,9 @@ def date_parts(
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"sold": pd.to_datetime(["2024-02-29 18:30"])})
-    >>> date_parts(table).iloc[0].tolist()[1:]
-    [59.770833333333336, 'Thursday', 18.5]
+    >>> wide = date_parts(table)
+    >>> wide["sold weekday"][0], float(wide["sold hour"][0])
+    ('Thursday', 18.5)
     """
     if not is_frame(X):
         raise InvalidInputError(f"date_parts takes a DataFrame, got {type(X).__name__}")
