@@ -303,6 +303,8 @@ def test_amplitude_classifiers_are_circuits_on_the_command_line(run, tmp_path: P
     assert status == 0
     assert json.loads(out)["num_qubits"] <= 4
     assert "measure" in (tmp_path / "m.qasm").read_text()
+    assert run("predict", tmp_path / "m", "digits", "--backend", "exact", "--limit", 2)[0] == 0
+    assert run("noise", tmp_path / "m", "--t2", "8e-5", "--limit", 20, "--json")[0] == 0
 
 
 def test_training_goes_on_from_a_checkpoint(run, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def measured(name: str, *, smoke: bool, circuits: bool) -> dict[str, Any]:
             total, spent = total + proba, spent + seconds
             label = f"chain, bond {bond}" if number == 0 else f"forest of {number + 1} chains, bond {bond}"
             found[label] = {"accuracy": accuracy(total, data.y_test), "seconds": round(spent, 1)}
-            if number == 0 and circuits:
+            if circuits and bond == BOND_OF_CIRCUIT:
                 X = data.X_test[:200, orders()[0]]
                 found[label] |= circuit_of(model, X)
             print(name, label, found[label], flush=True)
@@ -178,7 +178,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="*", default=list(SETS))
-    parser.add_argument("--circuits", action="store_true", help="compile as well: minutes more")
+    parser.add_argument("--circuits", action="store_true", help="compile a chain as well: minutes")
     parser.add_argument("--large", action="store_true", help="only the chain of 28x28 pixels: an hour")
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()

@@ -138,13 +138,12 @@ def classifier(estimator: Any) -> Any:
 
 
 def with_circuit(estimator: Any) -> Any:
-    """The estimator, or an error if it has no circuit."""
+    """The estimator, or of an amplitude classifier its circuit; an error if there is none."""
     if not hasattr(estimator, "compile"):
         raise InvalidInputError(
-            f"{type(estimator).__name__} has no circuit yet; train a tree or an mps, which can learn from it "
-            "(--teacher), to compile or measure it"
+            f"{type(estimator).__name__} has no circuit; take a classifier, a regressor or a Born machine"
         )
-    return estimator
+    return estimator.to_network() if hasattr(estimator, "to_network") else estimator
 
 
 def named_values(options: list[str] | None, name_of_option: str = "--set") -> dict[str, Any]:

@@ -166,7 +166,7 @@ def predict(
     )
     X, y = X[:limit], y if y is None else y[:limit]
     if backend is not None:
-        with_circuit(clf)
+        clf = with_circuit(clf)
     elif mitigation is not None:
         raise InvalidInputError(f"--mitigation {mitigation} needs a backend, e.g. --backend fake:torino")
     elif num_qubits is not None:

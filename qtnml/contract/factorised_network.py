@@ -90,7 +90,10 @@ class FactorisedNetwork(AmplitudeNetwork):
     @cached_property
     def widest(self) -> int:
         """Numbers that the largest step of one sample takes."""
-        return max(len(group.nodes) * self.terms[group.nodes[0]] for group in _groups(self))
+        return max(
+            self.terms[group.nodes[0]] * sum(len(wires) for _, wires, _ in group.children)
+            for group in _groups(self)
+        )
 
     @full_precision
     def amplitudes(self, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:

@@ -204,7 +204,12 @@ class BornMachine(SavedToFile, LearntLaw):
             X: What is known of each sample, NaN elsewhere; None for nothing known (one row).
         """
         check_is_fitted(self, "state_")
-        levels = np.full((1, self.n_features_in_), MISSING) if X is None else self.levels(X)
+        return self.marginals_of_levels(
+            np.full((1, self.n_features_in_), MISSING) if X is None else self.levels(X)
+        )
+
+    def marginals_of_levels(self, levels: NDArray) -> tuple[NDArray, ...]:
+        """`marginals` of samples that are levels already, -1 where missing (see `levels`)."""
         chunk = chunk_of(self.state_)
         parts = [
             site_marginals(self.state_, observed(self.state_.sites, levels[k : k + chunk]))
@@ -283,7 +288,7 @@ class BornMachine(SavedToFile, LearntLaw):
         if method == "sample":
             return self.sample(1, given=X, random_state=random_state)
         if method == "median":
-            return self.completed_by(X, levels, self.marginals(X))
+            return self.completed_by(X, levels, self.marginals_of_levels(levels))
         if method != "most-probable":
             raise InvalidInputError(f"method must be 'most-probable', 'median' or 'sample', got {method!r}")
         if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:

@@ -19,7 +19,8 @@ from qtnml.errors import InvalidInputError
 from qtnml.models.born import TreeBornMachine
 from qtnml.models.born_machine import BornMachine
 from qtnml.models.born_settings import check_born_settings
-from qtnml.models.born_training import strings_of, warn_if_stopped
+from qtnml.models.born_training import warn_if_stopped
+from qtnml.models.level_input import strings_of
 from qtnml.models.progress import each_epoch
 from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
@@ -254,7 +255,11 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> NDArray:
         """Share of each component in explaining each sample, (samples, components)."""
-        joint = self._joint(self.levels(X))
+        return self._shares(self.levels(X))
+
+    def _shares(self, levels: NDArray) -> NDArray:
+        """`predict_proba` of levels."""
+        joint = self._joint(levels)
         return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
     def predict(self, X: Any) -> NDArray:
@@ -292,8 +297,13 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             X: What is known of each sample, NaN elsewhere; None for nothing known (one row).
         """
         check_is_fitted(self, "models_")
-        shares = self.weights_[None] if X is None else self.predict_proba(X)
-        parts = [model.marginals(X) for model in self.models_]
+        columns = self.models_[0].n_features_in_
+        return self._marginals(np.full((1, columns), MISSING) if X is None else self.levels(X))
+
+    def _marginals(self, levels: NDArray) -> tuple[NDArray, ...]:
+        """`marginals` of levels."""
+        shares = self._shares(levels)
+        parts = [model.marginals_of_levels(levels) for model in self.models_]
         return tuple(
             np.asarray(sum(shares[:, [k]] * own[column] for k, own in enumerate(parts)))
             for column in range(len(parts[0]))
@@ -347,7 +357,8 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             random_state: Seed of draws.
         """
         if method == "median":
-            return self.models_[0].completed_by(X, self.levels(X), self.marginals(X))
+            levels = self.levels(X)
+            return self.models_[0].completed_by(X, levels, self._marginals(levels))
         if method != "sample":
             raise InvalidInputError(f"method must be 'sample' or 'median', got {method!r}")
         return self.sample(1, given=X, random_state=random_state)[0]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from qtnml import BornMixture, TableEncoder, TreeBornMachine
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, UnseenCategoryWarning
 
 RHO = 0.8
 
@@ -69,6 +69,18 @@ def test_mixtures_and_bits_take_medians_too(table: pd.DataFrame) -> None:
     holes = bits[:20].copy()
     holes[:, 2] = np.nan
     assert np.array_equal(born.impute(holes, method="median"), bits[:20])
+
+
+def test_a_table_is_encoded_once(table: pd.DataFrame) -> None:
+    """So that a value never seen is told of once."""
+    encoder = TableEncoder(unseen="missing")
+    for model in (TreeBornMachine(4, encoder=encoder), BornMixture(TreeBornMachine(4, encoder=encoder), 2)):
+        model.set_params(random_state=0).fit(table[:400])
+        odd = table[:3].assign(sign=["up", "sideways", None])
+        with pytest.warns(UnseenCategoryWarning) as told:
+            filled = model.impute(odd, method="median")
+        assert len(told) == 1
+        assert set(filled["sign"][1:]) <= {"up", "down"}
 
 
 def test_other_methods_are_refused(born: TreeBornMachine, table: pd.DataFrame) -> None:
