@@ -1,4 +1,4 @@
-"""The recipes of docs/exports.md, each run by the toolkit it is for, against exact probabilities."""
+"""The recipes of docs/howto/exports.md, each run by the toolkit it is for, against exact probabilities."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.vendor, pytest.mark.filterwarnings("ignore")]
-TEXT = (Path(__file__).parents[1] / "docs" / "exports.md").read_text()
+TEXT = (Path(__file__).parents[1] / "docs" / "howto" / "exports.md").read_text()
 
 
 def blocks(text: str) -> list[str]:

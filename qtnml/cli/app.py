@@ -1,6 +1,7 @@
 """The application object, its errors, and what every command prints and reads alike."""
 
 import contextlib
+import inspect
 import json
 import sys
 import warnings
@@ -11,11 +12,29 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from qtnml.errors import InvalidInputError, QtnmlError
 
+DATA = "Data"
+TRAIN, CIRCUITS, RUN = "Train", "Circuits", "Run"
+_ORDER = ("demo", "train", "born", "study", "compile", "circuits", "predict", "noise", "jobs")
+
+
+class InOrder(TyperGroup):
+    """Commands in the order in which one meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names, for the help."""
+        return sorted(
+            super().list_commands(ctx),
+            key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER),
+        )
+
+
 app = typer.Typer(
     name="qtnml",
+    cls=InOrder,
     help="Tensor networks as quantum models: train classically, compile to a circuit, run it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,15 +44,31 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Classes = Annotated[
     str | None,
-    typer.Option(help="Keep only these labels, separated by commas, e.g. 3,5."),
+    typer.Option(help="Keep only these labels, separated by commas, e.g. 3,5.", rich_help_panel=DATA),
 ]
-Size = Annotated[int | None, typer.Option(help="Average pictures down to SIZE x SIZE pixels.")]
-Order = Annotated[str, typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).")]
-Target = Annotated[str | None, typer.Option(help="Label column of a CSV file (the last by default).")]
+Size = Annotated[
+    int | None, typer.Option(help="Average pictures down to SIZE x SIZE pixels.", rich_help_panel=DATA)
+]
+Order = Annotated[
+    str,
+    typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).", rich_help_panel=DATA),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(help="Label column of a CSV file (the last by default).", rich_help_panel=DATA),
+]
 Header = Annotated[
     bool | None,
     typer.Option(
-        "--header/--no-header", help="The first row of a CSV file names its columns (default: by its cells)."
+        "--header/--no-header",
+        help="The first row of a CSV file names its columns (default: by its cells).",
+        rich_help_panel=DATA,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the state of training here; a killed run goes on from it.", rich_help_panel="Training"
     ),
 ]
 DataArgument = Annotated[
@@ -48,8 +83,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Any other argument of the estimator, e.g. reuploads=1, topology=chow-liu, method=sweeps; "
-        "may be repeated.",
+        help='An argument as JSON or text, e.g. ansatz=\'{"name": "BrickWall", "depth": 4}\'; repeatable.',
+        rich_help_panel="The model",
     ),
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml train` wrote.")]
@@ -122,7 +157,18 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Tensor networks as quantum models: train classically, compile to a circuit, run it."""
+    """Tensor networks as quantum models: train classically, compile to a circuit, run it.
+
+    Start with `qtnml demo`, then: qtnml train digits --classes 3,5 -o model.qtnml
+    """
+
+
+def tidy_help(group: typer.Typer) -> None:
+    """Join the lines of each paragraph of the commands' docstrings: the terminal breaks them."""
+    for command in group.registered_commands:
+        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", "") or "")
+        parts = [" ".join(part.split()) for part in text.replace("\nExample:", "\n\nExample:").split("\n\n")]
+        command.help = "\n\n".join(filter(None, parts))
 
 
 def classifier(estimator: Any) -> Any:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qtnml.cli.app import Json, app, report
+from qtnml.cli.app import CIRCUITS, Json, app, report
 
 circuits = typer.Typer(no_args_is_help=True, help="Trained circuits, ready to run: list, show, check, build.")
-app.add_typer(circuits, name="circuits")
+app.add_typer(circuits, name="circuits", rich_help_panel=CIRCUITS)
 
 Folder = Annotated[
     Path | None,
@@ -24,7 +24,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A circuit, as `qtnml 
 
 @circuits.command(name="list")
 def list_(folder: Folder = None, as_json: Json = False) -> None:
-    """All circuits of a folder: qubits, two-qubit gates, depth; accuracy, or nats per test sample."""
+    """All circuits of a folder: qubits, two-qubit gates, depth; accuracy, or nats per test sample.
+
+    Example: qtnml circuits list
+    """
     from qtnml.zoo import default_folder, draws, read_cards
 
     cards = read_cards(folder or default_folder())
@@ -46,7 +49,10 @@ def list_(folder: Folder = None, as_json: Json = False) -> None:
 
 @circuits.command()
 def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
-    """One circuit's card."""
+    """One circuit's card.
+
+    Example: qtnml circuits show digits_3v5_tree_v1_7q
+    """
     from qtnml.zoo import default_folder, read_card
 
     card = read_card(folder or default_folder(), name)
@@ -69,6 +75,8 @@ def check(
 
     Reading OpenQASM 3 takes the package qiskit-qasm3-import. The exit status is 1 if any circuit does not
     fit its model and card.
+
+    Example: qtnml circuits check digits_3v5_tree_v1_7q
     """
     from qtnml.zoo import check_circuit, default_folder, read_cards
 
@@ -100,6 +108,8 @@ def build(
 
     Nothing is trained. After a change of the compiler this brings a folder up to date; `qtnml circuits check`
     says where the files differ from what would be compiled now.
+
+    Example: qtnml circuits build digits_3v5_tree_v1_7q -o /tmp/circuits
     """
     from qtnml.zoo import default_folder, read_cards, rebuild_circuit
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from qtnml.cli.app import (
+    CIRCUITS,
+    TRAIN,
     Json,
     ModelArgument,
     app,
@@ -21,7 +23,7 @@ from qtnml.errors import InvalidInputError
 _VERIFIED = 100  # samples
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("qtnml-demo"),
     shots: Annotated[int, typer.Option(min=1, help="Measurements per image.")] = 1024,
@@ -33,6 +35,8 @@ def demo(
 
     A tree of 64 qubits learns to tell handwritten 3s from 5s, becomes a circuit of 7 qubits through
     mid-circuit reset, and runs on the Aer simulator; pictures are written to a folder.
+
+    Example: qtnml demo --out pictures
     """
     from qtnml.demo import run_demo
 
@@ -52,7 +56,7 @@ def demo(
     report("Handwritten 3 or 5: tree tensor network, 64 pixels", rows, result.to_dict(), as_json)
 
 
-@app.command(name="compile")
+@app.command(name="compile", rich_help_panel=CIRCUITS)
 def compile_(
     model: ModelArgument,
     reuse: Annotated[
@@ -83,6 +87,23 @@ def compile_(
         Path | None,
         typer.Option("--output", "-o", help="Write the circuit: .qasm (OpenQASM 3) or .qpy."),
     ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Bind samples of this data set in the written circuits: numbers alone, for tools that know "
+            "no symbols.",
+        ),
+    ] = None,
+    which: Annotated[
+        str,
+        typer.Option(
+            "--rows", help="Rows of --bind, from 0, by commas; of several each gets a file of its own."
+        ),
+    ] = "0",
+    qasm_version: Annotated[
+        int, typer.Option(min=2, max=3, help="Of .qasm files with nothing left free; 2 for older tools.")
+    ] = 3,
     synthesis: Annotated[
         str, typer.Option(help="How nodes become gates: auto (fewest gates), fitted or analytic (quickest).")
     ] = "auto",
@@ -117,8 +138,11 @@ def compile_(
     """Compile a trained model into a quantum circuit and say what it costs.
 
     The written circuit has one free parameter per data qubit, an angle in radians; an OpenQASM file says in
-    comments which.
+    comments which. With --bind, and for Born machines with --qasm-version 2, nothing is left free.
+
     Example: qtnml compile model.qtnml -o model.qasm --draw model.png --report --verify digits
+
+    Example: qtnml compile model.qtnml -o bound.qasm --bind digits --rows 0,1 --qasm-version 2
     """
     from qtnml.gates import Synthesis
     from qtnml.models import load_model
@@ -128,8 +152,20 @@ def compile_(
         check_parent(output, model)
     if output is not None and output.suffix not in (".qasm", ".qpy"):
         raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
+    if output is None and (bind is not None or qasm_version != 3):
+        raise InvalidInputError(
+            "--bind and --qasm-version are of a file to write: give -o, e.g. -o model.qasm"
+        )
+    if free_weights and (bind is not None or qasm_version != 3):
+        raise InvalidInputError(
+            "--free-weights leaves symbols, which bound circuits have none of; leave it out"
+        )
     estimator = with_circuit(load_model(model)).set_params(verbose=1)
     draws = hasattr(estimator, "state_")
+    if bind is None and qasm_version != 3 and not draws:
+        raise InvalidInputError("OpenQASM 2 knows no inputs: bind samples with --bind, e.g. --bind digits")
+    if bind is not None and draws:
+        raise InvalidInputError(f"{model} draws strings and has no inputs; leave --bind out")
     how: dict[str, Any] = {"num_qubits": num_qubits}
     if reuse is not None:
         how["reuse_qubits"] = reuse
@@ -158,10 +194,9 @@ def compile_(
         from qtnml.storage import save_figure
 
         save_figure(plot_circuit(compiled, feature_names=_feature_names(estimator)), draw)
-    if output is not None:
-        from qtnml.compile import export_circuit
-
-        export_circuit(compiled, output, free_weights=free_weights)
+    written = (
+        [] if output is None else _write(compiled, output, estimator, bind, which, qasm_version, free_weights)
+    )
     facts: dict[str, Any] = {
         "num_qubits": compiled.num_qubits,
         "depth": compiled.depth,
@@ -174,6 +209,8 @@ def compile_(
         facts |= {"num_sites": compiled.num_sites, "seconds_a_shot": compiled.duration()}
     else:
         facts["data_parameters"] = len(compiled.x)
+    if written:
+        facts["files"] = [str(file) for file in written]
     if compiled.passes:
         facts["passes"] = list(compiled.passes)
     if compiled.device is not None:
@@ -194,6 +231,28 @@ def compile_(
         facts["largest_deviation"] = deviation
         rows[f"largest deviation on {len(samples)} samples"] = f"{deviation:.1e}"
     report(f"{'Generative circuit' if draws else 'Circuit'} of {model}", rows, facts, as_json)
+
+
+def _write(
+    compiled: Any, output: Path, estimator: Any, bind: str | None, rows: str, version: int, free_weights: bool
+) -> list[Path]:
+    """The circuit with its inputs free, or circuits of samples."""
+    from qtnml.compile import export_bound, export_circuit
+
+    if bind is None and version == 3:
+        export_circuit(compiled, output, free_weights=free_weights)
+        return [output]
+    if bind is None:
+        return export_bound(compiled, output, qasm_version=version)
+    from qtnml.models import samples_for
+
+    X = samples_for(estimator, bind)[0]
+    try:
+        chosen = [int(row) for row in rows.split(",")]
+        X = estimator.features(X[chosen])
+    except (ValueError, IndexError):
+        raise InvalidInputError(f"{bind} has rows 0 to {len(X) - 1}, got --rows {rows}") from None
+    return export_bound(compiled, output, X, qasm_version=version)
 
 
 def _samples(estimator: Any, source: str, *, draws: bool) -> Any:

@@ -9,7 +9,20 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from qtnml.cli.app import Header, Json, Set, app, check_figure, check_parent, named_values, report, shown
+from qtnml.cli.app import (
+    TRAIN,
+    Checkpoint,
+    Header,
+    Json,
+    Set,
+    app,
+    check_figure,
+    check_parent,
+    named_values,
+    report,
+    shown,
+)
+from qtnml.cli.options import estimator_of, with_settings
 from qtnml.errors import InvalidInputError
 
 born = typer.Typer(
@@ -17,9 +30,11 @@ born = typer.Typer(
     help="Born machines: learn the distribution of a table or of pictures; sample, score, explain records.",
     no_args_is_help=True,
 )
-app.add_typer(born)
+app.add_typer(born, rich_help_panel=TRAIN)
 
 _ESTIMATORS = {"mps": "MPSBornMachine", "tree": "TreeBornMachine"}
+#: Arguments that `fit` has options of its own for, or none.
+_OF_COMMAND = {"checkpoint", "resume", "warm_start", "verbose"}
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml born fit` wrote.")]
 Data = Annotated[
     str,
@@ -33,11 +48,14 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="CSV file to
 
 
 @born.command()
+@with_settings(_ESTIMATORS, without=_OF_COMMAND, short={"max_bond": "b"})
 def fit(
     data: Data,
+    *,
+    settings: dict[str, Any],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("born.qtnml"),
     model: Annotated[str, typer.Option(help="mps or tree.")] = "mps",
-    max_bond: Annotated[int, typer.Option("--max-bond", "-b", min=1, help="Largest bond dimension.")] = 16,
+    checkpoint: Checkpoint = None,
     bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
     functions: Annotated[
         str | None,
@@ -54,8 +72,8 @@ def fit(
     header: Header = None,
     size: Annotated[int | None, typer.Option(help="Average pictures down to SIZE x SIZE.")] = None,
     threshold: Annotated[float, typer.Option(help="Pixels at least as bright are 1.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    settings: Set = None,
+    others: Set = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first state, split and batches.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Learn the distribution of a table or of pictures.
@@ -63,13 +81,13 @@ def fit(
     Example: qtnml born fit records.csv --ignore label -o born.qtnml
     """
     import qtnml
-    from qtnml.models.objects import with_arguments
     from qtnml.models.samples import is_table_file, thresholded_pictures
 
     check_parent(output, data)
-    if model not in _ESTIMATORS:
-        raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
-    estimator = getattr(qtnml, _ESTIMATORS[model])(max_bond, random_state=seed, verbose=1)
+    if checkpoint is not None:
+        check_parent(checkpoint, data, output)
+    run = {"random_state": seed, "checkpoint": checkpoint, "resume": checkpoint is not None}
+    estimator = estimator_of(_ESTIMATORS, model, settings, run | named_values(others)).set_params(verbose=1)
     if is_table_file(data):
         from qtnml.data.mixed import named_table, read_table
 
@@ -86,7 +104,6 @@ def fit(
         raise InvalidInputError(f"--label is for tables; {data} is none")
     else:
         X, notes = thresholded_pictures(data, size, threshold), {"size": size, "threshold": threshold}
-    estimator = with_arguments(estimator, named_values(settings))
     if label is None:
         whole = estimator.fit(X)
     else:

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qtnml.cli.app import Json, app, report
+from qtnml.cli.app import RUN, Json, app, report
 from qtnml.errors import InvalidInputError, JobError, QtnmlError
 
 jobs = typer.Typer(
     help="The ledger of jobs: what was sent to backends, what came back, and what is left to do.",
     no_args_is_help=True,
 )
-app.add_typer(jobs, name="jobs")
+app.add_typer(jobs, name="jobs", rich_help_panel=RUN)
 
 Ledger = Annotated[
     str | None,
@@ -47,7 +47,10 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10**9, help="The newest LIMIT.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """List submissions, the newest first: shots of all their circuits, and the time until they ended."""
+    """List submissions, the newest first: shots of all their circuits, and the time until they ended.
+
+    Example: qtnml jobs list --state lost --limit 5
+    """
     store = store_at(ledger)
     found = store.submissions(states=_states(state), label=label, limit=limit)
     if as_json:
@@ -84,7 +87,10 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a submission with its jobs, or a job with its counts."""
+    """Show a submission with its jobs, or a job with its counts.
+
+    Example: qtnml jobs show s7
+    """
     store = store_at(ledger)
     if (number := _number(what)) is not None:
         found = store.submission(number)
@@ -131,7 +137,10 @@ def fetch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Store results that are ready, without waiting and without sending anything."""
+    """Store results that are ready, without waiting and without sending anything.
+
+    Example: qtnml jobs fetch s7 s8
+    """
     store, chosen = store_at(ledger), _numbers(numbers)
     if vendor_id is not None:
         if chosen is None or len(chosen) != 1:
@@ -153,7 +162,10 @@ def resume(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring every open submission whose process has gone to its end; none is bought twice."""
+    """Bring every open submission whose process has gone to its end; none is bought twice.
+
+    Example: qtnml jobs resume
+    """
     from qtnml.ledger import OPEN, Submission
 
     store, console = store_at(ledger), Console(stderr=True)
@@ -181,7 +193,10 @@ def cancel(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop submissions; what they were to compute can be bought again."""
+    """Stop submissions; what they were to compute can be bought again.
+
+    Example: qtnml jobs cancel s7
+    """
     from qtnml.ledger import OPEN
 
     store, console = store_at(ledger), Console(stderr=True)
@@ -210,7 +225,10 @@ def export(
     ledger: Ledger = None,
     label: Annotated[str | None, typer.Option(help="Only runs with this label.")] = None,
 ) -> None:
-    """Write every stored result, one JSON object a line: job, backend, shots, counts, calibration."""
+    """Write every stored result, one JSON object a line: job, backend, shots, counts, calibration.
+
+    Example: qtnml jobs export --label november -o results.jsonl
+    """
     lines = (json.dumps(result) + "\n" for result in store_at(ledger).export(label=label))
     if output is None:
         for line in lines:

@@ -29,7 +29,10 @@ def watch(
     ] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Look once, print, and stop.")] = False,
 ) -> None:
-    """Follow open submissions until none is left, and store results that are ready. Ctrl-C stops watching."""
+    """Follow open submissions until none is left, and store results that are ready. Ctrl-C stops watching.
+
+    Example: qtnml jobs watch --interval 30
+    """
     store = store_at(ledger)
     console = Console()
     if once or not console.is_terminal:
@@ -125,7 +128,10 @@ def _readable(seconds: float) -> str:
 
 @jobs.command()
 def budgets(ledger: Ledger = None, as_json: Json = False) -> None:
-    """What was spent under each budget's name, and the limits it was last used with."""
+    """What was spent under each budget's name, and the limits it was last used with.
+
+    Example: qtnml jobs budgets --jobs jobs.sqlite
+    """
     found = [each for each in store_at(ledger).ledger.budgets() if not each["name"].startswith("run:")]
     if as_json:
         print(json.dumps(found))
@@ -160,7 +166,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete old submissions and their results: those of simulators, unless --all is given."""
+    """Delete old submissions and their results: those of simulators, unless --all is given.
+
+    Example: qtnml jobs prune --older-than 30d
+    """
     store, age = store_at(ledger), _age(older_than)
     if everything and not yes:
         if not sys.stdin.isatty():
@@ -178,7 +187,10 @@ def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; it must not be there yet.")],
     ledger: Ledger = None,
 ) -> None:
-    """Copy a SQLite ledger while others go on using it; PostgreSQL has pg_dump."""
+    """Copy a SQLite ledger while others go on using it; PostgreSQL has pg_dump.
+
+    Example: qtnml jobs backup copy.sqlite
+    """
     store_at(ledger).back_up(target)
     print(f"copied to {target}")
 

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from qtnml.cli.app import (
+    RUN,
     Classes,
     Json,
     Size,
@@ -18,10 +19,12 @@ from qtnml.cli.app import (
     report,
     with_circuit,
 )
+from qtnml.cli.options import with_settings
 from qtnml.errors import InvalidInputError
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
+@with_settings({"": "DeviceNoise"}, without={"name", "strength", "dt"}, panel="The device")
 def noise(
     models: Annotated[
         list[Path],
@@ -30,6 +33,8 @@ def noise(
             help="Files of `qtnml train`; those that differ in their seed alone make a band.",
         ),
     ],
+    *,
+    settings: dict[str, Any],
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,18 +43,10 @@ def noise(
             "gate_time, strength, dephasing, depolarizing, readout_error, num_qubits, and all options here.",
         ),
     ] = None,
-    t1: Annotated[float, typer.Option(help="Seconds.")] = float("inf"),
-    t2: Annotated[float | None, typer.Option(help="Seconds (default: 2 T1).")] = None,
-    one_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on one qubit.")] = 0.0,
-    two_qubit_time: Annotated[float, typer.Option(help="Seconds of a gate on two.")] = 0.0,
-    reset_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,
-    readout_time: Annotated[float, typer.Option(help="Seconds.")] = 0.0,
-    one_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
-    two_qubit_error: Annotated[float, typer.Option(help="Average infidelity, relaxation included.")] = 0.0,
-    reset_error: Annotated[float, typer.Option(help="Probability of |1> after a reset.")] = 0.0,
-    start_error: Annotated[float, typer.Option(help="Probability of |1> before the first use.")] = 0.0,
-    readout_error: Annotated[float, typer.Option(help="Probability of a wrong bit.")] = 0.0,
-    excited_population: Annotated[float, typer.Option(help="Of |1> in equilibrium.")] = 0.0,
+    t1: Annotated[float, typer.Option(help="Seconds.", rich_help_panel="The device")] = float("inf"),
+    t2: Annotated[
+        float | None, typer.Option(help="Seconds (default: 2 T1).", rich_help_panel="The device")
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(help="A device's own noise, on qubits the compiler chooses, e.g. fake:torino."),
@@ -107,20 +104,7 @@ def noise(
             raise InvalidInputError(f"{path} holds a {type(model).__name__}; noise studies take classifiers")
     X, y = _samples(loaded[0], data, classes, size)
     X, y = X[:limit], y[:limit]
-    given = DeviceNoise(
-        t1=t1,
-        t2=t2,
-        one_qubit_time=one_qubit_time,
-        two_qubit_time=two_qubit_time,
-        reset_time=reset_time,
-        readout_time=readout_time,
-        one_qubit_error=one_qubit_error,
-        two_qubit_error=two_qubit_error,
-        reset_error=reset_error,
-        start_error=start_error,
-        readout_error=readout_error,
-        excited_population=excited_population,
-    )
+    given = DeviceNoise(t1=t1, t2=t2, **settings)
     circuit: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
     _check_together(device, grid, given, sensitivity=sensitivity, table=output, figure=figure)
     if sensitivity:

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from qtnml.cli.app import (
+    DATA,
+    RUN,
     Classes,
     DataArgument,
     Header,
@@ -35,8 +37,10 @@ from qtnml.errors import InvalidInputError, TrainingSamplesWarning, warn_user
 if TYPE_CHECKING:
     from qtnml.jobs import Plan
 
+_MEASURED, _BUDGET = "On a backend", "Budget"
 
-@app.command()
+
+@app.command(rich_help_panel=RUN)
 def predict(
     model: ModelArgument,
     data: DataArgument,
@@ -44,19 +48,24 @@ def predict(
     size: Size = None,
     order: Annotated[
         str | None,
-        typer.Option(help="Pixel order: raster, snake or z."),
+        typer.Option(help="Pixel order: raster, snake or z.", rich_help_panel=DATA),
     ] = None,
     target: Target = None,
     header: Header = None,
     backend: Annotated[
         str | None,
         typer.Option(
-            help="Measure there instead of computing exactly: aer, fake:torino, ibm:NAME, pennylane:DEVICE."
+            help="Measure there instead of computing exactly: aer, fake:torino, ibm:NAME, pennylane:DEVICE.",
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     shots: Annotated[
         int | None,
-        typer.Option(min=1, help="Measurements per sample, with --backend (default: 1024)."),
+        typer.Option(
+            min=1,
+            help="Measurements per sample, with --backend (default: 1024).",
+            rich_help_panel=_MEASURED,
+        ),
     ] = None,
     reuse: Annotated[
         bool | None,
@@ -64,62 +73,97 @@ def predict(
             "--reuse/--no-reuse",
             help="Qubit reuse, with --backend (default: as the model says).",
             show_default=False,
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     num_qubits: Annotated[
         int | None,
         typer.Option(
-            min=1, help="With --backend, use up to so many qubits (default: the fewest, or chosen by device)."
+            min=1,
+            help="With --backend, use up to so many qubits (default: the fewest, or chosen by device).",
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     backend_set: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="An option of the backend, e.g. mode=batch; may be repeated."
+            metavar="NAME=VALUE",
+            help="An option of the backend, e.g. mode=batch; may be repeated.",
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     mitigation: Annotated[
         str | None,
-        typer.Option(help="With --backend: readout, zne, zne-exponential, learned, or readout+zne, ..."),
+        typer.Option(
+            help="With --backend: readout, zne, zne-exponential, learned, or readout+zne, ...",
+            rich_help_panel=_MEASURED,
+        ),
     ] = None,
     repeat: Annotated[
-        int, typer.Option(min=0, help="Another number measures anew, independently of what is stored.")
+        int,
+        typer.Option(
+            min=0,
+            help="Another number measures anew, independently of what is stored.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = 0,
     jobs: Annotated[
         str | None,
         typer.Option(
             metavar="LEDGER",
             help="Ledger of jobs: a file or SQLAlchemy URL (default: $QTNML_JOBS, or your own).",
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     label: Annotated[
         str | None,
         typer.Option(
-            help="To find the run in `qtnml jobs list` (default: the model's name).", show_default=False
+            help="To find the run in `qtnml jobs list` (default: the model's name).",
+            show_default=False,
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what measuring would buy, and stop.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy without asking.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Say what measuring would submit, and stop.", rich_help_panel=_BUDGET),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Submit without asking.", rich_help_panel=_BUDGET)
+    ] = False,
     max_shots: Annotated[
         int | None,
-        typer.Option(min=0, help="Buy nothing if it takes more shots than these."),
+        typer.Option(
+            min=0,
+            help="Submit nothing if it takes more shots than these.",
+            rich_help_panel=_BUDGET,
+        ),
     ] = None,
     max_jobs: Annotated[
         int | None,
-        typer.Option(min=0, help="Buy nothing if it takes more circuits than these."),
+        typer.Option(
+            min=0, help="Submit nothing if it takes more circuits than these.", rich_help_panel=_BUDGET
+        ),
     ] = None,
     max_seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Buy nothing if it takes more seconds on the device than these."),
+        typer.Option(
+            min=0,
+            help="Submit nothing if it takes more seconds on the device than these.",
+            rich_help_panel=_BUDGET,
+        ),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Buy nothing if it costs more than this, by --price.")
+        float | None,
+        typer.Option(
+            min=0, help="Submit nothing if it costs more than this, by --price.", rich_help_panel=_BUDGET
+        ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             help="Count against what is left under this name in the ledger (default: this run alone).",
             show_default=False,
+            rich_help_panel=_BUDGET,
         ),
     ] = None,
     price: Annotated[
@@ -127,6 +171,7 @@ def predict(
         typer.Option(
             metavar="NAME=VALUE",
             help="What is asked per_shot, per_circuit, per_task, per_second; and the currency; repeatable.",
+            rich_help_panel=_BUDGET,
         ),
     ] = None,
     max_age: Annotated[
@@ -134,15 +179,20 @@ def predict(
         typer.Option(
             metavar="AGE",
             help="Use stored shots only of so many seconds, or of the device's present 'calibration'.",
+            rich_help_panel=_MEASURED,
         ),
     ] = None,
     no_wait: Annotated[
         bool,
         typer.Option(
-            "--no-wait", help="Send, and stop: the same command without it reads the results later."
+            "--no-wait",
+            help="Send, and stop: the same command without it reads the results later.",
+            rich_help_panel=_MEASURED,
         ),
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first LIMIT samples.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first LIMIT samples.", rich_help_panel=DATA)
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write a CSV of predicted labels and probabilities."),

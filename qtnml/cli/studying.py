@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from qtnml.cli.app import (
+    TRAIN,
     Classes,
     DataArgument,
     Json,
@@ -22,6 +23,7 @@ from qtnml.cli.app import (
     report,
     shown,
 )
+from qtnml.cli.options import with_settings
 from qtnml.errors import InvalidInputError
 
 _OWN = {
@@ -30,16 +32,26 @@ _OWN = {
     "classes": "--classes or --pairs",
     "size": "--size",
     "order": "--order",
-    "epochs": "--epochs",
     "random_state": "--seeds",
     "bond_qubits": "--bonds",
     "max_bond": "--bonds",
 }
+_MODELS = {
+    "tree": "TreeClassifier",
+    "mps": "MPSClassifier",
+    "amplitude-mps": "AmplitudeMPSClassifier",
+    "amplitude-tree": "AmplitudeTreeClassifier",
+}
+#: Of one run alone.
+_OF_TRIALS = {"checkpoint", "checkpoint_every", "resume", "warm_start", "verbose"}
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
+@with_settings(_MODELS, without={*_OWN, *_OF_TRIALS})
 def study(
     data: DataArgument,
+    *,
+    settings: dict[str, Any],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Results, one JSON line each, appended as they come.")
     ] = Path("study.jsonl"),
@@ -52,7 +64,6 @@ def study(
         str, typer.Option(help="bond_qubits (max_bond for amplitude models); several by commas.")
     ] = "1",
     seeds: Annotated[str, typer.Option(help="Seeds; several by commas.")] = "0",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     others: Set = None,
     size: Size = None,
     order: Order = "z",
@@ -77,7 +88,7 @@ def study(
     given = named_values(others)
     if own := sorted(given.keys() & _OWN):
         raise InvalidInputError(f"--set {own[0]} has an option of its own here: {_OWN[own[0]]}")
-    shared = {"size": size, "order": order, "epochs": epochs, **given}
+    shared = {"size": size, "order": order, "epochs": None, **settings, **given}
     groups = _groups(data, labels(classes), pairs=pairs)
     tasks = [
         _task(data, model, bond, seed, group, shared)

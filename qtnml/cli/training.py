@@ -7,6 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from qtnml.cli.app import (
+    DATA,
+    TRAIN,
+    Checkpoint,
     Classes,
     DataArgument,
     Header,
@@ -23,6 +26,7 @@ from qtnml.cli.app import (
     report,
     shown,
 )
+from qtnml.cli.options import estimator_of, with_settings
 from qtnml.errors import InvalidInputError
 
 _ESTIMATORS = {
@@ -33,11 +37,16 @@ _ESTIMATORS = {
     "amplitude-mps": "AmplitudeMPSClassifier",
     "amplitude-tree": "AmplitudeTreeClassifier",
 }
+#: Arguments that the command has options of its own for, or none.
+_OF_COMMAND = {"checkpoint", "resume", "warm_start", "reuse_qubits", "verbose"}
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
+@with_settings(_ESTIMATORS, without=_OF_COMMAND, short={"bond_qubits": "b"})
 def train(
     data: DataArgument,
+    *,
+    settings: dict[str, Any],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
         "model.qtnml"
     ),
@@ -51,75 +60,59 @@ def train(
         typer.Option(
             metavar="COLUMN",
             help="Leave a column of a CSV file out, e.g. a number of a row; may be repeated.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     bins: Annotated[
-        int, typer.Option(min=2, help="For amplitude models on tables: intervals of a column of numbers.")
+        int,
+        typer.Option(
+            min=2,
+            help="For amplitude models on tables: intervals of a column of numbers.",
+            rich_help_panel=DATA,
+        ),
     ] = 8,
     train_size: Annotated[
-        int | None, typer.Option(min=1, help="Use only this many training samples.")
-    ] = None,
-    bond_qubits: Annotated[
-        int | None,
-        typer.Option("--bond-qubits", "-b", help="Width of inner wires, 1 to 3 (default: as classes need)."),
+        int | None, typer.Option(min=1, help="Use only this many training samples.", rich_help_panel=DATA)
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help=f"One of {', '.join(_ESTIMATORS)}."),
+        typer.Option(help=f"One of {', '.join(_ESTIMATORS)}.", rich_help_panel="The model"),
     ] = "tree",
-    max_bond: Annotated[int, typer.Option(min=1, help="Largest bond dimension, for amplitude models.")] = 16,
-    leaf: Annotated[str, typer.Option(help="Leaf wires: data or fresh.")] = "data",
-    ansatz: Annotated[str, typer.Option(help="Nodes: full, orthogonal, hermitian or brick-wall.")] = "full",
-    encoding: Annotated[
-        str, typer.Option(help="Features: angle, trainable-angle, rational or multi-qubit.")
-    ] = "angle",
-    discard: Annotated[str, typer.Option(help="Discarded qubits: trace or postselect.")] = "trace",
-    optimizer: Annotated[str, typer.Option(help="adam, spsa, spsa-as-printed or spsa-later.")] = "adam",
-    shots: Annotated[
-        int | None,
-        typer.Option(min=1, help="Emulate so many measurements per sample while training (spsa)."),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the data (default: chosen by its size).")
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="cross-entropy (classifiers), hinge (the paper's) or squared-error (regressors)."),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 250,
-    patience: Annotated[
-        int | None,
-        typer.Option(min=1, help="Stop after this many epochs without improvement."),
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="First step, in radians (default: 0.03).")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Keep the state of training here; a killed run goes on from it."),
-    ] = None,
+    checkpoint: Checkpoint = None,
     warm_start: Annotated[
         Path | None,
-        typer.Option(help="Go on with the weights of this model, e.g. after --discard postselect."),
+        typer.Option(
+            help="Go on with the weights of this model, e.g. after --discard postselect.",
+            rich_help_panel="Training",
+        ),
     ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(
-            help="Learn what this model says of the samples beside their labels, e.g. an amplitude model."
+            help="Learn what this model says of the samples beside their labels, e.g. an amplitude model.",
+            rich_help_panel="Training",
         ),
     ] = None,
     noise: Annotated[
         str | None,
         typer.Option(
             help="Train under noise: a device (fake:torino), a channel between layers (dephasing=0.2), or a "
-            'JSON object of device numbers (\'{"t1": 1e-4, "t2": 8e-5, "two_qubit_time": 7e-8}\').'
+            'JSON object of device numbers (\'{"t1": 1e-4, "t2": 8e-5, "two_qubit_time": 7e-8}\').',
+            rich_help_panel="Training",
         ),
     ] = None,
     reuse: Annotated[
-        bool, typer.Option("--reuse/--no-reuse", help="The circuit that --noise of a device is meant for.")
+        bool,
+        typer.Option(
+            "--reuse/--no-reuse",
+            help="The circuit that --noise of a device is meant for.",
+            rich_help_panel="Training",
+        ),
     ] = True,
     others: Set = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, split and batches.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of weights, split and batches.", rich_help_panel="Training")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a model and write it to a file.
@@ -142,26 +135,8 @@ def train(
         "train_size": train_size,
     }
     loaded = _loaded(data, size, order, how)
-    settings: dict[str, Any] = {
-        "bond_qubits": bond_qubits,
-        "max_bond": max_bond,
-        "leaf": leaf,
-        "ansatz": ansatz,
-        "encoding": encoding,
-        "discard": discard,
-        "optimizer": optimizer,
-        "shots": shots,
-        "epochs": epochs,
-        "loss": loss,
-        "batch_size": batch_size,
-        "patience": patience,
-        "random_state": seed,
-        "checkpoint": checkpoint,
-        "resume": checkpoint is not None,
-    }
-    if learning_rate is not None:
-        settings["learning_rate"] = learning_rate
-    clf = _estimator(model, settings, named_values(others))
+    run = {"random_state": seed, "checkpoint": checkpoint, "resume": checkpoint is not None}
+    clf = estimator_of(_ESTIMATORS, model, settings, run | named_values(others))
     if not hasattr(loaded, "image_shape") and clf.encoder is None:
         from qtnml.data import TableEncoder
 
@@ -230,31 +205,6 @@ _ROWS = {
     "lost_mass": "probability of outcomes without a class",
     "log_success": "mean log probability of passing post-selection",
 }
-_DEFAULTS = {
-    "bond_qubits": None,
-    "max_bond": 16,
-    "leaf": "data",
-    "ansatz": "full",
-    "discard": "trace",
-    "shots": None,
-}
-
-
-def _estimator(model: str, settings: dict[str, Any], others: dict[str, Any]) -> Any:
-    """The estimator called `model`; options it has not are refused unless they stand at their default."""
-    import qtnml
-    from qtnml.models import with_arguments
-
-    if model not in _ESTIMATORS:
-        raise InvalidInputError(f"unknown model {model!r}; choose one of {list(_ESTIMATORS)}")
-    estimator = getattr(qtnml, _ESTIMATORS[model])()
-    known = estimator.get_params()
-    for name, default in _DEFAULTS.items():
-        if name not in known and settings[name] != default:
-            option = name.replace("_", "-")
-            raise InvalidInputError(f"--{option} {settings[name]} has no meaning for {model}; leave it out")
-    own = {name: value for name, value in settings.items() if name in known}
-    return with_arguments(estimator, own | others).set_params(verbose=1)
 
 
 def _noise(text: str, reuse: bool, estimator: Any) -> dict[str, Any]:

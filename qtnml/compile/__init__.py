@@ -1,5 +1,6 @@
 """Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
 
+from qtnml.compile.bound_files import export_bound
 from qtnml.compile.circuit import (
     compile_gates,
     compile_model,
@@ -35,6 +36,7 @@ __all__ = [
     "compile_state",
     "depth_bound",
     "expected_on",
+    "export_bound",
     "export_circuit",
     "import_circuit",
     "minimal_order",

@@ -1,5 +1,6 @@
 """scikit-learn estimators: classical and on a backend."""
 
+from qtnml.docstrings import documented
 from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifier
 from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.backend_born import BackendBornMachine
@@ -11,7 +12,6 @@ from qtnml.models.born_machine import BornMachine
 from qtnml.models.circuit_born import CircuitBornMachine
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.clustering import SchmidtClustering
-from qtnml.models.docs import documented
 from qtnml.models.estimator import NetworkEstimator
 from qtnml.models.forest import TreeForestClassifier
 from qtnml.models.mixture import BornMixture

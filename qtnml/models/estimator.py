@@ -335,8 +335,15 @@ class NetworkEstimator(TrainedEstimator):
     def _may_describe(self, topology: Topology) -> bool:
         """Whether the settings lead to this topology; one learnt from data is known by its widths only."""
         if isinstance(self.topology, str):
-            widest = max((node.width for node in topology.nodes[:-1]), default=1)
-            return widest <= self._width(topology.root_qubits)
+            # Below a node that takes data up again all qubits are kept, however many.
+            whole = {child for node in topology.nodes if node.uploads for child in node.children}
+            widths = [
+                node.width
+                for wire, node in enumerate(topology.nodes[:-1], topology.num_leaves)
+                if wire not in whole
+            ]
+            alike = bool(whole) == bool(self.reuploads)
+            return alike and max(widths, default=1) <= self._width(topology.root_qubits)
         features = topology.num_data_qubits // get_encoding(self.encoding).qubits_per_feature
         return self._topology(np.empty((0, features)), topology.root_qubits) == topology
 

@@ -221,6 +221,7 @@ def test_what_cannot_be_saved(trained: TreeClassifier, tmp_path: Path) -> None:
         MPSClassifier(2, ansatz=BrickWall(2, "rzz", "ry"), encoding="trainable-angle", epochs=2),
         TreeClassifier(encoding=MultiQubitEncoding(2, "frequency"), discard="postselect", epochs=2),
         TreeClassifier(topology="chow-liu", optimizer="spsa", shots=10, homotopy=1, epochs=2),
+        TreeClassifier(topology="chow-liu", reuploads=1, epochs=1),
         MPSClassifier(topology=mps(4), ansatz="orthogonal", optimizer=SPSA.later(), epochs=2),
         TreeRegressor(2, ansatz="hermitian", encoding="rational", epochs=2),
         MPSRegressor(epochs=2, feature_range=(0, 1)),

@@ -20,16 +20,21 @@ T = TypeVar("T", bound=type)
 
 def documented(cls: T) -> T:
     """Complete the docstring of a class; those it refers to must have been seen before."""
-    doc = inspect.cleandoc(cls.__doc__ or "")
-    sections = {name: _entries(doc, name) for name in _SECTIONS}
+    cls.__doc__ = completed(cls.__name__, cls.__doc__ or "")
+    return cls
+
+
+def completed(name: str, doc: str) -> str:
+    """The docstring of the class of that name with every argument and attribute."""
+    doc = inspect.cleandoc(doc)
+    sections = {section: entries(doc, section) for section in _SECTIONS}
     if (found := _THOSE_OF.search(doc)) is not None and found[1] in _KNOWN:
         own, source = sections, _KNOWN[found[1]]
-        sections = {name: source[name] | own[name] for name in _SECTIONS}
-    for name, entries in sections.items():
-        sections[name] = {key: _followed(key, text, name) for key, text in entries.items()}
-    _KNOWN[cls.__name__] = sections
-    cls.__doc__ = _written(doc, sections)
-    return cls
+        sections = {section: source[section] | own[section] for section in _SECTIONS}
+    for section, told in sections.items():
+        sections[section] = {key: _followed(key, text, section) for key, text in told.items()}
+    _KNOWN[name] = sections
+    return _written(doc, sections)
 
 
 def _followed(key: str, text: str, section: str) -> str:
@@ -44,7 +49,7 @@ def _followed(key: str, text: str, section: str) -> str:
     return told if not own else f"{told} Here: {own}"
 
 
-def _entries(doc: str, section: str) -> dict[str, str]:
+def entries(doc: str, section: str) -> dict[str, str]:
     """Name -> text of a section's entries; several names before one colon share its text."""
     found: dict[str, str] = {}
     for names, text in _ENTRY.findall(_part(doc, section)):
@@ -71,9 +76,9 @@ def _written(doc: str, sections: dict[str, dict[str, str]]) -> str:
     """The docstring with its sections, entry by entry, in the place of its own."""
     text = _THOSE_OF.sub("", doc) if any(sections.values()) else doc
     parts = [
-        f"{name}:\n" + "\n".join(_entry(*item) for item in entries.items())
-        for name, entries in sections.items()
-        if entries
+        f"{name}:\n" + "\n".join(_entry(*item) for item in told.items())
+        for name, told in sections.items()
+        if told
     ]
     for name in _SECTIONS:
         text = re.sub(rf"^{name}:\n(?:(?: {{4}}.*)?\n)*(?: {{4}}.*)?", "", text, flags=re.M)
