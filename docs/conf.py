@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "rooms",
     "copied",
+    "commands",
 ]
 exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
@@ -26,7 +27,7 @@ html_title = f"qtnml {release}"
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
 
-# Docstrings are Google's style; what stands between single backticks is code, and a link where it names an object.
+# Docstrings are Google's style; single backticks make code, and a link where they name an object.
 default_role = "py:obj"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

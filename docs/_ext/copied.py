@@ -35,7 +35,7 @@ def _sources() -> dict[Path, Path]:
     return found
 
 
-def _relinked(text: str, here: Path, page: Path, docs: Path, places: dict[Path, Path]) -> str:
+def _relinked(text: str, here: Path, docs: Path, places: dict[Path, Path]) -> str:
     """A page's text whose links lead to pages of the documentation."""
 
     def link(match: re.Match[str]) -> str:
@@ -65,7 +65,7 @@ def copy_pages(app: Sphinx) -> None:
             if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
                 shutil.copy2(source, target)
             continue
-        text = _relinked(source.read_text(), source, target, docs, places)
+        text = _relinked(source.read_text(), source, docs, places)
         if place.name == "index.md" or place.parent.name == "copied":
             text += _hidden(sorted(_below(place, places)))
         else:
@@ -93,7 +93,7 @@ def relink(app: Sphinx, name: str, source: list[str]) -> None:
     docs = Path(app.srcdir)
     page = docs / f"{name}.md"
     if page.exists() and not name.startswith(("results/", "copied/")):
-        source[0] = _relinked(source[0], page, page, docs, _sources())
+        source[0] = _relinked(source[0], page, docs, _sources())
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

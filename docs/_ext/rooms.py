@@ -1,4 +1,4 @@
-"""The reference: one page for each package of qtnml, made from its `__all__`; links by an object's short name."""
+"""The reference: a page for each package of qtnml, from its `__all__`; links by an object's short name."""
 
 import inspect
 import re
@@ -83,7 +83,7 @@ def _page(package: str) -> str:
 _TEXT_OF_SKLEARN = "As in scikit-learn."
 
 
-def plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def plain(_app: Sphinx, _what: str, _name: str, obj: Any, _options: Any, lines: list[str]) -> None:
     """Docstrings as they are written: a bar is a bar; of what scikit-learn brings, the first paragraph."""
     if (getattr(obj, "__module__", "") or "").startswith("sklearn."):
         end = lines.index("") if "" in lines else len(lines)
@@ -107,7 +107,7 @@ def write_pages(app: Sphinx) -> None:
 def link_by_short_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.Node | None:
-    """Link `TreeClassifier`, `TreeClassifier.fit` or `qtnml.models.TreeClassifier` to where it is documented."""
+    """Link `TreeClassifier`, `TreeClassifier.fit` or `qtnml.models.TreeClassifier` to its entry."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"].removesuffix("()")

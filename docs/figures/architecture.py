@@ -1,4 +1,4 @@
-"""The rooms of the package and who imports whom, drawn from the code's own imports (the transitive reduction).
+"""The rooms of the package and who imports whom, from the code's own imports (transitive reduction).
 
 python docs/figures/architecture.py       # writes docs/figures/architecture.png
 """

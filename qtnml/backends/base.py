@@ -138,7 +138,7 @@ _KEPT_JOBS = 4096
 
 
 def keep(jobs: dict[str, Any], name: str, value: Any) -> None:
-    """Remember a job of this process; the oldest ones are let go, or a long training would keep thousands."""
+    """Remember a job of this process; the oldest are forgotten, or a long training would keep thousands."""
     jobs[name] = value
     while len(jobs) > _KEPT_JOBS:
         del jobs[next(iter(jobs))]

@@ -21,9 +21,9 @@ class Exact:
     """The exact distribution as a simulator: nothing is known but the circuit, nothing is approximated.
 
     Circuits are contracted with their noise as trees of maps (`qtnml.noise.CircuitLaw`). Those of trees and
-    chains come apart at any size; a circuit whose qubits hang together, as after routing by SWAPs or in a
-    dense ansatz, is refused. Circuits that differ only in the data they encode are contracted together, in
-    microseconds each. Of a shot that fails a post-selection, only that is told (see
+    chains come apart at any size; a circuit with many qubits entangled at once, as after routing by SWAPs or
+    in a dense ansatz, is refused. Circuits that differ only in the data they encode are contracted together,
+    in microseconds each. Of a shot that fails a post-selection, only that is told (see
     `qtnml.noise.CircuitLaw`).
 
     Args:

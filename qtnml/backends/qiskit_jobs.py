@@ -64,7 +64,7 @@ class Launcher(Protocol):
         """When the device was calibrated last (ISO 8601)."""
 
     def close(self) -> None:
-        """Let go of what is reserved at the vendor's."""
+        """Release what is reserved at the vendor's."""
 
 
 class QiskitBackend:
@@ -113,7 +113,7 @@ class QiskitBackend:
         self._tags: dict[str, str] = {}
 
     def close(self) -> None:
-        """Let go of what is reserved at the vendor's (a session of IBM's); jobs that were sent still run."""
+        """Release what is reserved at the vendor's (a session of IBM's); jobs that were sent still run."""
         self._launcher.close()
 
     def __enter__(self) -> "QiskitBackend":

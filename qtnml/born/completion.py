@@ -35,7 +35,7 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
     partial strings; otherwise what is returned may not be the maximum, but its probability is exact.
 
     Args:
-        state: The law.
+        state: The distribution.
         evidence: See `qtnml.born.evidence.observed`; weights between 0 and 1 weigh the law.
         width: Partial strings kept.
 

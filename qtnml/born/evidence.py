@@ -96,7 +96,7 @@ def site_marginals(
     """P(site = level | evidence) for each site, (samples, levels), rows of sum 1.
 
     Args:
-        state: The law.
+        state: The distribution.
         evidence: See `observed`.
         own_evidence: Without it each site is given the evidence of the other sites only.
     """

@@ -45,8 +45,8 @@ def best_passes(source: Source[C], compiled: C, device: Device) -> C:
     first = compiled if compiled.expected is not None else with_expected(source, compiled, noise)
     if first.expected is None:
         raise InvalidInputError(
-            "the circuit's exact distribution under noise is not known (its qubits hang together too "
-            "widely), so that passes cannot be compared; name them"
+            "the circuit's exact distribution under noise is not known (too many of its qubits "
+            "are entangled at once), so that passes cannot be compared; name them"
         )
     best = first
     for names in _combinations(compiled, device):

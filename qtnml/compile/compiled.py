@@ -358,8 +358,8 @@ class CompiledCircuit(Compiled):
         """Exact outcome probabilities (samples, outcomes) of the circuit's gates, resets included.
 
         Given that post-selection succeeds, where there is any. Any number of qubits, in microseconds a
-        sample: gates become one transfer map for each node (see `qtnml.noise.NoisyCircuit`). Where qubits
-        hang together too widely for that, gate by gate, in milliseconds.
+        sample: gates become one transfer map for each node (see `qtnml.noise.NoisyCircuit`). Where too
+        many qubits are entangled at once for that, gate by gate, in milliseconds.
         """
         angles = self.angles(X)
         try:

@@ -44,7 +44,7 @@ def best_on_device(
 ) -> C:
     """The candidate that does best under the device's calibration, exactly.
 
-    By its decisions, or the likelihood of its strings. Those whose qubits hang together too widely for an
+    By its decisions, or the likelihood of its strings. Those whose qubits are entangled too widely for an
     exact distribution are only asked, by their estimated success, where there is no other.
 
     Args:

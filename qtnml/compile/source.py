@@ -88,7 +88,7 @@ class Source(ABC, Generic[C]):
         """What a circuit of this model will do under noise, exactly.
 
         Raises:
-            InvalidInputError: The circuit's qubits hang together too widely.
+            InvalidInputError: Too many qubits of the circuit are entangled at once.
         """
 
 

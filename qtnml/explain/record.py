@@ -104,7 +104,7 @@ def explain_record(
     """Explain one record.
 
     Args:
-        state: The law.
+        state: The distribution.
         levels: Of the record, (sites,), -1 where missing.
         names: Of the features.
         labels: Of each feature's levels.

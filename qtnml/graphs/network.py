@@ -108,7 +108,7 @@ class GraphNetwork:
         near: dict[int, list[int]] = {mode: [] for mode in range(count)}
         groups = components(count, ranks)
         loose = [groups.index(group) for group in sorted(set(groups))]
-        for one, other in (*ranks, *pairwise(loose)):  # parts hang together by bonds of 1
+        for one, other in (*ranks, *pairwise(loose)):  # parts are joined by bonds of 1
             near[one].append(other)
             near[other].append(one)
         nodes, wire = list[tuple[int, ...]](), dict[int, int]()

@@ -42,10 +42,10 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             the threshold: those of records it has learnt are too high. With fewer than 20 of them, or 0, the
             threshold is a quantile of the training records, as in scikit-learn's other detectors.
         density: Judge numbers by their density, which falls exponentially outside of the range seen, and not
-            by the probability of their bins alone: a number far out is strange.
+            by the probability of their bins alone: a number far out is an anomaly.
         by: What a record is judged by. "record": its density. "feature": its least likely value given
             all others, which finds values that are usual one by one but do not belong together, and records
-            of many columns of which one is wrong. "both": the stranger of the two.
+            of many columns of which one is wrong. "both": the more anomalous of the two.
         unseen: Added to the score for each value that was not seen in training, nats; without `density` also
             for each number that lies further outside the range seen than the outermost bin is wide. Takes
             effect with an encoder that has unseen="missing".
@@ -142,7 +142,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         return np.sort(order[number:]), np.sort(order[:number])
 
     def score_samples(self, X: Any) -> NDArray:
-        """How usual records are, (samples,): the lower the stranger.
+        """How usual records are, (samples,): the lower, the more anomalous.
 
         With by="record" the log-density, nats. Otherwise standard deviations from what is usual: of the
         strangest value given the others, of the whole record, or the lower of these.

@@ -130,7 +130,7 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
             return plan
         try:
             expected = Strings.of(self.trained.state(), None).expected(self.trained, noise)
-        except InvalidInputError:  # its qubits hang together too widely
+        except InvalidInputError:  # too many qubits are entangled at once
             return plan
         return replace(plan, expected=expected)
 

@@ -199,7 +199,7 @@ class BackendModel(OnBackend, BaseEstimator):
             return None
         try:
             noisy, log_success = NoisyCircuit(self.trained, noise, LARGEST_MAP).evaluate(angles)
-        except InvalidInputError:  # its qubits hang together too widely
+        except InvalidInputError:  # too many qubits are entangled at once
             return None
         return NoisyCircuit(self.trained, NOISELESS).evaluate(angles)[0], noisy, np.exp(log_success)
 

@@ -1,6 +1,6 @@
-"""Qubits that hang together while a noisy circuit is walked through, and the maps they leave behind.
+"""Qubits that are entangled while a noisy circuit is walked through, and the maps they leave behind.
 
-Qubits that a gate joins are held together. Once some of them are let go, the others are a *wire*, and what
+Qubits that a gate joins are held together. Once some of them are discarded, the others are a *wire*, and what
 happened to them is one linear map of the wires and qubits that went in. Noise on single qubits and on a
 gate's qubits stays inside such a map, so the map is exact whatever the noise. Nothing here knows in which
 direction time runs: `walk` follows states forwards, `backwards` follows effects from the end.
@@ -19,7 +19,7 @@ from qtnml.noise.tree import Piece
 _LARGEST_MAP = 2**24  # numbers: 134 MB
 IDENTITY: NDArray = np.eye(4)
 _TOO_WIDE = (
-    "{} qubits of this circuit hang together at once (routing by SWAPs does that), too many for an exact "
+    "{} qubits of this circuit are entangled at once (routing by SWAPs does that), too many for an exact "
     "map; compile it for fewer qubits (num_qubits=...), where a tree needs no SWAP, truncate a Born "
     "machine's bonds, or run it on Aer: get_backend('aer', noise=noise)"
 )
@@ -36,7 +36,7 @@ class Group:
         inputs: Of each place a map onto it, None for a qubit of an inner wire.
         pairs, maps: Gates on two places.
         pending: Of each place what happened since the last of them.
-        last: Of each place let go, what became of it.
+        last: Of each discarded place, what became of it.
         uploads: Data angle of each place that data entered again.
         rows: Instructions it is made of.
     """

@@ -111,7 +111,7 @@ class CircuitLaw:
         return found, log
 
     def _laws(self, values: NDArray) -> "Iterator[tuple[NDArray, NDArray, _Forwards | _Backwards]]":
-        """Circuits of a few settings of the weights, the setting of each, and their law."""
+        """Circuits of a few settings of the weights, the setting of each, and their distribution."""
         if not len(values):
             return
         if not self._weights:

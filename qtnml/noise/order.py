@@ -1,7 +1,7 @@
 """The order in which a circuit is walked through: qubits are joined as late as they can be.
 
 A list of gates says more than it has to: gates on different qubits may change places. What happens within
-qubits that hang together already comes first, so that those that are finished are let go before others join.
+qubits that are entangled already comes first, so that finished ones are discarded before others join.
 Qiskit's translations list gates of different nodes in turns.
 """
 
@@ -68,7 +68,7 @@ def order_of(rows: Instructions, *, backwards: bool) -> list[int]:
 
 
 class _Groups:
-    """Which qubits hang together, and the gates that wait to join two groups."""
+    """Which qubits are entangled, and the gates that wait to join two groups."""
 
     def __init__(self) -> None:
         self._life: dict[int, int] = {}  # of each qubit; a reset begins another one

@@ -190,7 +190,7 @@ def test_a_circuit_for_a_device_under_its_calibration(tree64, digits):
 def test_what_hangs_together_too_widely_is_refused(trained, small_digits, rng):
     """Routing by SWAPs ties wires together; here any three qubits are too many."""
     compiled = compile_network(TensorNetwork.random(balanced_tree(4, 2), rng), ENCODING)
-    with pytest.raises(InvalidInputError, match=r"hang together at once .* run it on Aer"):
+    with pytest.raises(InvalidInputError, match=r"are entangled at once .* run it on Aer"):
         NoisyCircuit(compiled, EVERYTHING, 4**4).probabilities(rng.uniform(size=(1, 4)))
     narrow = NoisyCircuit(trained.compile(), EVERYTHING, 4**4)
     assert narrow.probabilities(small_digits.X_test[:1]).shape == (1, 2)

@@ -74,7 +74,7 @@ def test_maps_are_as_small_as_in_the_compilers_order() -> None:
     compiled = compile_network(network, ENCODING, reuse_qubits=False)
     rows = rows_of(compiled.trained_program, NOISE)
     late = joins_first(rows)
-    with pytest.raises(InvalidInputError, match="hang together at once"):
+    with pytest.raises(InvalidInputError, match="are entangled at once"):
         walk(late, 3, largest=2**12)
     angles = compiled.angles(np.full((1, 32), 0.3))
     wanted = NoisyCircuit(compiled, NOISE).evaluate(angles)[0]

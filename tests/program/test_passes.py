@@ -491,7 +491,7 @@ class TestChecksWithoutResets:
         compiled = compile_network(network(64, 0.5), ENCODING, discard="postselect").with_passes(
             "skip-resets"
         )
-        with pytest.raises(InvalidInputError, match="hang together|uploaded"):
+        with pytest.raises(InvalidInputError, match="entangled at once|uploaded"):
             NoisyCircuit(compiled, DeviceNoise(readout_error=0.1)).evaluate(
                 compiled.angles(np.full((1, 64), 0.3))
             )

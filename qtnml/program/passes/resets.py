@@ -12,7 +12,7 @@ class SkipResets:
     """Leave out resets of qubits that a check measured last.
 
     A shot counts only if the check read 0, so that the qubit is in |0> already. This saves the time of the
-    reset; a qubit whose check was misread then enters in |1>. All qubits hang together then: under noise the
+    reset; a qubit whose check was misread then enters in |1>. All qubits stay entangled then: under noise the
     exact distribution is known of small circuits only (16 leaves), and "auto" does not try this pass where it
     is not.
     """
