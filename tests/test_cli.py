@@ -589,7 +589,7 @@ def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path
     _, out, _ = run("born", "score", model, records, "-o", scores, "--quantile", 0.1, "--json")
     assert json.loads(out)["anomalies"] <= 6
     written = list(csv.DictReader(scores.read_text().splitlines()))
-    logs = [float(row["log_likelihood"]) for row in written]
+    logs = [float(row["score"]) for row in written]
     assert logs == sorted(logs)
 
     _, out, _ = run("born", "explain", model, records, "--row", 0, "--figure", tmp_path / "why.png")

@@ -248,9 +248,9 @@ def score(
     ] = 0.01,
     as_json: Json = False,
 ) -> None:
-    """The log-likelihood of every record (nats), the least likely first; empty cells are summed over.
+    """The score of every record in nats, the least likely first; empty cells are summed over.
 
-    Where columns are numbers it is that of densities, in their units.
+    A score is a log-likelihood; where columns are numbers it is a log-density in their units.
 
     Example: qtnml born score born.qtnml records.csv -o scores.csv
     """
@@ -264,10 +264,10 @@ def score(
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
     if output is not None:
-        _write(output, ["row", "log_likelihood", "anomaly"], rows)
+        _write(output, ["row", "score", "anomaly"], rows)
     facts = {
         "records": len(logs),
-        "mean_log_likelihood": float(logs.mean()),
+        "mean_score": float(logs.mean()),
         "threshold": bound,
         "anomalies": sum(row[2] for row in rows),
         "least_likely_rows": [row[0] for row in rows[:5]],

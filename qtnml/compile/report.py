@@ -35,7 +35,7 @@ class LevelReport:
     largest_infidelity: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(PrintedHtml):
     """Resources of a circuit; prints as a table, `to_dict` and `to_json` for machines.
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -117,6 +118,9 @@ class Model:
     def _shapes(self) -> list[NodeShape]:
         postselected = self.discard == "postselect"
         return [replace(shape, postselected=postselected) for shape in self.topology.node_shapes]
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.summary())}</pre>"
 
     def summary(self) -> str:
         """What the model is and costs, for a person."""

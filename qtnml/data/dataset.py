@@ -6,6 +6,7 @@ import numpy as np
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
+from qtnml.shown import facts_html, some
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +73,13 @@ class Dataset:
             f"Dataset({self.name!r}, {len(self.X_train)} training and {len(self.X_test)} test samples, "
             f"{self.num_features} features, classes {self.classes.tolist()})"
         )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "training samples": f"{len(self.X_train):,}",
+            "test samples": f"{len(self.X_test):,}",
+            "features": f"{self.num_features:,}"
+            + ("" if self.image_shape is None else f", {self.image_shape[0]}x{self.image_shape[1]} pixels"),
+            "labels": some(self.classes.tolist()),
+        }
+        return facts_html(f"Dataset {self.name}", facts)

@@ -42,7 +42,7 @@ class FeatureExplanation:
     is_missing: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecordExplanation(PrintedHtml):
     """Why a record has its likelihood; prints in words.
 

@@ -23,7 +23,7 @@ from qtnml.structure import Tree
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelExplanation(PrintedHtml):
     """What a model learnt; prints in words.
 

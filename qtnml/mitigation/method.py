@@ -145,7 +145,7 @@ def _outcome_errors(variances: NDArray, correlations: NDArray) -> NDArray:
     return np.asarray(np.sqrt(np.clip(total, 0.0, None)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MitigatedOutcomes(PrintedHtml):
     """What mitigation found for samples.
 

@@ -23,7 +23,7 @@ Run = Callable[[Sequence[tuple[Sequence[QuantumCircuit], int]]], Sequence[list[C
 """[(circuits, shots), ...] -> counts of each part, all measured together."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MitigatedMarginal(PrintedHtml):
     """The distribution of some sites, as measured and mitigated.
 

@@ -176,9 +176,12 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         """Why a record has its score: see `BornMachine.explain`; values never seen are remarked on."""
         check_is_fitted(self, "model_")
         found: RecordExplanation = self.model_.explain(x)
-        if not found.remarks:
+        # A number far outside has its cost in the density, where that is judged.
+        costly = [remark for remark in found.remarks if not self.density or "never seen" in remark]
+        if not costly:
             return found
-        cost = f"Each of these costs {-float(self.unseen):g} nats of the score."
+        which = "Each of these" if len(costly) == len(found.remarks) else "Each value never seen"
+        cost = f"{which} costs {-float(self.unseen):g} nats of the score."
         return replace(found, remarks=(*found.remarks, cost))
 
 

@@ -198,7 +198,8 @@ class LearntLaw(DensityMixin, LevelInput):
         result = self._reconnected(result, training, validation, rng, share)
         result = replace(result, state=training.widened(result.state))
         baseline = (training if validation is None else validation).nll(independent)
-        if validation is not None and not share and baseline < result.score:
+        has_bonds = max(result.state.bond_dims, default=1) > 1
+        if validation is not None and not share and has_bonds and baseline < result.score:
             # Nothing that was learnt explains new rows better than columns on their own.
             warn_user(
                 f"independent columns explain the held-out rows best ({baseline:.4g} nats, what was trained "

@@ -23,6 +23,7 @@ from qtnml.models.readout import class_probabilities
 from qtnml.models.validation import outcomes_of_labels
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, depolarizing, noise_settings
 from qtnml.noise.device import NUMBERS
+from qtnml.shown import rows_html
 from qtnml.storage import write_atomically
 from qtnml.study import run_study
 from qtnml.train.fingerprint import fingerprint
@@ -32,7 +33,7 @@ AXES = (*NUMBERS, *_OTHERS)
 _SHOTS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NoiseStudy:
     """What a study found.
 
@@ -47,6 +48,12 @@ class NoiseStudy:
     axes: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
     noise: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"NoiseStudy({len(self.rows)} rows over {', '.join(self.axes)})"
+
+    def _repr_html_(self) -> str:
+        return rows_html("NoiseStudy", self.rows)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """One line for each row."""

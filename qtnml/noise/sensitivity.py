@@ -27,7 +27,7 @@ SOURCES = {
 _STEP = 1e-3  # of the strength, for the difference of maps that are nearly linear in it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity(PrintedHtml):
     """Loss of the mean probability of the right outcome by each part of the noise, to first order.
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from qtnml.compile import CompiledCircuit, GenerativeCircuit, Step, overview
+from qtnml.plots.shown import ShownFigure
 
 _COLOURS = {"leaf": "#cfe3d4", "node": "#c9dbf2", "reset": "#e3e3e3", "read": "#f6dcc0", "check": "#f2c9c9"}
 _MEANINGS = {
@@ -43,7 +44,7 @@ def plot_circuit(
     lines = -(-length // columns)
     cell, row = (0.55, 0.38) if labelled else (0.14, 0.11)
     width, height = max(columns * cell + 0.9, 6.5), lines * (compiled.num_qubits * row + 0.3) + 0.9
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
     names = _qubit_names(compiled)
     for line, axes in enumerate(panels):

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
 from qtnml.explain import ModelExplanation, RecordExplanation
+from qtnml.plots.shown import ShownFigure
 
 _OWN, _EXPECTED, _ALONE = "#b3261e", "#1f5fa8", "0.65"
 _MOST_BARS, _MOST_NAMES, _MOST_SPECTRA = 20, 24, 6
@@ -15,7 +16,7 @@ _MOST_BARS, _MOST_NAMES, _MOST_SPECTRA = 20, 24, 6
 
 def plot_explanation(found: ModelExplanation, *, title: str = "") -> Figure:
     """Marginals, mutual information of all pairs, entropy of every bond, entanglement spectra."""
-    figure = Figure(figsize=(12, 8.4), layout="constrained")
+    figure = ShownFigure(figsize=(12, 8.4), layout="constrained")
     (marginals, information), (entropies, spectra) = figure.subplots(2, 2)
     _marginals(marginals, found)
     shown = found.classical_information.copy()
@@ -68,7 +69,7 @@ def _marginals(axes: Any, found: ModelExplanation) -> None:
 def plot_record(found: RecordExplanation, *, title: str = "") -> Figure:
     """Of the most surprising features the probability of the value given all others, and on its own."""
     features = found.ranked[:_MOST_BARS]
-    figure = Figure(figsize=(9, 1.6 + 0.42 * max(len(features), 3)), layout="constrained")
+    figure = ShownFigure(figsize=(9, 1.6 + 0.42 * max(len(features), 3)), layout="constrained")
     axes: Any = figure.subplots()
     places = np.arange(len(features))[::-1].astype(float)
     floor = 1e-6
@@ -98,7 +99,7 @@ def plot_strings(strings: NDArray, shape: tuple[int, int], *, columns: int = 10,
             f"pictures of {shape} take strings of {shape[0] * shape[1]} bits, got shape {strings.shape}"
         )
     rows = -(-len(strings) // columns)
-    figure = Figure(figsize=(1.1 * columns, 1.15 * rows + 0.4), layout="constrained")
+    figure = ShownFigure(figsize=(1.1 * columns, 1.15 * rows + 0.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set(xticks=[], yticks=[])

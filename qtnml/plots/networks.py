@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from qtnml.born import TreeState
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, Model
 from qtnml.errors import InvalidInputError
+from qtnml.plots.shown import ShownFigure
 from qtnml.structure import Topology, Tree
 
 _MOST_NAMES, _MOST_NUMBERS = 32, 48
@@ -36,7 +37,7 @@ def plot_network(network: Any, *, names: Sequence[str] | None = None, title: str
     places = _places(tree)
     width = min(18.0, max(5.0, 0.45 * tree.num_leaves + 1))
     height = min(10.0, max(3.2, 0.55 * max(y for _, y in places) + 1.6))
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     axes: Any = figure.subplots()
     widest = max(bonds.values(), default=1)
     for node, wires in enumerate(tree.nodes):

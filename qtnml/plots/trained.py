@@ -10,6 +10,7 @@ from qtnml.arrays import NDArray
 from qtnml.data import Dataset
 from qtnml.models.noise_study import NoiseStudy
 from qtnml.noise import Sensitivity
+from qtnml.plots.shown import ShownFigure
 from qtnml.train import EpochRecord
 
 _TRAINING, _VALIDATION, _WRONG = "#1f5fa8", "#d9822b", "#b3261e"
@@ -18,7 +19,7 @@ _SOURCES = ("#1f5fa8", "#6fa8dc", "#d9822b", "#3a7d44", "#8e5aa8", "#9a9a9a")
 
 def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
     """Loss and error rate by epoch, the kept epoch marked."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = ShownFigure(figsize=(9, 3.6), layout="constrained")
     losses, errors = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     for axes, name in ((losses, "loss"), (errors, "accuracy")):
@@ -44,7 +45,7 @@ def plot_samples(
     """Pictures with the predicted probabilities of their classes; wrong predictions in red."""
     columns = min(8, len(X))
     rows = -(-len(X) // columns)
-    figure = Figure(figsize=(1.5 * columns, 2.1 * rows), layout="constrained")
+    figure = ShownFigure(figsize=(1.5 * columns, 2.1 * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes[len(X) :]:
         axis.axis("off")
@@ -64,7 +65,7 @@ def plot_confusion(y: NDArray, predicted: NDArray, classes: NDArray, *, title: s
     """Counts of true class (rows) by predicted class (columns)."""
     counts = np.array([[np.sum((y == t) & (predicted == p)) for p in classes] for t in classes])
     side = max(3.4, 0.55 * len(classes) + 1.8)
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = ShownFigure(figsize=(side, side), layout="constrained")
     axes: Any = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(counts):
@@ -83,7 +84,7 @@ def plot_noise_study(study: NoiseStudy, *, value: str = "accuracy", title: str =
     bands = study.bands(value)
     if len(study.axes) == 1:
         return _noise_lines(study, bands, value, title)
-    figure = Figure(figsize=(4.6 * len(bands), 4.0), layout="constrained")
+    figure = ShownFigure(figsize=(4.6 * len(bands), 4.0), layout="constrained")
     for axes, (model, points) in zip(
         np.atleast_1d(figure.subplots(1, len(bands))), bands.items(), strict=True
     ):
@@ -113,7 +114,7 @@ def plot_noise_study(study: NoiseStudy, *, value: str = "accuracy", title: str =
 
 
 def _noise_lines(study: NoiseStudy, bands: Any, value: str, title: str) -> Figure:
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = ShownFigure(figsize=(6.4, 4.0), layout="constrained")
     axes: Any = figure.subplots()
     for model, points in bands.items():
         xs = sorted(points)
@@ -139,7 +140,7 @@ def _axis_name(axis: str) -> str:
 def plot_sensitivity(found: Sensitivity, *, title: str = "") -> Figure:
     """What each qubit costs, by source, the worst first."""
     order = np.argsort(-found.by_qubit.sum(axis=1))
-    figure = Figure(figsize=(max(5.0, 0.32 * len(order) + 2.5), 3.8), layout="constrained")
+    figure = ShownFigure(figsize=(max(5.0, 0.32 * len(order) + 2.5), 3.8), layout="constrained")
     axes: Any = figure.subplots()
     bottom = np.zeros(len(order))
     for column, source in enumerate(found.sources):

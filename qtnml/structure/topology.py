@@ -48,7 +48,7 @@ class Topology:
             raise InvalidInputError("a topology needs at least one leaf and one node")
         if min(self.leaf_widths) < 1:
             raise InvalidInputError(f"leaf widths must be positive, got {self.leaf_widths}")
-        assert self.tree  # which checks how wires are joined
+        _ = self.tree  # which checks how wires are joined
         for k, node in enumerate(self.nodes):
             self._check_node(k, node)
 

@@ -1,0 +1,14 @@
+"""A figure that a notebook shows, whether or not pyplot was imported."""
+
+import io
+
+from matplotlib.figure import Figure
+
+
+class ShownFigure(Figure):
+    """A `matplotlib.figure.Figure` with a picture of itself for notebooks."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
