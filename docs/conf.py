@@ -21,6 +21,8 @@ extensions = [
     "copied",
     "commands",
 ]
+# Off: cells that do not run have no language yet; short names in docstrings that several classes have.
+suppress_warnings = ["myst-nb.lexer", "ref.python"]
 exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
 html_title = f"qtnml {release}"

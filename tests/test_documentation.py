@@ -35,7 +35,7 @@ def has_code(page: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", filter(has_code, PAGES))
+@pytest.mark.parametrize("page", [page for page in PAGES if has_code(page)])
 def test_a_page_runs_as_printed(
     page: str,
     run: Callable[..., tuple[int, str, str]],
@@ -54,7 +54,7 @@ def test_a_page_runs_as_printed(
             assert status == 0, f"{line}\n{out}\n{err}"
 
 
-@pytest.mark.parametrize("page", [page for page in _PAGES if page in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_inside_lead_to_files(page: str) -> None:
     text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
     built = {"docs/reference/commands.md"}

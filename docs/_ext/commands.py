@@ -1,84 +1,60 @@
-"""The reference of the command line, made from the commands themselves: a page, a table for each panel."""
+"""The reference of the command line: what `--help` of every command prints, on one page."""
 
-import re
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import typer
 from sphinx.application import Sphinx
 
 from qtnml.cli import app as application
 
-
-def _cell(text: str) -> str:
-    """Help as a cell of a table; rich's escapes go."""
-    return " ".join(str(text or "").replace("\\[", "[").split()).replace("|", "\\|").replace("<", "&lt;")
+_WIDTH = "92"
+_CALL = "import sys; from qtnml.cli import main; sys.argv[0] = 'qtnml'; main()"
 
 
-def _names(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return f"`{parameter.metavar or parameter.name.upper()}`"
-    names = [*parameter.opts, *parameter.secondary_opts]
-    kind = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
-    return ", ".join(f"`{name}`" for name in names) + (f" `{kind.strip()}`" if kind else "").replace(
-        "|", "\\|"
+def _commands() -> list[list[str]]:
+    """Every command as the words that call it, groups before what is in them."""
+    found: list[list[str]] = [[]]
+    for command in application.registered_commands:
+        found.append([_name(command)])
+    for group in application.registered_groups:
+        inner: Any = group.typer_instance
+        name = str(group.name or inner.info.name)
+        found += [[name], *([name, _name(command)] for command in inner.registered_commands)]
+    return found
+
+
+def _name(command: Any) -> str:
+    return str(command.name or command.callback.__name__.replace("_", "-"))
+
+
+def _help(words: list[str]) -> str:
+    environment = os.environ | {"COLUMNS": _WIDTH, "TERM": "dumb", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _CALL, *words, "--help"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-
-
-def _help(parameter: Any) -> str:
-    text = _cell(getattr(parameter, "help", ""))
-    default = getattr(parameter, "default", None)
-    is_told = "[default" in text or "(default" in text or not getattr(parameter, "show_default", True)
-    if parameter.param_type_name == "option" and default not in (None, (), []) and not is_told:
-        text += f" Default: `{default}`." if not parameter.is_flag else ""
-    return text.replace("[default: ", "Default: ").removesuffix("]") if "[default: " in text else text
-
-
-def _of_command(name: str, command: Any) -> list[str]:
-    paragraphs = re.split(r"\n\n+", command.help or "")
-    lines = [f"### {name}", ""]
-    for paragraph in paragraphs:
-        head, mark, example = paragraph.partition("Example: ")
-        lines += [_plain(head), ""] if head.strip() else []
-        lines += ["```text", example.strip(), "```", ""] if mark else []
-    panels: dict[str, list[Any]] = {}
-    for parameter in command.params:
-        if not getattr(parameter, "hidden", False) and parameter.name != "help":
-            panel = getattr(parameter, "rich_help_panel", None)
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            panels.setdefault(panel or usual, []).append(parameter)
-    for panel in sorted(
-        panels,
-        key=lambda each: ["Arguments", "Options"].index(each) if each in ("Arguments", "Options") else 9,
-    ):
-        lines += [f"| {panel} | |", "|---|---|"]
-        lines += [f"| {_names(parameter)} | {_help(parameter)} |" for parameter in panels[panel]]
-        lines.append("")
-    return lines
-
-
-def _plain(text: str) -> str:
-    return text.replace("\\[", "[").replace("<", "&lt;")
+    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
 
 
 def write_page(app: Sphinx) -> None:
     """Write `reference/commands.md`, if something changed."""
-    root: Any = typer.main.get_command(application)
-    lines = ["# Commands", "", "Every command and option, as `qtnml COMMAND --help` shows them.", ""]
-    for name in root.list_commands(None):
-        command = root.get_command(None, name)
-        inner = getattr(command, "commands", None)
-        lines += [f"## qtnml {name}", ""]
-        if inner is None:
-            lines += _of_command(f"qtnml {name}", command)[2:]
-            continue
-        lines += [_plain(command.help or ""), ""]
-        for each in inner:
-            lines += _of_command(f"qtnml {name} {each}", inner[each])
-    path, text = Path(app.srcdir) / "reference" / "commands.md", "\n".join(lines)
+    commands = _commands()
+    with ThreadPoolExecutor(2) as pool:
+        texts = list(pool.map(_help, commands))
+    lines = ["# Commands", "", "Every command and option, as `--help` shows them.", ""]
+    for words, text in zip(commands, texts, strict=True):
+        lines += [f"## {' '.join(['qtnml', *words])}", "", "```text", text, "```", ""]
+    path, whole = Path(app.srcdir) / "reference" / "commands.md", "\n".join(lines)
     path.parent.mkdir(exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    if not path.exists() or path.read_text() != whole:
+        path.write_text(whole)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[2]
 #: Files of the repository -> pages, below docs/.
 PAGES = {
+    "README.md": "copied/readme.txt",  # included by the first page, no page itself
     "circuits/README.md": "copied/circuits.md",
     "CHANGELOG.md": "copied/changelog.md",
     "CONTRIBUTING.md": "copied/contributing.md",
@@ -61,15 +62,17 @@ def copy_pages(app: Sphinx) -> None:
     for source, place in places.items():
         target = docs / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix != ".md":
+        if source.suffix not in (".md", ".cff"):
             if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
                 shutil.copy2(source, target)
             continue
         text = _relinked(source.read_text(), source, docs, places)
-        if place.name == "index.md" or place.parent.name == "copied":
+        if place.suffix == ".txt":
+            pass
+        elif place.name == "index.md" or place.parent.name == "copied":
             text += _hidden(sorted(_below(place, places)))
         else:
-            text = f"# {place.parent.name}: {place.stem}\n\n{text}" if not text.startswith("#") else text
+            text = f"# {place.parent.name}: {place.stem}\n\n{text}" if not text.startswith("# ") else text
         if not target.exists() or target.read_text() != text:
             target.write_text(text)
 

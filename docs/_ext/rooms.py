@@ -4,7 +4,7 @@ import inspect
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -55,20 +55,34 @@ def _names(package: str) -> list[str]:
     public = getattr(module, "__all__", None) or [
         name for name, value in vars(module).items() if inspect.isclass(value) and not name.startswith("_")
     ]
-    return sorted(name for name in public if name not in qtnml.__all__)
+    return sorted(name for name in public if name not in qtnml.__all__ and _is_at_home(package, module, name))
+
+
+def _is_at_home(package: str, module: Any, name: str) -> bool:
+    """Whether a name that several packages export is documented here: in the package that defines it."""
+    defined = getattr(getattr(module, name), "__module__", None) or ""
+    home = defined.split(".")[1] if defined.startswith("qtnml.") else package
+    return home in (package, name) or name not in getattr(import_module(f"qtnml.{home}"), "__all__", [])
 
 
 def _entry(module: Any, qualified: str, name: str) -> str:
     value = getattr(module, name)
-    if inspect.isclass(value):
+    if inspect.isclass(value) and not get_origin(value):
         lines = [f".. autoclass:: {qualified}.{name}", "   :members:"]
         if not issubclass(value, BaseException | tuple):
             lines += ["   :inherited-members: BaseEstimator", f"   :exclude-members: {_OF_SKLEARN}"]
-    elif callable(value):
+    elif callable(value) and not get_origin(value):
         lines = [f".. autofunction:: {qualified}.{name}"]
     else:
-        lines = [f".. autodata:: {qualified}.{name}", "   :no-value:"]
+        lines = [f".. py:data:: {qualified}.{name}", "", f"   {_told(value)}"]
     return "\n".join(lines)
+
+
+def _told(value: Any) -> str:
+    """What a constant holds."""
+    if isinstance(value, dict):
+        return f"A dictionary of {', '.join(f'``{key!r}``' for key in value)}."
+    return f"``{value!r}``"
 
 
 def _page(package: str) -> str:

@@ -109,7 +109,7 @@ class AmplitudeNetwork:
         return tuple(map(tuple, by_shape.values()))
 
     def stacks(self, cores: Any) -> tuple[Array, ...]:
-        """One array (nodes, *core shape) for each shape, from one core for each node."""
+        """One array (nodes, axes of a core) for each shape, from one core for each node."""
         xp = namespace(cores[0])
         return tuple(xp.stack([cores[k] for k in nodes]) for nodes in self.stacking)
 

@@ -60,7 +60,7 @@ def leaf_paulis(encoding: Encoding) -> str:
 
 
 def state_vectors(encoding: Encoding, X: NDArray, parameters: tuple[Array, ...] = ()) -> NDArray:
-    """Amplitudes of each data qubit, shape (*X.shape[:-1], data qubits, 2), checked."""
+    """Amplitudes of each data qubit, shape (..., data qubits, 2) for X of shape (..., features), checked."""
     X = np.asarray(X, dtype=np.float64)
     encoding.check(X)
     amplitudes = encoding.amplitudes(encoding.angles(X, parameters))

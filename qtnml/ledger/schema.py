@@ -9,12 +9,15 @@ VERSION = 2
 
 
 class State(StrEnum):
-    """Of a submission; which follows which is in `transitions.LEGAL`.
+    """State of a submission; which follows which is in `transitions.LEGAL`.
 
-    prepared: written down, certainly not sent. sending: the backend is being called, so that it may have been
-    accepted. submitted: the backend has it. running: it has begun. done: results are stored. failed,
-    cancelled: it has none. lost: it may have been bought, and the backend does not know it or cannot be
-        asked.
+    - prepared: written down, certainly not sent.
+    - sending: the backend is being called, so that it may have been accepted.
+    - submitted: the backend has it.
+    - running: it has begun.
+    - done: results are stored.
+    - failed, cancelled: it has no results.
+    - lost: it may have been bought, and the backend does not know it or cannot be asked.
     """
 
     PREPARED = "prepared"

@@ -43,10 +43,8 @@ class BackendBornMachine(OnBackend, DensityMixin, BaseEstimator):
         backend: A backend, its name, or a Qiskit backend or sampler.
         shots: Of a circuit in training.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
-            this
-            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
-                asked
-            for again; not for backends that are paid for.
+            this process: one in memory, which writes no file). False keeps nothing, and simulates again what
+            is asked for again; not for backends that are paid for.
         repeat: Another number (below 10**6) measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, by `marginal`: "readout", "zne" (or "zne-richardson", "zne-exponential"), both

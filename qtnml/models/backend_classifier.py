@@ -33,10 +33,8 @@ class BackendClassifier(ClassifierMixin, BackendModel):
         temperature: Of `predict_proba`, p**(1 / T) normalised; see `TreeClassifier.calibrate`.
         shots: Measurements per sample.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
-            this
-            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
-                asked
-            for again; not for backends that are paid for.
+            this process: one in memory, which writes no file). False keeps nothing, and simulates again what
+            is asked for again; not for backends that are paid for.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, by `predict_proba` and `predict`: "readout", "zne" (or "zne-richardson",

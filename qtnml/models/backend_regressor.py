@@ -56,10 +56,8 @@ class BackendRegressor(RegressorMixin, BackendModel):
         residuals: Absolute errors of samples left out in training, rising; see `predict_interval`.
         shots: Measurements per sample.
         jobs: The ledger: a `JobStore`, a file or SQLAlchemy URL, or None for the user's own (of simulators in
-            this
-            process: one in memory, which writes no file). False keeps nothing, and simulates again what is
-                asked
-            for again; not for backends that are paid for.
+            this process: one in memory, which writes no file). False keeps nothing, and simulates again what
+            is asked for again; not for backends that are paid for.
         repeat: Another number measures anew, independently of what is stored.
         label: For people, to find the runs in `qtnml jobs list`.
         mitigation: Of noise, as for `BackendClassifier`.
