@@ -371,10 +371,10 @@ def test_measuring_on_a_backend_is_planned_labelled_and_bought_once(
     _, out, err = run(*measure, "--label", "mine")
     first = json.loads(out)
     assert (first["bought_circuits"], first["bought_shots"]) == (3, 150)
-    assert f"0 of 3 circuits were stored, 3 bought (150 shots); ledger: sqlite:///{ledger}" in err
+    assert f"0 of 3 circuits were in the ledger, 3 were run (150 shots); ledger: sqlite:///{ledger}" in err
     _, out, err = run(*measure)
     assert json.loads(out) == first | {"bought_circuits": 0, "bought_shots": 0}
-    assert "3 of 3 circuits were stored, 0 bought (0 shots)" in err
+    assert "3 of 3 circuits were in the ledger, 0 were run (0 shots)" in err
     assert json.loads(run(*measure, "--plan")[1])["shots"] == 0
     status, _, err = run(*measure, "--repeat", 1, "--max-shots", 100)
     assert status == 2
@@ -711,7 +711,7 @@ def test_circuits_of_born_machines_are_drawn_and_options_checked_first(
         "born", "sample", born, "-n", 5, "--backend", "aer", "--num-qubits", 4, "--seed", 0
     )
     assert (status, len(out.splitlines())) == (0, 6)
-    assert "shots were stored" in err
+    assert "shots were in the ledger" in err
     written = tmp_path / "b.qpy"
     status, out, _ = run(
         "compile", born, "--report", "--target", "fake:torino", "--verify", records, "-o", written, "--json"

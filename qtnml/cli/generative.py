@@ -215,7 +215,8 @@ def sample(
         drawn = measured.sample(number, random_state=seed)
         bought = measured.jobs.bought_shots
         Console(stderr=True).print(
-            f"{max(number - bought, 0):,} of {number:,} shots were stored, {bought:,} bought", highlight=False
+            f"{max(number - bought, 0):,} of {number:,} shots were in the ledger, {bought:,} were run",
+            highlight=False,
         )
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
     # An array of integers beside other numbers is one of floats.

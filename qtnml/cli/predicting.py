@@ -357,7 +357,7 @@ def _bought(measured: Any, result: Any, samples: int) -> dict[str, Any]:
     stored = max(samples - store.bought_jobs, 0)
     where = "in memory" if store.ledger.database.in_memory else str(store.ledger)
     Console(stderr=True).print(
-        f"{stored:,} of {samples:,} circuits were stored, {store.bought_jobs:,} bought "
+        f"{stored:,} of {samples:,} circuits were in the ledger, {store.bought_jobs:,} were run "
         f"({store.bought_shots:,} shots); ledger: {escape(where)}",
         highlight=False,
         soft_wrap=True,

@@ -1,7 +1,9 @@
 """Which noise hurts most: derivatives of the probability of the right outcome by its parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from textwrap import wrap
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,16 +55,23 @@ class Sensitivity(PrintedHtml):
         return self.qubits[int(self.by_qubit.sum(axis=1).argmax())]
 
     def __str__(self) -> str:
-        width = max(map(len, self.sources))
+        heads = [wrap(name, 10) for name in (*self.sources, "all")]
+        height, widths = max(map(len, heads)), [max(8, *map(len, head)) for head in heads]
         lines = [
             f"mean probability of the right outcome {self.probability:.4f}; lost to first order, by qubit"
         ]
-        lines.append("qubit  " + "  ".join(f"{name:>{width}}" for name in (*self.sources, "all")))
-        for row in np.argsort(-self.by_qubit.sum(axis=1)):
-            values = (*self.by_qubit[row], self.by_qubit[row].sum())
-            lines.append(f"{self.qubits[row]:>5}  " + "  ".join(f"{value:>{width}.5f}" for value in values))
-        totals = (*self.by_qubit.sum(axis=0), self.by_qubit.sum())
-        lines.append("  all  " + "  ".join(f"{value:>{width}.5f}" for value in totals))
+
+        def line(name: Any, cells: Iterable[Any]) -> str:
+            return f"{name:>5}  " + "  ".join(
+                f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+            )
+
+        padded = [[""] * (height - len(head)) + head for head in heads]
+        for k, words in enumerate(zip(*padded, strict=True)):
+            lines.append(line("qubit" if k == height - 1 else "", words))
+        rows = [*((self.qubits[k], self.by_qubit[k]) for k in np.argsort(-self.by_qubit.sum(axis=1)))]
+        for name, values in (*rows, ("all", self.by_qubit.sum(axis=0))):
+            lines.append(line(name, (f"{value:.5f}" for value in (*values, values.sum()))))
         return "\n".join(lines)
 
 
