@@ -71,9 +71,12 @@ class Registry:
         name = self.name_of(type(value))
         if name is None or not is_dataclass(value):
             what = "is not registered" if name is None else "is no dataclass, whose fields could be written"
+            cure = f"register it: qtnml.register({self.kind!r}, {type(value).__name__})"
+            if not is_dataclass(value):  # such as a transformation of optax's
+                cure = f"set_params({self.kind}=...) to a name before you save, or write it as a dataclass"
             raise ModelFileError(
                 f"a model with the {self.kind} {value!r} cannot be saved: its class {type(value).__name__} "
-                f"{what}; register it: qtnml.register({self.kind!r}, {type(value).__name__})"
+                f"{what}; {cure}"
             )
         return {"name": name, **asdict(value)}  # type: ignore[arg-type]
 

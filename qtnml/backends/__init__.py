@@ -10,6 +10,7 @@ from qtnml.backends.base import (
     run_circuits,
 )
 from qtnml.backends.contract import check_backend
+from qtnml.backends.local import LocalBackend, Simulator
 from qtnml.backends.registry import get_backend
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "Capabilities",
     "Counts",
     "JobStatus",
+    "LocalBackend",
     "Result",
+    "Simulator",
     "check_backend",
     "exact_probabilities",
     "get_backend",

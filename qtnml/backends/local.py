@@ -77,6 +77,8 @@ class LocalBackend:
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={value!r}" for name, value in self.settings.items())
+        if not type(self.simulator).__module__.startswith("qtnml."):
+            return f"LocalBackend({type(self.simulator).__name__}{settings})"
         return f"get_backend({self.name!r}{settings})"
 
     def submit(

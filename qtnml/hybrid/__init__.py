@@ -3,7 +3,7 @@
 from qtnml.hybrid.cma import CMAES
 from qtnml.hybrid.generative import MMD, ClippedNLL, train_generative_on_backend
 from qtnml.hybrid.objective import MeasuredLoss, Objective
-from qtnml.hybrid.optimizers import SPSA, AveragedSPSA, ParameterShift
+from qtnml.hybrid.optimizers import SPSA, AveragedSPSA, HybridOptimizer, ParameterShift
 from qtnml.hybrid.settings import HybridRecord, HybridResult, HybridTraining, TrainingPlan, Where
 from qtnml.hybrid.shift import ShiftRule, shift_rules
 from qtnml.hybrid.training import train_on_backend
@@ -14,6 +14,7 @@ __all__ = [
     "SPSA",
     "AveragedSPSA",
     "ClippedNLL",
+    "HybridOptimizer",
     "HybridRecord",
     "HybridResult",
     "HybridTraining",

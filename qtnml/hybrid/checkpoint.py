@@ -46,12 +46,15 @@ def fingerprint_of(start: BoundCircuits, loss: object, data: bytes, where: Where
         "target",
         "patience",
         "smoothing",
+        "callback",
         "tail",
         "checkpoint",
         "resume",
         "random_state",
     )
-    settings = {name: repr(value) for name, value in asdict(how).items() if name not in free}
+    settings = {
+        name: repr(value) for name, value in asdict(replace(how, callback=None)).items() if name not in free
+    }
     settings["optimizer"] = repr(get_hybrid_optimizer(how.optimizer))
     # The address of a plain function is another one in the next process.
     settings["loss"] = re.sub(r" at 0x[0-9a-f]+", "", repr(loss))

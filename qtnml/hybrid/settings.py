@@ -1,6 +1,7 @@
 """How, and where, a circuit is trained on a backend; and what comes of it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ class HybridTraining:
         random_state: Seed of mini-batches and directions; None draws one, which the checkpoint keeps.
         checkpoint: File written after every step.
         resume: Go on from the checkpoint if it is there.
+        callback: Called with the `HybridRecord` of every step; returning True ends training.
     """
 
     optimizer: HybridOptimizer | str = "spsa"
@@ -54,6 +56,7 @@ class HybridTraining:
     random_state: int | None = None
     checkpoint: str | Path | None = None
     resume: bool = False
+    callback: "Callable[[HybridRecord], bool | None] | None" = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -83,6 +86,8 @@ class HybridTraining:
             raise InvalidInputError(f"checkpoint must be None or a path, got {self.checkpoint!r}")
         if self.max_shots is not None and not (isinstance(self.max_shots, int) and self.max_shots >= 0):
             raise InvalidInputError(f"max_shots must be None or at least 0, got {self.max_shots!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise InvalidInputError(f"callback must be None or a function of records, got {self.callback!r}")
         if self.resume and self.checkpoint is None:
             raise InvalidInputError("resume=True needs checkpoint=PATH")
 
@@ -104,7 +109,7 @@ class HybridResult:
     Attributes:
         compiled: The circuit (a `CompiledCircuit` or `GenerativeCircuit`) with its new weights.
         history: Of every step.
-        stopped: "steps", "budget", "target", "plateau" or "interrupted".
+        stopped: "steps", "budget", "target", "plateau", "callback" or "interrupted".
     """
 
     compiled: Any

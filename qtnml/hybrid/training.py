@@ -161,6 +161,8 @@ def train_weights(
             if on_step is not None:
                 on_step(progress.history[-1])
             stopped = _stop(how, progress, cost)
+            if how.callback is not None and how.callback(progress.history[-1]):
+                stopped = stopped or "callback"
     except KeyboardInterrupt:
         if not progress.history:
             raise

@@ -14,6 +14,7 @@ from qtnml.errors import InvalidInputError, ModelFileError
 from qtnml.hybrid import (
     SPSA,
     AveragedSPSA,
+    HybridRecord,
     HybridTraining,
     Objective,
     ParameterShift,
@@ -148,6 +149,28 @@ def test_stops(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
         assert result.stopped == stopped
         assert steps is None or len(result.history) == steps
         assert result.shots <= (how.max_shots or 10**9)
+
+
+def test_a_callback_sees_every_step_and_ends_training(
+    small: tuple[CompiledCircuit, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    compiled, angles, y = small
+    seen: list[int] = []
+
+    def callback(record: HybridRecord) -> bool:
+        seen.append(record.step)
+        return len(seen) == 3
+
+    where = Where(get_backend("exact"), JobStore("sqlite://"), 50)
+    path = tmp_path / "c.ckpt"
+    how = HybridTraining(steps=9, batch_size=4, random_state=0, callback=callback, checkpoint=path)
+    result = train_on_backend(compiled, angles, y, where, how)
+    assert (result.stopped, seen, len(result.history)) == ("callback", [1, 2, 3], 3)
+    # Who watches is no part of the training: the checkpoint goes on without it.
+    more = train_on_backend(compiled, angles, y, where, replace(how, callback=None, resume=True, steps=5))
+    assert (more.stopped, len(more.history)) == ("steps", 5)
+    with pytest.raises(InvalidInputError, match="callback must be None or a function"):
+        HybridTraining(callback=3)  # type: ignore[arg-type]
 
 
 def test_shots_of_a_step_are_divided(small: tuple[CompiledCircuit, np.ndarray, np.ndarray]) -> None:
