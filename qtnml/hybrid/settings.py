@@ -145,6 +145,7 @@ class TrainingPlan:
         seconds: Estimated time on the device; None where it does not say, or of a simulator.
         cost: By the price of the store; None without one.
         currency: Of the cost.
+        refused: What the budget of the store lacks; training ends where it is used up.
     """
 
     steps: int
@@ -154,6 +155,7 @@ class TrainingPlan:
     seconds: float | None = None
     cost: float | None = None
     currency: str = ""
+    refused: str = ""
 
     def __str__(self) -> str:
         text = f"{self.steps:,} steps, at most {self.circuits:,} circuits and {self.shots:,} shots"
@@ -161,6 +163,8 @@ class TrainingPlan:
             text += f", about {readable(self.seconds)} on the device"
         if self.cost is not None:
             text += f", {self.cost:,.2f} {self.currency}"
+        if self.refused:
+            text += f"\nwould end early: {self.refused}"
         return text
 
 

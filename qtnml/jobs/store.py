@@ -12,7 +12,7 @@ from typing import Any
 from qiskit import QuantumCircuit
 
 from qtnml.backends import Backend, Counts, get_backend
-from qtnml.errors import InvalidInputError, JobError, QtnmlError
+from qtnml.errors import BudgetError, InvalidInputError, JobError, QtnmlError
 from qtnml.jobs.drive import Driver, is_free
 from qtnml.jobs.job import Job
 from qtnml.jobs.patience import Patience
@@ -126,6 +126,15 @@ class JobStore:
     def spent(self) -> Amounts:
         """What was spent under the budget's name, by whoever shares it; nothing without one."""
         return Amounts() if self.budget is None else self.ledger.spent(self.budget.name)
+
+    def lacking(self, amounts: Amounts) -> str:
+        """What the budget lacks for more of these amounts; empty where it has enough, or there is none."""
+        if self.budget is not None:
+            try:
+                self.budget.check(self.spent, amounts)
+            except BudgetError as error:
+                return str(error).partition(";")[0]
+        return ""
 
     def plan(
         self,

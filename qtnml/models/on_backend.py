@@ -13,7 +13,7 @@ from qtnml.compile import recalibrated
 from qtnml.compile.compiled import Compiled
 from qtnml.errors import BackendError, InvalidInputError, ModelFileError, QtnmlError
 from qtnml.hybrid import HybridRecord, HybridTraining, TrainingPlan
-from qtnml.jobs import Freshness, JobStore, Unstored, store_for
+from qtnml.jobs import Amounts, Freshness, JobStore, Unstored, store_for
 from qtnml.jobs.plan import seconds_of, total_cost
 from qtnml.ledger.identity import backend_key
 from qtnml.mitigation import get_mitigation
@@ -81,17 +81,20 @@ class OnBackend(SavedToFile, BaseEstimator):
         return found
 
     def _priced(self, plan: TrainingPlan, circuits: Any) -> TrainingPlan:
-        """A plan of training with its time on the device, and its cost by the price of the store."""
+        """A plan of training with its time, its cost by the price of the store, and what the budget lacks."""
         backend, store = self._found_backend(), self._store()
-        if not backend.capabilities.paid or not isinstance(store, JobStore):
+        if not isinstance(store, JobStore):
             return plan
+        if not backend.capabilities.paid:
+            return replace(plan, refused=store.lacking(Amounts(plan.shots, plan.circuits)))
         each = seconds_of(backend, circuits, 1)
         seconds = None if each is None else each * plan.shots
         cost = total_cost(
             store.price, shots=plan.shots, circuits=plan.circuits, tasks=plan.submissions, seconds=seconds
         )
         currency = "" if store.price is None else store.price.currency
-        return replace(plan, seconds=seconds, cost=cost, currency=currency)
+        lacking = store.lacking(Amounts(plan.shots, plan.circuits, seconds or 0.0, cost or 0.0))
+        return replace(plan, seconds=seconds, cost=cost, currency=currency, refused=lacking)
 
     def _freshness(self) -> Freshness:
         """Circuits that correct each other are measured together."""

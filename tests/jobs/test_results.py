@@ -366,6 +366,10 @@ def test_a_training_has_a_price(small_digits: Any, tmp_path: Path) -> None:
     assert (plan.circuits, plan.shots, plan.submissions) == (24, 240, 4)
     assert plan.cost == pytest.approx(240 * 0.01 + 4)
     assert "6.40 USD" in str(plan)
+    few = JobStore("sqlite://", max_shots=plan.shots - 1)
+    tight = clf.to_backend("exact", shots=10, jobs=few, training=training).plan_fit(small_digits.X_train)
+    assert "would end early: this run needs" in str(tight)
+    assert f"max_shots={plan.shots - 1:,} leaves" in tight.refused
     free = clf.to_backend("exact", shots=10, training=training).plan_fit(small_digits.X_train)
     assert (free.cost, free.seconds) == (None, None)
 
