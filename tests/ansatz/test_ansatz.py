@@ -76,6 +76,7 @@ def test_impossible_walls(depth: int, entangler: str, rotations: str) -> None:
         BrickWall(depth, entangler, rotations)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bond_qubits", "ansatz"),
     [

@@ -142,7 +142,10 @@ def test_options_are_checked_when_the_backend_is_made(options: dict, message: st
         get_backend("aer", **options)
 
 
-@pytest.mark.parametrize("name", ["aer", "fake:torino", "pennylane:default.qubit"])
+@pytest.mark.parametrize(
+    "name",
+    ["aer", pytest.param("fake:torino", marks=pytest.mark.slow), "pennylane:default.qubit"],
+)
 def test_a_seed_makes_submissions_repeatable(name: str) -> None:
     coin = QuantumCircuit(1, 1)
     coin.ry(1.2, 0)

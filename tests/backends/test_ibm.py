@@ -139,6 +139,7 @@ def circuit() -> QuantumCircuit:
     return made
 
 
+@pytest.mark.slow
 def test_a_job_is_found_by_another_process(service: Any) -> None:
     backend = get_backend("ibm:torino", service=service, mode="job")
     assert backend.capabilities.durable
@@ -172,6 +173,7 @@ def test_a_job_is_found_in_another_instance(account: Account) -> None:
     assert [call.kwargs["instance"] for call in account.service.jobs.call_args_list] == [INSTANCES[0]]
 
 
+@pytest.mark.slow
 def test_an_answer_lost_at_the_gateway_is_found_though_it_is_listed_late(
     account: Account, tmp_path: Path
 ) -> None:

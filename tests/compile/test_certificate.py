@@ -36,6 +36,7 @@ def samples(compiled: CompiledCircuit, count: int) -> np.ndarray:
     return np.random.default_rng(5).random((count, compiled.num_features))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(small_trees(max_qubits=6), st.booleans(), st.sampled_from(["qiskit", "pennylane"]))
 def test_every_tree_is_its_network(topology: Topology, reuse: bool, sdk: Any) -> None:
@@ -133,6 +134,7 @@ def test_what_cannot_be_factorised() -> None:
         outcome_probabilities(operations, range(14), 1)
 
 
+@pytest.mark.slow
 def test_pennylane_qnode_with_resets_and_gradients() -> None:
     network = TensorNetwork.random(balanced_tree(4), np.random.default_rng(0), scale=2.0)
     compiled = compile_network(network, PhaseEncoding())

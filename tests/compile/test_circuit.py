@@ -56,8 +56,7 @@ def check_circuit(topology: Topology, seed: int, *, reuse: bool, method: str) ->
         (8, 1),
         (6, 2),
         (8, 2),
-        (6, 3),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((12, 1), (12, 2), (9, 3))),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((6, 3), (12, 1), (12, 2), (9, 3))),
     ],
 )
 def test_four_to_twelve_qubits(

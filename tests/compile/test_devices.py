@@ -92,6 +92,7 @@ def test_a_lane_takes_the_fewest_qubits(topology: Topology) -> None:
     assert max(stack_needs(topology)) == minimal_order(topology)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("topology", "gates"), [(balanced_tree(32), 30 * 3 + 2), (mps(12, 2), 116), (balanced_tree(8, 2), 146)]
 )
@@ -107,6 +108,7 @@ def test_one_lane_needs_no_swap_on_a_line(topology: Topology, gates: int) -> Non
     assert compiled.verify(X) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"num_qubits": 12}, {"reuse_qubits": False}])
 def test_on_a_heavy_hexagon(arguments: dict) -> None:
     network = random_network(balanced_tree(32))

@@ -107,6 +107,7 @@ def test_at_the_start_signals_reach_the_label() -> None:
         assert gradient.min() > 1e-3 * gradient.max() > 0
 
 
+@pytest.mark.slow
 def test_hundreds_of_sites_neither_over_nor_underflow(rng: np.random.Generator) -> None:
     model = AmplitudeModel.mps(784, 10, 4)
     for factor in (1e-2, 1e2):
@@ -244,6 +245,7 @@ def test_one_feature_can_be_swept(kind: type, rng: np.random.Generator) -> None:
     assert clf.score(X, X[:, 0] > 0.4) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_features", [1, 2, 8])
 @pytest.mark.parametrize(
     "encoding", [AngleEncoding(trainable=True), MultiQubitEncoding(2), PhaseEncoding()], ids=repr

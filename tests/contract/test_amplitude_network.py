@@ -168,6 +168,7 @@ STATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "is_complex"),
     [("chain", True), ("levels", False), ("ternary", True), ("own", False), ("one node", True)],

@@ -34,6 +34,7 @@ def test_it_starts_near_the_machine(born: MPSBornMachine) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "optimizer"), [("nll", "adam"), ("nll", "lbfgs"), ("mmd", "adam")])
 def test_training_goes_on_from_there(born: MPSBornMachine, loss: str, optimizer: str) -> None:
     model = CircuitBornMachine.from_born(
@@ -99,6 +100,7 @@ def test_bad_data(born: MPSBornMachine) -> None:
         model.fit(np.where(X == 1, 1, np.nan))
 
 
+@pytest.mark.slow
 def test_an_evolution_strategy_needs_losses_alone(born: MPSBornMachine) -> None:
     start = CircuitBornMachine.from_born(born, layers=1, extend=None, random_state=0)
     shaken = CircuitBornMachine.from_born(
@@ -119,6 +121,7 @@ def moved(model: CircuitBornMachine, size: float) -> Point:
     return model.point_._replace(whole=model.point_.whole @ steps)
 
 
+@pytest.mark.slow
 def test_a_file_holds_all_of_it(born: MPSBornMachine, tmp_path: Path) -> None:
     names = ["a", "b", "c", "d", "e"]
     frame = pd.DataFrame(X, columns=names)

@@ -25,6 +25,7 @@ def rare(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(rows, 3)) + y[:, None] * 0.8, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [TreeClassifier, MPSClassifier, AmplitudeMPSClassifier])
 def test_balanced_classes_count_alike(cls: type, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

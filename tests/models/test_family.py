@@ -30,6 +30,7 @@ def test_too_many_classes_for_a_chain() -> None:
         MPSClassifier(1).fit(np.eye(5), range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [TreeRegressor, MPSRegressor])
 def test_regression(cls: type[TreeRegressor], rng: np.random.Generator) -> None:
     X = rng.random((400, 3))
@@ -55,6 +56,7 @@ def test_regression_refuses(rng: np.random.Generator) -> None:
         TreeRegressor().fit(X, X[:, 0], np.zeros(4))
 
 
+@pytest.mark.slow
 def test_from_postselected_to_traced(small_digits: Dataset) -> None:
     """A post-selected model knows its success probability; a homotopy carries it over to the trace."""
     X, y, options = small_digits.X_train, small_digits.y_train, {"random_state": 0, "feature_range": (0, 1)}

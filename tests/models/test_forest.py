@@ -90,6 +90,7 @@ def test_bad_settings(settings: dict, message: str, data: tuple[np.ndarray, ...]
         TreeForestClassifier(**settings).fit(data[0], data[1])
 
 
+@pytest.mark.slow
 @parametrize_with_checks([TreeForestClassifier(TreeClassifier(2, epochs=20), 2)])
 def test_check_estimator(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]

@@ -197,6 +197,7 @@ def test_ctrl_c_keeps_the_weights_and_stops_the_script(
     assert not np.array_equal(model.trained.weights, model.compiled.weights)
 
 
+@pytest.mark.slow
 def test_circuits_for_simulated_devices_are_as_wide_as_they_can_be(trained: TreeClassifier) -> None:
     for name in ("fake:torino", get_backend("aer", noise="fake:torino")):
         qclf = trained.to_backend(name)

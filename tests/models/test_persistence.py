@@ -219,8 +219,14 @@ def test_what_cannot_be_saved(trained: TreeClassifier, tmp_path: Path) -> None:
     "model",
     [
         MPSClassifier(2, ansatz=BrickWall(2, "rzz", "ry"), encoding="trainable-angle", epochs=2),
-        TreeClassifier(encoding=MultiQubitEncoding(2, "frequency"), discard="postselect", epochs=2),
-        TreeClassifier(topology="chow-liu", optimizer="spsa", shots=10, homotopy=1, epochs=2),
+        pytest.param(
+            TreeClassifier(encoding=MultiQubitEncoding(2, "frequency"), discard="postselect", epochs=2),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            TreeClassifier(topology="chow-liu", optimizer="spsa", shots=10, homotopy=1, epochs=2),
+            marks=pytest.mark.slow,
+        ),
         TreeClassifier(topology="chow-liu", reuploads=1, epochs=1),
         MPSClassifier(topology=mps(4), ansatz="orthogonal", optimizer=SPSA.later(), epochs=2),
         TreeRegressor(2, ansatz="hermitian", encoding="rational", epochs=2),

@@ -156,6 +156,7 @@ def test_a_coupling_that_has_gone_makes_a_new_circuit(clf: TreeClassifier, ledge
     assert again.compiled.layout != first.compiled.layout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_silent")
 def test_regressors_and_born_machines(data: tuple[np.ndarray, np.ndarray], ledger: Path) -> None:
     store = JobStore(ledger)

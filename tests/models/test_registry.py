@@ -100,6 +100,7 @@ def test_registered_estimators_come_back_with_what_they_learnt(
     assert type(load_model(tmp_path / "b")) is OwnBorn
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_know_the_class_says_what_to_do(
     samples: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

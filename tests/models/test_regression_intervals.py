@@ -25,6 +25,7 @@ def fitted() -> TreeRegressor:
     return TreeRegressor(random_state=0).fit(*made(np.random.default_rng(0), 150))
 
 
+@pytest.mark.slow
 def test_training_of_few_samples_ends_where_folds_say(fitted: TreeRegressor) -> None:
     X, y = made(np.random.default_rng(0), 150)
     assert fitted.n_iter_ == len(fitted.history_) < 300
@@ -36,6 +37,7 @@ def test_training_of_few_samples_ends_where_folds_say(fitted: TreeRegressor) -> 
         long.predict_interval(X)
 
 
+@pytest.mark.slow
 def test_diabetes_is_predicted_as_well_as_by_ridge() -> None:
     X, y = load_diabetes(return_X_y=True)
     ours, ridge = [], []

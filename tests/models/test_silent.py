@@ -177,6 +177,7 @@ def test_classes_of_ones_own_are_refused_when_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "changes", "message"),
     [

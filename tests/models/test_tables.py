@@ -71,6 +71,7 @@ def test_values_never_seen() -> None:
         assert found.numbers(strange).tolist() == [[0, 0, 1], [0, 1, 2], [1, 0, 8]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clf",
     [
@@ -95,6 +96,7 @@ def test_classifiers_learn_from_tables(clf: Any, table: tuple[Any, np.ndarray], 
         clf.set_params(encoder=None).save(tmp_path / "m.qtnml")
 
 
+@pytest.mark.slow
 def test_regressors_and_pipelines(table: tuple[Any, np.ndarray]) -> None:
     X, _ = table
     target = 2 * X["income"] + (X["city"] == "Rome")

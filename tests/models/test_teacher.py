@@ -20,6 +20,7 @@ from qtnml.train import CrossEntropy, MeanSquaredError, TrainingOptions, Trainin
 X, y = make_blobs(120, 4, centers=3, cluster_std=2.5, random_state=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [CrossEntropy(sharpness=2), MeanSquaredError()])
 def test_soft_labels_are_the_mean_of_hard_ones(loss: CrossEntropy, rng: np.random.Generator) -> None:
     model = Model(balanced_tree(4, 2, root_qubits=2), AngleEncoding())
@@ -66,6 +67,7 @@ def test_what_the_teacher_says_is_learnt() -> None:
     assert taught.score(X, y) > 0.85 > plain.score(X, y)
 
 
+@pytest.mark.slow
 def test_weights_and_tables_go_with_their_rows() -> None:
     frame = pd.DataFrame({"colour": ["red", "blue", "red", "green"] * 15, "size": np.arange(60) % 7.0})
     labels = np.where(frame["colour"] == "red", "yes", "no")
@@ -158,6 +160,7 @@ def test_what_does_not_fit_starts_anew() -> None:
     assert handed_over(other, cores, Model(fits)) is None
 
 
+@pytest.mark.slow
 def test_homotopy_starts_at_the_teacher() -> None:
     labels = y % 2
     teacher = AmplitudeTreeClassifier(4, epochs=80, random_state=0, validation_fraction=0.0).fit(X, labels)

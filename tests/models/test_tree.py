@@ -57,6 +57,7 @@ def test_bonds_leaves_and_three_classes(bond_qubits: int, leaf: str) -> None:
     np.testing.assert_allclose(lost, outcomes[:, 3], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_ten_classes_keep_four_root_qubits() -> None:
     from qtnml import load_dataset
 
