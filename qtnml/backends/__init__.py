@@ -1,4 +1,4 @@
-"""Where circuits run."""
+"""Backends: simulators and quantum computers that run circuits."""
 
 from qtnml.backends.base import (
     Backend,

@@ -1,4 +1,4 @@
-"""What a backend is."""
+"""The `Backend` protocol, its capabilities, and running circuits without a ledger."""
 
 import itertools
 import logging
@@ -32,20 +32,22 @@ class Capabilities:
     """What a backend can do.
 
     Attributes:
-        resets: Of qubits in the middle of a circuit.
-        mid_circuit_measurement: Into bits that are kept, as post-selection needs.
-        exact: It has `probabilities` beside shots.
+        resets: It can reset qubits in the middle of a circuit.
+        mid_circuit_measurement: It can measure in the middle of a circuit into bits that are kept, as
+            post-selection needs.
+        exact: It has `probabilities` as well as shots.
         seeds: Equal seeds give equal counts.
-        durable: Another process can fetch a job by its id; otherwise jobs die with their process.
-        searchable: `find` knows every job that was ever accepted under a tag.
+        durable: Another process can fetch a job by its id. Otherwise jobs end with their process.
+        searchable: `find` finds every job that was ever accepted under a tag.
         paid: Shots cost time or money on a quantum computer.
-        num_qubits: The most qubits of a circuit; None where only memory decides.
-        simulated_qubits: Of a simulator of a device: up to so many qubits it is quick, and circuits that the
-            compiler may choose the width of are made no wider; None where there is no such choice.
+        num_qubits: Largest number of qubits of a circuit; None if only memory limits it.
+        simulated_qubits: For a simulator of a device: number of qubits up to which it is fast. If the
+            compiler may choose the width of a circuit, the circuit is not made wider. None if there is no
+            such choice.
         quick: Circuits take microseconds, so that thousands go into one job.
-        max_circuits: The most circuits of one job; None where there is no limit.
-        max_circuits_in_the_middle: The same for circuits that reset or measure in the middle.
-        max_shots: The most shots of one job; None where there is no limit.
+        max_circuits: Largest number of circuits in one job; None without a limit.
+        max_circuits_in_the_middle: The same limit for circuits that reset or measure in the middle.
+        max_shots: Largest number of shots in one job; None without a limit.
     """
 
     resets: bool
@@ -64,7 +66,7 @@ class Capabilities:
 
 
 class JobStatus(StrEnum):
-    """Where a job stands at the backend."""
+    """Status of a job at the backend."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -75,12 +77,12 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished job brings.
+    """Result of a finished job.
 
     Attributes:
-        counts: Of each circuit, in the order of submission.
-        calibration: Time of the device's calibration it ran under (ISO 8601); None where there is none.
-        seconds: Time on the device that is charged; None if unknown.
+        counts: Counts of each circuit, in the order of submission.
+        calibration: Time of the device calibration it ran under (ISO 8601); None without a calibration.
+        seconds: Charged time on the device, in seconds; None if unknown.
     """
 
     counts: list[Counts]
@@ -145,19 +147,20 @@ def keep(jobs: dict[str, Any], name: str, value: Any) -> None:
 
 
 class Backend(Protocol):
-    """Runs bound circuits that measure. `qtnml.backends.check_backend` tests whether an object is one.
+    """Runs bound circuits with measurements. `qtnml.backends.check_backend` tests whether an object fits.
 
-    A backend may also have: `billing` (more arguments of `get_backend`, which say who pays and how jobs are
-    queued and change nothing that is measured), `version` (of a simulator, whose results may be others in
-    another one), `seconds_per_shot(circuit)`, `charged_seconds(job_id)` (None until the vendor tells) and
-    `calibration_now()` (ISO 8601), for plans, costs and the age of results; `target`, Qiskit's description of
-    a device.
+    A backend may also have: `billing` (further arguments of `get_backend`, which say who pays and how jobs
+    are queued, and do not change what is measured); `version` (of a simulator, since another version may give
+    other results); `seconds_per_shot(circuit)`, `charged_seconds(job_id)` (None until the vendor reports
+    them) and `calibration_now()` (ISO 8601), for plans, costs and the age of results; `target`, Qiskit's
+    description of a device.
 
     Attributes:
-        name: What `get_backend` takes, where it can make this backend again; for people otherwise.
+        name: The argument of `get_backend` that makes this backend again. If there is none, a name shown to
+            people.
         capabilities: What it can do.
-        settings: JSON types: all that changes what is measured. With the name it tells backends apart, so
-            nothing secret and nothing that changes from one process to the next may be in it.
+        settings: All settings that change what is measured, as JSON types. Name and settings identify the
+            backend, so they must not contain secrets or values that change from one process to the next.
     """
 
     name: str
@@ -172,32 +175,32 @@ class Backend(Protocol):
         seed: int | None = None,
         tag: str | None = None,
     ) -> str:
-        """Start a job over all circuits and return its id at once; `tag` is stored with it.
+        """Start a job with all circuits and return its id at once; `tag` is stored with the job.
 
         Raises:
             BackendError: The job was refused.
-            BackendBusyError: Not now; nothing was submitted.
+            BackendBusyError: The backend is busy; nothing was submitted.
             UnknownSubmissionError: The answer was lost; the job may or may not have been accepted.
         """
 
     def status(self, job_id: str) -> JobStatus:
-        """Where a job stands.
+        """Status of a job.
 
         Raises:
             BackendError: There is no such job.
-            BackendBusyError: Cannot be asked now.
+            BackendBusyError: The backend cannot be asked now.
         """
 
     def fetch(self, job_id: str) -> Result:
-        """Wait for a job's result; a job can be fetched as often as one likes while the backend keeps it.
+        """Wait for a job's result. A job can be fetched any number of times while the backend keeps it.
 
         Raises:
             BackendError: There is no such job, or it failed.
-            BackendBusyError: Cannot be fetched now.
+            BackendBusyError: The job cannot be fetched now.
         """
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job if it has not ended and the backend can; `status` tells."""
+        """Cancel a job if it has not ended and the backend can cancel; `status` tells whether it did."""
 
     def find(self, tag: str) -> str | None:
         """The id of the job submitted under a tag, None if there is none (see `Capabilities.searchable`)."""
@@ -243,9 +246,10 @@ class Seeds:
 def run_circuits(
     backend: Backend, circuits: Sequence[QuantumCircuit], *, shots: int, seed: int | None = None
 ) -> list[Counts]:
-    """Submit and fetch, without a ledger: what the process loses is lost (`qtnml.JobStore` keeps it).
+    """Submit circuits and fetch their counts, without a ledger.
 
-    Where the backend takes fewer circuits in a job, in several jobs.
+    If the process ends before, the results are lost; `qtnml.JobStore` keeps them. More circuits than the
+    backend takes in one job are sent in several jobs.
     """
     if not len(circuits):
         check_shots(shots, seed)
@@ -272,7 +276,7 @@ def most_circuits(backend: Backend, circuits: Sequence[QuantumCircuit]) -> int |
 
 
 def exact_probabilities(backend: Any, circuits: Sequence[QuantumCircuit]) -> NDArray:
-    """Exact outcome probabilities (circuits, outcomes) from a backend that has them."""
+    """Exact outcome probabilities (circuits, outcomes), from a backend that computes them."""
     if not backend.capabilities.exact:
         raise BackendError(
             f"backend {backend.name!r} has no exact probabilities; use shots, or get_backend('aer')"

@@ -1,4 +1,4 @@
-"""The contract that every backend fulfils, ours or yours, as checks that can be run one by one."""
+"""The contract of every backend, built in or your own, as checks that can be run one by one."""
 
 import json
 import math
@@ -26,11 +26,11 @@ def check_backend(backend: Backend, *, tolerance: float = 0.0) -> None:
     """Run every check on a backend.
 
     Args:
-        backend: Ours or yours.
+        backend: A backend, built in or your own.
         tolerance: Largest deviation of a probability that its noise may cause; 0 for an ideal backend.
 
     Raises:
-        BackendError: The first promise that is broken.
+        BackendError: A check failed; the error names the first one.
     """
     for check in CHECKS.values():
         check(backend, tolerance)

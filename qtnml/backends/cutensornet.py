@@ -1,4 +1,4 @@
-"""NVIDIA cuTensorNet: circuits contracted as tensor networks, whatever their number of qubits."""
+"""NVIDIA cuTensorNet: circuits contracted as tensor networks, at any number of qubits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias

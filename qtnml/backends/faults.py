@@ -1,4 +1,4 @@
-"""What a failed call to a vendor means: may it be tried again, and could it have been heard?"""
+"""Meaning of a failed call to a vendor: may it be repeated, and could it have been received?"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What `noise=` of a simulator may be, and what tells one noise from another."""
+"""Values of the argument `noise` of a simulator, and what distinguishes them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Simulators in this process as backends: a thread for each job."""
+"""Simulators in this process as backends, with one thread for each job."""
 
 import itertools
 import threading
@@ -26,25 +26,25 @@ from qtnml.errors import BackendError
 
 
 class Simulator(Protocol):
-    """What computes; the attributes are those of `Backend`, and a `version` where it has one."""
+    """A simulator behind `LocalBackend`. It has the attributes of `Backend`, and optionally a `version`."""
 
     name: str
     capabilities: Capabilities
     settings: Mapping[str, Any]
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
-        """Counts of each circuit; equal seeds, equal counts."""
+        """Counts of each circuit; equal seeds give equal counts."""
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
-        """Exact outcome probabilities, shape (circuits, outcomes), where `capabilities.exact`."""
+        """Exact outcome probabilities, shape (circuits, outcomes), if `capabilities.exact` is set."""
 
 
 class LocalBackend:
-    """A simulator as a backend; its jobs are gone when the process ends.
+    """A simulator as a backend; its jobs are lost when the process ends.
 
     Args:
-        simulator: What computes.
-        seed: Of submissions that have none of their own.
+        simulator: The simulator that runs the circuits.
+        seed: Seed of submissions without their own seed.
     """
 
     run = run_circuits
@@ -89,7 +89,7 @@ class LocalBackend:
         seed: int | None = None,
         tag: str | None = None,
     ) -> str:
-        """Start a job over all circuits and return its id at once; see `Backend.submit`."""
+        """Start a job with all circuits and return its id at once; see `Backend.submit`."""
         check_circuits(circuits, self)
         check_shots(shots, seed)
         seed = self._seeds.next(seed)
@@ -116,7 +116,7 @@ class LocalBackend:
                 future.set_exception(error)
 
     def status(self, job_id: str) -> JobStatus:
-        """Where a job stands."""
+        """Status of a job."""
         future = self._job(job_id)
         if future.cancelled():
             return JobStatus.CANCELLED
@@ -132,7 +132,7 @@ class LocalBackend:
             raise BackendError(f"job {job_id!r} was cancelled") from None
 
     def cancel(self, job_id: str) -> None:
-        """Take a job out of the queue; one that runs ends by itself."""
+        """Remove a job from the queue; a running job goes on to its end."""
         self._job(job_id).cancel()
 
     def find(self, tag: str) -> str | None:

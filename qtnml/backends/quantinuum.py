@@ -1,9 +1,9 @@
 """Quantinuum's ion traps through Nexus, and the local emulator: all-to-all, with measurement and reset in the
 middle.
 
-Circuits are translated here, by Qiskit into rotations and ZZ interactions and by pytket into the trap's own
-gates; Nexus is sent what will run. Uploading circuits costs nothing; a job is bought by one call, under a
-name by which it is found.
+Circuits are translated here: by Qiskit into rotations and ZZ interactions, then by pytket into the trap's own
+gates. Nexus receives the final circuits. Uploading circuits costs nothing. One call submits and pays for a
+job, under a name by which it can be found.
 """
 
 import time

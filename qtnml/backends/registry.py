@@ -1,4 +1,4 @@
-"""Where the name of a backend, or another library's object, becomes a backend."""
+"""Makes a backend from its name or from another library's object."""
 
 from collections.abc import Callable
 from typing import Any
@@ -96,12 +96,12 @@ def get_backend(backend: Any, **options: Any) -> Backend:
             "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator",
             "quantinuum:H2-1LE"; or any Qiskit `BackendV2` or
             `SamplerV2`.
-        options: The backend's own; `seed` makes submissions that have none of their own repeatable, where
-            shots can be seeded.
+        options: Options of the backend. If its shots can be seeded, `seed` makes submissions without their
+            own seed reproducible.
 
     Raises:
-        BackendError: There is none of this name.
-        MissingExtraError: Its package is not installed; the message says which extra brings it.
+        BackendError: There is no backend of this name.
+        MissingExtraError: Its package is not installed; the message names the extra to install.
 
     >>> get_backend("aer").name
     'aer'

@@ -1,4 +1,4 @@
-"""Keep tokens out of what is written down or shown."""
+"""Keeps tokens out of everything that is stored or shown."""
 
 import os
 import re

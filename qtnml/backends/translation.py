@@ -1,4 +1,4 @@
-"""Circuits in the gates of a device: one translation for all samples."""
+"""Translates circuits into the gates of a device, once for all samples."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields

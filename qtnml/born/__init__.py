@@ -1,4 +1,4 @@
-"""States on trees of sites whose squared amplitudes are probabilities: Born machines, exactly."""
+"""Born machines: states on trees of sites whose squared amplitudes are probabilities, computed exactly."""
 
 from qtnml.born.amplitudes import finite_logs, log_amplitudes, log_likelihood, mean_nll, stacked
 from qtnml.born.reconnection import reconnected

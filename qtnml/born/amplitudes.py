@@ -18,17 +18,17 @@ _LEAST_LOG = (
 
 
 def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
-    """ln |psi| of strings, -inf where it is 0, and the phase psi / |psi|, 1 there.
+    """Logarithms ln |psi| and phases psi / |psi| of strings; -inf and 1 if psi is 0.
 
-    Of NumPy arrays in double precision, checked. Of JAX arrays (the cores, the strings, or both) a pure
-    function, under `jax.jit`, `jax.grad` and `jax.vmap` as well; levels are not checked then.
+    NumPy arrays are checked and computed in double precision. With JAX arrays (the cores, the strings, or
+    both) it is a pure function, also under `jax.jit`, `jax.grad` and `jax.vmap`; levels are then not checked.
 
     Args:
-        state: Its cores may be any that fit its sites; canonical ones give normalised probabilities.
+        state: A state with any cores that fit its sites; canonical cores give normalised probabilities.
         X: Levels (samples, sites), integers.
 
     Returns:
-        Both (samples,).
+        Logarithms and phases, both (samples,).
     """
     if any(isinstance(array, jax.Array) for array in (X, *state.cores)):
         network, stacks = stacked(state)
@@ -41,12 +41,15 @@ def log_amplitudes(state: TreeState, X: Array) -> tuple[Array, Array]:
 
 
 def log_likelihood(state: TreeState, X: Array) -> Array:
-    """ln |psi(x)|**2 in nats of strings (samples, sites), -inf where it is 0; see `log_amplitudes`."""
+    """Log-likelihood ln |psi(x)|**2 of strings (samples, sites) in nats, -inf if it is 0.
+
+    See `log_amplitudes` for the arguments.
+    """
     return 2 * log_amplitudes(state, X)[0]
 
 
 def stacked(state: TreeState) -> tuple[AmplitudeNetwork, tuple[Array, ...]]:
-    """A state as a network and the stacks of its cores."""
+    """A state as a network and the stacks of its cores, as the contraction takes them."""
     return network_of(state.sites, state.cores)
 
 
@@ -77,9 +80,9 @@ def _of_strings(network: AmplitudeNetwork, stacks: tuple[Array, ...], X: Array) 
 
 
 def finite_logs(log_likelihoods: NDArray, num_sites: int) -> NDArray:
-    """Log-likelihoods in nats with one finite value, below any possible one, where a string is impossible.
+    """Log-likelihoods in nats, with one finite value below all possible ones for impossible strings.
 
-    Training, validation and scoring all take this floor, so that their numbers can be compared.
+    Training, validation and scoring all use this floor, so that their values can be compared.
     """
     return np.maximum(log_likelihoods, _LEAST_LOG * num_sites)
 
@@ -88,9 +91,9 @@ def mean_nll(log_likelihoods: NDArray, weights: NDArray, num_sites: int) -> floa
     """Weighted mean negative log-likelihood in nats; see `finite_logs` for impossible strings.
 
     Args:
-        log_likelihoods: (samples,), nats.
-        weights: (samples,), at least 0 and not all 0.
-        num_sites: Of the strings.
+        log_likelihoods: Log-likelihoods (samples,), nats.
+        weights: Weights (samples,), at least 0 and not all 0.
+        num_sites: Number of sites of the strings.
     """
     logs = finite_logs(np.asarray(log_likelihoods, dtype=np.float64), num_sites)
     return -float(np.average(logs, weights=weights))

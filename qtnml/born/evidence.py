@@ -1,9 +1,9 @@
-"""What is known of some sites, and what follows for the others: two passes of matrices over the tree.
+"""Conditioning on evidence at some sites: two passes of matrices over the tree.
 
-A site's *evidence* is a weight for each of its levels: one level observed, all levels alike where the value
-is missing, or a part of them (an interval of a binned feature, a noisy read-out). With it the distribution
-P(x) of the state becomes P(x) w(x), summed exactly over all strings: the bond above a subtree carries a
-matrix (bond, bond), the identity where nothing is known below.
+The *evidence* of a site is a weight for each of its levels: one observed level, equal weights for a missing
+value, or some of the levels (an interval of a binned feature, a noisy read-out). With evidence the
+distribution P(x) of the state becomes P(x) w(x), summed exactly over all strings. The bond above a subtree
+carries a matrix (bond, bond). It is the identity if nothing is known below the bond.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Markov trees as states: square roots of conditional distributions on the nodes of a tree.
 
-On a chain that is the Markov chain of the data, on the Chow-Liu tree the Chow-Liu distribution (IEEE Trans.
-Inf. Theory 14, 462, 1968): for bits a state of bond dimension 2.
+On a chain this is the Markov chain of the data. On the Chow-Liu tree it is the Chow-Liu distribution (IEEE
+Trans. Inf. Theory 14, 462, 1968). For bits it is a state of bond dimension 2.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Reconnection: a state on another tree, whose bonds carry less entanglement (arXiv:2408.10669).
 
-Two neighbouring nodes of two wires each hold four legs between them, the one upwards included, which can be
-paired in three ways. Each pairing has its Schmidt values; the one of least entropy is kept, and the bond is
-cut to what it may hold. A walk from the root downwards does this at every bond.
+Two neighbouring nodes with two lower bonds each have four legs together, including the upper bond. The legs
+can be paired in three ways. Each pairing has its own Schmidt values. The pairing with the smallest entropy is
+kept, and the bond is truncated to its limit. A walk from the root downwards does this at every bond.
 """
 
 from typing import NamedTuple
@@ -30,14 +30,14 @@ class Reconnected(NamedTuple):
 
 
 def reconnected(state: TreeState, max_bond: int, *, cutoff: float = 1e-9) -> Reconnected:
-    """One walk over all bonds between nodes of two wires; others stay as they are.
+    """Reconnect all bonds between nodes with two lower bonds, in one walk; other bonds stay unchanged.
 
-    Where no bond is cut the state is the same on another tree.
+    If no bond is truncated, the result is the same state on another tree.
 
     Args:
-        state: Canonical.
-        max_bond: Largest bond dimension of a bond that was paired anew.
-        cutoff: Singular values below this share of the largest are dropped there.
+        state: A canonical state.
+        max_bond: Largest dimension of a reconnected bond.
+        cutoff: Singular values below this fraction of the largest are dropped at reconnected bonds.
     """
     walk = _Walk(state, max_bond, cutoff)
     walk.run()

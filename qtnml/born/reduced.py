@@ -1,4 +1,4 @@
-"""What a state holds where: Schmidt values and entropies of bonds, reduced states of sites and of pairs."""
+"""Schmidt values and entropies of bonds, and reduced density matrices of sites and pairs of sites."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -24,7 +24,10 @@ def bond_states(state: TreeState) -> tuple[NDArray, ...]:
 
 
 def schmidt_values(state: TreeState) -> tuple[NDArray, ...]:
-    """Schmidt coefficients (falling, squares of sum 1) across the bond above each node but the root."""
+    """Schmidt coefficients across the bond above each node except the root.
+
+    They are in descending order; their squares sum to 1.
+    """
     found = []
     for matrix in bond_states(state)[: state.tree.root]:
         squares = np.linalg.eigvalsh(matrix[0])[::-1]
@@ -34,7 +37,7 @@ def schmidt_values(state: TreeState) -> tuple[NDArray, ...]:
 
 
 def bond_entropies(state: TreeState) -> NDArray:
-    """Von Neumann entropy in nats across the bond above each node but the root, (nodes - 1,)."""
+    """Von Neumann entropy in nats across the bond above each node except the root, (nodes - 1,)."""
     return np.array([entropy(values**2) for values in schmidt_values(state)])
 
 
@@ -52,15 +55,17 @@ _PAULIS: dict[str, NDArray] = {
 
 
 def expectation(state: TreeState, operators: Mapping[int, NDArray | str]) -> complex:
-    """<psi| O |psi> of a product of operators on different sites, in time linear in the sites.
+    """Expectation value <psi| O |psi> of a product of operators on different sites.
+
+    The time is linear in the number of sites.
 
     Args:
-        state: Normalised.
-        operators: Site -> matrix (levels, levels), or "X", "Y", "Z" on a site of two levels; sites without
-            one are traced.
+        state: A normalised state.
+        operators: Mapping from site to matrix (levels, levels), or to "X", "Y", "Z" for a site of two levels.
+            Sites without an operator are traced out.
 
     Returns:
-        A complex number; real, up to rounding, for Hermitian operators.
+        A complex number; up to rounding it is real for Hermitian operators.
 
     >>> from qtnml.structure import site_chain
     >>> plus = TreeState.product(site_chain([2, 2]), [np.ones(2) / 2**0.5, np.array([1.0, 0.0])])
@@ -129,13 +134,13 @@ class ReducedStates(NamedTuple):
 
 
 def reduced_states(state: TreeState) -> ReducedStates:
-    """Reduced density matrices of all sites and all pairs of sites, exactly.
+    """Exact reduced density matrices of all sites and all pairs of sites.
 
     Raises:
-        InvalidInputError: Sites of so many levels that the states would not fit in memory.
+        InvalidInputError: The sites have so many levels that the matrices do not fit in memory.
 
-    Every pair meets at one node: operators of both sites are carried up to it, and what is above it is the
-    bond's reduced state. Time: number of sites squared times bond cubed.
+    Every pair meets at one node. Operators of both sites are carried up to this node; above it, the bond's
+    reduced state is used. The time grows as the number of sites squared times the bond cubed.
     """
     tree = state.tree
     total = float(np.sum(np.square(state.sites.dims, dtype=float)))

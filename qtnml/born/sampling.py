@@ -1,8 +1,8 @@
 """Exact samples of squared amplitudes, also given evidence.
 
-A subtree of which nothing is known yet leaves the wire to its neighbour in a mixture of states. One of them
-is drawn with its weight, what is below the wire is drawn from that one, and then it is forgotten: the
-distribution is that of the mixture, and every wire carries a vector instead of a matrix.
+As long as nothing is drawn in a subtree, the bond to its neighbour is in a mixture of states. One of these
+states is drawn with its weight, and the sites below the bond are drawn from it. Then the state is forgotten.
+The samples have the distribution of the mixture, and every bond carries a vector instead of a matrix.
 """
 
 import numpy as np

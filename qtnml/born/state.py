@@ -26,10 +26,10 @@ class TreeState:
 
     Attributes:
         sites: Tree and levels of the sites.
-        cores: Of each node, shape (bond to its parent, dimensions of its wires in order), real or complex
-            double precision. Canonical: as matrices (parent bond, the rest) they have orthonormal rows,
-            the root's single row included, so that the state has norm 1 and a subtree nobody asks about
-            contracts to the identity.
+        cores: Core of each node, shape (bond to its parent, dimensions of its other bonds in order), real or
+            complex double precision. Cores are canonical: as matrices (parent bond, the rest) they have
+            orthonormal rows, including the root's single row. So the state has norm 1, and a subtree that is
+            summed over contracts to the identity.
     """
 
     sites: Sites = field(metadata={"static": True})
@@ -37,7 +37,7 @@ class TreeState:
 
     @classmethod
     def canonical(cls, sites: Sites, cores: Sequence[NDArray]) -> "TreeState":
-        """The normalised state of any cores, their rows made orthonormal from the leaves to the root."""
+        """The normalised state of any cores; rows are made orthonormal from the leaves to the root."""
         return cls(sites, canonical_cores(sites.tree, cores))
 
     @classmethod
@@ -64,15 +64,15 @@ class TreeState:
         spread: float = 0.1,
         is_complex: bool = False,
     ) -> "TreeState":
-        """A product state and Gaussian noise, with room in its bonds: where training starts well.
+        """A product state with Gaussian noise in larger bonds: a good start of training.
 
         Args:
             sites: Tree and levels.
             vectors: Amplitudes of each site.
-            bond_dim: Of all bonds; none is larger than its smaller side needs.
+            bond_dim: Dimension of all bonds; no bond is larger than its smaller side needs.
             rng: Draws the noise.
-            spread: Of the noise: norm of a row of a core, where that of the product is 1.
-            is_complex: Of the noise.
+            spread: Size of the noise: norm of its rows in a core, relative to 1 for the product state.
+            is_complex: Whether the noise is complex.
         """
         product = cls.product(sites, vectors)
         return product.with_noise(rng, bond_dim=bond_dim, spread=spread, is_complex=is_complex)
@@ -80,13 +80,13 @@ class TreeState:
     def with_noise(
         self, rng: np.random.Generator, *, bond_dim: int = 1, spread: float = 0.1, is_complex: bool = False
     ) -> "TreeState":
-        """The state and Gaussian noise, in bonds of at least `bond_dim`.
+        """The state with Gaussian noise, in bonds of at least `bond_dim`.
 
         Args:
             rng: Draws the noise.
-            bond_dim: Smaller bonds grow to it, but none further than its smaller side needs.
-            spread: Of the noise: norm of a row of a core, where that of the state is 1.
-            is_complex: Of the noise.
+            bond_dim: Smaller bonds grow to this dimension, but not further than their smaller side needs.
+            spread: Size of the noise: norm of its rows in a core, relative to 1 for the state.
+            is_complex: Whether the noise is complex.
         """
         noisy = self.random(self.sites, bond_dim, rng, is_complex=is_complex, least=self.bond_dims)
         cores = []
@@ -106,8 +106,10 @@ class TreeState:
         is_complex: bool = False,
         least: Sequence[int] = (),
     ) -> "TreeState":
-        """Gaussian cores made canonical; no bond is larger than its smaller side needs, or than `least` asks
-        of the bond above each node but the root.
+        """A random state: Gaussian cores made canonical.
+
+        No bond is larger than its smaller side needs, or than `least` requires for the bond above each node
+        except the root.
         """
         tree = sites.tree
         bonds = [max(1, min(bond_dim, most)) for most in sites.largest_bonds]
@@ -132,7 +134,7 @@ class TreeState:
 
     @property
     def tree(self) -> Tree:
-        """Connectivity alone."""
+        """Connectivity without dimensions."""
         return self.sites.tree
 
     @property
@@ -142,12 +144,12 @@ class TreeState:
 
     @property
     def bond_dims(self) -> tuple[int, ...]:
-        """Dimension of the bond above every node but the root."""
+        """Dimension of the bond above each node except the root."""
         return tuple(core.shape[0] for core in self.cores[:-1])
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in the cores."""
+        """Number of entries in the cores."""
         return sum(core.size for core in self.cores)
 
     def __repr__(self) -> str:

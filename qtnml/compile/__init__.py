@@ -1,4 +1,4 @@
-"""Network -> Qiskit circuit: schedule, qubit reuse, parameters."""
+"""Compile networks and states into Qiskit circuits: schedule, qubit reuse, parameters."""
 
 from qtnml.compile.bound_files import export_bound
 from qtnml.compile.circuit import (

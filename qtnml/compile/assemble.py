@@ -1,4 +1,4 @@
-"""Gates of nodes laid out on scheduled qubits, with parameters in the place of their angles."""
+"""Gates of nodes placed on scheduled qubits, with parameters instead of their angles."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, count

@@ -1,4 +1,4 @@
-"""Circuits with nothing left free as files that every tool reads: OpenQASM 2 or 3, QPY."""
+"""Fully bound circuits as files that every tool reads: OpenQASM 2 or 3, QPY."""
 
 import os
 from pathlib import Path
@@ -24,16 +24,17 @@ def export_bound(
     *,
     qasm_version: int = 3,
 ) -> list[Path]:
-    """Write circuits with weights and samples bound, atomically: for tools that know no symbols.
+    """Write circuits with weights and samples bound, atomically, for tools without symbolic parameters.
 
-    `.qasm` files hold one circuit: of several samples each gets a file of its own, its row in the name.
-    `import_circuit` does not read them; any reader of OpenQASM does.
+    A `.qasm` file holds one circuit. With several samples, each sample gets its own file with its row in the
+    name. Any reader of OpenQASM reads the files; `import_circuit` does not.
 
     Args:
-        compiled: A network's circuit, or one that draws strings.
+        compiled: A network's circuit or a generative circuit.
         path: Ends in `.qasm` or `.qpy`.
-        X: Samples (samples, features); None for a circuit that draws strings, which has no inputs.
-        qasm_version: 3, or 2 for tools that read no OpenQASM 3: rotations, CX and CZ, no feed-forward.
+        X: Samples (samples, features); None for a generative circuit, which has no inputs.
+        qasm_version: 3, or 2 for tools that do not read OpenQASM 3. Version 2 writes rotations, CX and CZ,
+            and no feed-forward.
 
     Returns:
         The files.

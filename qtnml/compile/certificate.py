@@ -1,4 +1,4 @@
-"""Proof that a circuit is its network: simulated gate by gate, against the contraction."""
+"""Check that a circuit equals its network: gate-by-gate simulation against the contraction."""
 
 from typing import TYPE_CHECKING, Literal
 

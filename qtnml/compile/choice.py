@@ -1,4 +1,4 @@
-"""Which passes help a circuit on its device, by the exact outcome under the device's calibration."""
+"""Chooses passes that help a circuit on its device, by its exact outcome under the calibration."""
 
 from collections.abc import Iterator
 from dataclasses import replace

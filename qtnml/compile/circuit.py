@@ -1,4 +1,4 @@
-"""The compiler's front door: a trained model into a circuit, for any device or one in particular."""
+"""Entry points of the compiler: a trained model becomes a circuit, for any device or a given one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,19 +51,20 @@ def compile_model(
     Args:
         model: With discard="postselect", discarded qubits are measured in the middle of the circuit, and only
             shots in which all of them are 0 count: see `CompiledCircuit.postselected`.
-        parameters: Matrices exactly unitary (to 1e-9).
-        reuse_qubits: Reset and reuse qubits that were discarded (7 instead of 64 for 64 features).
-        num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
-            or on a target the number that decides best under its noise.
+        parameters: Parameters whose matrices are exactly unitary (to 1e-9).
+        reuse_qubits: Reset and reuse discarded qubits (7 qubits instead of 64 for 64 features).
+        num_qubits: Largest number of physical qubits with reuse. More qubits make the circuit less deep. None
+            takes the fewest, or with a target the number that decides best under its noise.
         target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
-        scaler: Kept for `bind`, which then takes features as the model does.
-        schedule: Which qubits each node acts on, instead of one of the compiler's.
-        samples: Features (samples, features) by whose decisions circuits for a target are compared; by
-            default features that spread the model's probabilities evenly.
-        passes: That rewrite the circuit: see `Compiled.with_passes`; "auto" takes those that do best under
+        scaler: Kept for `bind`, which then takes the same features as the model.
+        schedule: Which qubits each node acts on, instead of a schedule made by the compiler.
+        samples: Features (samples, features). Circuits for a target are compared by their decisions on them.
+            By default features that spread the model's probabilities evenly.
+        passes: Passes that rewrite the circuit, see `Compiled.with_passes`. "auto" takes the best ones under
             the target's calibration.
-        on_node: Called with the nodes synthesised so far and their number; a device has many candidates.
+        on_node: Called with the number of nodes synthesised so far and their total; for a device there are
+            many candidates.
     """
     source = network_source(model, parameters, scaler=scaler, samples=samples, on_node=on_node)
     return _compiled(source, target, synthesis, schedule, reuse_qubits, num_qubits, passes)
@@ -111,18 +112,19 @@ def compile_state(
     """Compile a state into a circuit that draws its strings.
 
     Args:
-        state: Bonds are padded to powers of two, and isometries completed by what takes the fewest gates.
-        reuse_qubits: Measure a site as soon as it can be, then reset its qubits and use them again.
-        num_qubits: With reuse, the most physical qubits; the more, the less deep. None takes the fewest,
-            or on a target the number with which strings are likeliest to be the state's.
+        state: State to draw from. Bonds are padded to powers of two, and isometries are completed so that
+            they take the fewest gates.
+        reuse_qubits: Measure a site as soon as possible, then reset its qubits and use them again.
+        num_qubits: Largest number of physical qubits with reuse. More qubits make the circuit less deep. None
+            takes the fewest, or with a target the number under which strings of the state are most likely.
         target: A Qiskit backend or `Target` to compile for: its gates, couplings and errors.
         synthesis: How nodes become gates; by default exactly, with the fewest two-qubit gates.
-        schedule: Which qubits each node acts on, from the leaves to the root, instead of one of the
-            compiler's.
-        samples: Strings (samples, sites) of levels by whose likelihood circuits for a target are compared;
-            None takes all of them, or draws 500 where there are more than 4,096.
-        passes: That rewrite the circuit, as for `compile_model`.
-        on_node: Called with the nodes synthesised so far and their number.
+        schedule: Which qubits each node acts on, from the leaves to the root, instead of a schedule made by
+            the compiler.
+        samples: Strings (samples, sites) of levels. Circuits for a target are compared by their likelihood.
+            None takes all strings, or draws 500 if there are more than 4,096.
+        passes: Passes that rewrite the circuit, as for `compile_model`.
+        on_node: Called with the number of nodes synthesised so far and their total.
 
     >>> from qtnml.structure.sites import site_chain
     >>> state = TreeState.random(site_chain([2] * 20), 2, np.random.default_rng(0))
@@ -146,13 +148,13 @@ def compile_gates(
     samples: NDArray | None = None,
     passes: Any = (),
 ) -> GenerativeCircuit:
-    """A circuit that draws strings of given gates, which stay as they are but for a device's translation.
+    """Compile given gates into a generative circuit. Only a device's translation changes the gates.
 
     Args:
-        shape: How the nodes are joined; its leaves are the sites.
+        shape: Tree of the nodes; its leaves are the sites.
         nodes: Gates of each node from the leaves to the root, each in the direction of the circuit.
-        state: What the strings should be drawn from: circuits for a target are compared by it.
-        infidelity: Of the circuit to the state.
+        state: State that the strings should be drawn from. Circuits for a target are compared by it.
+        infidelity: Infidelity of the circuit to the state.
         reuse_qubits, num_qubits, target, samples, passes: As for `compile_state`.
     """
     source = GatesSource(shape=shape, nodes=tuple(nodes), state=state, infidelity=infidelity, strings=samples)
@@ -200,8 +202,8 @@ def compile_network(
 ) -> CompiledCircuit:
     """Compile a network of any unitaries; see `compile_model`.
 
-    `encoding_parameters` are an encoding's trained values (its first values by default), `discard` what
-    becomes of discarded qubits.
+    `encoding_parameters` are an encoding's trained values (by default its initial values). `discard` says
+    whether discarded qubits are traced out or post-selected.
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.structure import balanced_tree
@@ -230,10 +232,10 @@ def compile_network(
 def recalibrated(
     compiled: Compiled, target: Any, *, reuse_qubits: bool = True, samples: NDArray | None = None
 ) -> Any:
-    """The same network, with the weights it has now, compiled anew for a device as it is calibrated now.
+    """Compile the same network again, with its current weights, for a device's current calibration.
 
     Args:
-        compiled: For whatever device, or none.
+        compiled: A circuit compiled for any device, or for none.
         target: A Qiskit backend or `Target`, or a backend of this package that has one.
         reuse_qubits, samples: As for `compile_model`.
     """
@@ -250,9 +252,9 @@ def recalibrated(
 
 
 def expected_on(compiled: Compiled, target: Any) -> Expected | None:
-    """What a circuit on a device's own qubits will do under its calibration of now, exactly.
+    """Exact outcome of a circuit on a device's own qubits under the device's current calibration.
 
-    None where it has no exact distribution.
+    It is None if the circuit has no exact distribution.
     """
     device = device_of(target)
     source: Any

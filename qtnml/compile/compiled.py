@@ -1,4 +1,4 @@
-"""What the compiler returns: a parameterised Qiskit circuit and how to bind it."""
+"""Result of the compiler: a parameterised Qiskit circuit and how to bind it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -41,22 +41,22 @@ from qtnml.structure import Topology
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Compiled(ABC):
-    """What all compiled circuits have: a network that takes data in, and a state that strings leave.
+    """Base of all compiled circuits: networks that take data in, and states that strings are drawn from.
 
     Attributes:
-        program: Its operations. Parameters `w` are the angles of the nodes' gates.
+        program: Operations of the circuit. Parameters `w` are the angles of the nodes' gates.
         w: The weight parameters.
         weights: Trained values of `w`.
         schedule: Which qubits each node acts on, and when.
-        infidelity: 1 - product over nodes of the fidelity of the gates to what they stand for.
+        infidelity: 1 - product over nodes of the fidelity of the gates to the node's matrix.
         nodes: Gates of each node, with their trained angles, in the direction of the circuit.
-        topology: Of the network.
-        device: What it was compiled for; its circuit then acts on the device's own qubits.
-        layout: Physical qubit of each qubit of the schedule at the start, on a device.
+        topology: Tree of the network.
+        device: Device it was compiled for, or None. With a device, the circuit acts on the device's own
+            qubits.
+        layout: On a device: initial physical qubit of each qubit of the schedule.
         method: How qubits were chosen.
         estimated_success: Probability that nothing goes wrong on the device; see `estimated_success`.
-        expected: What it will do under the device's calibration, exactly; None where it was not asked, or
-            cannot be told.
+        expected: Exact outcome under the device's calibration. None if it was not computed or cannot be.
         passes: Names of the passes that rewrote the program; see `with_passes`.
     """
 
@@ -76,7 +76,7 @@ class Compiled(ABC):
 
     @cached_property
     def circuit(self) -> QuantumCircuit:
-        """The program for Qiskit, its parameters free."""
+        """The Qiskit circuit, with free parameters."""
         return self.program.circuit()
 
     @cached_property
@@ -95,7 +95,7 @@ class Compiled(ABC):
 
     @property
     def num_qubits(self) -> int:
-        """Physical qubits."""
+        """Number of physical qubits."""
         return self.schedule.num_qubits
 
     @property
@@ -105,7 +105,7 @@ class Compiled(ABC):
 
     @property
     def two_qubit_gates(self) -> int:
-        """Number of gates on two qubits: CX, or those of the ansatz."""
+        """Number of two-qubit gates: CX, or the gates of the ansatz."""
         return int(self.circuit.num_nonlocal_gates())
 
     @property
@@ -119,19 +119,19 @@ class Compiled(ABC):
         """Features of a sample."""
 
     def duration(self, times: GateTimes | None = None) -> float:
-        """Seconds, by the device's times or `TypicalTimes()`."""
+        """Duration in seconds, with the device's gate times or `TypicalTimes()`."""
         return timeline(self.program, times or self.device or TypicalTimes()).duration
 
     def report(self, times: GateTimes | None = None) -> Report:
         """Qubits, depth, gates, time and infidelity, level by level; prints as a table.
 
         Args:
-            times: Of gates; by default the device's it was compiled for, else `TypicalTimes()`.
+            times: Gate times. By default those of the device it was compiled for, else `TypicalTimes()`.
         """
         return report_on(self, times)
 
     def to_pennylane(self) -> "PennyLaneCircuit":
-        """The circuit as a quantum function for PennyLane, resets and trainable weights included.
+        """The circuit as a quantum function for PennyLane, with resets and trainable weights.
 
         >>> circuit = compiled.to_pennylane()                        # doctest: +SKIP
         >>> @qml.qnode(qml.device("default.qubit"))                  # doctest: +SKIP
@@ -140,19 +140,19 @@ class Compiled(ABC):
         ...     return qml.probs(wires=circuit.measured)
         >>> probabilities(compiled.angles(X)[0], compiled.weights)   # doctest: +SKIP
 
-        One that draws strings returns its read-outs: `return qml.probs(op=circuit(weights=weights))`.
+        A generative circuit returns its read-outs: `return qml.probs(op=circuit(weights=weights))`.
         """
         return to_pennylane(self)
 
     def with_passes(self, passes: Any) -> Self:
-        """The same circuit, rewritten so that it errs less on a device; what it computes stays the same.
+        """The same circuit, rewritten to have fewer errors on a device; its result stays the same.
 
         Args:
-            passes: Names or objects of `qtnml.program.passes`, one or several, applied in the order given:
-                "skip-resets" (after a check), "feed-forward" (flips by what was just read instead of resets),
-                "twirl" (random Paulis), "merge" (gates on one qubit; the weights are bound and cannot be
-                trained any more), "decouple" (pulses in waits), "hold-reads" (delays that keep read-outs
-                early).
+            passes: Names or objects of `qtnml.program.passes`, one or several, applied in the given order:
+                "skip-resets" (no reset after a check), "feed-forward" (flips that depend on the last
+                read-out, instead of resets), "twirl" (random Paulis), "merge" (joins gates on one qubit; the
+                weights are bound and can no longer be trained), "decouple" (pulses while qubits wait),
+                "hold-reads" (delays that keep read-outs early).
 
         >>> compiled.with_passes(["merge", "hold-reads"])               # doctest: +SKIP
         """
@@ -235,19 +235,19 @@ class Compiled(ABC):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class CompiledCircuit(Compiled):
-    """A network as a circuit that takes data in.
+    """A network compiled into a circuit that takes data in.
 
-    Its classical bits `c` as a binary number (bit 0 least significant) are the outcome.
+    The outcome is the classical register `c` read as a binary number (bit 0 least significant).
 
     Attributes:
         x: Parameters of the data angles in radians, one per data qubit.
         encoding: Turns features in [0, 1] into data angles.
         encoding_parameters: The encoding's trained values.
-        scaler: Turns a user's features into [0, 1]; None if they are there already.
-        network: What was compiled; None once the weights have been changed.
-        postselected: Discarded qubits are measured into a second register, `postselect`, and only shots in
-            which it is 0 count; as one integer, a result below `num_outcomes` is an outcome, any other is
-            to be thrown away.
+        scaler: Scales a user's features to [0, 1]; None if they are already scaled.
+        network: The compiled network; None after the weights have been changed.
+        postselected: Whether discarded qubits are measured into a second register, `postselect`. Only shots
+            in which it is 0 count. Read as one integer, a result below `num_outcomes` is an outcome; discard
+            any other result.
     """
 
     x: ParameterVector
@@ -278,7 +278,7 @@ class CompiledCircuit(Compiled):
         return len(self.x) // self.encoding.qubits_per_feature
 
     def bind(self, X: NDArray) -> BoundCircuits:
-        """One fully bound circuit per sample of shape (samples, features), each made when it is asked for."""
+        """One fully bound circuit per sample of `X` (samples, features), each made on request."""
         return self.bind_angles(self.angles(X))
 
     def bind_angles(self, angles: NDArray, weights: NDArray | None = None) -> BoundCircuits:
@@ -286,8 +286,8 @@ class CompiledCircuit(Compiled):
 
         Args:
             angles: Shape (samples, data qubits).
-            weights: Values of `w` for each sample, shape (samples, weights), or for all, (weights,); the
-                trained ones by default.
+            weights: Values of `w` for each sample, shape (samples, weights), or for all samples, (weights,).
+                The trained values by default.
         """
         angles = _finite(angles, len(self.x), "angles")
         if weights is None:
@@ -299,10 +299,11 @@ class CompiledCircuit(Compiled):
         return BoundCircuits(self.circuit, (*self.x, *self.w), np.hstack([angles, weights]))
 
     def pub(self, X: NDArray, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
-        """Samples as one unit of work for a Qiskit primitive: `sampler.run([compiled.pub(X)])`.
+        """Samples as one primitive unified bloc (PUB) of a Qiskit sampler: `sampler.run([compiled.pub(X)])`.
 
-        The sampler must be right about resets: Aer's and IBM's are; Qiskit's `StatevectorSampler` draws all
-        shots of a circuit with resets from one random state, without a word. `get_backend(sampler)` checks.
+        The sampler must handle resets correctly. Those of Aer and IBM do. Qiskit's `StatevectorSampler` draws
+        all shots of a circuit with resets from one random state, without a warning. `get_backend(sampler)`
+        checks this.
 
         Args:
             X: Shape (samples, features).
@@ -316,17 +317,18 @@ class CompiledCircuit(Compiled):
     def estimator_pub(
         self, X: NDArray, *, free_weights: bool = False
     ) -> tuple[QuantumCircuit, list[list[SparsePauliOp]], BindingsArray]:
-        """Samples as one unit of work for a Qiskit estimator: `estimator.run([compiled.estimator_pub(X)])`.
+        """Samples as one PUB of a Qiskit estimator: `estimator.run([compiled.estimator_pub(X)])`.
 
-        Its expectations are <Z> of the outcome's qubits, the most significant first, shape (qubits, samples);
-        of one qubit P(0) = (1 + <Z>) / 2. Resets stay in the circuit, the read-out is the estimator's own.
+        Its expectations are <Z> of the outcome's qubits, the most significant first, shape (qubits, samples).
+        For one qubit, P(0) = (1 + <Z>) / 2. Resets stay in the circuit; the estimator adds its own read-out.
 
         Args:
             X: Shape (samples, features).
             free_weights: As for `pub`.
 
         Raises:
-            InvalidInputError: Shots of a post-selected circuit do not all count, which no estimator knows.
+            InvalidInputError: The circuit is post-selected. Only some of its shots count, which estimators
+                do not support.
         """
         if self.postselected:
             raise InvalidInputError(
@@ -355,11 +357,11 @@ class CompiledCircuit(Compiled):
         return BindingsArray({names: np.stack([values[p] for p in used], axis=-1)})
 
     def probabilities(self, X: NDArray) -> NDArray:
-        """Exact outcome probabilities (samples, outcomes) of the circuit's gates, resets included.
+        """Exact outcome probabilities (samples, outcomes) of the circuit's gates, with resets.
 
-        Given that post-selection succeeds, where there is any. Any number of qubits, in microseconds a
-        sample: gates become one transfer map for each node (see `qtnml.noise.NoisyCircuit`). Where too
-        many qubits are entangled at once for that, gate by gate, in milliseconds.
+        If the circuit is post-selected, they are conditional on success. A sample takes microseconds at any
+        number of qubits: the gates of each node become one transfer map (see `qtnml.noise.NoisyCircuit`). If
+        too many qubits are entangled at once, the simulation is gate by gate, in milliseconds.
         """
         angles = self.angles(X)
         try:
@@ -375,12 +377,13 @@ class CompiledCircuit(Compiled):
     def verify(self, X: NDArray, *, sdk: Literal["qiskit", "pennylane"] = "qiskit") -> float:
         """Largest deviation of the circuit's outcome probabilities from the network's contraction.
 
-        The circuit's own gates are simulated exactly, resets included, at any number of qubits (see
-        `factorised`), and up to 8 qubits a second time by Qiskit's dense state; the network is contracted.
+        The circuit's own gates are simulated exactly, with resets, at any number of qubits (see
+        `factorised`). Up to 8 qubits, Qiskit's dense state simulates them a second time. Both are compared
+        with the contraction of the network.
 
         Args:
             X: Samples (samples, features).
-            sdk: Whose gates: those of the Qiskit circuit, or of the circuit in PennyLane.
+            sdk: Which gates to simulate: those of the Qiskit circuit, or of the circuit in PennyLane.
         """
         return verify(self, X, sdk)
 

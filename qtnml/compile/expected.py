@@ -1,4 +1,4 @@
-"""What a circuit will do under a device's noise, exactly: candidates are compared by it, plans promise it."""
+"""Exact outcome of a circuit under a device's noise: used to compare candidates and in plans."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,20 @@ _NEAR = 0.005  # rates of right decisions that count as equal
 
 @dataclass(frozen=True)
 class Expected:
-    """The exact outcome of a circuit under noise, beside the same model without.
+    """The exact outcome of a circuit under noise, compared with the same model without noise.
 
     Attributes:
-        decided: Rate at which the most frequent outcome of `shots` shots is the likeliest one without noise.
-        agreement: The same for infinitely many shots.
-        contrast: Slope of the noisy probabilities over those without noise: 1 keeps all, 0 nothing.
+        decided: Rate at which the most frequent outcome of `shots` shots is the most likely outcome without
+            noise.
+        agreement: The same rate for infinitely many shots.
+        contrast: Slope of the noisy probabilities over the probabilities without noise: 1 keeps everything,
+            0 nothing.
         deviation: Mean absolute difference of the probabilities.
         success: Mean probability that a shot counts.
-        excess_nll: Of a circuit that draws strings, by how many nats a string it should draw is less likely;
-            NaN for others, as the numbers above are for it.
-        shots: That `decided` is meant for.
+        excess_nll: For a generative circuit: the loss of log-likelihood, in nats per string, of strings that
+            it should draw. It is NaN for other circuits; for a generative circuit the numbers above are NaN,
+            except `success`.
+        shots: Number of shots that `decided` refers to.
     """
 
     decided: float = float("nan")
@@ -51,7 +54,7 @@ class Expected:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """The larger the better."""
+        """Sort key of candidates; larger is better."""
         if not np.isnan(self.excess_nll):
             return (-round(self.excess_nll, 4), 0.0)
         contrast = 0.0 if np.isnan(self.contrast) else self.contrast  # of a single sample
@@ -66,7 +69,7 @@ class Expected:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types; what does not apply is left out."""
+        """The values as JSON types; those that do not apply are left out."""
         return {name: value for name, value in vars(self).items() if not np.isnan(value)}
 
 

@@ -1,4 +1,4 @@
-"""Compiled circuits as files other tools read, and back."""
+"""Compiled circuits written to files that other tools read, and read back."""
 
 import hashlib
 import json
@@ -33,9 +33,9 @@ _COMMENT = "// qtnml: "
 def export_circuit(compiled: Compiled, path: str | os.PathLike[str], *, free_weights: bool = False) -> None:
     """Write a circuit as OpenQASM 3 (`.qasm`) or QPY (`.qpy`), atomically; `import_circuit` reads it back.
 
-    The data angles `x` stay inputs of the circuit; the weights `w` are bound to their trained
-    values unless `free_weights`. OpenQASM files say in comments how features become angles, or which bits are
-    which site's.
+    The data angles `x` stay inputs of the circuit. The weights `w` are bound to their trained values unless
+    `free_weights` is set. Comments in OpenQASM files say how features become angles, or which bits belong to
+    which site.
     """
     path = Path(path)
     circuit = (compiled.circuit if free_weights else compiled.trained_circuit).copy()
@@ -57,18 +57,18 @@ def export_circuit(compiled: Compiled, path: str | os.PathLike[str], *, free_wei
 
 
 def import_circuit(path: str | os.PathLike[str], *, encoding: Encoding | None = None) -> Any:
-    """Read a circuit that `export_circuit` wrote: a `CompiledCircuit`, ready to `bind` samples, or a
-    `GenerativeCircuit`, ready to draw.
+    """Read a circuit written by `export_circuit`.
 
-    A circuit for a device keeps its name, layout and the time of its calibration. It no longer knows its
-    network: `verify` and the report's levels need the model, compiled again.
+    The result is a `CompiledCircuit`, ready to `bind` samples, or a `GenerativeCircuit`, ready to draw. A
+    circuit for a device keeps the device's name, its layout and the time of its calibration. The network is
+    not in the file: for `verify` and the report's levels, compile the model again.
 
     Args:
-        path: Of a `.qpy` or, with the package qiskit-qasm3-import, a `.qasm` file.
+        path: A `.qpy` file or, with the package qiskit-qasm3-import, a `.qasm` file.
         encoding: The encoding it was compiled with, if that is your own.
 
     Raises:
-        CircuitFileError: Missing, damaged or foreign file, or one of a newer format.
+        CircuitFileError: The file is missing, damaged, foreign, or of a newer format.
     """
     path = Path(path)
     if path.suffix not in (".qasm", ".qpy"):

@@ -1,10 +1,9 @@
-"""Exact outcome probabilities of a circuit gate by gate, as far as its qubits are entangled.
+"""Exact outcome probabilities of a circuit, gate by gate, on groups of entangled qubits.
 
-Qubits that no gate has joined are held apart as density matrices of their own; a qubit that is reset
-next, or never used again, is traced out at once; gates that make a SWAP only rename qubits. So the circuit
-of a tree is simulated exactly, resets included, with density matrices no larger than its widest node,
-whatever its number of qubits. Nothing is known here of trees or schedules: the operations alone decide,
-which makes it a referee of the compiler.
+Qubits that no gate has joined have separate density matrices. A qubit that is reset next, or never used
+again, is traced out at once. Gates that make a SWAP only rename qubits. So the circuit of a tree is simulated
+exactly, with resets, at any number of qubits; density matrices are no larger than the widest node. The
+simulation uses the operations only, not the tree or the schedule, so it checks the compiler independently.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,9 +1,9 @@
-"""A circuit that draws strings: from the root of a tree of sites to its leaves.
+"""Generative circuits: they draw strings, from the root of a tree of sites to its leaves.
 
-Every core of a canonical state is an isometry from its parent's wire to its own wires: a unitary on the
-wires' qubits, some of which enter in |0>. A site is measured as soon as its node has run, so that its qubits
-can be reset and used again: a matrix product state of bond 2**V draws any number of bits on V + 1 qubits
-(arXiv:1803.11537). The gates are those of a post-selected classifier run backwards.
+Every core of a canonical state is an isometry from the bond to its parent to its other bonds. As a circuit it
+is a unitary on the bonds' qubits, some of which enter in |0>. A site is measured as soon as its node has run,
+so that its qubits can be reset and used again. A matrix product state of bond 2**V draws any number of bits
+on V + 1 qubits (arXiv:1803.11537). The gates are those of a post-selected classifier run backwards.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ from qtnml.structure.sites import Sites
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class GenerativeCircuit(Compiled):
-    """A circuit whose measured bits are strings of a state's law.
+    """A circuit whose measured bits are strings drawn from a state's distribution.
 
-    Time runs backwards in its schedule, from the leaves to the root. A node whose wire holds all its qubits
-    is part of the one above.
+    Time runs backwards in its schedule, from the leaves to the root. A node whose upper bond holds all its
+    qubits is part of the node above.
 
     Attributes:
-        site_dims: Levels of each site; a site of k levels is measured in ceil(log2 k) bits, the first of
-            which is the most significant.
-        gates_given: Whether its gates are those of an approximation, which another device keeps, instead of
-            being made anew from the state they prepare.
+        site_dims: Levels of each site. A site of k levels is measured in ceil(log2 k) bits; the first bit is
+            the most significant.
+        gates_given: Whether its gates are those of an approximation. Compiling for another device then keeps
+            these gates; otherwise gates are made again from the state they prepare.
     """
 
     site_dims: tuple[int, ...]
@@ -42,18 +42,18 @@ class GenerativeCircuit(Compiled):
 
     @property
     def num_sites(self) -> int:
-        """Sites of a string."""
+        """Number of sites of a string."""
         return len(self.site_dims)
 
     @property
     def num_features(self) -> int:
-        """Sites, each of which is a feature."""
+        """Number of sites; each site is a feature."""
         return self.num_sites
 
     def pub(self, *, free_weights: bool = False) -> tuple[QuantumCircuit, BindingsArray]:
-        """One unit of work for a Qiskit sampler: `sampler.run([compiled.pub()], shots=1000)`.
+        """The circuit as one PUB of a Qiskit sampler: `sampler.run([compiled.pub()], shots=1000)`.
 
-        The sampler must be right about resets, as for `CompiledCircuit.pub`.
+        The sampler must handle resets correctly, see `CompiledCircuit.pub`.
 
         Args:
             free_weights: Leave the weights as parameters, bound to their trained values in the array.
@@ -67,7 +67,7 @@ class GenerativeCircuit(Compiled):
         return circuit, BindingsArray({names: np.array([value for _, value in used])})
 
     def bound(self, weights: NDArray) -> QuantumCircuit:
-        """The circuit with other values of `w`."""
+        """The circuit bound to given values of `w`."""
         return self._with_values(self._checked(weights))
 
     @cached_property
@@ -80,10 +80,10 @@ class GenerativeCircuit(Compiled):
         )
 
     def levels(self, outcomes: Sequence[int]) -> NDArray:
-        """Levels (outcomes, sites) of results: all classical bits read as a binary number, bit 0 least
-        significant.
+        """Levels (outcomes, sites) of measured outcomes.
 
-        A site whose bits stand for no level (k is no power of two, and gates or noise err) gets -1.
+        An outcome is all classical bits read as a binary number, bit 0 least significant. A site whose bits
+        stand for no level gets -1. This happens if k is no power of two and gates or noise cause errors.
         """
         count = sum(self.topology.leaf_widths)
         if not len(outcomes):
@@ -100,10 +100,10 @@ class GenerativeCircuit(Compiled):
         return levels
 
     def state(self, weights: NDArray | None = None) -> TreeState:
-        """The state that the gates themselves prepare; its sites have 2**bits levels.
+        """The state that the gates prepare; its sites have 2**bits levels.
 
         Args:
-            weights: Values of `w`; the trained ones by default.
+            weights: Values of `w`; the trained values by default.
         """
         weights = self.weights if weights is None else self._checked(weights)
         cores = []
@@ -120,13 +120,13 @@ class GenerativeCircuit(Compiled):
         return TreeState(Sites(dims, self.topology.tree), tuple(cores))
 
     def verify(self, state: TreeState, X: NDArray) -> float:
-        """Largest deviation of ln P of strings (samples, sites) between the circuit and a state, nats.
+        """Largest difference in ln P of strings (samples, sites) between the circuit and a state, in nats.
 
-        The circuit itself is simulated, gate by gate, with its resets and read-outs (see
-        `qtnml.compile.strings`); strings impossible under both count as equal.
+        The circuit is simulated gate by gate, with its resets and read-outs (see `qtnml.compile.strings`).
+        Strings that are impossible under both count as equal.
 
         Raises:
-            InvalidInputError: The circuit resets what it still needs, or does not read each bit once.
+            InvalidInputError: The circuit resets a qubit that it still needs, or does not read each bit once.
         """
         wanted = log_likelihood(state, X)
         own = log_probabilities(self.trained_circuit, self._bits(site_index(state.sites, X)))

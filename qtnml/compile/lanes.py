@@ -1,10 +1,10 @@
 """A tree on lines of qubits, where every gate joins neighbours.
 
-A subtree is evaluated on a line like an arithmetic expression on a stack: its wires lie end to end, a node
-acts on those at the top, and leaves what it keeps at the place of the lowest. So on a line of as many
-qubits as the depth-first order needs (Sethi and Ullman, J. ACM 17, 715, 1970: 7 for 64 leaves at V=1)
-no SWAP is ever needed. Cut into several subtrees, the tree takes several such *lanes* side by side, and the
-nodes above the cut join the bottoms of lanes.
+A subtree is evaluated on a line like an arithmetic expression on a stack. Its wires lie end to end. A node
+acts on the wires at the top, and leaves the qubits it keeps at the place of the lowest. So no SWAP is needed
+on a line with as many qubits as the depth-first order needs (Sethi and Ullman, J. ACM 17, 715, 1970: 7 for 64
+leaves at V=1). A tree that is cut into several subtrees takes several such *lanes* side by side. The nodes
+above the cut join the bottoms of lanes.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""A model on a device: in lanes that need no SWAP, or as Qiskit lays it out; whichever does better there.
+"""A model on a device: in lanes without SWAPs, or with Qiskit's layout, whichever is better.
 
-Every way of cutting the tree into lanes is a point between few qubits (many resets, long waits) and many
-(no reset, more SWAPs where lanes meet); so are Qiskit's layouts of the schedules on different numbers of
-qubits. Each is compiled, and its outcome under the device's calibration computed exactly.
+Every cut of the tree into lanes lies between few qubits (many resets, long waits) and many qubits (no reset,
+more SWAPs where lanes meet). The same holds for Qiskit's layouts of schedules on different numbers of qubits.
+Each candidate is compiled, and its outcome under the device's calibration is computed exactly.
 """
 
 import warnings

@@ -1,10 +1,10 @@
 """The order of wires that needs the fewest qubits, over all topological orders, not only depth-first ones.
 
-Generalised pebbling of a tree (Liu, SIAM J. Algebraic Discrete Methods 8, 375, 1987): what a subtree does to
-the number of occupied qubits is cut into *segments*, each up to a hill and down to a valley, so that in any
-optimal order a segment can be taken as a whole. Segments of different subtrees are then merged by one rule:
-first those that end lower than they begin, lowest hill first; then the others, deepest descent from their
-hill first.
+This is generalised pebbling of a tree (Liu, SIAM J. Algebraic Discrete Methods 8, 375, 1987). Follow the
+number of occupied qubits while a subtree runs. It is cut into *segments*; each rises to a hill and falls to a
+valley. In an optimal order a segment can be taken as a whole. Segments of different subtrees are merged by
+one rule: first the segments that end lower than they begin, lowest hill first; then the others, deepest
+descent from their hill first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,10 +28,10 @@ class Segment:
 
 
 def minimal_order(topology: Topology) -> tuple[int, tuple[int, ...]]:
-    """Least number of qubits of any order, and one such order of wires.
+    """Smallest number of qubits over all orders of wires, and an order that reaches it.
 
-    For data leaves with N/V a power of two this is V log2(2N/V) (arXiv:1803.11537), with fresh leaves
-    V (log2 N + 1), for a chain V + 1.
+    For data leaves with N/V a power of two it is V log2(2N/V) (arXiv:1803.11537). For fresh leaves it is
+    V (log2 N + 1), and for a chain V + 1.
     """
     segments = Remaining(topology).to_root()
     return peak(segments), tuple(wire for segment in segments for wire in segment.wires)

@@ -1,4 +1,4 @@
-"""A compiled circuit at the level of nodes, to look at."""
+"""A compiled circuit at the level of nodes, for drawings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from qtnml.program import Check, Encode, Node, Program, Read, Reset
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens to qubits at once.
+    """One step of a circuit's drawing.
 
     Attributes:
-        kind: "leaf" prepares features, "node" is a node's gates, "reset", "read" a measurement, "check" one
-            that must find 0.
+        kind: "leaf" (prepares features), "node" (a node's gates), "reset", "read" (a measurement), or "check"
+            (a measurement that must give 0).
         qubits: Rows of the drawing, in the order of the node's qubits.
-        label: Of a node its number (`U7`), of a leaf and a read-out the name of a feature or outcome bit.
+        label: The number of a node (`U7`); the name of the feature or outcome bit of a leaf or read-out.
     """
 
     kind: Literal["leaf", "node", "reset", "read", "check"]
@@ -35,8 +35,8 @@ def overview(
     """The steps of a circuit, in order.
 
     Args:
-        compiled: Of a network, or one that draws strings.
-        feature_names: One for each feature (or site); x0, x1, ... by default.
+        compiled: A network's circuit or a generative circuit.
+        feature_names: One name for each feature (or site); x0, x1, ... by default.
     """
     if isinstance(compiled, GenerativeCircuit):
         names = _names(compiled.num_sites, feature_names)

@@ -1,7 +1,7 @@
-"""Where on a device the lanes of a tree go: disjoint paths of good qubits, their bottoms close together.
+"""Placement of a tree's lanes on a device: disjoint paths of good qubits, with their bottoms close together.
 
-Many placements are grown at random, lane by lane, each near the lane it will be joined with, and the one
-whose gates, resets, waiting and missing couplings are likely to spoil least is kept.
+Many placements are grown at random, lane by lane, each near the lane it will be joined with. The placement
+with the smallest expected damage from gates, resets, waiting and missing couplings is kept.
 """
 
 import math

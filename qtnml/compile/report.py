@@ -1,4 +1,4 @@
-"""What a compiled circuit costs, in all and level by level."""
+"""Costs of a compiled circuit, in total and level by level."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which physical qubits each leaf and node acts on, in which order, and what is reset in between."""
+"""Schedule of a circuit: physical qubits of each leaf and node, their order, and the resets between them."""
 
 import bisect
 import heapq
@@ -48,11 +48,11 @@ class Schedule:
         return sum(len(operation.resets) for operation in self.operations)
 
     def makespan(self, durations: Sequence[float], overhead: float = 0.0) -> float:
-        """Length if every operation runs as soon as its qubits are free.
+        """Length of the schedule if every operation runs as soon as its qubits are free.
 
         Args:
-            durations: Of each node, in any unit.
-            overhead: Of preparing a leaf, and of resetting qubits.
+            durations: Duration of each node, in any unit.
+            overhead: Duration of preparing a leaf, and of resetting qubits.
         """
         steps: list[tuple[Sequence[int], float]] = []
         for operation in self.operations:
@@ -69,18 +69,18 @@ def schedule_network(
     durations: Sequence[float] | None = None,
     overhead: float = 0.0,
 ) -> Schedule:
-    """A schedule of little depth on at most so many physical qubits, by list scheduling.
+    """A schedule of small depth on at most `num_qubits` physical qubits, by list scheduling.
 
-    A node starts as soon as its inputs are there and qubits for its leaves and fresh ones are free, the one
-    with the longest way to the root first, unless what is left could then no longer be done on
-    `num_qubits`. A qubit that was discarded is reset when it is needed again, never before; leaves are
-    prepared when their node needs them.
+    A node starts as soon as its inputs are ready and qubits for its leaves and fresh qubits are free. The
+    node with the longest way to the root goes first, unless the rest would then no longer fit on
+    `num_qubits`. A discarded qubit is reset when it is needed again, never before. Leaves are prepared when
+    their node needs them.
 
     Args:
-        topology: What to schedule.
+        topology: Tree to schedule.
         num_qubits: From `minimal_order(topology)[0]`, the default, to `all_qubits(topology)`.
-        durations: Of each node, in any unit; all 1 by default.
-        overhead: Of preparing a leaf, and of resetting qubits.
+        durations: Duration of each node, in any unit; all 1 by default.
+        overhead: Duration of preparing a leaf, and of resetting qubits.
 
     Raises:
         InvalidInputError: Too few qubits.
@@ -105,12 +105,12 @@ def schedule_network(
 
 
 def all_qubits(topology: Topology) -> int:
-    """Physical qubits without any reuse."""
+    """Number of physical qubits without any reuse."""
     return topology.num_data_qubits + sum(node.fresh for node in topology.nodes)
 
 
 def depth_bound(topology: Topology, num_qubits: int, durations: Sequence[float]) -> float:
-    """No schedule on so many qubits is shorter: the longest path, and all work shared evenly."""
+    """Lower bound on the length of schedules on `num_qubits`: the longest path, or all work shared evenly."""
     work = sum(size * time for size, time in zip(topology.num_qubits, durations, strict=True))
     return max(*_ways_to_root(topology, durations), work / num_qubits)
 

@@ -1,4 +1,4 @@
-"""What is to be compiled, ready for any schedule: a network that takes data in, or a state to draw from."""
+"""Input of the compiler, ready for any schedule: a network that takes data in, or a state to draw from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Compiled circuits as JSON types and arrays: everything but a device's description, and back."""
+"""Compiled circuits to JSON types and arrays and back: everything except a device's description."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""An independent simulation of circuits that draw strings: what the gates, resets and read-outs really do.
+"""Independent simulation of generative circuits: gates, resets and read-outs as they are in the circuit.
 
-The probability of a string is followed through the circuit instruction by instruction: qubits that gates
-have joined are held together as one state vector, and a measurement projects on the string's bit and sets
-the qubit free again. Nothing is taken from the network the circuit was made of.
+The probability of a string is followed through the circuit, instruction by instruction. Qubits that gates
+have joined are held together as one state vector. A measurement projects on the string's bit and separates
+the qubit from the others. The network that the circuit was made from is not used.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
-"""A device's noise on the wires of a model, by the schedule of its circuit: for training under it.
+"""A device's noise on the wires of a model, by the schedule of its circuit, for training under noise.
 
-Where the ansatz has operations, noise acts after each of them as it does in the circuit, exactly. A node that
-is one unitary gets channels that stand for its gates: a depolarising channel on all its qubits, as
-faithful as their errors together, and one on each qubit for relaxation in the time it spends there, half
-of it before the node and half after. Relaxation cannot be itself: the compiler turns a node's wire against
-its qubits, where that saves gates, and what it will do is known only when training is over.
+If the ansatz has operations, noise acts after each of them exactly as in the circuit. A node that is one
+unitary gets channels that stand for its gates. One is a depolarising channel on all its qubits, with the
+fidelity of all gate errors together. The others are a channel on each qubit for relaxation during the time in
+the node, half of it before the node and half after. This relaxation is approximate: the compiler rotates a
+node's wire against its qubits where that saves gates, and the rotation is known only after training.
 """
 
 from dataclasses import replace

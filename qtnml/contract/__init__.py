@@ -1,4 +1,4 @@
-"""The engine: contraction of a tree from its leaves to the root, and the dense referee."""
+"""Contraction of trees from their leaves to the root, and a dense reference for checks."""
 
 from qtnml.contract.amplitude import AmplitudeModel
 from qtnml.contract.amplitude_network import AmplitudeNetwork

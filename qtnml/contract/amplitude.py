@@ -1,8 +1,9 @@
 """Amplitude classifiers: a tree of cores of any bond dimension, one of which carries the label.
 
-The model of arXiv:1605.05775 on any tree: the probability of class c is |f_c|**2 / sum |f|**2, with f_c the
-amplitudes of the label. As a quantum model it is a post-selected measurement, so that only ratios of
-amplitudes count: every wire is rescaled at will, and nothing over- or underflows with the number of sites.
+This is the model of arXiv:1605.05775 on any tree. The probability of class c is |f_c|**2 / sum |f|**2, with
+f_c the amplitudes of the label. As a quantum model it is a post-selected measurement, so only ratios of
+amplitudes count. Therefore every bond can be rescaled, and nothing over- or underflows with the number of
+sites.
 
 See `AmplitudeNetwork` for the contraction.
 """
@@ -37,8 +38,8 @@ class AmplitudeModel:
 
     Attributes:
         network: Tree, dimensions, classes and the label's node.
-        encoding: Features to data qubits, one leaf each; None where samples are levels (integers), one leaf
-            of so many dimensions for each feature.
+        encoding: Encoding of features into data qubits, one leaf each. None if samples are levels (integers);
+            then each feature has one leaf, whose dimension is its number of levels.
 
     >>> model = AmplitudeModel.on_tree(chain(4, root=2), num_classes=3, bond_dim=5)
     >>> parameters = model.start(np.random.default_rng(0))
@@ -74,15 +75,15 @@ class AmplitudeModel:
         levels: Sequence[int] | None = None,
         factorised: bool = False,
     ) -> "AmplitudeModel":
-        """All bonds of one dimension, the label at the root.
+        """A model with all bonds of one dimension and the label at the root.
 
         Args:
-            tree: Its leaves are data qubits, or features of levels.
-            num_classes: Values of the label.
+            tree: Tree whose leaves are data qubits, or features that are levels.
+            num_classes: Number of values of the label.
             bond_dim: Bond dimension D.
-            encoding: Features to data qubits; an `AngleEncoding` by default.
-            levels: Of each feature, where samples are levels instead of numbers.
-            factorised: Cores of CP rank D, see `qtnml.contract.FactorisedNetwork`.
+            encoding: Encoding of features into data qubits; an `AngleEncoding` by default.
+            levels: Number of levels of each feature, if samples are levels instead of numbers.
+            factorised: Use cores of CP rank D, see `qtnml.contract.FactorisedNetwork`.
         """
         if bond_dim < 1:
             raise InvalidInputError(f"a bond dimension is at least 1, got {bond_dim}")
@@ -108,40 +109,40 @@ class AmplitudeModel:
 
     @property
     def num_features(self) -> int:
-        """Of a sample."""
+        """Number of features of a sample."""
         leaves = self.network.tree.num_leaves
         return leaves if self.encoding is None else leaves // self.encoding.qubits_per_feature
 
     @property
     def num_classes(self) -> int:
-        """Values of the label."""
+        """Number of values of the label."""
         return self.network.num_classes
 
     @property
     def bond_dim(self) -> int:
-        """The largest bond dimension; of factorised cores the most terms."""
+        """The largest bond dimension; for factorised cores the largest number of terms."""
         network = self.network
         return max(network.terms if isinstance(network, FactorisedNetwork) else network.bond_dims)
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in all cores, and the encoding's."""
+        """Number of entries in all cores, plus the encoding's parameters."""
         own = sum(np.size(array) for array in self._encoding_parameters())
         return sum(map(math.prod, self.network.core_shapes)) + own
 
     def with_bonds(self, bond_dims: Sequence[int]) -> "AmplitudeModel":
-        """The same with other bond dimensions, one for each node, 1 at the root."""
+        """The same model with other bond dimensions, one for each node, 1 at the root."""
         return replace(self, network=replace(self.network, bond_dims=tuple(bond_dims)))
 
     def _encoding_parameters(self) -> tuple[NDArray, ...]:
         return () if self.encoding is None else self.encoding.parameters(self.num_features)
 
     def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
-        """First parameters in double precision: identities plus Gaussian noise of spread scale / (10 D).
+        """Initial parameters in double precision: identities plus Gaussian noise of spread scale / (10 D).
 
-        Near the identity every node hands the deviations of its children's vectors from the first unit
-        vector on, added up, whatever its own leaf; no signal is lost on the way to the label (for chains as
-        in arXiv:1605.05775; random cores would drown it).
+        Near the identity, every node passes on the sum of the deviations of its children's vectors from the
+        first unit vector, for any value of its own leaf. So no signal is lost on the way to the label (for
+        chains as in arXiv:1605.05775). Random cores would lose it.
         """
         network, spread = self.network, 0.1 * scale / self.bond_dim
         if isinstance(network, FactorisedNetwork):
@@ -157,7 +158,7 @@ class AmplitudeModel:
         return Parameters(network.stacks(cores), self._encoding_parameters())
 
     def parameter_shapes(self) -> Parameters:
-        """Shapes and kinds of the parameters, of which none is made (`jax.ShapeDtypeStruct`)."""
+        """Shapes and types of the parameters (`jax.ShapeDtypeStruct`), without making them."""
         nodes = tuple(
             jax.ShapeDtypeStruct((len(nodes), *self.network.core_shapes[nodes[0]]), np.float64)  # type: ignore[no-untyped-call]
             for nodes in self.network.stacking
@@ -165,7 +166,7 @@ class AmplitudeModel:
         return Parameters(nodes, self._encoding_parameters())  # type: ignore[arg-type]
 
     def project(self, parameters: Parameters) -> Parameters:
-        """The same amplitudes up to a factor, in double precision on NumPy, every core of norm sqrt(D)."""
+        """Parameters of the same amplitudes up to a factor, in NumPy float64, with cores of norm sqrt(D)."""
         label = next(s for s, nodes in enumerate(self.network.stacking) if self.network.label_node in nodes)
         stacks = []
         for s, stack in enumerate(parameters.nodes):
@@ -177,10 +178,10 @@ class AmplitudeModel:
         return Parameters(tuple(stacks), encoding)
 
     def dropped(self, parameters: Parameters, key: jax.Array, rate: float) -> Parameters:
-        """A share of the entries of all bonds left out at random, the others larger (arXiv:2305.19440).
+        """Drop out a fraction of the entries of all bonds and scale up the others (arXiv:2305.19440).
 
-        The first entry of a bond stays: near the start it carries the amplitude itself. Terms of factorised
-        cores are all alike.
+        The first entry of a bond stays, since near the start it carries the amplitude itself. In factorised
+        cores all terms are treated alike.
         """
         stacks = []
         network = self.network
@@ -207,8 +208,8 @@ class AmplitudeModel:
     ) -> tuple[Array, Array]:
         """Class probabilities (classes, batch) for X (batch, features), and zeros.
 
-        `postselection` has no effect: the model is post-selected. The probability of success depends on
-        how the cores are completed to unitaries, which is the compiler's business.
+        `postselection` has no effect: the model is always post-selected. The probability of success depends
+        on how the compiler completes the cores to unitaries.
         """
         del postselection
         amplitudes = self.amplitudes(parameters, X)
@@ -220,7 +221,7 @@ class AmplitudeModel:
         return squares / (squares.sum(axis=0) + _TINY), xp.zeros(X.shape[0], dtype=squares.dtype)
 
     def read_out(self, parameters: Parameters, outcomes: Array) -> Array:  # noqa: ARG002
-        """The probabilities as they are."""
+        """The probabilities, unchanged."""
         return outcomes
 
     def leaves(self, parameters: Parameters, X: Array) -> Array:
@@ -232,7 +233,7 @@ class AmplitudeModel:
 
     @full_precision
     def amplitudes(self, parameters: Parameters, X: Array) -> Array:
-        """Label amplitudes (classes, batch), each sample's up to a positive factor."""
+        """Label amplitudes (classes, batch), up to a positive factor for each sample."""
         return self.network.amplitudes(parameters.nodes, self.leaves(parameters, X))[0]
 
     def predict(self, parameters: Parameters, X: NDArray) -> tuple[NDArray, NDArray]:

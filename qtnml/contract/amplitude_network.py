@@ -1,8 +1,7 @@
 """Amplitude networks: trees of cores of any dimensions, contracted to the amplitudes of their leaves.
 
-Where a node carries an open leg for a label, the network gives one amplitude for each class
-(arXiv:1605.05775); without it, the amplitude of a string of sites, whose square is a probability
-(arXiv:1709.01662).
+If a node carries an open leg for a label, the network gives one amplitude for each class (arXiv:1605.05775).
+Without a label it gives the amplitude of a string of sites, whose square is a probability (arXiv:1709.01662).
 """
 
 import math
@@ -28,18 +27,18 @@ _MOST_STEPS = 80
 
 @dataclass(frozen=True, repr=False)
 class AmplitudeNetwork:
-    """A tree with the dimensions of its wires; holds no parameters.
+    """A tree with the dimensions of its bonds; holds no parameters.
 
-    A core has the axes (wire to the parent, children in order); where there are classes also a last one, of
-    as many entries at `label_node` and of one elsewhere. Cores of one shape stand in one stack: pure
-    functions act on `stacks`, in NumPy or JAX.
+    A core has the axes (bond to the parent, children in order). With classes it has one more axis at the end.
+    This axis has the dimension `num_classes` at `label_node` and 1 elsewhere. Cores of one shape are in one
+    stack. Pure functions act on `stacks`, in NumPy or JAX.
 
     Attributes:
         tree: Connectivity.
         leaf_dims: Dimension of each leaf: 2 for an encoded feature or a bit, k for a category.
-        bond_dims: Dimension of the wire above each node; 1 above the root.
-        num_classes: Dimension of the label's leg, 0 without one.
-        label_node: Node that carries it.
+        bond_dims: Dimension of the bond above each node; 1 above the root.
+        num_classes: Dimension of the label's leg; 0 without a label.
+        label_node: Node that carries the label.
 
     >>> from qtnml.structure import chain
     >>> network = AmplitudeNetwork(chain(3), (2, 2, 2), (2, 2, 1))
@@ -89,7 +88,7 @@ class AmplitudeNetwork:
 
     @cached_property
     def core_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of each node."""
+        """Shape of each node's core."""
         leaves = self.tree.num_leaves
         return tuple(
             (
@@ -102,19 +101,19 @@ class AmplitudeNetwork:
 
     @cached_property
     def stacking(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes of each stack, in order."""
+        """Nodes in each stack, in order."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for k, shape in enumerate(self.core_shapes):
             by_shape.setdefault(shape, []).append(k)
         return tuple(map(tuple, by_shape.values()))
 
     def stacks(self, cores: Any) -> tuple[Array, ...]:
-        """One array (nodes, axes of a core) for each shape, from one core for each node."""
+        """Stacks, one array (nodes, axes of a core) for each shape, from one core for each node."""
         xp = namespace(cores[0])
         return tuple(xp.stack([cores[k] for k in nodes]) for nodes in self.stacking)
 
     def cores(self, stacks: tuple[Array, ...]) -> tuple[Array, ...]:
-        """The inverse of `stacks`."""
+        """One core for each node; the inverse of `stacks`."""
         found: dict[int, Array] = {}
         for nodes, stack in zip(self.stacking, stacks, strict=True):
             found |= dict(zip(nodes, stack, strict=True))
@@ -122,7 +121,7 @@ class AmplitudeNetwork:
 
     @cached_property
     def useful_bonds(self) -> tuple[int, ...]:
-        """Dimension of the wire above each node: at most what the leaves below it can fill."""
+        """Dimension of the bond above each node, limited to the dimension of the leaves below it."""
         leaves, below = self.tree.num_leaves, list[int]()
         for wires, bond in zip(self.tree.nodes, self.bond_dims, strict=True):
             most = math.prod(self.leaf_dims[w] if w < leaves else below[w - leaves] for w in wires)
@@ -131,32 +130,32 @@ class AmplitudeNetwork:
 
     @cached_property
     def num_steps(self) -> int:
-        """Steps of the contraction: what a compilation takes time for."""
+        """Number of steps of the contraction, which determine the compilation time."""
         return len(_prepared(self).plan.steps)
 
     @cached_property
     def numbers_per_sample(self) -> int:
-        """Numbers that pass through the contraction of one sample."""
+        """Count of numbers in the contraction of one sample."""
         return sum(math.prod(shape) // max(shape) for shape in self.core_shapes)
 
     @cached_property
     def widest(self) -> int:
-        """Numbers that the largest step of one sample takes."""
+        """Count of numbers in the largest step of one sample."""
         return max(math.prod(shape) // max(shape) for shape in self.core_shapes)
 
     @full_precision
     def amplitudes(self, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:
-        """Amplitudes of samples, apart from their scale.
+        """Amplitudes of samples, with their scale as a separate logarithm.
 
         Args:
             stacks: See `stacks`.
-            leaves: Vector of every leaf, (leaves, largest dimension, batch): entries beyond a leaf's own
+            leaves: Vector of every leaf, (leaves, largest dimension, batch). Entries beyond a leaf's own
                 dimension are ignored.
 
         Returns:
-            Amplitudes (classes or 1, batch) and the natural logarithms (batch,) of the factors taken out of
-            them. Derivatives of amplitudes take these factors as constants: right for ratios, and for
-            ln |amplitude| + factor.
+            Amplitudes (classes or 1, batch), and the natural logarithms (batch,) of the factors taken out of
+            them. Derivatives of amplitudes treat these factors as constants. This is correct for ratios, and
+            for ln |amplitude| + factor.
         """
         if all(isinstance(array, np.ndarray) for array in (*stacks, leaves)):
             return _contracted(self, stacks, leaves)

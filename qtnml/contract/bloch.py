@@ -1,8 +1,8 @@
 """The Bloch picture: real Pauli expectations on every wire, contracted level by level.
 
-Tracing a qubit out is, in this picture, leaving its Pauli strings away; the cost of a node on wires
-of v qubits is 16**v * 4**v multiply-adds per sample. The same code runs on NumPy (float64, no compilation)
-and on JAX (jitted, differentiated).
+In this picture a qubit is traced out by leaving out its Pauli strings. A node on wires of v qubits costs
+16**v * 4**v multiply-adds per sample. The same code runs on NumPy (float64, no compilation) and on JAX
+(jitted, differentiated).
 """
 
 from collections.abc import Sequence
@@ -112,9 +112,9 @@ def contract(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> Array
 
 @full_precision
 def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Array) -> tuple[Array, Array]:
-    """Outcome probabilities given that every selected branch came out, and how likely that was.
+    """Outcome probabilities given that post-selection succeeds, and the probability of success.
 
-    The norm of every wire is divided out where it arises and kept as a logarithm: the success
+    The norm of every wire is divided out where it arises and stored as a logarithm, since the success
     probability of a network of hundreds of nodes is below the smallest float.
 
     Args:
@@ -123,8 +123,9 @@ def contract_postselected(topology: Topology, maps: tuple[Array, ...], bloch: Ar
         bloch: As for `contract`.
 
     Returns:
-        Probabilities (2**d, batch) summing to 1 (all 0 where success is impossible), and the natural
-        logarithm of the success probability (batch,), of 0 a large negative number.
+        Probabilities (2**d, batch) that sum to 1 (all 0 if success is impossible), and the natural logarithm
+        of the success probability (batch,). If that probability is 0, its logarithm is a large negative
+        number.
     """
     root, log_success = _in_either(topology, maps, bloch, renormalise=True)
     return _outcomes_from_z(root), log_success

@@ -1,4 +1,4 @@
-"""Canonical form: cores whose rows are orthonormal, so that the norm of a network is that of its root."""
+"""Canonical form: cores with orthonormal rows, so that the norm of a network is that of its root."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""The referee: the whole register as one dense density matrix, complex and unoptimised.
+"""Reference for checks: the whole register as one dense density matrix, complex and unoptimised.
 
-Shares no line with the engine, holds 4**qubits numbers, and exists to be compared with.
+It shares no code with the contraction and holds 4**qubits numbers. Other results are compared with it.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def dense_outcome_probabilities(
     """Root outcome probabilities of one encoded sample.
 
     Args:
-        network: At most 10 qubits, fresh ones included.
+        network: Network with at most 10 qubits, including fresh qubits.
         vectors: Amplitudes of each data qubit, shape (data qubits, 2).
         gates: Matrices of the data gates (data qubits, 2, 2), for nodes that upload data again.
 

@@ -1,8 +1,8 @@
-"""Environments: what reaches every node of a tree from each of its sides, for a batch of samples.
+"""Environments: the vectors that reach every node of a tree from each of its sides, for a batch of samples.
 
-What sweeps, clusterings and explanations share: the amplitudes of a sample are the product of a core (or of
-two joined) with the vectors around it. Vectors are kept at norm 1, with the logarithms of the factors taken
-out, and renewed where a core changed.
+Sweeps, clusterings and explanations use them: the amplitudes of a sample are the product of a core (or of two
+joined cores) with the vectors around it. Vectors have norm 1; the logarithms of the factors are kept
+separately. Vectors are computed again where a core changed.
 """
 
 import math

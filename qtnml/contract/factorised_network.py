@@ -1,9 +1,9 @@
 """Amplitude networks of CP rank: every core is a sum of products, one factor for each child.
 
-What leaves a node is, for each term r, the product over its children of a linear form of what they send; the
-factor that would join terms to the wire above is part of the next node's (arXiv:2305.19440, where the rank is
-the bond dimension). A node of k children costs k D**2 instead of D**(k + 1): wide bonds, and more than two
-children, as in a quad-tree of pixels.
+For each term r, the output of a node is the product over its children of a linear form of their vectors. The
+factor that would join terms to the upper bond is part of the next node's linear forms (arXiv:2305.19440, where
+the rank is the bond dimension). A node of k children costs k D**2 instead of D**(k + 1). This allows wide
+bonds, and more than two children, as in a quad-tree of pixels.
 """
 
 import itertools
@@ -27,14 +27,14 @@ _SPREAD = 0.6  # of first factors, times the scale
 
 @dataclass(frozen=True, repr=False)
 class FactorisedNetwork(AmplitudeNetwork):
-    """As `AmplitudeNetwork`, its cores factorised; with a label at the root.
+    """An `AmplitudeNetwork` with factorised cores and a label at the root.
 
-    A core is the factors of its children side by side, (terms, dimensions of the children's wires, 1); at the
-    root those of the label stand behind them (the last axis tells stacks of cores from stacks of unitaries).
-    Terms of a node are the dimension of the wire above it.
+    A core holds the factors of its children side by side, (terms, dimensions of the children's bonds, 1). At
+    the root the factors of the label follow them. The last axis distinguishes stacks of cores from stacks of
+    unitaries. The number of terms of a node is the dimension of the bond above it.
 
     Attributes:
-        root_terms: Those of the root; 0 takes as many as on the widest wire.
+        root_terms: Number of terms of the root; 0 takes the dimension of the widest bond.
 
     >>> from qtnml.structure import balanced
     >>> FactorisedNetwork(balanced(4), (2, 2, 2, 2), (8, 8, 1), 3, 2).core_shapes
@@ -50,7 +50,7 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     @property
     def is_factorised(self) -> bool:
-        """Yes."""
+        """Whether cores are sums of products: always True here."""
         return True
 
     @cached_property
@@ -74,22 +74,22 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     @cached_property
     def useful_bonds(self) -> tuple[int, ...]:
-        """Dimension of the wire above each node."""
+        """Dimension of the bond above each node."""
         return self.bond_dims
 
     @cached_property
     def num_steps(self) -> int:
-        """Steps of the contraction: what a compilation takes time for."""
+        """Number of steps of the contraction, which determine the compilation time."""
         return sum(len(group.children) for group in _groups(self))
 
     @cached_property
     def numbers_per_sample(self) -> int:
-        """Numbers that pass through the contraction of one sample."""
+        """Count of numbers in the contraction of one sample."""
         return sum(terms * len(wires) for terms, wires in zip(self.terms, self.tree.nodes, strict=True))
 
     @cached_property
     def widest(self) -> int:
-        """Numbers that the largest step of one sample takes."""
+        """Count of numbers in the largest step of one sample."""
         return max(
             self.terms[group.nodes[0]] * sum(len(wires) for _, wires, _ in group.children)
             for group in _groups(self)
@@ -97,7 +97,7 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     @full_precision
     def amplitudes(self, stacks: tuple[Array, ...], leaves: Array) -> tuple[Array, Array]:
-        """As `AmplitudeNetwork.amplitudes`."""
+        """Amplitudes of samples, see `AmplitudeNetwork.amplitudes`."""
         xp = common_namespace(leaves, *stacks)
         place = {k: (s, row) for s, nodes in enumerate(self.stacking) for row, k in enumerate(nodes)}
         sent: list[Array] = [leaves]  # (wires, dimension, batch) of the leaves, then of each group
@@ -123,10 +123,10 @@ class FactorisedNetwork(AmplitudeNetwork):
         raise AssertionError("a tree ends at its root")
 
     def begun(self, node: int, rng: np.random.Generator, *, scale: float) -> NDArray:
-        """First core of a node: it hands on the mean of what each child sends, plus random linear forms.
+        """Initial core of a node: it passes on the mean of each child's vector, plus random linear forms.
 
-        So every term at the root has heard of every leaf, along many ways: what is left out of one bond
-        (dropout) is not missed.
+        So every term at the root depends on every leaf along many paths, and dropout at one bond does not
+        remove the information.
         """
         terms, leaves, parts = self.terms[node], self.tree.num_leaves, []
         for wire, dim in zip(self.tree.nodes[node], self._child_dims(node), strict=True):
@@ -138,11 +138,11 @@ class FactorisedNetwork(AmplitudeNetwork):
         return np.concatenate(parts, axis=1)[..., None]
 
     def first_columns(self, node: int) -> int:
-        """Columns of a core that its first factor has."""
+        """Number of columns of a core that belong to its first factor."""
         return self._child_dims(node)[0]
 
     def dense(self, stacks: tuple[Array, ...]) -> tuple[AmplitudeNetwork, tuple[NDArray, ...]]:
-        """The same amplitudes with all cores written out.
+        """A network with dense cores and the same amplitudes.
 
         Raises:
             InvalidInputError: A core would have more than 2**26 numbers.

@@ -1,8 +1,8 @@
 """The contraction: maps applied from the leaves of a tree to its root, step by step of a plan.
 
-One code for every network that is linear in its leaves, whatever stands on its wires (Pauli coefficients of a
-density matrix, amplitudes), and for NumPy and JAX alike. Arrays are (nodes, dimension, batch): the batch is
-the fastest axis, so that outer products of small dimensions are vectorised. A chain is a scan in JAX, a loop
+The same code serves every network that is linear in its leaves, with Pauli coefficients of a density matrix
+or amplitudes on its wires, in NumPy and in JAX. Arrays are (nodes, dimension, batch): the batch is the
+fastest axis, so that outer products of small dimensions are vectorised. A chain is a scan in JAX and a loop
 in NumPy.
 """
 

@@ -1,9 +1,9 @@
-"""Layout of a tree for contraction: another root, and neighbours of a chain merged.
+"""Layout of a tree for contraction: choose another root, and merge neighbours of a chain.
 
-Amplitudes do not depend on which node of a tree the others are contracted into. From its middle a chain is
-two chains of half the length, contracted side by side; two neighbours that take one bit each are one node
-that takes two: half as many steps of larger products. Both cost work once per step of training, none per
-sample.
+Amplitudes do not depend on the node that is the root of the contraction. With a root in the middle, a chain
+is two chains of half the length, contracted in parallel. Two neighbours with one bit each are merged into one
+node with two bits, which gives half as many steps with larger products. Both cost work once per training
+step, and none per sample.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Many samples at once: NumPy for few, a compiled function in double precision for many.
 
-NumPy needs no compilation, which takes about a second, but is several times slower for a sample. Which of
-both runs follows from the network and the number of samples alone, so that a call gives the same numbers
-whenever it is made.
+Compilation takes about a second. NumPy needs none, but is several times slower per sample. The choice depends
+only on the network and the number of samples, so that the same call always gives the same numbers.
 """
 
 import os

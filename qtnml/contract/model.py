@@ -1,4 +1,4 @@
-"""A network as a pure function of its parameters: what training differentiates and JAX users call."""
+"""A network as a pure function of its parameters, for training and for users of JAX."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -25,11 +25,11 @@ from qtnml.structure import Topology
 
 
 class Parameters(NamedTuple):
-    """All that training changes: a pytree of arrays.
+    """All trainable parameters: a pytree of arrays.
 
     Attributes:
-        nodes: One stack per number of node qubits, as the ansatz defines them: of rank 3 matrices,
-            of rank 2 angles.
+        nodes: One stack per number of node qubits, as defined by the ansatz: matrices have rank 3, angles
+            have rank 2.
         encoding: The encoding's trainable values (rank 1), often none.
         readout: Offset and scale (2,) of a regression's read-out, otherwise none.
     """
@@ -49,19 +49,19 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """A network without numbers: topology, encoding, node ansatz, discard rule and read-out.
+    """A network without parameters: topology, encoding, node ansatz, discard rule and read-out.
 
-    `apply(parameters, x)` is pure: use it under `jax.jit`, `jax.vmap`, `jax.grad`, with any optimiser.
-    Where the ansatz has matrices (of rank 3), one that knows nothing of unitaries (optax) takes the complex
-    conjugate of JAX's gradient, and `retract` brings its step back to unitaries. On NumPy arrays `apply`
-    runs in float64 without compilation.
+    `apply(parameters, x)` is pure: use it under `jax.jit`, `jax.vmap`, `jax.grad`, with any optimiser. If the
+    ansatz has matrices (of rank 3), give a general optimiser (optax) the complex conjugate of JAX's gradient;
+    `retract` then brings its step back to unitaries. On NumPy arrays `apply` runs in float64 without
+    compilation.
 
     Attributes:
-        topology: Its data qubits are those of the features, in order.
-        encoding: Features to data qubits.
-        ansatz: Parameters to node unitaries.
-        discard: "trace": discarded qubits are traced out. "postselect": only the branch in which all of
-            them are found in |0> counts (arXiv:1605.05775 in isometric form), renormalised.
+        topology: Tree; its data qubits are those of the features, in order.
+        encoding: Encoding of features into data qubits.
+        ansatz: Ansatz, which maps parameters to node unitaries.
+        discard: "trace": discarded qubits are traced out. "postselect": only the branch in which all of them
+            are found in |0> counts (arXiv:1605.05775 in isometric form), renormalised.
         readout: "outcomes": probabilities of the root's outcomes. "expectation": a number, offset +
             scale * <Z> of the root's first qubit.
 
@@ -99,19 +99,19 @@ class Model:
 
     @property
     def num_features(self) -> int:
-        """Features of a sample."""
+        """Number of features of a sample."""
         return self.topology.num_data_qubits // self.encoding.qubits_per_feature
 
     @property
     def num_parameters(self) -> int:
-        """Real parameters of nodes, encoding and read-out."""
+        """Number of real parameters of nodes, encoding and read-out."""
         nodes = sum(map(self.ansatz.num_parameters, self.topology.num_qubits))
         own = sum(array.size for array in self.encoding.parameters(self.num_features))
         return nodes + own + (2 if self.readout == "expectation" else 0)
 
     @property
     def two_qubit_gates(self) -> int:
-        """Two-qubit gates of the circuit, counted node by node on generic parameters."""
+        """Number of two-qubit gates of the circuit, counted node by node for generic parameters."""
         return sum(generic_two_qubit_gates(self.ansatz, shape) for shape in self._shapes)
 
     @property
@@ -123,7 +123,7 @@ class Model:
         return f"<pre>{escape(self.summary())}</pre>"
 
     def summary(self) -> str:
-        """What the model is and costs, for a person."""
+        """Text that describes the model and its cost."""
         shapes = Counter(self._shapes)
         lines = [
             f"{self.num_features} features, encoding {self.encoding.name!r} on "
@@ -141,17 +141,17 @@ class Model:
         return "\n".join(lines)
 
     def init(self, key: jax.Array, *, scale: float = 0.5) -> Parameters:
-        """First parameters from a JAX key, in JAX's default precision; see `NodeAnsatz.start`."""
+        """Initial parameters from a JAX key, in JAX's default precision; see `NodeAnsatz.start`."""
         keys = iter(jax.random.split(key, 2 * len(self.topology.nodes) + 2))
         parameters = self._start(lambda shape: jax.random.normal(next(keys), shape), scale)
         return jax.tree.map(jnp.asarray, parameters)  # type: ignore[no-any-return]
 
     def start(self, rng: np.random.Generator, *, scale: float = 0.5) -> Parameters:
-        """First parameters from a NumPy generator, in double precision."""
+        """Initial parameters from a NumPy generator, in double precision."""
         return self._start(lambda shape: rng.normal(size=shape), scale)
 
     def parameter_shapes(self) -> Parameters:
-        """Shapes and kinds of the parameters, of which none is made (`jax.ShapeDtypeStruct`)."""
+        """Shapes and types of the parameters (`jax.ShapeDtypeStruct`), without making them."""
         found: Parameters = jax.eval_shape(self.init, jax.random.key(0))
         return found
 
@@ -165,13 +165,13 @@ class Model:
         )
 
     def network(self, parameters: Parameters) -> TensorNetwork:
-        """The unitaries these parameters stand for."""
+        """The network of unitaries given by the parameters."""
         sizes = (size for size, _ in stacking(self.topology))
         stacks = (self.ansatz.unitary(p, size) for p, size in zip(parameters.nodes, sizes, strict=True))
         return TensorNetwork(self.topology, tuple(stacks))
 
     def project(self, parameters: Parameters) -> Parameters:
-        """Parameters in double precision on NumPy, matrices exactly unitary."""
+        """Parameters in NumPy float64, with exactly unitary matrices."""
         nodes = tuple(self.ansatz.project(np.asarray(stack)) for stack in parameters.nodes)
         encoding, readout = (
             tuple(np.asarray(array, dtype=np.float64) for array in part)
@@ -181,25 +181,25 @@ class Model:
 
     @full_precision
     def retract(self, parameters: Parameters) -> Parameters:
-        """The nearest valid parameters, in the array library and precision given; works under `jax.jit`."""
+        """The nearest valid parameters, in the given array library and precision; works under `jax.jit`."""
         return parameters._replace(nodes=tuple(map(_nearest_unitaries, parameters.nodes)))
 
     def apply(self, parameters: Parameters, x: Array) -> Array:
         """Outcome probabilities (..., 2**root_qubits), or predicted values (...,), of samples.
 
         Args:
-            parameters: Their precision decides the result's: float64 (complex128) parameters give
-                float64, all others float32; `x` is cast to it. NumPy computes if they and `x` are NumPy
-                arrays, else JAX.
-            x: One sample (features,) or any batch of them (..., features), encodable: values are not
-                checked, so that the function can be traced.
+            parameters: Parameters; they determine the precision. Float64 (complex128) parameters give
+                float64, all others float32; `x` is cast to it. If they and `x` are NumPy arrays, NumPy
+                computes, otherwise JAX.
+            x: One sample (features,) or any batch of samples (..., features) in the encoding's range. Values
+                are not checked, so that the function can be traced.
         """
         parameters, x = as_given(parameters, x, self.num_features)
         out, _ = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
         return out.T.reshape(*x.shape[:-1], *out.shape[:-1])
 
     def log_success(self, parameters: Parameters, x: Array) -> Array:
-        """Natural logarithm of the probability that post-selection succeeds, shape (...,); 0 if traced."""
+        """Natural logarithm of the post-selection's success probability, shape (...,); 0 for tracing."""
         parameters, x = as_given(parameters, x, self.num_features)
         _, log_success = self.evaluate(parameters, x.reshape(-1, x.shape[-1]))
         return log_success.reshape(x.shape[:-1])
@@ -212,7 +212,7 @@ class Model:
         postselection: Array | float | None = None,
         channels: WireChannels | None = None,
     ) -> tuple[Array, Array]:
-        """Outcomes or values in the engine's own layout; `outcomes`, then `read_out`.
+        """Outcomes or values in the layout of the contraction; `outcomes` followed by `read_out`.
 
         Returns:
             Outcomes (2**root_qubits, batch) or values (batch,), and log success probabilities (batch,).
@@ -232,11 +232,11 @@ class Model:
         """Outcome probabilities (2**root_qubits, batch) and log success probabilities (batch,).
 
         Args:
-            parameters: Of one array library and precision with X.
+            parameters: Parameters in the same array library and precision as X.
             X: Shape (batch, features).
-            postselection: Weight of the post-selected branch instead of the discard rule's own
-                (0 traced, 1 post-selected); may be traced by JAX.
-            channels: Noise on the wires of a network that traces.
+            postselection: Weight of the post-selected branch (0 traced, 1 post-selected), instead of that of
+                the discard rule; JAX may trace it.
+            channels: Noise on the wires of a network that traces qubits out.
         """
         if postselection is None:
             postselection = 0.0 if self.discard == "trace" else 1.0
@@ -261,7 +261,7 @@ class Model:
         return [ansatz.operations(p, size) if noise else None for (size, _), p, noise in stacks]
 
     def read_out(self, parameters: Parameters, outcomes: Array) -> Array:
-        """Outcomes (2**root_qubits, batch) as they are, or the values (batch,) they stand for."""
+        """Outcomes (2**root_qubits, batch) unchanged, or the values (batch,) that they represent."""
         if self.readout == "outcomes":
             return outcomes
         half = outcomes.shape[0] // 2
@@ -271,9 +271,10 @@ class Model:
     def predict(
         self, parameters: Parameters, X: NDArray, *, channels: WireChannels | None = None
     ) -> tuple[NDArray, NDArray]:
-        """`evaluate` in float64 for any number of samples, a bounded chunk at a time.
+        """Evaluate any number of samples in float64, in chunks of limited size.
 
-        NumPy for few samples, a compiled function for many: see `evaluate_many`.
+        NumPy is used for few samples and a compiled function for many, see `evaluate_many`. The result is
+        that of `evaluate`.
 
         Returns:
             Outcomes (samples, 2**root_qubits) clipped to [0, 1], or values (samples,), and log success

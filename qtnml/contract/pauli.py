@@ -1,13 +1,13 @@
-"""Unitary -> Pauli transfer map, in real arithmetic.
+"""Pauli transfer maps of unitaries, in real arithmetic.
 
 A wire of v qubits carries the expectations r_a = Tr(rho s_a) of its 4**v Pauli strings s_a, so that
-rho = 2**-v sum_a r_a s_a. A node with unitary U on m input qubits (and fresh ones in |0>) that
-keeps its first v qubits maps them by the real matrix
+rho = 2**-v sum_a r_a s_a. A node has a unitary U on m input qubits (and fresh qubits in |0>) and keeps its
+first v qubits. It maps the expectations by the real matrix
 
     T[o, a] = 2**-m Tr[(s_o (x) 1) U (s_a (x) |0><0|) U^+].
 
-With expectations instead of coefficients of a normalised basis the trace is carried by r_0 = 1 and
-the row T[0] = (1, 0, 0, ...), both exact in any precision.
+Expectations are used instead of coefficients of a normalised basis. So r_0 = 1 carries the trace, and the row
+T[0] = (1, 0, 0, ...) preserves it; both are exact in any precision.
 """
 
 from functools import lru_cache

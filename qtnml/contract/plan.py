@@ -1,8 +1,8 @@
-"""Contraction plan of a tree: which nodes are one batched product, and where their inputs lie.
+"""Contraction plan of a tree: which nodes form one batched product, and where their inputs are.
 
-A plan is pure structure. Nodes of one height and kind form one step. Nodes of one kind that hand a wire on
-and take leaves, as in a matrix product state, form a chain, whose length costs no compilation; chains of
-equal shape that do not depend on each other, as the two halves of a matrix product state, run side by side.
+A plan holds structure only. Nodes of one height and kind form one step. Nodes of one kind that pass on a wire
+and take leaves, as in a matrix product state, form a chain; its length does not change the compilation time.
+Independent chains of equal shape, such as the two halves of a matrix product state, run in parallel.
 """
 
 from collections.abc import Callable, Hashable, Sequence

@@ -1,8 +1,8 @@
 """Noise on the wires of a network, folded into its transfer maps.
 
-Channels on single qubits of a wire, and a loss that all qubits of a node share, multiply the node's
-transfer map once; the contraction over samples is then what it was, at the same cost. Pure NumPy or JAX,
-so that training differentiates through the noise, and with respect to it.
+Channels on single qubits of a wire, and a depolarising channel on all qubits of a node, multiply the node's
+transfer map once. The contraction over samples then has the same form and the same cost. The code is pure
+NumPy or JAX, so that training can differentiate through the noise and with respect to it.
 """
 
 from typing import NamedTuple
@@ -15,20 +15,21 @@ from qtnml.structure.topology import Topology
 
 
 class WireChannels(NamedTuple):
-    """Pauli transfer maps (labels I, X, Y, Z) of what happens beside the unitaries: a pytree of arrays.
+    """Pauli transfer maps (labels I, X, Y, Z) of the noise around the unitaries: a pytree of arrays.
 
     Stacks are those of `TensorNetwork`: one per number m of node qubits.
 
     Attributes:
-        leaves: On each data qubit between its preparation and its node, (data qubits, 4, 4).
-        nodes: On each outgoing qubit of each node, one (nodes, m, 4, 4) per stack, of which the first
-            `width` count.
-        kept: Factor of everything but the trace, one (nodes,) per stack: 1 - p of a depolarising channel on
-            all of a node's qubits.
-        readout: On (1, <Z>) of each root qubit, (root_qubits, 2, 2).
-        fresh: <Z> of qubits that enter in |0>, (nodes, m) for each stack, of which the last count.
-        gates: Maps after each operation of a node, where the ansatz has operations: for each stack a
-            tuple of (nodes, 4**k, 4**k), or () where the node's unitary is one piece.
+        leaves: Maps on each data qubit between its preparation and its node, (data qubits, 4, 4).
+        nodes: Maps on each outgoing qubit of each node, one array (nodes, m, 4, 4) per stack. Only the first
+            `width` entries of a node count.
+        kept: Factor on everything except the trace, one array (nodes,) per stack: 1 - p of a depolarising
+            channel on all qubits of a node.
+        readout: Maps on (1, <Z>) of each root qubit, (root_qubits, 2, 2).
+        fresh: <Z> of qubits that enter in |0>, (nodes, m) for each stack. Only the last entries, one for each
+            fresh qubit, count.
+        gates: Maps after each operation of a node, if the ansatz has operations: for each stack a tuple of
+            (nodes, 4**k, 4**k), or () if the node's unitary is in one piece.
     """
 
     leaves: Array

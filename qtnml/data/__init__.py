@@ -1,4 +1,4 @@
-"""Real data in: named sets, files, averaging, pixel orders, tables as levels."""
+"""Loading of real data: named data sets, files, averaging, pixel orders, tables as levels."""
 
 from qtnml.data.augmentation import Augmentation, PictureAugmentation
 from qtnml.data.dataset import Dataset

@@ -1,4 +1,4 @@
-"""Augmentation: training pictures moved, turned, enlarged and mirrored a little, anew in every epoch."""
+"""Augmentation: training pictures are shifted, rotated, scaled and mirrored a little in every epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ _CHUNK_PIXELS = 2**22
 
 @dataclass(frozen=True)
 class PictureAugmentation:
-    """Each picture moved, turned, enlarged and mirrored at random, by bilinear interpolation; 0 outside.
+    """Random shifts, rotations, scalings and mirrors of pictures, with bilinear interpolation; 0 outside.
 
-    Calling it with samples (samples, pixels) and a `numpy.random.Generator` gives other pictures of the same
-    shape. For the argument `augment` of classifiers, which then see each training picture a little
-    differently in every epoch; held-out and test pictures stay as they are.
+    A call with samples (samples, pixels) and a `numpy.random.Generator` returns changed pictures of the same
+    shape. Use it as the argument `augment` of classifiers. They then see each training picture a little
+    differently in every epoch. Held-out and test pictures stay unchanged.
 
     Args:
         shape: Rows and columns of a picture.
         order: The pixel order of the samples, as for `qtnml.load_dataset`.
-        shift: Largest move, in pixels, in each direction.
-        turn: Largest angle, in degrees.
-        zoom: Largest change of size, as a share: 0.1 is from 1/1.1 to 1.1 times.
-        shear: Largest slant, as a share of the height.
-        mirror: Swap left and right of every second picture: for clothes, not for digits.
+        shift: Largest shift in each direction, in pixels.
+        turn: Largest angle of rotation, in degrees.
+        zoom: Largest change of size, as a fraction: 0.1 means from 1/1.1 to 1.1 times.
+        shear: Largest shear, as a fraction of the height.
+        mirror: Swap left and right with probability 1/2. Useful for clothes, not for digits.
 
     >>> augment = PictureAugmentation((2, 3), mirror=True, shift=0.0)
     >>> pictures = augment(np.array([[1.0, 2, 3, 4, 5, 6]] * 20), np.random.default_rng(0))
@@ -59,7 +59,7 @@ class PictureAugmentation:
         pixel_order(self.order, rows, columns)
 
     def __call__(self, X: NDArray, rng: np.random.Generator) -> NDArray:
-        """Other pictures (samples, pixels)."""
+        """Changed pictures (samples, pixels)."""
         rows, columns = self.shape
         if X.shape[1] != rows * columns:
             raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""A data set in memory, with what is needed to draw one of its samples again."""
+"""A data set in memory, with the information needed to show its samples as pictures."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ class Dataset:
     """Training and test samples with features in [0, 1]; the arrays are read-only.
 
     Attributes:
-        name: What was loaded.
+        name: Name of the data set.
         X_train, X_test: Features, shapes (samples, features), float64 in [0, 1].
-        y_train, y_test: Labels as they came, shape (samples,).
-        image_shape: (rows, columns) of the picture a sample is, or None for a table.
-        order: `order[k]` is the raster position (or table column) that feature `k` shows.
-        low, high: Raw values that became 0 and 1, shape (features,).
+        y_train, y_test: Original labels, shape (samples,).
+        image_shape: (rows, columns) of the pictures, or None for a table.
+        order: `order[k]` is the raster position (or table column) of feature `k`.
+        low, high: Raw values that were scaled to 0 and 1, shape (features,).
         feature_names: One name per feature in feature order; empty for pictures.
-        target_name: Column of a CSV table that the labels came from.
+        target_name: Column of a CSV table that holds the labels.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Dataset:
         return np.unique(self.y_train)
 
     def raw(self, X: NDArray) -> NDArray:
-        """Undo the scaling: features in [0, 1] back to the units of the source, shape unchanged."""
+        """Undo the scaling: convert features in [0, 1] to the units of the source, shape unchanged."""
         X = np.asarray(X)
         return np.asarray(self.low * (1 - X) + self.high * X)
 
     def image(self, sample: NDArray) -> NDArray:
-        """Undo the pixel order: features of shape (..., features) to pictures (..., rows, columns)."""
+        """Undo the pixel order: convert features (..., features) to pictures (..., rows, columns)."""
         if self.image_shape is None:
             raise InvalidInputError(f"data set {self.name!r} is a table: its samples are not pictures")
         sample = np.asarray(sample)

@@ -1,4 +1,4 @@
-"""Dates and times as numbers, days since 1970, and back; and what of them repeats."""
+"""Dates and times as numbers (days since 1970) and back, and their periodic parts."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,17 +17,17 @@ PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour")
 def date_parts(
     X: Any, columns: Sequence[str] | None = None, parts: Sequence[str] = ("day_of_year", "weekday", "hour")
 ) -> Any:
-    """A DataFrame with further columns for what repeats in its dates.
+    """A DataFrame with additional columns for the periodic parts of its dates.
 
-    A date alone is one number, days since 1970: it says when, but not that Mondays are alike. Columns that
-    repeat belong on periodic functions: `TableEncoder(functions={"sold hour": "fourier"})`.
+    A date alone is one number, days since 1970. It gives the time, but not that Mondays are alike. Use
+    periodic functions for periodic columns: `TableEncoder(functions={"sold hour": "fourier"})`.
 
     Args:
-        X: A DataFrame of any library; it stays as it is.
-        columns: Names of dates; by default all columns of them.
-        parts: Of "year", "month", "day" (of the month), "weekday" (its name), "day_of_year" (from 0, with the
-            time as a fraction) and "hour" (with minutes as a fraction); each becomes a column called
-            "<date> <part>", missing where the date is.
+        X: A DataFrame of any library; it is not changed.
+        columns: Names of the date columns; by default all of them.
+        parts: Any of "year", "month", "day" (of the month), "weekday" (its name), "day_of_year" (from 0, with
+            the time as a fraction) and "hour" (with minutes as a fraction). Each becomes a column called
+            "<date> <part>"; it is missing where the date is missing.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"sold": pd.to_datetime(["2024-02-29 18:30"])})

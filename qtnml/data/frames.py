@@ -1,4 +1,4 @@
-"""Tables of users: a DataFrame of any library, an array or lists, as names and columns of cells, and back."""
+"""Tables of users (DataFrames of any library, arrays, lists) to named columns of cells, and back."""
 
 import datetime
 from collections import Counter

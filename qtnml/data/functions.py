@@ -1,8 +1,8 @@
 """Orthonormal functions of a number, as vectors over the cells of its column.
 
-A column of numbers is cut into fine cells; what a Born machine learns of it are amplitudes of a few smooth
-functions, so that the density is smooth as well: a feature map that is an isometry (arXiv:2310.20498), whose
-probabilities are normalised whatever the state.
+A column of numbers is divided into fine cells. A Born machine learns amplitudes of a few smooth functions of
+it, so that the density is smooth as well. This feature map is an isometry (arXiv:2310.20498): probabilities
+are normalised for every state.
 """
 
 from typing import Literal, get_args

@@ -1,4 +1,4 @@
-"""How much a file may unpack to: what a header claims, or a few bytes of gzip hold, is not taken on trust."""
+"""Limits on the unpacked size of files: sizes in headers and in gzip data are checked, not trusted."""
 
 import tokenize
 import zipfile

@@ -38,22 +38,22 @@ def load_dataset(
             directory named by the environment variable QTNML_DATA, else in the user cache, else
             downloaded), or a path: `.npz`, `.csv`, `.csv.gz`, an IDX picture file, a folder of four IDX
             files.
-        size: Side (or rows and columns) to average pictures down to; None keeps them.
+        size: Side (or rows and columns) to average pictures down to; None keeps their size.
         classes: Keep only these labels.
         order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).
-        target: The label's column in a CSV file with a header; the last by default.
+        target: Column of the labels in a CSV file with a header; the last column by default.
         header: Whether the first row of a CSV file names the columns; None decides by its cells.
         ignore: Columns of a CSV file to leave out.
-        train_size: Keep this many training samples, drawn by `seed`.
-        test_fraction: Share of test samples where the source has no split of its own.
-        seed: Seed of that split and of the draw of `train_size`.
+        train_size: Number of training samples to keep, drawn with `seed`.
+        test_fraction: Fraction of test samples, if the source has no split of its own.
+        seed: Seed of the split and of the draw of `train_size`.
 
-    Tables are scaled by the smallest and largest training value of each column; test values beyond
-    are clipped.
+    Tables are scaled by the smallest and largest training value of each column. Test values outside this
+    range are clipped.
 
     Raises:
-        DataError: Unknown name, unreadable file, failed download.
-        InvalidInputError: An option that does not fit the data.
+        DataError: The name is unknown, the file is unreadable, or the download failed.
+        InvalidInputError: An option does not fit the data.
 
     >>> load_dataset("digits", classes=(3, 5), order="z")
     Dataset('digits', 273 training and 92 test samples, 64 features, classes [3, 5])

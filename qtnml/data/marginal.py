@@ -1,4 +1,4 @@
-"""The distribution of one column's numbers: an even density between knots, exponential tails outside."""
+"""The distribution of one column's numbers: a constant density between knots, exponential tails outside."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""CSV tables of numbers, text and missing cells, as `TableEncoder` takes them."""
+"""CSV tables of numbers, text and missing cells, in the form that `TableEncoder` takes."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every source hands over before features are ordered and scaled."""
+"""Raw data of every source, before features are ordered and scaled."""
 
 from dataclasses import dataclass
 

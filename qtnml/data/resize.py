@@ -9,8 +9,8 @@ from qtnml.errors import InvalidInputError
 def area_average(images: NDArray, rows: int, columns: int) -> NDArray:
     """Average pictures (samples, height, width) over a grid of `rows` x `columns` equal cells.
 
-    A pixel that lies across a cell's edge counts for the share of its area inside, so the mean
-    brightness is kept exactly (28 to 8 pixels: cells of 3.5 x 3.5).
+    A pixel on the edge of a cell counts by the fraction of its area inside the cell. So the mean brightness
+    is kept exactly (28 to 8 pixels: cells of 3.5 x 3.5).
 
     >>> area_average(np.arange(9.0).reshape(1, 3, 3), 1, 1)
     array([[[4.]]])

@@ -1,4 +1,4 @@
-"""Samples for a model that is trained already: every row of a file, with or without labels."""
+"""Samples for a trained model: every row of a file, with or without labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ def read_samples(
 
     Args:
         path: The file.
-        num_features: Features the model takes.
-        feature_names: Names it was trained on; a table with a header is read by them.
-        target: Column of the labels, which may be missing.
+        num_features: Number of features of the model.
+        feature_names: Feature names of the model; columns of a table with a header are chosen by them.
+        target: Column of the labels, which may be absent.
         header: Whether the first row of a table names its columns; None decides by its cells.
 
     Returns:
-        X (samples, num_features), and the labels or None. Without names and target, a table of one
-        column more than the features has its labels in the last.
+        X (samples, num_features), and the labels or None. Without names and target, if a table has one
+        column more than the features, its last column holds the labels.
     """
     if path.suffix.lower() == ".npy":
         return _checked(read_npy(path), num_features, path), None

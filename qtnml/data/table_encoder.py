@@ -19,29 +19,31 @@ from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Columns of a table as sites of a Born machine: one site of k levels for each column.
 
-    Columns of text, booleans or objects keep their distinct values as levels; so do numeric columns of at
-    most `max_values` distinct values. Of other numbers, a value whose share is at least 1 / `bins` (zero, in
-    many tables) is a level of its own, and the rest is cut into intervals. Dates are numbers, days since 1970
-    (see also `qtnml.data.date_parts`). Missing cells (NaN, None, empty text, masked) become -1. Tables are
-    arrays, lists or DataFrames of any library (pandas, polars, ...).
+    Columns of text, booleans or objects keep their distinct values as levels. So do numeric columns with at
+    most `max_values` distinct values. In other numeric columns, a value with a share of at least 1 / `bins`
+    (zero, in many tables) is a level of its own, and the other numbers are binned into intervals. Dates are
+    numbers, days since 1970 (see also `qtnml.data.date_parts`). Missing values (NaN, None, empty text,
+    masked) become -1. Tables are arrays, lists or DataFrames of any library (pandas, polars, ...).
 
     Args:
-        bins: Levels of a continuous column.
-        binning: "quantile": about as many samples in each; "uniform": equal widths.
-        max_values: The most distinct numbers that are kept as values; `bins` by default.
-        categorical: Columns, by name or position, whose numbers are categories whatever their number.
-        functions: None, or the functions of a continuous column whose sums are a Born machine's amplitudes,
-            so that densities are smooth: "legendre", "fourier" (periodic), "hermite" (see
-            `qtnml.data.functions`); or such a name for some columns, as a dict or pairs of a column (name or
+        bins: Number of levels of a continuous column.
+        binning: "quantile": about the same number of samples in each bin; "uniform": equal widths.
+        max_values: Largest number of distinct numbers that are kept as values; `bins` by default.
+        categorical: Columns, by name or position, whose numbers are categories, for any number of distinct
+            values.
+        functions: None, or the name of smooth functions for all continuous columns: "legendre", "fourier"
+            (periodic) or "hermite" (see `qtnml.data.functions`). A Born machine's amplitudes are sums of
+            them, so that densities are smooth. For single columns, give a dict or pairs of a column (name or
             position) and a name.
-        num_functions: How many; beyond, a column is cut into cells.
-        cells: Levels of a column of functions, in the place of `bins`.
-        unseen: What a value not seen in `fit` is: an "error", or "missing" with a warning.
+        num_functions: Number of functions of a column. They are used only for a column that is divided into
+            more cells than this number.
+        cells: Number of levels of a column with functions, instead of `bins`.
+        unseen: How to treat a value not seen in `fit`: "error", or "missing" with a warning.
 
     Attributes:
-        columns_: A `Column` for each: name, values or bin edges.
-        site_dims_: Levels of each site.
-        n_features_in_, feature_names_in_: As everywhere in scikit-learn.
+        columns_: A `Column` for each column: name, values or bin edges.
+        site_dims_: Number of levels of each site.
+        n_features_in_, feature_names_in_: As in scikit-learn.
 
     >>> table = np.array([[0.1, 1], [0.2, 0], [0.9, 1], [0.5, 1]])
     >>> encoder = TableEncoder(bins=2).fit(table)
@@ -79,7 +81,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
-        """Learn names, categories and edges from a table (samples, columns); weights count as copies."""
+        """Learn names, categories and bin edges from a table (samples, columns); weights count as copies."""
         table = Table.of(X)
         return self.fit_table(table, row_weights(sample_weight, len(table)))
 
@@ -88,8 +90,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Args:
             table: The table.
-            weights: (rows,), at least 0 and not all 0; rows of weight 0 are not there.
-            held_out: Rows that show which values there are, but do not shape bins, as booleans (rows,).
+            weights: Weights (rows,), at least 0 and not all 0; rows of weight 0 are ignored.
+            held_out: Booleans (rows,). Rows marked here add their distinct values, but do not change bins.
         """
         self.check_settings()
         names = {name: k for k, name in enumerate(table.names)}
@@ -153,7 +155,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return levels
 
     def transform_quietly(self, X: Any) -> tuple[NDArray, NDArray]:
-        """Levels, -1 where missing or not seen in `fit`, and where that is so, both (samples, columns)."""
+        """Levels, and where values were not seen in `fit`, both (samples, columns).
+
+        Levels are -1 for missing and for unseen values.
+        """
         check_is_fitted(self, "columns_")
         table = Table.of(X)
         names = list(table.names)
@@ -189,20 +194,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.array([column.name for column in self.columns_], dtype=object)
 
     def inverse_transform(self, levels: Any, random_state: Any = None) -> Any:
-        """A table from levels: values, and of bins their medians, or with a `random_state` draws from them.
+        """A table from levels: values, and for bins their medians, or with a `random_state` random draws.
 
-        `transform` gives the levels back. Numbers stay in the range seen in `fit`.
+        `transform` returns the same levels again. Numbers stay in the range seen in `fit`.
 
-        Columns of integers or booleans give such again, unless a level is missing.
-        Missing levels become NaN (None in columns of categories). A DataFrame where `fit` saw one.
+        Columns of integers or booleans keep their type, unless a level is missing. Missing levels become NaN
+        (None in columns of categories). The table is a DataFrame if `fit` was given one.
         """
         return self._assembled(self._decoded(levels, random_state))
 
     def medians(self, laws: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
-        """Of each column's distribution (rows, levels) the median, or of categories the likeliest.
+        """Median of each column's distribution (rows, levels), or for categories the most likely level.
 
         Returns:
-            Its levels (rows, columns), and the shares of their mass that lie below it.
+            Levels (rows, columns) of the medians, and the fraction of that level's mass below the median.
         """
         levels, shares = [], []
         for column, law in zip(self.columns_, laws, strict=True):
@@ -232,16 +237,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         random_state: Any = None,
         shares: NDArray | None = None,
     ) -> Any:
-        """`inverse_transform` of levels, but cells of a table that are `known` as they were in it.
+        """`inverse_transform` of levels, but cells that are `known` keep their values from the table.
 
         Args:
             X: The table.
             known: Which of its cells to keep, (samples, columns).
-            levels: Filled in, for each of `rows`.
-            rows: Places in X.
+            levels: Levels to fill in, for each of `rows`.
+            rows: Row indices in X.
             random_state: As for `inverse_transform`.
-            shares: Where in their bins numbers lie, (rows, columns), as shares of the mass; by default in the
-                middle.
+            shares: Positions of numbers in their bins, (rows, columns), as fractions of the mass; by default
+                in the middle.
         """
         given = Table.of(X)
         decoded = self._decoded(levels, random_state, shares)
@@ -293,7 +298,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.stack(columns, axis=1)
 
     def rename(self, names: Sequence[str]) -> None:
-        """Give columns of a fitted encoder other names."""
+        """Rename the columns of a fitted encoder."""
         check_is_fitted(self, "columns_")
         if len(names) != len(self.columns_) or len(set(names)) < len(names):
             raise InvalidInputError(
@@ -303,28 +308,29 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     @property
     def site_maps_(self) -> tuple[NDArray | None, ...]:
-        """Of each column the functions (levels, functions) of its amplitudes; None where levels are alone."""
+        """Functions (levels, functions) of each column's amplitudes; None for a column without functions."""
         check_is_fitted(self, "columns_")
         return tuple(column.site_map for column in self.columns_)
 
     @property
     def level_numbers_(self) -> tuple[NDArray | None, ...]:
-        """Of each column, a number that each of its levels stands for; None for categories."""
+        """For each column, the number that each of its levels stands for; None for categories."""
         check_is_fitted(self, "columns_")
         return tuple(column.level_numbers for column in self.columns_)
 
     def log_densities(self, X: Any, levels: NDArray) -> NDArray:
-        """ln of the density of each number within its bin, nats, (samples, columns).
+        """Log-density in nats of each number within its bin, (samples, columns).
 
-        Summed over columns and added to ln P(levels) it gives the density of the table's numbers (times the
-        probability of what is none). 0 for categories, numbers with levels of their own, and missing cells.
+        Its sum over columns, added to ln P(levels), is the log-density of the table's numbers (times the
+        probability of the cells that are no numbers). It is 0 for categories, for numbers with levels of
+        their own, and for missing values.
         """
         table = Table.of(X)
         parts = zip(self.columns_, table.columns, table.missing, levels.T, strict=True)
         return np.stack([column.log_density(*part) for column, *part in parts], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings and what was learnt as JSON types; `from_dict` is the inverse."""
+        """Settings and learnt values as JSON types; `from_dict` is the inverse."""
         check_is_fitted(self, "columns_")
         return {
             "settings": self.plain_settings(),
@@ -334,7 +340,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         }
 
     def plain_settings(self) -> dict[str, Any]:
-        """Arguments as JSON types, from which the constructor makes the same encoder."""
+        """Constructor arguments as JSON types; they make the same encoder again."""
         settings = {**self.get_params(), "categorical": list(self.categorical)}
         if not isinstance(self.functions, str | None):
             settings["functions"] = [list(pair) for pair in self._pairs_of_functions()]
@@ -369,7 +375,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return encoder
 
     def check_settings(self) -> None:
-        """Refuse settings that cannot be used."""
+        """Refuse invalid settings."""
         for name in ("bins", "max_values", "num_functions", "cells"):
             value = getattr(self, name)
             if value is None and name == "max_values":

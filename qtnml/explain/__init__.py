@@ -1,4 +1,4 @@
-"""What a generative model learnt, and why it gives one record its likelihood."""
+"""Explanations of a generative model: what it has learnt, and why a record has its likelihood."""
 
 from qtnml.explain.record import FeatureExplanation, RecordExplanation, explain_record
 from qtnml.explain.whole import ModelExplanation, explain_model

@@ -1,4 +1,4 @@
-"""One record: what each feature adds to its log-likelihood, and what the others would have let one expect."""
+"""One record: each feature's contribution to its log-likelihood, and its expected value given the others."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,15 +20,15 @@ class FeatureExplanation:
     """One feature of a record.
 
     Attributes:
-        name: Of the feature.
-        value: Its level, in words; "missing" where it is.
-        contribution: ln P(value | features before it), nats: these add up to ln P of the record.
-        conditional: P(value | all other features); NaN where missing.
-        marginal: P(value) with nothing else known; NaN where missing.
-        expected: The likeliest level given all other features, in words.
-        expected_probability: Its probability given all other features.
-        surprise: ln expected_probability - ln conditional, nats: 0 where the value is the expected one.
-        is_missing: Whether there was no value.
+        name: Name of the feature.
+        value: Its level in words; "missing" for a missing value.
+        contribution: ln P(value | features before it), nats. The sum over features is ln P of the record.
+        conditional: P(value | all other features); NaN for a missing value.
+        marginal: P(value) without other features; NaN for a missing value.
+        expected: Most likely level given all other features, in words.
+        expected_probability: Probability of this level given all other features.
+        surprise: ln expected_probability - ln conditional, nats; 0 if the value is the expected one.
+        is_missing: Whether the value is missing.
     """
 
     name: str
@@ -44,13 +44,13 @@ class FeatureExplanation:
 
 @dataclass(frozen=True, repr=False)
 class RecordExplanation(PrintedHtml):
-    """Why a record has its likelihood; prints in words.
+    """Explanation of a record's likelihood; prints in words.
 
     Attributes:
         log_likelihood: ln P of the record, nats.
         features: One entry for each feature, in the model's order.
         conditionals: P(level | all other features) of each feature, (levels,) each.
-        remarks: What the likelihood does not know, in words: values never seen, numbers far outside.
+        remarks: What the likelihood does not contain, in words: unseen values, numbers far outside the range.
     """
 
     log_likelihood: float
@@ -60,7 +60,7 @@ class RecordExplanation(PrintedHtml):
 
     @property
     def ranked(self) -> tuple[FeatureExplanation, ...]:
-        """Features by falling surprise."""
+        """Features in descending order of surprise."""
         present = [feature for feature in self.features if not feature.is_missing]
         return tuple(sorted(present, key=lambda feature: -feature.surprise))
 
@@ -87,7 +87,7 @@ class RecordExplanation(PrintedHtml):
         return self.in_words()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types; what is not a finite number is null."""
+        """The explanation as JSON types; numbers that are not finite become null."""
         return {
             "log_likelihood": _finite(self.log_likelihood),
             "features": [
@@ -104,10 +104,10 @@ def explain_record(
     """Explain one record.
 
     Args:
-        state: The distribution.
-        levels: Of the record, (sites,), -1 where missing.
-        names: Of the features.
-        labels: Of each feature's levels.
+        state: State whose squared amplitudes are the distribution.
+        levels: Levels of the record, (sites,), -1 for missing values.
+        names: Names of the features.
+        labels: Labels of each feature's levels.
     """
     sites = state.tree.num_leaves
     row = levels[None]

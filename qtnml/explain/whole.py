@@ -25,21 +25,21 @@ _SHOWN = 5
 
 @dataclass(frozen=True, repr=False)
 class ModelExplanation(PrintedHtml):
-    """What a model learnt; prints in words.
+    """Explanation of what a model has learnt; prints in words.
 
     Attributes:
-        names: Of the features.
-        labels: Of each feature's levels.
+        names: Names of the features.
+        labels: Labels of each feature's levels.
         marginals: P(level) of each feature, (levels,) each.
-        mutual_information: Of every pair, from exact two-site reduced density matrices, nats; the diagonal
-            is each feature's von Neumann entropy. What a measurement of the levels shows of it is
-            `classical_information`.
-        classical_information: Mutual information of every pair's levels, nats; the diagonal is Shannon's
+        mutual_information: Quantum mutual information of every pair, nats, from exact two-site reduced
+            density matrices. The diagonal is each feature's von Neumann entropy. A measurement of the levels
+            shows only the part `classical_information`.
+        classical_information: Mutual information of every pair's levels, nats. The diagonal is the Shannon
             entropy.
-        bond_features: Features on the far side of each bond (below the node it leaves). Bonds are numbered as
-            features are: in a chain bond k is between features k and k + 1.
+        bond_features: Features on the far side of each bond (below its lower node). Bonds are numbered as
+            features are: in a chain, bond k is between features k and k + 1.
         bond_entropies: Von Neumann entropy of each bond, nats.
-        schmidt_values: Of each bond, falling, squares of sum 1.
+        schmidt_values: Schmidt values of each bond, in descending order; their squares sum to 1.
         decays: Power law by which each bond's spectrum falls.
     """
 
@@ -54,14 +54,14 @@ class ModelExplanation(PrintedHtml):
     decays: tuple[SpectrumDecay, ...]
 
     def strongest_pairs(self, most: int = _SHOWN) -> list[tuple[str, str, float]]:
-        """Pairs that know most about each other: names, mutual information of their levels in nats."""
+        """Most dependent pairs: their names, and the mutual information of their levels in nats."""
         upper = np.triu(self.classical_information, 1)
         order = np.argsort(-upper, axis=None)[:most]
         pairs = np.column_stack(np.unravel_index(order, upper.shape))
         return [(self.names[i], self.names[j], float(upper[i, j])) for i, j in pairs if upper[i, j] > 0]
 
     def in_words(self, most: int = _SHOWN) -> str:
-        """The main points."""
+        """The main points of the explanation in words."""
         lines = [f"{len(self.names)} features, {len(self.bond_entropies)} bonds."]
         if len(self.bond_entropies):
             top = int(np.argmax(self.bond_entropies))
@@ -79,7 +79,7 @@ class ModelExplanation(PrintedHtml):
         return self.in_words()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
+        """The explanation as JSON types."""
         return {
             "names": list(self.names),
             "labels": [list(entry) for entry in self.labels],
@@ -100,7 +100,8 @@ def explain_model(
 ) -> ModelExplanation:
     """Explain a state as a whole.
 
-    Time: number of features squared times bond cubed (784 features at bond 32: half a minute).
+    The time grows as the number of features squared times the bond cubed (784 features at bond 32: half a
+    minute).
     """
     tree = state.tree
     reduced = reduced_states(state)

@@ -1,4 +1,4 @@
-"""Training on a backend: every evaluation is counted shots, and every one is in the ledger."""
+"""Training on a backend: every evaluation is measured with shots and stored in the ledger."""
 
 from qtnml.hybrid.cma import CMAES
 from qtnml.hybrid.generative import MMD, ClippedNLL, train_generative_on_backend

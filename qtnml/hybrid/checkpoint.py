@@ -1,4 +1,4 @@
-"""Training on a backend on disk: all that a killed run needs to go on as if it had not been killed."""
+"""Checkpoints of training on a backend: a killed run goes on as if it had not been killed."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
-"""CMA-ES, by the package `cmaes`: an evolution strategy that needs no slopes (arXiv:1604.00772).
+"""CMA-ES, by the package `cmaes`: an evolution strategy that needs no gradients (arXiv:1604.00772).
 
-Its state is kept as plain arrays, so that a checkpoint can hold it; that takes attributes of `cmaes` that are
-not public, hence the upper bound of the extra.
+Its state is stored as plain arrays, so that a checkpoint can hold it. This uses attributes of `cmaes` that
+are not public; therefore the extra has an upper version bound.
 """
 
 import importlib
@@ -27,13 +27,13 @@ def _cmaes() -> Any:
 
 @dataclass(frozen=True)
 class CMAES:
-    """An evolution strategy: a population of points a step, drawn around the mean of the best ones before.
+    """An evolution strategy: each step draws a population of points around the mean of the previous best.
 
     Attributes:
-        spread: Of the first population, radians.
-        population: Points of a step; None takes 4 + 3 ln(weights).
-        separable: Learn variances alone, not covariances (Ros and Hansen, 2008), in time that grows with the
-            number of weights instead of its cube. None does beyond 60 weights.
+        spread: Spread of the first population, in radians.
+        population: Number of points in a step; None takes 4 + 3 ln(weights).
+        separable: Learn only variances, not covariances (Ros and Hansen, 2008). The time then grows with the
+            number of weights instead of its cube. None does so for more than 60 weights.
     """
 
     name: ClassVar[str] = "cma-es"
@@ -49,15 +49,15 @@ class CMAES:
             raise InvalidInputError(f"population must be None or an integer of at least 4, got {size!r}")
 
     def init(self, weights: NDArray) -> dict[str, NDArray]:  # noqa: ARG002
-        """Nothing learnt yet."""
+        """Initial state: nothing is learnt yet."""
         return {}
 
     def size_of(self, num_trained: int) -> int:
-        """Points of a step."""
+        """Number of points in a step."""
         return 4 + int(3 * np.log(max(2, num_trained))) if self.population is None else self.population
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
-        """A population."""
+        """Number of circuits in a step: those of one population."""
         return num_samples * self.size_of(num_trained)
 
     def step(
@@ -68,7 +68,7 @@ class CMAES:
         state: dict[str, NDArray],
         rng: np.random.Generator,
     ) -> tuple[NDArray, dict[str, NDArray], float]:
-        """Draw a population, measure it, move its mean; the weights are the mean."""
+        """Draw a population, measure it, and move its mean. The new weights are the mean."""
         strategy = self.strategy(weights[places], state, int(rng.integers(2**31)))
         drawn = [strategy.ask() for _ in range(strategy.population_size)]
         points = [weights.copy() for _ in drawn]
@@ -81,12 +81,12 @@ class CMAES:
         return moved, state_of(strategy), float(np.mean(losses))
 
     def strategy(self, start: NDArray, state: dict[str, NDArray], seed: int) -> Any:
-        """A strategy of `cmaes` as far as a state says.
+        """A strategy of `cmaes` in a given state.
 
         Args:
-            start: First mean.
-            state: Of `state_of`; empty at the start.
-            seed: Of what it draws.
+            start: Initial mean.
+            state: State from `state_of`; empty at the start.
+            seed: Seed of its random draws.
         """
         if len(start) < 2:
             raise InvalidInputError("CMA-ES needs at least two weights; take 'spsa'")

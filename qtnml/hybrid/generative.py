@@ -1,8 +1,8 @@
-"""Training of a generative circuit by its own samples: losses of counted strings, and their exact gradients.
+"""Training of a generative circuit by its own samples: losses of measured strings, and exact gradients.
 
-Of a loss that depends on the distribution p alone, a parameter-shift rule measures the derivative by drawing
-at shifted weights: sum over terms of coefficient * E[witness(x)], where the witness is the loss's derivative
-by p(x) (arXiv:1804.04168 for the maximum mean discrepancy).
+If a loss depends only on the distribution p, a parameter-shift rule measures its derivative from samples at
+shifted weights. The derivative is the sum over terms of coefficient * E[witness(x)], where the witness is the
+derivative of the loss by p(x) (arXiv:1804.04168 for the maximum mean discrepancy).
 """
 
 from collections.abc import Callable, Sequence
@@ -50,14 +50,14 @@ class GenerativeLoss(Protocol):
 
 @dataclass(frozen=True)
 class MMD:
-    """Squared maximum mean discrepancy (arXiv:1804.04168), without the bias of pairs of a string with itself.
+    """Squared maximum mean discrepancy (arXiv:1804.04168), unbiased: no string is paired with itself.
 
-    Its kernel is the mean over bandwidths b of exp(-h / (2 b)), h the number of sites at which two strings
-    differ: narrow ones tell strings apart, wide ones see few-body correlations and do not vanish on many
-    sites (arXiv:2305.02881).
+    Its kernel is the mean over bandwidths b of exp(-h / (2 b)), where h is the number of sites at which two
+    strings differ. Narrow bandwidths distinguish single strings. Wide bandwidths see few-body correlations
+    and do not vanish on many sites (arXiv:2305.02881).
 
     Attributes:
-        bandwidths: In sites; None takes 0.5, and an eighth and a half of the sites.
+        bandwidths: Bandwidths in sites; None takes 0.5, an eighth of the sites and half of the sites.
     """
 
     name: ClassVar[str] = "mmd"
@@ -69,7 +69,7 @@ class MMD:
             raise InvalidInputError(f"bandwidths must be positive numbers, got {given!r}")
 
     def kernel(self, first: NDArray, second: NDArray) -> NDArray:
-        """Of every pair of strings, (first, second)."""
+        """Kernel of every pair of strings, (first, second)."""
         sites = first.shape[1]
         differ = np.zeros((len(first), len(second)))
         for site in range(sites):
@@ -78,7 +78,7 @@ class MMD:
         return np.asarray(sum(np.exp(-differ / (2 * width)) for width in widths) / len(widths))
 
     def value(self, drawn: Sample, data: Sample) -> float:
-        """E K(drawn, drawn') - 2 E K(drawn, data) + E K(data, data')."""
+        """The loss E K(drawn, drawn') - 2 E K(drawn, data) + E K(data, data')."""
         cross = drawn.counts @ self.kernel(drawn.strings, data.strings) @ data.counts
         return self._within(drawn) - 2 * float(cross) / (drawn.total * data.total) + self._within(data)
 
@@ -91,7 +91,7 @@ class MMD:
         return (pairs - number) / (number * (number - 1))  # K(x, x) = 1
 
     def witness(self, drawn: Sample, data: Sample, at: NDArray) -> NDArray:
-        """2 E K(x, drawn) - 2 E K(x, data)."""
+        """The witness 2 E K(x, drawn) - 2 E K(x, data)."""
         ours = self.kernel(at, drawn.strings) @ drawn.counts / drawn.total
         theirs = self.kernel(at, data.strings) @ data.counts / data.total
         return np.asarray(2 * (ours - theirs))
@@ -99,10 +99,12 @@ class MMD:
 
 @dataclass(frozen=True)
 class ClippedNLL:
-    """-E ln max(p(x), floor) over the data, with measured frequencies for p: for strings of few sites.
+    """Clipped negative log-likelihood -E ln max(p(x), floor) over the data, for strings of few sites.
+
+    Measured frequencies take the place of p.
 
     Attributes:
-        floor: Least frequency; strings never drawn count as this.
+        floor: Smallest frequency; it is used for strings that were never drawn.
     """
 
     name: ClassVar[str] = "clipped-nll"
@@ -113,12 +115,12 @@ class ClippedNLL:
             raise InvalidInputError(f"floor must be above 0 and below 1, got {self.floor!r}")
 
     def value(self, drawn: Sample, data: Sample) -> float:
-        """Nats."""
+        """The loss in nats."""
         seen = _frequencies(drawn, data.strings)
         return -float(data.counts @ np.log(np.maximum(seen, self.floor))) / data.total
 
     def witness(self, drawn: Sample, data: Sample, at: NDArray) -> NDArray:
-        """-data frequency / max(p, floor)."""
+        """The witness -data frequency / max(p, floor)."""
         return -_frequencies(data, at) / np.maximum(_frequencies(drawn, at), self.floor)
 
 
@@ -251,7 +253,7 @@ def train_generative_on_backend(
     *,
     on_step: Callable[[HybridRecord], None] | None = None,
 ) -> HybridResult:
-    """Train a generative circuit's weights, from those it has, on a backend; see `train_weights`.
+    """Train a generative circuit on a backend, starting at its current weights; see `train_weights`.
 
     Args:
         compiled: The circuit.

@@ -1,4 +1,4 @@
-"""The loss of a step, measured: which circuits run, with how many shots, and what they say."""
+"""The measured loss of a step: which circuits run, with how many shots, and their results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ Run = Callable[[BoundCircuits, int], list[Counts]]
 
 
 class MeasuredLoss(Protocol):
-    """What an optimiser sees: a loss of weights, measured in runs of circuits.
+    """The loss as an optimiser sees it: a function of weights, measured by running circuits.
 
     Attributes:
-        circuits_run, shots_run: Counted so far.
+        circuits_run, shots_run: Number of circuits and shots used so far.
     """
 
     circuits_run: int
@@ -30,7 +30,7 @@ class MeasuredLoss(Protocol):
 
     @property
     def num_samples(self) -> int:
-        """Circuits that one point takes."""
+        """Number of circuits for one point."""
 
     def losses(self, points: Sequence[NDArray], samples: Sequence[NDArray] | None = None) -> NDArray:
         """Mean loss at each point (points,), on all samples unless some are given for each."""
@@ -38,7 +38,7 @@ class MeasuredLoss(Protocol):
     def shift_gradient(
         self, weights: NDArray, chosen: NDArray, samples: list[NDArray]
     ) -> tuple[NDArray, float]:
-        """Derivative by the chosen weights, each on its own samples; and the loss on all."""
+        """Derivatives by the chosen weights, each on its own samples, and the loss on all samples."""
 
 
 @dataclass
@@ -49,11 +49,11 @@ class Objective:
         compiled: The circuit; its parameters `w` are the weights.
         angles: Data angles of the mini-batch (samples, data qubits), radians.
         targets: Class of each sample (samples,).
-        loss: Of probabilities (outcomes, samples) and targets.
-        run: Runs circuits through the ledger.
-        shots: Of each circuit; None divides `shots_in_all` among the circuits of a call.
-        shots_in_all: Of a call, where `shots` is None.
-        circuits_run, shots_run: Counted so far.
+        loss: Loss of probabilities (outcomes, samples) and targets.
+        run: Function that runs circuits through the ledger.
+        shots: Shots of each circuit; None divides `shots_in_all` among the circuits of a call.
+        shots_in_all: Shots of one call, if `shots` is None.
+        circuits_run, shots_run: Number of circuits and shots used so far.
     """
 
     compiled: CompiledCircuit
@@ -68,7 +68,7 @@ class Objective:
 
     @property
     def num_samples(self) -> int:
-        """Of the mini-batch."""
+        """Number of samples in the mini-batch."""
         return len(self.targets)
 
     def outcomes(self, points: Sequence[NDArray], samples: Sequence[NDArray]) -> list[NDArray]:
@@ -76,11 +76,11 @@ class Objective:
 
         Args:
             points: Weights.
-            samples: Places in the mini-batch, for each point.
+            samples: Indices in the mini-batch, for each point.
 
         Returns:
-            For each point shape (outcomes, its samples): shares of all shots, those that fail post-selection
-            among them.
+            One array for each point, shape (outcomes, its samples): fractions of all shots, including shots
+            that fail post-selection.
         """
         rows = np.concatenate(list(samples))
         weights = np.repeat(np.stack(points), [len(places) for places in samples], axis=0)
@@ -94,7 +94,7 @@ class Objective:
         return [part.T for part in np.split(table, ends[:-1])]
 
     def shots_for(self, circuits: int) -> int:
-        """Shots of each of so many circuits."""
+        """Shots of each circuit if a call runs `circuits` circuits."""
         return shots_each(self.shots, self.shots_in_all, circuits)
 
     def losses(self, points: Sequence[NDArray], samples: Sequence[NDArray] | None = None) -> NDArray:
@@ -112,7 +112,7 @@ class Objective:
         return float(jnp.mean(self.loss(jnp.asarray(probabilities), jnp.asarray(self.targets[places]))))
 
     def slopes(self, probabilities: NDArray, places: NDArray) -> NDArray:
-        """Derivative of each sample's own loss by its probabilities (outcomes, samples)."""
+        """Derivative of each sample's loss by its probabilities (outcomes, samples)."""
         targets = jnp.asarray(self.targets[places])
 
         def total(p: jax.Array) -> Any:
@@ -123,7 +123,7 @@ class Objective:
     def shift_gradient(
         self, weights: NDArray, chosen: NDArray, samples: list[NDArray]
     ) -> tuple[NDArray, float]:
-        """Derivative of the mean loss by the chosen weights, each on its own samples; and the loss on all."""
+        """Derivatives of the mean loss by chosen weights, each on its own samples, and the loss on all."""
         everyone = np.arange(self.num_samples)
         rules = shift_rules(self.compiled.circuit, [self.compiled.w[int(k)] for k in chosen])
         points, places = [weights], [everyone]

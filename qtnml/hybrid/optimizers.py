@@ -1,8 +1,8 @@
-"""Optimisers that see nothing but counted shots.
+"""Optimisers that use measured shots only.
 
 Each is a pair of pure functions, `init(weights) -> state` and `step(objective, weights, places, state, rng)
--> (weights, state, loss)`; the state is a flat dictionary of arrays, which a checkpoint stores. All circuits
-of a step run at once.
+-> (weights, state, loss)`. The state is a flat dictionary of arrays, which a checkpoint stores. All circuits
+of a step run together.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ State: TypeAlias = dict[str, NDArray]
 
 
 class HybridOptimizer(Protocol):
-    """Takes steps on measured losses; `places` are the weights that are trained."""
+    """Takes steps on measured losses; `places` are the indices of the trained weights."""
 
     name: ClassVar[str]
 
@@ -27,7 +27,7 @@ class HybridOptimizer(Protocol):
         """At rest."""
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
-        """Circuits of a step, at most."""
+        """Largest number of circuits in a step."""
 
     def step(
         self,
@@ -37,7 +37,7 @@ class HybridOptimizer(Protocol):
         state: State,
         rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
-        """New weights, new state, and the loss as the step saw it."""
+        """New weights, new state, and the loss measured in the step."""
 
 
 def _check_positive(optimizer: object, *names: str) -> None:
@@ -51,19 +51,19 @@ def _check_positive(optimizer: object, *names: str) -> None:
 
 @dataclass(frozen=True)
 class SPSA:
-    """SPSA with momentum and gains that calibrate themselves: two points a step.
+    """SPSA with momentum and self-calibrating gains: two points a step.
 
-    Simultaneous perturbation stochastic approximation (Spall, 1992) with momentum (arXiv:1803.11537, section
-    V). The measured slope is divided by its running root mean square, so that a step is `learning_rate`
-    radians in each weight whatever the loss's scale and the number of shots; see
-    `qtnml.train.CalibratedSPSA`, its twin on a simulated loss.
+    This is simultaneous perturbation stochastic approximation (Spall, 1992) with momentum (arXiv:1803.11537,
+    section V). The measured slope is divided by its running root mean square. So a step is `learning_rate`
+    radians in each weight, for any scale of the loss and any number of shots. `qtnml.train.CalibratedSPSA` is
+    the same method for a simulated loss.
 
     Attributes:
-        learning_rate: Radians; falls as (1 + step / decay)**-0.602.
-        perturbation: Radians; falls as (step + 1)**-0.101.
-        momentum: Share of the velocity that a step keeps.
-        memory: Share of the mean square that a step keeps.
-        decay: Steps.
+        learning_rate: Initial step in radians; it falls as (1 + step / decay)**-0.602.
+        perturbation: Initial perturbation in radians; it falls as (step + 1)**-0.101.
+        momentum: Fraction of the velocity that a step keeps.
+        memory: Fraction of the mean square that a step keeps.
+        decay: Number of steps in the formula of `learning_rate`.
     """
 
     name: ClassVar[str] = "spsa"
@@ -83,7 +83,7 @@ class SPSA:
         return {"velocity": np.zeros_like(weights), "mean_square": np.zeros(1), "step": np.zeros(1)}
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
-        """Two points."""
+        """Number of circuits in a step: those of two points."""
         return 2 * num_samples
 
     def step(
@@ -94,7 +94,7 @@ class SPSA:
         state: State,
         rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
-        """Measure on both sides, normalise the slope, kick the velocity, move."""
+        """Measure on both sides, normalise the slope, update the velocity, and move."""
         direction = _signs(places, len(weights), rng)
         size = self.perturbation / (state["step"][0] + 1) ** 0.101
         plus, minus = objective.losses([weights + size * direction, weights - size * direction])
@@ -112,12 +112,12 @@ class SPSA:
 
 @dataclass(frozen=True)
 class AveragedSPSA:
-    """SPSA whose slope is averaged over several directions: 2 * directions points a step.
+    """SPSA with a slope averaged over several directions: 2 * directions points a step.
 
     Attributes:
-        directions: Of one step.
-        scatter: Give each direction its own part of the mini-batch: shots are used across samples, and a step
-            costs no more circuits than with one direction.
+        directions: Number of directions in one step.
+        scatter: Give each direction its own part of the mini-batch. Shots are then spread over the samples,
+            and a step needs no more circuits than with one direction.
         spsa: Gains and momentum.
     """
 
@@ -134,7 +134,7 @@ class AveragedSPSA:
         return self.spsa.init(weights)
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
-        """Two points for each direction."""
+        """Number of circuits in a step: those of two points for each direction."""
         return 2 * num_samples * (1 if self.scatter else self.directions)
 
     def step(
@@ -145,7 +145,7 @@ class AveragedSPSA:
         state: State,
         rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
-        """Measure on both sides of every direction at once."""
+        """Measure on both sides of every direction in one run, and move."""
         parts = _parts(objective.num_samples, self.directions, rng, scatter=self.scatter)
         directions = [_signs(places, len(weights), rng) for _ in parts]
         size = self.spsa.perturbation / (state["step"][0] + 1) ** 0.101
@@ -158,14 +158,15 @@ class AveragedSPSA:
 
 @dataclass(frozen=True)
 class ParameterShift:
-    """Exact gradients of measured probabilities, and Adam (arXiv:1412.6980).
+    """Parameter-shift gradients of measured probabilities, with Adam (arXiv:1412.6980).
 
     Attributes:
-        subset: Weights, drawn anew in each step, whose derivative is measured; None for all.
-        samples_per_weight: Samples, drawn for each weight apart, on which its derivative is measured: shots
-            are used across samples (doubly stochastic gradient descent, arXiv:1910.01155); None for all.
-        learning_rate: Radians.
-        beta1, beta2: Memory of Adam's moments.
+        subset: Number of weights whose derivative is measured, drawn anew in each step; None for all.
+        samples_per_weight: Number of samples on which a weight's derivative is measured, drawn separately for
+            each weight. Shots are then spread over the samples (doubly stochastic gradient descent,
+            arXiv:1910.01155). None for all samples.
+        learning_rate: Learning rate in radians.
+        beta1, beta2: Decay rates of Adam's moments.
     """
 
     name: ClassVar[str] = "parameter-shift"
@@ -185,7 +186,10 @@ class ParameterShift:
         return {name: np.zeros_like(weights) for name in ("first", "second", "times")}
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
-        """Two points for each weight (more where its gates have more frequencies), and the unshifted one."""
+        """Number of circuits in a step: those of two points for each weight and of the unshifted point.
+
+        A weight needs more points if its gates have more frequencies.
+        """
         weights = num_trained if self.subset is None else min(self.subset, num_trained)
         each = num_samples if self.samples_per_weight is None else min(self.samples_per_weight, num_samples)
         return num_samples + 2 * weights * each
@@ -198,7 +202,7 @@ class ParameterShift:
         state: State,
         rng: np.random.Generator,
     ) -> tuple[NDArray, State, float]:
-        """Measure the derivative of the chosen weights and move them."""
+        """Measure the derivatives of the chosen weights and move these weights."""
         if self.subset is None or self.subset >= len(places):
             chosen = places
         else:

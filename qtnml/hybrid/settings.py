@@ -1,4 +1,4 @@
-"""How, and where, a circuit is trained on a backend; and what comes of it."""
+"""Settings and results of training a circuit on a backend."""
 
 import os
 from collections.abc import Callable
@@ -23,21 +23,22 @@ class HybridTraining:
 
     Attributes:
         optimizer: "spsa", "averaged-spsa", "parameter-shift", "cma-es", or an object of `qtnml.hybrid`.
-        steps: At most.
-        batch_size: Samples of a step; of a generative circuit, samples the drawn ones are compared with.
-        shots: Of each circuit; None takes those of the classifier, unless `shots_per_step` is given.
-        shots_per_step: Divided among the circuits of a step, instead of `shots`.
-        loss: "cross-entropy" (None), "hinge", "squared-error", or a loss of `qtnml.train`; of a generative
+        steps: Largest number of steps.
+        batch_size: Number of samples in a step. For a generative circuit: number of data samples that drawn
+            samples are compared with.
+        shots: Shots of each circuit. None takes the classifier's shots, unless `shots_per_step` is given.
+        shots_per_step: Shots of a step, divided among its circuits, instead of `shots`.
+        loss: "cross-entropy" (None), "hinge", "squared-error", or a loss of `qtnml.train`. For a generative
             circuit "mmd" (None), "clipped-nll", or an object such as `qtnml.hybrid.MMD(bandwidths=(0.5, 4))`.
-        trained_nodes: Only so many nodes next to the root are trained; None trains all weights.
-        max_shots: Budget of the whole training; it stops before a step would exceed it.
-        target: It stops when the smoothed loss is below.
-        patience: It stops after so many steps without progress of the smoothed loss; None never.
-        smoothing: Steps over which the loss is smoothed.
-        tail: Share of the last steps whose weights are averaged; 0 takes the last ones.
-        random_state: Seed of mini-batches and directions; None draws one, which the checkpoint keeps.
+        trained_nodes: Number of nodes next to the root that are trained; None trains all weights.
+        max_shots: Budget of shots of the whole training. Training stops before a step would exceed it.
+        target: Training stops when the smoothed loss is below this value.
+        patience: Training stops after so many steps without progress of the smoothed loss; None never stops.
+        smoothing: Number of steps over which the loss is smoothed.
+        tail: Fraction of the steps, the last ones, whose weights are averaged; 0 takes the last weights.
+        random_state: Seed of mini-batches and directions. None draws a seed, which the checkpoint keeps.
         checkpoint: File written after every step.
-        resume: Go on from the checkpoint if it is there.
+        resume: Go on from the checkpoint if it exists.
         callback: Called with the `HybridRecord` of every step; returning True ends training.
     """
 
@@ -93,7 +94,7 @@ class HybridTraining:
 
 
 class HybridRecord(NamedTuple):
-    """One step: the loss it saw, and circuits and shots spent until then."""
+    """Record of one step: its measured loss, and the circuits and shots used so far."""
 
     step: int
     loss: float
@@ -104,12 +105,12 @@ class HybridRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class HybridResult:
-    """What training on a backend gave.
+    """Result of training on a backend.
 
     Attributes:
         compiled: The circuit (a `CompiledCircuit` or `GenerativeCircuit`) with its new weights.
-        history: Of every step.
-        stopped: "steps", "budget", "target", "plateau", "callback" or "interrupted".
+        history: Records of all steps.
+        stopped: Why training ended: "steps", "budget", "target", "plateau", "callback" or "interrupted".
     """
 
     compiled: Any
@@ -117,7 +118,7 @@ class HybridResult:
     stopped: str
 
     def pass_on_interruption(self) -> None:
-        """Raise KeyboardInterrupt if that is what ended training: a script must not go on and buy more."""
+        """Raise KeyboardInterrupt if it ended training, so that a script does not go on and spend more."""
         if self.stopped == "interrupted":
             raise KeyboardInterrupt(
                 f"training was interrupted after {len(self.history)} steps and {self.shots:,} shots; the "
@@ -126,26 +127,26 @@ class HybridResult:
 
     @property
     def circuits(self) -> int:
-        """Run in all."""
+        """Total number of circuits that were run."""
         return self.history[-1].circuits if self.history else 0
 
     @property
     def shots(self) -> int:
-        """Counted in all."""
+        """Total number of shots."""
         return self.history[-1].shots if self.history else 0
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training would spend at most.
+    """Largest amounts that a training would spend.
 
     Attributes:
-        steps, circuits, shots: In all.
-        submissions: One for each step, where a job takes all its circuits and shots.
-        seconds: Estimated time on the device; None where it does not say, or of a simulator.
-        cost: By the price of the store; None without one.
-        currency: Of the cost.
-        refused: What the budget of the store lacks; training ends where it is used up.
+        steps, circuits, shots: Totals.
+        submissions: Number of submissions: one for each step, if a job takes all its circuits and shots.
+        seconds: Estimated time on the device. None for a simulator, or if the device gives no estimate.
+        cost: Cost by the price of the store; None without a price.
+        currency: Currency of the cost.
+        refused: What the budget of the store lacks. Training ends when the budget is used up.
     """
 
     steps: int
@@ -170,14 +171,14 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Where:
-    """Where a training's circuits run.
+    """Backend and ledger of a training.
 
     Attributes:
-        backend: Where circuits are run.
+        backend: Backend that runs the circuits.
         store: The ledger that every evaluation goes through; `Unstored()` for simulators that need none.
-        shots: Of each circuit, where the training does not say.
-        repeat: Another number trains on independent shots.
-        label: Of the runs in the ledger.
+        shots: Shots of each circuit, if the training does not set them.
+        repeat: A different number trains on independent shots.
+        label: Label of the runs in the ledger.
     """
 
     backend: Backend

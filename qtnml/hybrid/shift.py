@@ -1,7 +1,7 @@
 """Parameter-shift rules: exact derivatives from the circuit itself, at shifted angles.
 
-A gate exp(-i t G) makes every probability a trigonometric polynomial in t; its frequencies are the
-differences of eigenvalues of G, and its derivative a sum of values at twice as many shifted points as there
+A gate exp(-i t G) makes every probability a trigonometric polynomial in t. Its frequencies are the
+differences of eigenvalues of G. Its derivative is a sum of values at shifted points, twice as many as there
 are frequencies (arXiv:1811.11184; for several frequencies arXiv:2107.12390).
 """
 
@@ -26,17 +26,17 @@ _FREQUENCIES: dict[str, tuple[tuple[float, int], ...]] = {
 
 @dataclass(frozen=True)
 class ShiftRule:
-    """f'(t) = sum of coefficient * f(t + shift), radians.
+    """Shift rule f'(t) = sum of coefficient * f(t + shift), in radians.
 
     Attributes:
-        terms: (coefficient, shift) of each point; none where the parameter has no effect.
+        terms: Pair (coefficient, shift) of each point; empty if the parameter has no effect.
     """
 
     terms: tuple[tuple[float, float], ...]
 
     @classmethod
     def equidistant(cls, unit: float, count: int) -> "ShiftRule":
-        """For frequencies unit, 2 unit, ..., count unit: 2 * count points.
+        """The rule for frequencies unit, 2 unit, ..., count unit. It has 2 * count points.
 
         >>> ShiftRule.equidistant(1.0, 1).terms == ((0.5, math.pi / 2), (-0.5, -math.pi / 2))
         True
@@ -52,10 +52,10 @@ class ShiftRule:
 
 
 def shift_rules(circuit: QuantumCircuit, parameters: list[Parameter]) -> list[ShiftRule]:
-    """A rule for each parameter, however often it occurs.
+    """A shift rule for each parameter; a parameter may occur any number of times.
 
     Raises:
-        InvalidInputError: A parameter enters a gate without a rule, or not as a whole multiple.
+        InvalidInputError: A parameter enters a gate without a rule, or not as an integer multiple.
     """
     found: dict[Parameter, list[tuple[float, int]]] = {parameter: [] for parameter in parameters}
     for instruction in circuit.data:

@@ -107,12 +107,12 @@ def train_on_backend(
     *,
     on_step: Callable[[HybridRecord], None] | None = None,
 ) -> HybridResult:
-    """Train a classifier's weights, from those it has, by circuits run on a backend; see `train_weights`.
+    """Train a classifier's circuit on a backend, starting at its current weights; see `train_weights`.
 
     Args:
         compiled: The circuit.
         angles: Data angles (samples, data qubits), radians.
-        targets: Class of each sample, as the number of its outcome.
+        targets: Class of each sample, as the index of its outcome.
         where: Backend and ledger.
         how: Optimiser, budgets and stops.
         on_step: Called after each step.

@@ -1,4 +1,4 @@
-"""What a user asks of the ledger: plans, runs, jobs with results, recovery; nothing is bought twice."""
+"""Running circuits through a ledger: plans, runs, jobs with results, recovery. Nothing is paid for twice."""
 
 from qtnml.jobs.job import Job, Status
 from qtnml.jobs.patience import Patience

@@ -1,4 +1,4 @@
-"""Brings one submission to its end, under a lease: send, look for a lost answer, wait, store."""
+"""Completes one submission under a lease: send, look for a lost answer, wait, store."""
 
 import logging
 import time

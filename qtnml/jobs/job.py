@@ -1,4 +1,4 @@
-"""A job that was submitted: where it stands, its result, and how to stop it."""
+"""A submitted job: its status, its result, and how to cancel it."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ log = logging.getLogger("qtnml.jobs")
 
 
 class Status(StrEnum):
-    """Where a job stands: of several submissions, that of the one that is furthest behind."""
+    """Status of a job. With several submissions, it is the status of the one that is furthest behind."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -32,13 +32,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What `submit` returns. It is in the ledger: the same call in another process is the same job.
+    """A submitted job, returned by `submit`. It is in the ledger: the same call elsewhere gives the same job.
 
     Args:
-        store: Its ledger.
-        request: What was asked for.
-        made: What a model makes of the result.
-        numbers: Of the submissions it was sent in.
+        store: The store that holds its ledger.
+        request: The circuits and shots that were requested.
+        made: Function by which a model turns the counts into its own result.
+        numbers: Numbers of the submissions it was sent in.
     """
 
     store: "JobStore"
@@ -52,11 +52,11 @@ class Job:
 
     @property
     def submissions(self) -> list[int]:
-        """Numbers in the ledger of those that are open."""
+        """Numbers of its open submissions in the ledger."""
         return self.store.ledger.claimed(self.request.jobs)
 
     def status(self) -> Status:
-        """Where it stands now; results that are ready are stored."""
+        """Current status; results that are ready are stored."""
         self._look()
         missing, _, _ = self.request.missing(self.store.ledger)
         if not missing:
@@ -77,15 +77,17 @@ class Job:
         return Status.CANCELLED if State.CANCELLED in ended else Status.INCOMPLETE
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait for the result: what the vendor returned too little of is bought, what others began is waited
-        for.
+        """Wait for the result.
+
+        If the vendor returned too few shots, the missing shots are submitted. Shots that another process has
+        submitted are waited for.
 
         Args:
-            timeout: Seconds; None waits until it is there.
+            timeout: Seconds; None waits until the result is ready.
 
         Raises:
-            ResultTimeoutError: It is not there by then; the job goes on.
-            JobError: A submission failed, is lost, or was cancelled; nothing is bought in its place.
+            ResultTimeoutError: The result is not ready after this time; the job goes on.
+            JobError: A submission failed, is lost, or was cancelled. It is not submitted again.
         """
         for number in self.numbers:
             row = self.store.submission(number)
@@ -98,10 +100,10 @@ class Job:
         return found if self.made is None else self.made(found)
 
     def cancel(self) -> Status:
-        """Stop what has not ended.
+        """Cancel the submissions that have not ended.
 
         Raises:
-            JobError: The backend cannot stop it, it may run unknown to us, or it serves another job as well.
+            JobError: The backend cannot cancel it, it may run unknown to us, or another job needs it too.
         """
         errors: list[QtnmlError] = []
         wanted = set(self.request.jobs)

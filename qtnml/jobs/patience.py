@@ -1,4 +1,4 @@
-"""How long a backend is asked again, looked through, or waited for."""
+"""Retries and waiting times for backends that are busy or do not answer."""
 
 import time
 from collections.abc import Callable
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a busy or silent backend is asked again, and what counts as gone.
+    """Retries and waiting times for backends that are busy or do not answer.
 
     Attributes:
-        attempts: Of one call, before it is given up for now.
-        first_wait: Seconds before the second attempt; doubled each time, with some jitter.
-        longest_wait: Seconds between two attempts at most.
-        search_for: Seconds after sending for which a job without an answer is looked for at the vendor's, by
-            its tag; a job just accepted may be listed late. Then it is `lost`.
-        lease: Seconds after which whoever drives a submission and gives no sign of life is taken over.
-        longest_call: Seconds after which a call to a backend counts as hung, and as no sign of life.
+        attempts: Attempts of one call before it is given up for now.
+        first_wait: Seconds before the second attempt. The wait doubles each time, with some jitter.
+        longest_wait: Longest wait between two attempts, in seconds.
+        search_for: Seconds for which a job without an answer is searched for at the vendor by its tag, since
+            a new job may be listed late. After this time it is `lost`.
+        lease: Seconds without a sign of life after which another process takes over a submission.
+        longest_call: Seconds after which a call to a backend counts as hung, and no longer as a sign of life.
     """
 
     attempts: int = 8
@@ -41,14 +41,14 @@ class Patience:
                 raise InvalidInputError(f"{name} must be a number of at least {least:g}, got {value!r}")
 
     def ask(self, call: Callable[[], T], deadline: float | None = None) -> T:
-        """Call until the backend is no longer busy.
+        """Repeat a call until the backend is no longer busy.
 
         Args:
-            call: Asks the backend.
-            deadline: By `time.monotonic()`; nothing is waited for beyond it.
+            call: Function that calls the backend.
+            deadline: End of waiting, as a time of `time.monotonic()`.
 
         Raises:
-            BackendBusyError: It still was at the last attempt.
+            BackendBusyError: The backend was still busy at the last attempt.
         """
         end = float("inf") if deadline is None else deadline
         usual = wait_exponential(self.first_wait, self.longest_wait) + wait_random(0, self.first_wait)

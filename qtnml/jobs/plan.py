@@ -1,4 +1,4 @@
-"""What a run would buy, and what it would cost, before it is bought."""
+"""Plan of a run before it is submitted: shots, time and costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -15,24 +15,24 @@ from qtnml.shown import PrintedHtml
 
 @dataclass(frozen=True)
 class Plan(PrintedHtml):
-    """What is left to buy.
+    """What a run still has to submit.
 
     Attributes:
-        backend: Its name.
-        circuits: Different circuits asked for.
-        new_circuits: Those that lack shots.
-        shots: To buy, over all circuits.
-        stored_shots: Already in the ledger, of those asked for.
-        submissions: Jobs as the vendor counts them, of all rounds: a job of many shots may take several.
-        seconds: Estimated time on the device; None for a simulator, or where the device does not say.
+        backend: Name of the backend.
+        circuits: Number of different circuits requested.
+        new_circuits: Number of circuits that lack shots.
+        shots: Shots to submit, over all circuits.
+        stored_shots: Requested shots that are already in the ledger.
+        submissions: Jobs as the vendor counts them, over all rounds. A job with many shots may take several.
+        seconds: Estimated time on the device. None for a simulator, or if the device gives no estimate.
         paid: Whether shots cost time or money on a quantum computer.
-        cost: In money, by the price of the store; None where there is no price, or seconds are charged and
-            not known.
-        currency: Of the cost.
-        expected: What the circuits will show under the backend's noise, exactly; None where it is not known.
-        standard_error: Of a probability by these shots, on average; None where it is not known.
-        remark: What else whoever asked wants to say of it.
-        refused: Why the store would refuse to buy it: what its budget lacks; empty where it would not.
+        cost: Cost in money by the price of the store. None if there is no price, or if seconds are charged
+            and not known.
+        currency: Currency of the cost.
+        expected: Exact outcome of the circuits under the backend's noise; None if it is not known.
+        standard_error: Mean standard error of a probability with these shots; None if it is not known.
+        remark: An additional remark of the caller.
+        refused: Why the store would refuse the plan: what its budget lacks. Empty if it would accept it.
     """
 
     backend: str
@@ -77,17 +77,17 @@ class Plan(PrintedHtml):
 
     @property
     def amounts(self) -> Amounts:
-        """What it would take from a budget."""
+        """Amounts that the plan would take from a budget."""
         return Amounts(self.shots, self.new_circuits, self.seconds or 0.0, self.cost or 0.0)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Amounts that nobody can tell beforehand."""
+        """Names of the amounts that cannot be known beforehand."""
         found = (("seconds", self.seconds), ("cost", self.cost))
         return tuple(name for name, amount in found if amount is None) if self.shots else ()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
+        """The plan as JSON types."""
         expected = None if self.expected is None else self.expected.to_dict()
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"expected": expected}
 

@@ -1,4 +1,4 @@
-"""Fills what a request lacks: plans, asks, claims, sends, waits; and waits for what others have begun."""
+"""Completes a request: plans, asks, claims, sends, and waits, also for submissions of other processes."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Submissions that nobody drives: taken over, adopted by hand, cancelled."""
+"""Recovery of submissions that no process drives: take over, adopt by hand, cancel."""
 
 import logging
 import time

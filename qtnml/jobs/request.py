@@ -1,4 +1,4 @@
-"""What a run asks for: circuits, shots of each, and how old stored results may be."""
+"""Request of a run: circuits, shots of each, and how old stored results may be."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class Freshness:
     """How old stored results may be.
 
     Attributes:
-        max_age: Seconds since they were measured; "calibration" takes those of the device's present
-            calibration alone; None takes all.
+        max_age: Largest age in seconds since the measurement. "calibration" takes only results under the
+            device's current calibration. None takes all results.
         together: Circuits that correct each other (a read-out calibration, folded circuits) must have been
-            measured under one calibration, or within one day; otherwise all of them are measured anew.
+            measured under one calibration, or within one day. Otherwise all of them are measured again.
     """
 
     max_age: float | str | None = None
@@ -51,7 +51,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Part:
-    """Circuits that are measured with one number of shots."""
+    """Circuits that are measured with the same number of shots."""
 
     circuits: Sequence[QuantumCircuit]
     shots: int

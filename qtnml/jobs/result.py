@@ -1,4 +1,4 @@
-"""What a job brought, where it came from, and what it cost."""
+"""Result of a job, with its provenance and its cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,23 +16,24 @@ from qtnml.shown import PrintedHtml
 
 @dataclass(frozen=True, eq=False)
 class Result(PrintedHtml):
-    """Counts of circuits, with their provenance and their price.
+    """Counts of circuits, with their provenance and their cost.
 
     Attributes:
-        counts: Of each circuit: outcomes and shots.
-        shots: Counted of each circuit, (circuits,): more than were asked for where more are stored.
-        submissions: Numbers in the ledger of those that brought them.
-        vendor_ids: What the vendor calls these.
-        calibrations: When the device was calibrated under which they were measured (ISO 8601), the oldest
-            first.
-        measured: When they were measured, first and last (seconds since 1970); None of no circuits.
-        seconds: Charged by the vendor for these submissions; None where it does not tell.
-        cost: Of these submissions, by the price they were bought at; None without one.
-        currency: Of the cost.
-        probabilities: What a model makes of the counts, (samples, ...); None of bare circuits.
-        errors: Standard errors of the probabilities, by the shots that were counted; None of bare circuits.
-        mitigated: What mitigation did; None without one.
-        samples: Records that a Born machine drew, in its own columns; None of others.
+        counts: Counts of each circuit: outcomes and shots.
+        shots: Number of shots of each circuit, (circuits,). It is larger than requested if more shots are
+            stored.
+        submissions: Numbers of the submissions in the ledger that measured them.
+        vendor_ids: The vendor's ids of these submissions.
+        calibrations: Times of the device calibrations they were measured under (ISO 8601), oldest first.
+        measured: Times of the first and the last measurement (seconds since 1970); None without circuits.
+        seconds: Seconds that the vendor charged for these submissions; None if it does not say.
+        cost: Cost of these submissions, by the price at their time; None without a price.
+        currency: Currency of the cost.
+        probabilities: Probabilities that a model computes from the counts, (samples, ...); None for bare
+            circuits.
+        errors: Standard errors of the probabilities from the number of shots; None for bare circuits.
+        mitigated: Result of mitigation; None without mitigation.
+        samples: Records drawn by a Born machine, in its own columns; None for other models.
     """
 
     counts: list[Counts]
@@ -67,7 +68,7 @@ class Result(PrintedHtml):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types, without what mitigation did and without samples."""
+        """The result as JSON types, without the result of mitigation and without samples."""
         return {
             "counts": [{str(outcome): n for outcome, n in each.items()} for each in self.counts],
             "shots": self.shots.tolist(),

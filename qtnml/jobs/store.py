@@ -1,4 +1,4 @@
-"""The front door: run circuits through a ledger, so that nothing that was paid for is lost."""
+"""`JobStore` runs circuits through a ledger, so that no paid result is lost."""
 
 import json
 import os
@@ -27,26 +27,26 @@ from qtnml.ledger.identity import backend_key, key_of
 
 
 class JobStore:
-    """Runs circuits on backends and remembers every result.
+    """Runs circuits on backends and stores every result.
 
     A job is one circuit with one set of angles on one backend; its id is the hash of these. A job is never
-    bought twice: shots that are stored are used, and only missing ones are bought. A submission is what is
-    sent in one go. Threads, processes and hosts may share a ledger. After a crash `resume`, or the same run
-    again, brings every submission to its end.
+    paid for twice: stored shots are used, and only missing shots are submitted. A submission is a group of
+    jobs that are sent together. Threads, processes and hosts may share a ledger. After a crash, `resume` or
+    the same run again completes every submission.
 
     Args:
         location: A file (SQLite), any SQLAlchemy URL, or None for $QTNML_JOBS, or else a file in the user's
             data folder. "sqlite://" keeps the ledger in memory.
-        max_shots: Shots that may be bought under the name of the budget. What is paid for without any limit
-            counts under the name "default".
-        max_jobs: Circuits that may be bought under it.
-        max_seconds: Seconds on the device that may be bought under it: estimated ones, until the vendor
-            tells.
-        max_cost: Money that may be spent under it, by `price`.
-        budget: Its name. What is spent under it is kept in the ledger: whoever uses the name shares what is
-            left, now and in later scripts.
-        price: What the vendor asks (see `Price`), for `plan`, `max_cost` and results.
-        patience: With a busy or silent backend.
+        max_shots: Largest number of shots that may be submitted under the budget's name. Paid runs without
+            any limit count under the name "default".
+        max_jobs: Largest number of circuits that may be submitted under it.
+        max_seconds: Largest time on the device, in seconds, that may be used under it. Estimates count until
+            the vendor reports the time.
+        max_cost: Largest amount of money that may be spent under it, by `price`.
+        budget: Name of the budget. The ledger keeps what is spent under this name. All scripts that use the
+            name share what is left, now and later.
+        price: Price of the vendor (see `Price`), for `plan`, `max_cost` and results.
+        patience: Retries and waiting times for a backend that is busy or does not answer.
 
     >>> from qiskit import QuantumCircuit
     >>> circuit = QuantumCircuit(1, 1)
@@ -109,26 +109,26 @@ class JobStore:
 
     @property
     def num_begun(self) -> int:
-        """Circuits that this object has begun to buy."""
+        """Number of circuits that this object has recorded for submission."""
         return self._purchase.num_begun
 
     @property
     def bought_shots(self) -> int:
-        """Shots that this object has bought."""
+        """Number of shots that this object has submitted, without stored and refunded ones."""
         return self.ledger.bought(self._mine)[0]
 
     @property
     def bought_jobs(self) -> int:
-        """Different circuits that this object has bought."""
+        """Number of different circuits that this object has submitted."""
         return self.ledger.bought(self._mine)[1]
 
     @property
     def spent(self) -> Amounts:
-        """What was spent under the budget's name, by whoever shares it; nothing without one."""
+        """Amounts spent under the budget's name, by all who share it; nothing without a budget."""
         return Amounts() if self.budget is None else self.ledger.spent(self.budget.name)
 
     def lacking(self, amounts: Amounts) -> str:
-        """What the budget lacks for more of these amounts; empty where it has enough, or there is none."""
+        """What the budget lacks for these amounts; empty if it has enough or if there is no budget."""
         if self.budget is not None:
             try:
                 self.budget.check(self.spent, amounts)
@@ -145,7 +145,7 @@ class JobStore:
         repeat: int = 0,
         freshness: Freshness | None = None,
     ) -> Plan:
-        """What `run` would buy."""
+        """Plan of what `run` would submit."""
         return self.plan_parts([Part(circuits, shots)], backend, repeat=repeat, freshness=freshness)
 
     def plan_parts(
@@ -156,15 +156,15 @@ class JobStore:
         repeat: int = 0,
         freshness: Freshness | None = None,
     ) -> Plan:
-        """What `run_parts` would buy."""
+        """Plan of what `run_parts` would submit."""
         request = requested(parts, get_backend(backend), repeat=repeat, freshness=freshness)
         return self._purchase.plan(request, request.missing(self.ledger)[0] if request.shots else {})
 
     def check_plan(self, plan: Plan) -> None:
-        """Refuse a plan that the budget does not cover, before any part of it is bought.
+        """Refuse a plan that the budget does not cover, before any part of it is submitted.
 
         Raises:
-            BudgetError: It takes more than is left.
+            BudgetError: The plan takes more than is left.
         """
         self._purchase.check(plan)
 
@@ -180,21 +180,21 @@ class JobStore:
         confirm: Confirm | None = None,
         on_progress: Progress | None = None,
     ) -> list[Counts]:
-        """Counts of each circuit, at least `shots` in all: what is stored, and what is missing is bought.
+        """Counts of each circuit, with at least `shots` shots. Stored shots are used; missing ones are run.
 
         Args:
             circuits: Bound circuits (`CompiledCircuit.bind`).
             backend: A backend, its name, or a Qiskit backend or sampler.
-            shots: Of each circuit.
-            repeat: Another number asks for an independent sample of the same circuits.
-            label: For people, to find a run in the list.
+            shots: Number of shots of each circuit.
+            repeat: A different number requests an independent sample of the same circuits.
+            label: Label by which people find the run in the list.
             freshness: How old stored results may be; any age by default.
-            confirm: Called with the plan before anything is bought; False stops.
-            on_progress: Called with the number of circuits that are done and a word on the rest.
+            confirm: Called with the plan before anything is submitted; False stops the run.
+            on_progress: Called with the number of finished circuits and a word on the rest.
 
         Raises:
-            JobError: A submission failed or is lost; what else was bought is stored.
-            BudgetError: More than the budget; nothing was bought.
+            JobError: A submission failed or is lost; results of all others are stored.
+            BudgetError: The run exceeds the budget; nothing was submitted.
         """
         request = requested(
             [Part(circuits, shots)], get_backend(backend), repeat=repeat, label=label, freshness=freshness
@@ -227,7 +227,7 @@ class JobStore:
         confirm: Confirm | None = None,
         on_progress: Progress | None = None,
     ) -> Result:
-        """Counts of circuits that belong together, with provenance and price; arguments as for `run`."""
+        """Counts of circuits that belong together, with provenance and cost; arguments as for `run`."""
         request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
         return self._result(request, confirm, on_progress or unheard, None)
 
@@ -249,7 +249,7 @@ class JobStore:
         freshness: Freshness | None = None,
         confirm: Confirm | None = None,
     ) -> Job:
-        """Send what is missing and wait for nothing; arguments as for `run`."""
+        """Submit missing shots and return without waiting; arguments as for `run`."""
         return self.submit_parts(
             [Part(circuits, shots)],
             backend,
@@ -270,12 +270,12 @@ class JobStore:
         confirm: Confirm | None = None,
         made: Callable[[Result], Result] | None = None,
     ) -> Job:
-        """Send circuits that belong together and wait for nothing.
+        """Submit circuits that belong together and return without waiting.
 
         Args:
             parts: Circuits and shots.
             backend, repeat, label, freshness, confirm: As for `run`.
-            made: What a model makes of the result.
+            made: Function by which a model turns the counts into its own result.
         """
         request = requested(parts, get_backend(backend), repeat=repeat, label=label, freshness=freshness)
         if request.shots:
@@ -283,7 +283,7 @@ class JobStore:
         return Job(self, request, made, tuple(self.ledger.claimed(request.jobs)))
 
     def result_of(self, request: Request, *, timeout: float | None = None) -> Result:
-        """Wait for what was asked for; see `Job.result`."""
+        """Wait for the result of a request; see `Job.result`."""
         return self._result(request, None, unheard, deadline_of(timeout))
 
     def _result(
@@ -296,7 +296,7 @@ class JobStore:
         return result_of(found, request, self.ledger)
 
     def settle(self, backend: Backend) -> None:
-        """Ask a backend what it charged for what has ended, where it did not tell then."""
+        """Ask a backend for the charges of ended submissions whose charges are not yet known."""
         settle(self.ledger, backend)
 
     def submissions(
@@ -306,7 +306,7 @@ class JobStore:
         label: str | None = None,
         limit: int | None = None,
     ) -> list[Submission]:
-        """Submissions, the newest first."""
+        """Submissions in the ledger, newest first."""
         known = [str(state) for state in State]
         strange = [state for state in states or () if str(state) not in known]
         if strange:
@@ -321,12 +321,12 @@ class JobStore:
         return self.ledger.submission(number)
 
     def counts(self, job: str) -> Counts:
-        """All counts of a job (its id or the beginning of it), added up."""
+        """Sum of all counts of a job, given by its id or the beginning of its id."""
         job = self.job(job)
         return self.ledger.counts([job])[job].get(None, {})
 
     def counts_by_calibration(self, job: str) -> dict[str | None, Counts]:
-        """Counts of a job under each calibration of the device (ISO 8601; None where it has none)."""
+        """Counts of a job for each calibration of the device (ISO 8601; None without a calibration)."""
         job = self.job(job)
         return self.ledger.counts([job], by_calibration=True)[job]
 
@@ -334,7 +334,7 @@ class JobStore:
         """The id of the job that begins with a prefix.
 
         Raises:
-            JobError: None does, or several do.
+            JobError: No job begins with it, or several do.
         """
         if len(prefix) < 6 or not set(prefix) <= set("0123456789abcdef"):
             raise JobError(f"a job's id is at least its first 6 hexadecimal digits, got {prefix!r}")
@@ -353,15 +353,16 @@ class JobStore:
         send_again: bool = False,
         on_each: Callable[[Submission], None] | None = None,
     ) -> list[Submission]:
-        """Bring submissions that nobody drives to their end, each bought once; return them as they ended.
+        """Complete submissions that no process drives, each paid for once; return them in their final state.
 
         Args:
-            numbers: Of submissions; all open ones by default.
-            backend: To run them on, where its name alone cannot make it again.
-            send_again: You have made sure that lost submissions (name them) were never accepted.
-            on_each: Called with each when it has ended.
+            numbers: Numbers of submissions; all open ones by default.
+            backend: Backend to run them on, if its name alone cannot make it again.
+            send_again: Send lost submissions again. Name them in `numbers`, and make sure first that they
+                were never accepted.
+            on_each: Called with each submission when it has ended.
 
-        What cannot be known is not guessed: such a submission ends as `lost`, its `error` says what to do.
+        A submission whose state cannot be known ends as `lost`; its `error` says what to do.
         """
         if send_again and numbers is None:
             raise JobError("send_again buys again: name the submissions")
@@ -383,7 +384,7 @@ class JobStore:
     def fetch(
         self, numbers: Sequence[int] | None = None, *, backend: Backend | None = None
     ) -> list[Submission]:
-        """Store results that are ready at the backend, waiting for none and sending nothing."""
+        """Store results that are ready at the backend, without waiting and without submitting."""
         states = (State.SUBMITTED, State.RUNNING)
         chosen = (
             self.submissions(states=states)[::-1]
@@ -399,7 +400,7 @@ class JobStore:
         return [self.submission(found.id) for found in chosen]
 
     def adopt(self, number: int, vendor_id: str, *, backend: Backend | None = None) -> Submission:
-        """Fetch a lost submission by the id it has at the vendor's."""
+        """Fetch a lost submission by its id at the vendor."""
         found = self.submission(number)
         if found.state not in OPEN:
             raise JobError(
@@ -411,16 +412,16 @@ class JobStore:
     def cancel(
         self, number: int, *, backend: Backend | None = None, certainly_gone: bool = False
     ) -> Submission:
-        """Stop a submission and let its jobs go; one that has ended stays as it is.
+        """Cancel a submission and release its jobs. A submission that has ended stays unchanged.
 
         Args:
-            number: Of the submission.
-            backend: Where it is, where its name alone cannot make it again.
-            certainly_gone: You have made sure that a lost submission was never accepted: it is given up, and
-                the budget gets back what it gave.
+            number: Number of the submission.
+            backend: Backend of the submission, if its name alone cannot make it again.
+            certainly_gone: Set it if you have made sure that a lost submission was never accepted. The
+                submission is given up, and the budget gets its amounts back.
 
         Raises:
-            JobError: The backend cannot stop it, or it may run unknown to us.
+            JobError: The backend cannot cancel it, or it may run unknown to us.
         """
         found = self.submission(number)
         if certainly_gone:
@@ -430,27 +431,27 @@ class JobStore:
         return self.submission(number)
 
     def prune(self, *, before: float, free_only: bool = True, label: str | None = None) -> int:
-        """Delete submissions that ended before a time; return how many.
+        """Delete submissions that ended before a time; return their number.
 
-        Budgets keep what was spent. Shots that are deleted would be bought again.
+        Budgets keep what was spent. Deleted shots would have to be paid for again.
 
         Args:
-            before: Seconds since 1970.
-            free_only: Only those of simulators, whose shots cost nothing.
-            label: Only those of this label.
+            before: Time in seconds since 1970.
+            free_only: Delete only submissions to simulators, whose shots cost nothing.
+            label: Delete only submissions with this label.
         """
         return self.ledger.prune(before=before, free_only=free_only, label=label)
 
     def back_up(self, target: str | os.PathLike[str]) -> None:
-        """Copy a SQLite ledger to a new file, while others go on using it.
+        """Copy a SQLite ledger to a new file, while other processes go on using it.
 
         Raises:
-            JobError: It is no file of SQLite, or the target is there.
+            JobError: The ledger is not a SQLite file, or the target already exists.
         """
         self.ledger.back_up(Path(target))
 
     def export(self, *, label: str | None = None) -> Iterator[dict[str, Any]]:
-        """Every stored result as plain JSON types, the oldest first."""
+        """Every stored result as plain JSON types, oldest first."""
         for found in self.submissions(states=[State.DONE], label=label)[::-1]:
             for job, counts in self.ledger.results(found.id):
                 yield {
@@ -493,10 +494,10 @@ class JobStore:
 
 
 def store_for(jobs: Any, backend: Backend | None) -> JobStore | Unstored:
-    """The ledger that is meant: a store, False for none, a location, or None for the usual one.
+    """The store for an argument `jobs`: a store, False for no store, a location, or None for the default.
 
-    The usual one is the user's file (see `JobStore`); of simulators in this process, whose shots cost nothing
-    and can be computed again, it is in memory, and no file is written.
+    The default is the user's file (see `JobStore`). For simulators in this process it is in memory, and no
+    file is written: their shots cost nothing and can be computed again.
     """
     if jobs is False:
         return Unstored()

@@ -1,4 +1,4 @@
-"""Runs that keep nothing: for simulators that are quicker than a ledger."""
+"""Runs without a ledger, for simulators that are faster than a ledger."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from qtnml.jobs.result import Result
 
 
 class Unstored:
-    """In the place of a `JobStore`: circuits are run, and run again whenever they are asked for.
+    """Replaces a `JobStore` without storing results: circuits run again on every request.
 
     >>> from qiskit import QuantumCircuit
     >>> circuit = QuantumCircuit(1, 1)
@@ -31,11 +31,11 @@ class Unstored:
     def plan(
         self, circuits: Sequence[QuantumCircuit], backend: Backend | str, *, shots: int, **_: Any
     ) -> Plan:
-        """What `run` would simulate: all of it."""
+        """Plan of `run`, which simulates all circuits."""
         return self.plan_parts([Part(circuits, shots)], backend)
 
     def plan_parts(self, parts: Sequence[Part], backend: Backend | str, **_: Any) -> Plan:
-        """What `run_parts` would simulate: all of it."""
+        """Plan of `run_parts`, which simulates all circuits."""
         found, count = _simulator(backend), sum(len(part.circuits) for part in parts)
         shots = sum(len(part.circuits) * part.shots for part in parts)
         return Plan(
@@ -43,7 +43,7 @@ class Unstored:
         )
 
     def check_plan(self, plan: Plan) -> None:
-        """There is no budget."""
+        """Accept any plan: there is no budget."""
 
     def run(
         self,
@@ -58,8 +58,8 @@ class Unstored:
         """Counts of each circuit; arguments as for `JobStore.run`.
 
         Raises:
-            InvalidInputError: The backend is paid for.
-            JobError: It was not confirmed, or counts are missing.
+            InvalidInputError: The backend costs money or device time.
+            JobError: The run was not confirmed, or counts are missing.
         """
         return self.run_parts([Part(circuits, shots)], backend, confirm=confirm, on_progress=on_progress)[0]
 

@@ -1,4 +1,4 @@
-"""Mitigation of noise that works with resets: read-out, zero-noise extrapolation, a learnt extrapolation."""
+"""Error mitigation that works with resets: read-out, zero-noise extrapolation, a learnt extrapolation."""
 
 from qtnml.mitigation.extrapolation import Extrapolation, ZeroNoiseExtrapolation
 from qtnml.mitigation.folding import Folded, folded

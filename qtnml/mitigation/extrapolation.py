@@ -1,7 +1,7 @@
-"""Zero-noise extrapolation: what is measured with more noise tells what would be measured with none.
+"""Zero-noise extrapolation: results with more noise are extrapolated to results without noise.
 
-Expectations of all products of Z on the measured qubits are extrapolated, each on its own; outcomes follow
-by a Hadamard transform (arXiv:1612.02058, arXiv:2005.10921).
+Expectations of all products of Z on the measured qubits are extrapolated, each separately. Outcomes follow by
+a Hadamard transform (arXiv:1612.02058, arXiv:2005.10921).
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ _MOST_FOLDS = 99
 
 
 class Extrapolation(Protocol):
-    """What makes values without noise of values with more and more of it.
+    """Estimates values without noise from values at increasing noise.
 
-    A method `check_factors(achieved)`, if there is one, refuses factors before anything is measured.
+    An optional method `check_factors(achieved)` refuses factors before anything is measured.
 
     Attributes:
-        factors: Folding factors, the first of them 1.
+        factors: Folding factors; the first is 1.
     """
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """Folding factors, the first of them 1."""
+        """Folding factors; the first is 1."""
 
     def extrapolate(
         self, factors: NDArray, values: NDArray, variances: NDArray, levels: NDArray | None = None
@@ -35,22 +35,23 @@ class Extrapolation(Protocol):
         """Expectations without noise and their variances, each (samples, strings).
 
         Args:
-            factors: Achieved ones, (factors,).
-            values: Expectations in [-1, 1] of Z strings (factors, samples, strings), the first string empty.
-            variances: Of these, by the number of shots.
+            factors: Achieved folding factors, (factors,).
+            values: Expectations in [-1, 1] of Z strings (factors, samples, strings); the first string is
+                empty.
+            variances: Variances of the values, from the number of shots.
             levels: `noise_levels` of the unfolded circuit by the device's calibration; None if unknown.
         """
 
 
 @dataclass(frozen=True)
 class ZeroNoiseExtrapolation:
-    """A curve through the expectations at several factors, read off at zero.
+    """Fits a curve to the expectations at several factors and evaluates it at zero noise.
 
     Attributes:
-        factors: Folding factors, the first 1.
-        fit: "linear": a straight line of least squares. "richardson": the polynomial through all points.
-            "exponential": a falling exponential towards 0, where all points have one sign well above
-            their shot noise; else the line.
+        factors: Folding factors; the first is 1.
+        fit: "linear": a straight line by least squares. "richardson": the polynomial through all points.
+            "exponential": an exponential decay towards 0, if all points have the same sign and are well above
+            their shot noise; otherwise the line.
     """
 
     factors: tuple[float, ...] = (1.0, 3.0, 5.0)

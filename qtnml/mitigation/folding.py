@@ -1,4 +1,4 @@
-"""More noise on purpose: nodes run forth, back and forth again."""
+"""Folding adds noise on purpose: nodes run forwards, backwards and forwards again."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from qtnml.program import Barrier, Gate, Node, Operation
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """A circuit that does the same with more gates.
+    """A circuit with the same effect and more gates.
 
     Attributes:
-        compiled: With the same parameters and weights.
-        factor: Its number of gates on two qubits over that of the original.
+        compiled: The folded circuit, with the same parameters and weights.
+        factor: Its number of two-qubit gates divided by that of the original.
     """
 
     compiled: Any
@@ -25,16 +25,16 @@ class Folded:
 
 
 def folded(compiled: Compiled, factor: float) -> Folded:
-    """U -> U (U^+ U)**n for node blocks, before their qubits are discarded and reset (arXiv:2005.10921).
+    """Fold node blocks, U -> U (U^+ U)**n, before their qubits are discarded and reset (arXiv:2005.10921).
 
-    Where the factor is not odd, some nodes, spread evenly, are folded once more than the others. The data
-    gates, the resets and the read-out stay as they are: their noise is not extrapolated, waiting is as far
-    as it grows with the gates. In a circuit for a device each gate on two qubits is folded instead:
-    translation has mixed the nodes' gates.
+    If the factor is not odd, some nodes, spread evenly, are folded once more than the others. The data gates,
+    the resets and the read-out stay unchanged, so their noise is not extrapolated. Noise of waiting is
+    extrapolated as far as it grows with the gates. In a circuit for a device each two-qubit gate is folded
+    instead, since translation has mixed the nodes' gates.
 
     Args:
         compiled: Any compiled circuit.
-        factor: From 1.
+        factor: Folding factor, at least 1.
     """
     is_number = isinstance(factor, int | float | np.integer | np.floating) and not isinstance(factor, bool)
     if not (is_number and 1 <= factor < math.inf):

@@ -1,8 +1,7 @@
-"""Extrapolation learnt from exact examples: a small network from noisy expectations to noise-free ones.
+"""Extrapolation learnt from exact examples: a small network maps noisy to noise-free expectations.
 
-The idea of training on circuits whose noise-free values are known is that of arXiv:2403.07025. There they
-come from small simulations; here the exact contraction of noisy trees gives as many as one likes, at any
-size.
+It is trained on circuits with known noise-free values, as in arXiv:2403.07025. There the values come from
+small simulations. Here the exact contraction of noisy trees gives any number of them, at any size.
 """
 
 from collections.abc import Callable
@@ -36,18 +35,19 @@ _SAMPLES = 64  # of each circuit that is learnt from
 
 @dataclass(frozen=True, eq=False)
 class LearnedExtrapolation:
-    """A network that scales and shifts the first expectation by what it sees.
+    """A neural network that scales and shifts the expectation at the first factor.
 
-    It sees the expectations at all factors; how those of many samples at one factor depend on those at
-    another, since what noise does to all samples alike is so known far better than by the shots of one;
-    and the levels of noise by the device's calibration, where they are known. It learnt with calibrations
-    that are wrong by up to a third, and with none, and with 1 to 64 samples at a time: a sample's answer
-    depends on the others measured with it, and is the better the more there are.
+    Its inputs are the expectations at all factors, and how the expectations of many samples at one factor
+    depend on those at another. So the effect of noise on all samples is known much better than from the shots
+    of one sample. Noise levels by the device's calibration are inputs as well, if they are known. The network
+    was trained with calibrations that are wrong by up to a third, and without calibrations, and with 1 to 64
+    samples at a time. The result for a sample depends on the samples measured together with it; more samples
+    make it better.
 
     Attributes:
-        factors: Folding factors, the first 1.
-        weights: Matrices and offsets of its layers, in turn.
-        residual: Root mean square error on circuits and noise it had not seen, with infinitely many shots.
+        factors: Folding factors; the first is 1.
+        weights: Matrices and offsets of its layers, in alternation.
+        residual: Root mean square error on unseen circuits and noise, with infinitely many shots.
     """
 
     factors: tuple[float, ...]
@@ -57,7 +57,7 @@ class LearnedExtrapolation:
     def extrapolate(
         self, factors: NDArray, values: NDArray, variances: NDArray, levels: NDArray | None = None
     ) -> tuple[NDArray, NDArray]:
-        """See `Extrapolation.extrapolate`; the achieved factors must be near those it learnt with."""
+        """See `Extrapolation.extrapolate`; achieved factors must be close to those used in training."""
         self.check_factors(factors)
         found, spread = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
         for string in range(1, values.shape[-1]):
@@ -76,7 +76,7 @@ class LearnedExtrapolation:
         return found, spread
 
     def check_factors(self, factors: NDArray) -> None:
-        """Refuse factors far from those it learnt with."""
+        """Refuse factors that are far from those used in training."""
         if len(factors) != len(self.factors) or not np.allclose(factors, self.factors, rtol=0.2):
             raise InvalidInputError(
                 f"this network learnt with folding factors {self.factors}, the circuit was folded by "
@@ -84,17 +84,17 @@ class LearnedExtrapolation:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write it to one file, atomically."""
+        """Write the network to one file, atomically."""
         arrays = {f"weights_{k}": array for k, array in enumerate(self.weights)}
         header = {"factors": list(self.factors), "residual": self.residual}
         save_archive(Path(path), header, arrays, kind=MITIGATION)
 
     @classmethod
     def load(cls, path: str | Path) -> "LearnedExtrapolation":
-        """Read what `save` wrote.
+        """Read a network written by `save`.
 
         Raises:
-            ModelFileError: Missing, damaged or foreign file.
+            ModelFileError: The file is missing, damaged or foreign.
         """
         header, arrays = load_archive(Path(path), kind=MITIGATION)
         try:
@@ -109,7 +109,7 @@ class LearnedExtrapolation:
 
     @classmethod
     def pretrained(cls) -> "LearnedExtrapolation":
-        """The network that comes with the package; `experiments/mitigation/train.py` makes it."""
+        """The pretrained network of the package; `experiments/mitigation/train.py` makes it."""
         return cls.load(str(files("qtnml.mitigation") / "learned.qtnml"))
 
     @classmethod
@@ -125,11 +125,11 @@ class LearnedExtrapolation:
         """Learn from exact examples.
 
         Args:
-            examples: To learn from; shots are drawn anew at every step.
+            examples: Training examples; shots are drawn anew at every step.
             unseen: Circuits and noise for `residual`.
-            steps: Of Adam, each on all circuits.
-            learning_rate: Of the first step; falls to zero along a half cosine.
-            seed: Of weights and shots.
+            steps: Number of Adam steps, each on all circuits.
+            learning_rate: Learning rate of the first step; it falls to zero along a half cosine.
+            seed: Seed of weights and shots.
         """
         start = _started(len(examples.factors), np.random.default_rng(seed))
         weights = _trained(tuple(map(jnp.asarray, start)), examples, steps, learning_rate, seed)
@@ -165,7 +165,7 @@ def random_examples(
     factors: tuple[float, ...] = (1.0, 3.0, 5.0),
     on_circuit: Callable[[int], None] | None = None,
 ) -> Examples:
-    """Random trees and chains of 8 to 64 leaves under random devices without errors of the read-out."""
+    """Random trees and chains of 8 to 64 leaves under random device noise without read-out errors."""
     noisy, clean, levels = [], [], []
     for number in range(circuits):
         topology, noise = random_topology(rng), random_device(rng)

@@ -1,4 +1,4 @@
-"""Mitigation as a whole: which circuits are measured, and what is made of what they show."""
+"""Mitigation methods: which circuits are measured, and how their results are combined."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ _APART = 0.25  # factors that differ by less extrapolate shot noise
 
 
 class Measured(NamedTuple):
-    """What circuits showed.
+    """Measured results of circuits.
 
     Attributes:
-        frequencies: Of the outcomes among the shots that count, (circuits, outcomes).
-        counted: Shots that count, (circuits,): all of them without post-selection.
-        shots: All shots, (circuits,): more than were asked for where more are stored.
+        frequencies: Frequencies of the outcomes among the shots that count, (circuits, outcomes).
+        counted: Number of shots that count, (circuits,); all shots without post-selection.
+        shots: Number of all shots, (circuits,). It is larger than requested if more shots are stored.
     """
 
     frequencies: NDArray
@@ -50,15 +50,15 @@ Measure = Callable[[Sequence[tuple[Any, int]]], Sequence[Measured]]
 
 @dataclass(frozen=True)
 class Mitigation:
-    """Read-out mitigation, extrapolation, or both: the read-out is undone first.
+    """Read-out mitigation, extrapolation, or both; read-out errors are corrected first.
 
-    Where a model's circuit is post-selected (its discarded qubits must be 0), only shots that pass count,
-    which removes errors by itself; all else acts on what is left.
+    In a post-selected circuit (its discarded qubits must be 0) only shots that pass count. This alone removes
+    errors; the other methods act on the remaining shots.
 
     Attributes:
-        readout: Undo errors of the read-out of the outcome.
-        extrapolation: To zero noise, by any `Extrapolation`.
-        postselection: Insist on a post-selected circuit.
+        readout: Correct read-out errors of the outcome.
+        extrapolation: Extrapolation to zero noise, any `Extrapolation`.
+        postselection: Require a post-selected circuit.
     """
 
     readout: ReadoutMitigation | None = None
@@ -80,10 +80,10 @@ class Mitigation:
         return (1.0,) if self.extrapolation is None else tuple(self.extrapolation.factors)
 
     def variants(self, compiled: Compiled) -> list[Folded]:
-        """The circuit, and with more noise, in the order of the factors.
+        """The circuit and its variants with more noise, in the order of the factors.
 
         Raises:
-            InvalidInputError: The circuit cannot be mitigated so.
+            InvalidInputError: The circuit does not allow this mitigation.
         """
         if self.postselection and not getattr(compiled, "postselected", False):
             raise InvalidInputError(
@@ -114,12 +114,12 @@ class Mitigation:
         """Quasi-probabilities (samples, outcomes) and their standard errors.
 
         Args:
-            factors: Achieved ones.
-            frequencies: As read, (factors, samples, outcomes).
-            shots: That count, of each circuit, a number or (factors, samples); infinity for exact
+            factors: Achieved folding factors.
+            frequencies: Frequencies as read, (factors, samples, outcomes).
+            shots: Shots that count of each circuit, a number or (factors, samples); infinity for exact
                 probabilities.
-            confusion: Of the read-out, to be undone.
-            levels: Of the noise, by calibration, where they are known; see `noise_levels`.
+            confusion: Confusion of the read-out, to be inverted.
+            levels: Noise levels by calibration, if they are known; see `noise_levels`.
         """
         shots = np.broadcast_to(np.asarray(shots, dtype=np.float64), frequencies.shape[:-1])
         inverse = None if confusion is None else confusion.inverse
@@ -147,21 +147,21 @@ def _outcome_errors(variances: NDArray, correlations: NDArray) -> NDArray:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MitigatedOutcomes(PrintedHtml):
-    """What mitigation found for samples.
+    """Mitigated results of samples.
 
     Attributes:
-        quasi: Quasi-probabilities (samples, outcomes): they sum to 1, single ones may be negative.
-        errors: Their standard errors, by the number of shots; infinite where no shot counted.
-        raw: Frequencies of the plain circuits.
-        factors: Folding factors as they were achieved.
-        shots: Of each sample, over all its circuits, (samples,), stored ones included.
-        extra_shots: The part of them that mitigation added, (samples,).
-        calibration_shots: For the read-out, once for all samples.
-        accepted: Share (samples,) of the plain circuits' shots that counted; 1 without post-selection.
-        bias: Largest deviation (samples,) of what infinitely many shots would give from the noise-free
-            probabilities: what resets, waiting, read-out and an imperfect fit leave behind. None where the
-            noise is not known.
-        raw_bias: The same without mitigation.
+        quasi: Quasi-probabilities (samples, outcomes). They sum to 1; some may be negative.
+        errors: Their standard errors, from the number of shots; infinite if no shot counted.
+        raw: Frequencies of the unfolded circuits.
+        factors: Achieved folding factors.
+        shots: Shots of each sample, (samples,), over all its circuits and including stored ones.
+        extra_shots: Part of `shots` that mitigation added, (samples,).
+        calibration_shots: Shots to calibrate the read-out, once for all samples.
+        accepted: Fraction (samples,) of the unfolded circuits' shots that counted; 1 without post-selection.
+        bias: Largest deviation (samples,) from the noise-free probabilities that remains with infinitely many
+            shots. It comes from resets, waiting, read-out and an imperfect fit. None if the noise is not
+            known.
+        raw_bias: The same deviation without mitigation.
     """
 
     quasi: NDArray
@@ -200,15 +200,16 @@ class MitigatedOutcomes(PrintedHtml):
 
 
 class MitigatedRun:
-    """The circuits that a mitigation measures, and what is made of what they show.
+    """The circuits that a mitigation measures, and the combination of their results.
 
     Args:
         compiled: The circuit.
         angles: Data angles (samples, data qubits).
-        mitigation: What to do.
-        shots: Of each circuit: a sample takes so many for each factor.
-        noise: Of the backend, where it is known: the bias is then computed exactly.
-        bound: Binds the samples to a variant of the circuit; by default with the circuit's own weights.
+        mitigation: The mitigation to apply.
+        shots: Shots of each circuit. A sample takes this number for each factor.
+        noise: Noise of the backend, if it is known. The bias is then computed exactly.
+        bound: Function that binds the samples to a variant of the circuit; by default with the circuit's own
+            weights.
     """
 
     def __init__(
@@ -232,7 +233,7 @@ class MitigatedRun:
             self.parts.append((mitigation.readout.construct_circuits(compiled), each))
 
     def combine(self, shown: Sequence[Measured]) -> MitigatedOutcomes:
-        """What the parts showed, mitigated."""
+        """Mitigated outcomes from the measured results of the parts."""
         confusion, calibration_shots = None, 0
         count = len(self._variants)
         if self._mitigation.readout is not None:
@@ -273,8 +274,8 @@ def mitigated_outcomes(
     """Measure all that a mitigation needs, together, and combine it; arguments as for `MitigatedRun`.
 
     Args:
-        compiled, angles, mitigation, shots, noise, bound: Of the run.
-        measure: Runs circuits.
+        compiled, angles, mitigation, shots, noise, bound: As for `MitigatedRun`.
+        measure: Function that runs circuits.
     """
     run = MitigatedRun(compiled, angles, mitigation, shots, noise=noise, bound=bound)
     return run.combine(measure(run.parts))
@@ -334,7 +335,7 @@ _NAMES: dict[str, Callable[[], Mitigation]] = {
 
 
 def get_mitigation(mitigation: Any) -> Mitigation | None:
-    """The mitigation meant by a name, names joined by "+", a part of one, or one; None for none.
+    """The mitigation from a name, names joined by "+", a part of one, or a mitigation; None for none.
 
     >>> get_mitigation("readout+zne").factors
     (1.0, 3.0, 5.0)

@@ -1,4 +1,4 @@
-"""Errors of the read-out undone: what is read in known states tells the matrix to invert."""
+"""Read-out mitigation: known states are read, which gives the matrix to invert."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,12 @@ _EVERY_STATE = 4  # measured qubits up to which all states are prepared; beyond,
 class ReadoutMitigation:
     """Invert the confusion matrix of the measured qubits.
 
-    Up to four measured qubits every state is prepared and the inverse is exact, correlated errors included.
-    Of more, all in |0> and all in |1> are prepared and errors count as independent.
+    Up to four measured qubits, every state is prepared and the inverse is exact, including correlated errors.
+    With more qubits, two states are prepared, all qubits in |0> and all in |1>, and errors are treated as
+    independent.
 
     Attributes:
-        shots: Of each calibration circuit; None takes four times those of a sample.
+        shots: Shots of each calibration circuit; None takes four times the shots of a sample.
     """
 
     shots: int | None = None
@@ -33,14 +34,14 @@ class ReadoutMitigation:
             raise InvalidInputError(f"shots must be an integer of at least 1 or None, got {self.shots!r}")
 
     def construct_circuits(self, compiled: CompiledCircuit) -> list[QuantumCircuit]:
-        """Circuits that prepare known states on the measured qubits, and read them."""
+        """Calibration circuits that prepare known states on the measured qubits and read them."""
         qubits = measured_qubits(compiled.circuit)[::-1]  # that of the least significant bit first
         states = range(2 ** len(qubits))
         chosen = states if len(qubits) <= _EVERY_STATE else (states[0], states[-1])
         return [_prepared(compiled, qubits, state) for state in chosen]
 
     def combine_results(self, frequencies: NDArray) -> "Confusion":
-        """The confusion matrix from outcome frequencies (circuits, outcomes) of these circuits, in order."""
+        """The confusion matrix from outcome frequencies (circuits, outcomes) of the calibration circuits."""
         circuits, outcomes = frequencies.shape
         if circuits == outcomes:
             return Confusion((frequencies.T,))
@@ -55,7 +56,7 @@ class ReadoutMitigation:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Probabilities [read, prepared] of all measured qubits together, or of each, the last bit's first."""
+    """Probabilities [read, prepared] of all measured qubits together, or of each qubit, last bit first."""
 
     matrices: tuple[NDArray, ...]
 

@@ -1,4 +1,4 @@
-"""Mitigation for circuits that draw strings: of the distribution of a few of their sites."""
+"""Mitigation for generative circuits: of the distribution of a few of their sites."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,18 @@ Run = Callable[[Sequence[tuple[Sequence[QuantumCircuit], int]]], Sequence[list[C
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MitigatedMarginal(PrintedHtml):
-    """The distribution of some sites, as measured and mitigated.
+    """The measured and mitigated distribution of some sites.
 
     Attributes:
-        quasi: Quasi-probabilities of their bits, (2**bits,): the first site's are the most significant.
-        errors: Their standard errors, by the number of shots.
-        raw: Frequencies of the plain circuit.
-        factors: Folding factors as they were achieved.
-        shots: Over all folded circuits.
-        calibration_shots: For the read-out.
-        site_bits: Bits of each site.
-        site_dims: Levels of each site.
+        quasi: Quasi-probabilities of their bits, (2**bits,). The bits of the first site are the most
+            significant.
+        errors: Their standard errors, from the number of shots.
+        raw: Frequencies of the unfolded circuit.
+        factors: Achieved folding factors.
+        shots: Shots over all folded circuits.
+        calibration_shots: Shots to calibrate the read-out.
+        site_bits: Number of bits of each site.
+        site_dims: Number of levels of each site.
     """
 
     quasi: NDArray
@@ -74,18 +75,19 @@ def mitigated_marginal(
     *,
     bound: Callable[[GenerativeCircuit], Any] | None = None,
 ) -> MitigatedMarginal:
-    """Measure the distribution of some sites, and undo noise as a mitigation says.
+    """Measure the distribution of some sites and mitigate the noise.
 
     Args:
         compiled: The circuit.
-        sites: Which, all different.
-        mitigation: Of the read-out, by extrapolation, or both.
-        run: Runs circuits, all parts together.
-        shots: Of each folded circuit.
-        bound: Binds a variant of the circuit; by default with its own weights.
+        sites: Sites to measure, all different.
+        mitigation: Mitigation of the read-out, by extrapolation, or both.
+        run: Function that runs circuits, all parts together.
+        shots: Shots of each folded circuit.
+        bound: Function that binds a variant of the circuit; by default with its own weights.
 
     Raises:
-        InvalidInputError: Sites that there are not, too many, or a mitigation that strings cannot have.
+        InvalidInputError: A site does not exist, there are too many sites, or generative circuits do not
+            support the mitigation.
     """
     places = _bits_of(compiled, sites)
     _check(mitigation, len(places))

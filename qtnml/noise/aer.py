@@ -1,4 +1,4 @@
-"""The same noise for Qiskit Aer: an error after each gate, and channels where qubits wait."""
+"""Device noise for Qiskit Aer: an error after each gate, and channels where qubits wait."""
 
 from typing import Any
 

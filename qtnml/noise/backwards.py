@@ -1,9 +1,9 @@
-"""A noisy circuit that reads many bits as a tree of maps, walked through from its end to its beginning.
+"""A noisy circuit that reads many bits as a tree of maps. The walk goes from its end to its beginning.
 
-The Heisenberg picture: what is followed is the effect that a read-out measures, not the state. A read-out
-begins a leaf (a level for each value of its bits), a gate acts by its transposed map, a reset or the first
-use of a qubit lets it go. So a circuit whose qubits part on their way from one state to many read-outs, as
-one that draws strings, comes apart into a tree as one that gathers data into one outcome does forwards.
+This is the Heisenberg picture: the walk follows the effect that a read-out measures, not the state. A
+read-out begins a leaf (a level for each value of its bits). A gate acts by its transposed map. A reset or the
+first use of a qubit removes the qubit. A generative circuit spreads one state over many read-outs. Walked
+backwards, it becomes a tree, just as a circuit that gathers data into one outcome does forwards.
 """
 
 from collections.abc import Sequence

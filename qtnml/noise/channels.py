@@ -1,9 +1,9 @@
 """Quantum channels on one or two qubits as Pauli transfer maps.
 
-A channel E on n qubits is the real matrix R[i, j] = Tr(P_i E(P_j)) / 2**n over Pauli strings, with labels
-I, X, Y, Z on every qubit and the first qubit the most significant. It acts on expectations, r'_i = sum_j
-R[i, j] r_j, so that channels one after the other are matrix products. Trace preservation is the first row
-(1, 0, 0, ...).
+A channel E on n qubits is the real matrix R[i, j] = Tr(P_i E(P_j)) / 2**n over Pauli strings. The labels of
+every qubit are I, X, Y, Z; the first qubit is the most significant. The matrix acts on expectations, r'_i =
+sum_j R[i, j] r_j, so that channels in sequence are matrix products. A channel preserves the trace if its
+first row is (1, 0, 0, ...).
 """
 
 import math
@@ -26,12 +26,12 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """What noise does to one or a few qubits.
+    """A quantum channel: noise on one or a few qubits.
 
     Attributes:
-        transfer_map: Pauli transfer map (4**n, 4**n), float64; checked to be completely positive and trace
-            preserving to 1e-9.
-        name: For people.
+        transfer_map: Pauli transfer map (4**n, 4**n), float64. It is checked to be completely positive and
+            trace preserving to 1e-9.
+        name: Name shown to people.
     """
 
     transfer_map: NDArray
@@ -66,7 +66,7 @@ class Channel:
 
     @property
     def num_qubits(self) -> int:
-        """Qubits it acts on."""
+        """Number of qubits the channel acts on."""
         return round(math.log(len(self.transfer_map), 4))
 
     @property
@@ -79,11 +79,11 @@ class Channel:
 
     @property
     def smallest_choi_eigenvalue(self) -> float:
-        """Not below 0 for a completely positive map."""
+        """Smallest eigenvalue of the Choi matrix; at least 0 for a completely positive map."""
         return float(np.linalg.eigvalsh(self.choi).min())
 
     def kraus(self) -> NDArray:
-        """Operators K_k of sum_k K_k rho K_k^+, shape (operators, 2**n, 2**n)."""
+        """Kraus operators K_k of the channel sum_k K_k rho K_k^+, shape (operators, 2**n, 2**n)."""
         values, vectors = np.linalg.eigh(self.choi)
         kept = values > _TOLERANCE
         columns = (vectors[:, kept] * np.sqrt(values[kept])).T
@@ -91,12 +91,15 @@ class Channel:
         return np.asarray(columns.reshape(-1, dim, dim).transpose(0, 2, 1))
 
     def superoperator(self) -> NDArray:
-        """Matrix on row-stacked density matrices, vec(E(rho)) = S vec(rho), (4**n, 4**n)."""
+        """Matrix S on row-stacked density matrices, vec(E(rho)) = S vec(rho), shape (4**n, 4**n)."""
         rows = pauli_strings(self.num_qubits).reshape(len(self.transfer_map), -1)
         return np.asarray(rows.T @ self.transfer_map @ rows.conj() / 2**self.num_qubits)
 
     def to_superop(self) -> SuperOp:
-        """As Qiskit's `SuperOp`, whose first qubit is the least significant; `noise.aer` has Aer's error."""
+        """The channel as Qiskit's `SuperOp`, whose first qubit is the least significant.
+
+        `noise.aer` makes Aer's errors.
+        """
         size = self.num_qubits
         split = self.superoperator().reshape([2] * (4 * size))
         # Qubits in reverse, and density matrices stacked by column.
@@ -106,13 +109,13 @@ class Channel:
 
     @property
     def average_fidelity(self) -> float:
-        """Of its output with its input, averaged over pure states: (2**n F + 1) / (2**n + 1)."""
+        """Fidelity of output and input, averaged over pure states: (2**n F + 1) / (2**n + 1)."""
         dim = 2**self.num_qubits
         entanglement_fidelity = np.trace(self.transfer_map) / dim**2
         return float((dim * entanglement_fidelity + 1) / (dim + 1))
 
     def then(self, other: "Channel") -> "Channel":
-        """This channel, and `other` after it on the same qubits."""
+        """This channel followed by `other` on the same qubits."""
         if not isinstance(other, Channel):
             raise InvalidInputError(f"a channel is followed by a channel, got {other!r}")
         if other.num_qubits != self.num_qubits:
@@ -122,7 +125,7 @@ class Channel:
         return Channel(other.transfer_map @ self.transfer_map, f"{self.name}, {other.name}")
 
     def tensor(self, other: "Channel") -> "Channel":
-        """This channel on the first qubits, `other` on the ones behind them."""
+        """Tensor product: this channel on the first qubits, `other` on the qubits after them."""
         return Channel(np.kron(self.transfer_map, other.transfer_map), f"{self.name} x {other.name}")
 
     def __repr__(self) -> str:
@@ -141,12 +144,12 @@ def _checked_qubits(num_qubits: Any) -> int:
 
 
 def identity(num_qubits: int = 1) -> Channel:
-    """Nothing happens."""
+    """The identity channel: no noise."""
     return Channel(np.eye(4 ** _checked_qubits(num_qubits)), "identity")
 
 
 def amplitude_damping(gamma: float, excited_population: float = 0.0) -> Channel:
-    """Decay to |0> with probability gamma; to a mixture with so much of |1> where a population is given."""
+    """Decay with probability gamma to |0>, or to a mixture that has `excited_population` of |1>."""
     gamma = probability("gamma", gamma)
     population = probability("excited_population", excited_population)
     root = math.sqrt(1 - gamma)
@@ -156,19 +159,19 @@ def amplitude_damping(gamma: float, excited_population: float = 0.0) -> Channel:
 
 
 def phase_damping(lam: float) -> Channel:
-    """Off-diagonal elements shrink by sqrt(1 - lam)."""
+    """Phase damping: off-diagonal elements shrink by the factor sqrt(1 - lam)."""
     root = math.sqrt(1 - probability("lam", lam))
     return Channel(np.diag([1.0, root, root, 1.0]), f"phase damping {lam:g}")
 
 
 def dephasing(p: float) -> Channel:
-    """rho -> (1 - p) rho + p diag(rho) (arXiv:2209.01195); p = 1 leaves a classical bit."""
+    """Dephasing, rho -> (1 - p) rho + p diag(rho) (arXiv:2209.01195); p = 1 leaves a classical bit."""
     p = probability("p", p)
     return Channel(np.diag([1.0, 1 - p, 1 - p, 1.0]), f"dephasing {p:g}")
 
 
 def depolarizing(p: float, num_qubits: int = 1) -> Channel:
-    """rho -> (1 - p) rho + p 1 / 2**n, for p from 0 to 4**n / (4**n - 1), as Qiskit counts it."""
+    """Depolarising, rho -> (1 - p) rho + p 1 / 2**n, for p from 0 to 4**n / (4**n - 1), as in Qiskit."""
     num_qubits = _checked_qubits(num_qubits)
     most = 4**num_qubits / (4**num_qubits - 1)
     if not (is_number(p) and 0 <= p <= most):
@@ -179,7 +182,7 @@ def depolarizing(p: float, num_qubits: int = 1) -> Channel:
 
 
 def bit_flip(p: float) -> Channel:
-    """X with probability p."""
+    """Bit flip: X with probability p."""
     p = probability("p", p)
     return Channel(np.diag([1.0, 1.0, 1 - 2 * p, 1 - 2 * p]), f"bit flip {p:g}")
 
@@ -190,7 +193,7 @@ def thermal_relaxation(t1: float, t2: float, time: float, excited_population: fl
     Args:
         t1, t2: Seconds, infinity for none; T2 is at most 2 T1.
         time: Seconds.
-        excited_population: Of |1> in equilibrium.
+        excited_population: Population of |1> in equilibrium.
     """
     check_relaxation_times(t1, t2)
     if not (is_number(time) and 0 <= time < math.inf):

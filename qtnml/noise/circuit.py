@@ -1,4 +1,4 @@
-"""A compiled circuit under a device's noise, exactly, for any number of qubits."""
+"""Exact probabilities of a compiled circuit under a device's noise, for any number of qubits."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,19 +42,19 @@ class DataCircuit(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NoisyCircuit:
-    """A circuit and the noise it runs under; its probabilities are those of a quantum computer with that
-    noise.
+    """A compiled circuit with the noise it runs under. Its probabilities are exact for this noise model.
 
-    Noise after every gate, on waiting qubits (by the circuit's own schedule, everything as late as it can
-    be), at resets and at the read-out is multiplied into one Pauli transfer map per node of the circuit,
-    once; samples are then contracted at the cost of the noise-free network. Nothing is sampled or
-    approximated within this model of noise. What it does not know: crosstalk, leakage, drift, and resets
-    whose result depends on the state before.
+    Noise acts after every gate, on waiting qubits, at resets and at the read-out. Waiting times follow the
+    circuit's own schedule, in which everything happens as late as possible. All noise of a node of the
+    circuit is multiplied once into one Pauli transfer map. Samples are then contracted at the cost of the
+    noise-free network. Nothing is sampled or approximated within this noise model. The model does not contain
+    crosstalk, leakage, drift, or resets whose result depends on the state before.
 
     Attributes:
         compiled: Any compiled circuit, with or without reuse, for a device or none.
-        noise: By the circuit's own qubits: for `compile(target=backend)` those of the device.
-        largest_map: Numbers of a node's map, at most: beyond, the circuit is refused.
+        noise: Noise on the circuit's own qubits. After `compile(target=backend)` these are the device's
+            qubits.
+        largest_map: Largest number of entries in a node's map. A circuit that needs more is refused.
 
     >>> from qtnml.encoding import AngleEncoding
     >>> from qtnml.compile import compile_network
@@ -77,7 +77,7 @@ class NoisyCircuit:
 
     @cached_property
     def instructions(self) -> Instructions:
-        """The circuit as arrays, in the order in which it is walked through."""
+        """The circuit as arrays, in the order of the walk."""
         rows = rows_of(self.compiled.trained_program, self.noise)
         return joins_last(with_copies(rows, before_resets=True))
 
@@ -87,7 +87,7 @@ class NoisyCircuit:
         return self.tree_of(self.instructions)
 
     def tree_of(self, instructions: Instructions) -> CircuitTree:
-        """The same of other rates."""
+        """The circuit as a tree of maps, with the rates of other instructions."""
         labels = len(leaf_paulis(self.compiled.encoding))
         return walk(instructions, labels, largest=self.largest_map)
 
@@ -110,7 +110,7 @@ class NoisyCircuit:
     def probabilities(self, X: NDArray) -> NDArray:
         """Outcome probabilities (samples, outcomes) of samples (samples, features).
 
-        Given that post-selection succeeds, where there is any.
+        If the circuit is post-selected, they are conditional on success.
         """
         return self.evaluate(self.compiled.angles(X))[0]
 

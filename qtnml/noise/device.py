@@ -1,4 +1,4 @@
-"""A quantum computer's noise in seconds and probabilities."""
+"""Noise of a quantum computer, in seconds and probabilities."""
 
 import hashlib
 import math
@@ -32,13 +32,13 @@ PerQubit = float | tuple[float, ...]
 
 @dataclass(frozen=True)
 class Instruction:
-    """What a device says of one gate on one choice of qubits.
+    """Calibration of one gate on given qubits.
 
     Attributes:
-        name: As in Qiskit.
-        qubits: Of the device, in order.
+        name: Qiskit's name of the gate.
+        qubits: The device's qubits it acts on, in order.
         time: Seconds.
-        error: Average infidelity, relaxation included, as calibrations report it.
+        error: Average infidelity, including relaxation, as calibrations report it.
     """
 
     name: str
@@ -52,29 +52,30 @@ class Instruction:
 
 @dataclass(frozen=True)
 class DeviceNoise:
-    """Markovian noise of a device: relaxation while gates run and while qubits wait, gate errors, read-out.
+    """Markovian noise of a device: relaxation during gates and waiting, gate errors, read-out errors.
 
-    After every gate its qubits relax for the time it takes, and depolarise as far as relaxation alone does
-    not explain the gate's error; waiting qubits relax, also in delays that a circuit writes out. A reset
-    leaves |1> with probability `reset_error`, whatever was there before. What is not given is perfect, or
-    takes no time. Gates that are changes of phase alone (rz, ...) are virtual: no time, no error.
+    After every gate its qubits relax for the duration of the gate. They also depolarise by the part of the
+    gate's error that relaxation does not explain. Waiting qubits relax, also during explicit delays of a
+    circuit. A reset leaves |1> with probability `reset_error`, whatever the state before. Values that are not
+    given mean no error and no time. Gates that only change phases (rz, ...) are virtual: no time, no error.
 
     Attributes:
-        t1, t2: Seconds, one number or one for each qubit of the circuit; T2 is 2 T1 where it is not given.
+        t1, t2: Seconds, one number or one for each qubit of the circuit. T2 is 2 T1 by default.
         one_qubit_time, two_qubit_time, reset_time, readout_time: Seconds.
-        one_qubit_error, two_qubit_error: Average infidelity of a gate, relaxation included.
+        one_qubit_error, two_qubit_error: Average infidelity of a gate, including relaxation.
         reset_error: Probability of |1> after a reset.
-        readout_error: Probability of a wrong bit; or (reading 1 in |0>, reading 0 in |1>); or such a pair for
-            each qubit.
-        excited_population: Of |1> in equilibrium, by which relaxation ends.
-        one_qubit_channel: One more channel after every gate on one qubit, before the rest.
-        two_qubit_channel: The same for gates on two: a channel on two qubits, or one that acts on each of
-            them.
-        instructions: Gates known better, for which the numbers above do not count.
-        name: For people.
-        strength: All rates times it; see `scaled`.
-        dt: Seconds of one cycle of the device's clock, the unit of delays that are written in it.
-        start_error: Probability of |1> of a qubit that is used for the first time.
+        readout_error: Probability of a wrong bit; or a pair (reading 1 in |0>, reading 0 in |1>); or such a
+            pair for each qubit.
+        excited_population: Population of |1> in equilibrium, where relaxation ends.
+        one_qubit_channel: An additional channel after every gate on one qubit. It acts before the other
+            noise.
+        two_qubit_channel: An additional channel after every gate on two qubits: a channel on two qubits, or
+            on one qubit, which then acts on each of them.
+        instructions: Gates with their own calibration. It replaces the numbers above.
+        name: Name shown to people.
+        strength: Factor on all rates; see `scaled`.
+        dt: Seconds of one cycle of the device's clock. Delays in units of dt use it.
+        start_error: Probability of |1> for a qubit that is used for the first time.
 
     >>> noise = DeviceNoise(t1=100e-6, two_qubit_time=70e-9, two_qubit_error=5e-3)
     >>> noise.gate_channel("cx", (0, 1))
@@ -147,7 +148,7 @@ class DeviceNoise:
         return min(lengths, default=None)
 
     def check_qubits(self, num_qubits: int) -> None:
-        """Refuse circuits on more qubits than values are given for."""
+        """Refuse a circuit that has more qubits than values are given for."""
         known = self._given_qubits
         if known is not None and known < num_qubits:
             raise InvalidInputError(
@@ -156,7 +157,7 @@ class DeviceNoise:
             )
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
-        """Seconds that an instruction takes."""
+        """Duration of an instruction in seconds."""
         known = self._known(name, qubits)
         if known is not None:
             return known.time
@@ -180,7 +181,7 @@ class DeviceNoise:
         return table.get((name, qubits)) or table.get((name, qubits[::-1]))
 
     def relaxation(self, qubit: int, seconds: float) -> Channel:
-        """What a qubit suffers in some time."""
+        """Relaxation channel of a qubit over a time in seconds."""
         return thermal_relaxation(*self.relaxation_times(qubit), seconds, self.excited_population)
 
     def relaxation_times(self, qubit: int) -> tuple[float, float]:
@@ -193,10 +194,10 @@ class DeviceNoise:
         return _of(self.t1, qubit), _of(self.t2, qubit)
 
     def depolarizing_probability(self, name: str, qubits: tuple[int, ...]) -> float:
-        """p of the depolarising channel that a gate's error leaves beside relaxation; 0 if none is left.
+        """Parameter p of a gate's depolarising channel: the part of its error beside relaxation.
 
-        With D the depolarising channel and R relaxation, Tr(D R) = 1 + (1 - p)(Tr R - 1) of the Pauli
-        transfer maps is to be what the error asks for.
+        It is 0 if relaxation explains the whole error. With D the depolarising channel and R relaxation, p
+        is chosen so that Tr(D R) = 1 + (1 - p)(Tr R - 1) of the Pauli transfer maps agrees with the error.
         """
         error = self.error(name, qubits)
         if not error:
@@ -216,23 +217,23 @@ class DeviceNoise:
 
     @property
     def reset_probability(self) -> float:
-        """Of |1> after a reset, at the strength there is."""
+        """Probability of |1> after a reset, at the current strength."""
         return self.strength * self.reset_error
 
     @property
     def start_probability(self) -> float:
-        """Of |1> before a qubit's first use, at the strength there is."""
+        """Probability of |1> before a qubit's first use, at the current strength."""
         return self.strength * self.start_error
 
     def extra_channel(self, name: str, num_qubits: int) -> Channel | None:
-        """`one_qubit_channel` or `two_qubit_channel`, where a gate suffers it."""
+        """`one_qubit_channel` or `two_qubit_channel`, if the gate has one."""
         if name in _VIRTUAL:
             return None
         channel = self.one_qubit_channel if num_qubits == 1 else self.two_qubit_channel
         return _weakened(channel, self.strength)
 
     def gate_channel(self, name: str, qubits: tuple[int, ...]) -> Channel:
-        """What happens to a gate's qubits because of it: it depolarises, then relaxes them."""
+        """Noise channel of a gate on its qubits: depolarising, then relaxation."""
         seconds = self.duration(name, qubits)
         relaxed = self.relaxation(qubits[0], seconds)
         for qubit in qubits[1:]:
@@ -246,7 +247,7 @@ class DeviceNoise:
         return Channel(total, f"{name} on {where}")
 
     def readout(self, qubit: int) -> tuple[float, float]:
-        """Probabilities of reading 1 in |0>, and 0 in |1>."""
+        """Probabilities of reading 1 in |0> and of reading 0 in |1>."""
         error: Any = self.readout_error
         if not isinstance(error, tuple):
             error = (error, error)
@@ -254,10 +255,12 @@ class DeviceNoise:
         return self.strength * up, self.strength * down
 
     def scaled(self, strength: float) -> "DeviceNoise":
-        """All rates times a strength: 1 / T1, 1 / T2, and what errors are beside relaxation; 0 is no noise.
+        """The same noise with all rates multiplied by a strength; 0 is no noise.
+
+        The rates are 1 / T1, 1 / T2, and the part of the errors that relaxation does not explain.
 
         Raises:
-            InvalidInputError: A probability would be more than 1.
+            InvalidInputError: A probability would be larger than 1.
         """
         return replace(self, strength=self.strength * _checked_strength(strength))
 
@@ -279,7 +282,10 @@ class DeviceNoise:
 
     @property
     def digest(self) -> str:
-        """Tells noise apart, channels of your own by their maps: a hash, the same in every process."""
+        """Hash that identifies the noise; it is the same in every process.
+
+        Your own channels enter by their maps.
+        """
         known = replace(self, one_qubit_channel=None, two_qubit_channel=None)
         content = hashlib.sha256(repr(known).encode())
         if self.dt is not None:
@@ -291,7 +297,7 @@ class DeviceNoise:
         return content.hexdigest()[:16]
 
     def on(self, qubits: Iterable[int]) -> "DeviceNoise":
-        """The same noise for a circuit whose qubit k is qubit `qubits[k]` here."""
+        """The same noise for a circuit whose qubit k is qubit `qubits[k]` of this noise."""
         try:
             chosen = [operator.index(q) for q in qubits]
         except TypeError as failure:
@@ -318,13 +324,14 @@ class DeviceNoise:
         )
 
     def to_aer(self, num_qubits: int, circuit: QuantumCircuit | None = None) -> Any:
-        """An Aer `NoiseModel` of gates, resets and read-out; waiting is not in it.
+        """An Aer `NoiseModel` of gates, resets and read-out, without the noise of waiting qubits.
 
         `get_backend("aer", noise=noise)` adds the waiting of a circuit's own schedule.
 
         Args:
-            num_qubits: Of the circuits.
-            circuit: Only its gates get errors; by default the usual ones, on every qubit and pair.
+            num_qubits: Number of qubits of the circuits.
+            circuit: Only gates of this circuit get errors. By default the usual gates get them, on every
+                qubit and pair.
         """
         from qtnml.noise.aer import noise_model
 
@@ -332,12 +339,12 @@ class DeviceNoise:
 
     @classmethod
     def from_backend(cls, backend: Any, layout: Iterable[int] | None = None) -> "DeviceNoise":
-        """The calibration of a Qiskit backend, or the `Target` of one, real or fake.
+        """Noise from the calibration of a Qiskit backend or its `Target`, real or fake.
 
         Args:
             backend: A Qiskit backend with a `target`, or the target.
-            layout: Qubit of the device for each qubit of the circuit; None for a circuit on the device's own,
-                as `compile(target=backend)` returns it.
+            layout: Qubit of the device for each qubit of the circuit. None means that the circuit is on the
+                device's own qubits, as returned by `compile(target=backend)`.
         """
         from qtnml.noise.calibration import calibrated
 

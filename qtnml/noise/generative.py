@@ -1,9 +1,9 @@
-"""A circuit that draws strings, under a device's noise: the exact distribution of what is read.
+"""A generative circuit under a device's noise: the exact distribution of its read-out.
 
-The circuit is walked through backwards, from what is read to the first gate (see `backwards`), and becomes a
-tree of Pauli transfer maps with resets, gates, the noise after each of them, waiting and the errors of
-read-outs inside. So P(x) of any string, noise and all, is one contraction of real numbers: hundreds of sites
-cost what the noise-free circuit costs, times 2**V.
+The circuit is walked through backwards, from the read-outs to the first gate (see `backwards`). It becomes a
+tree of Pauli transfer maps. The maps contain resets, gates, the noise after each of them, waiting and
+read-out errors. So P(x) of any string under noise is one contraction of real numbers. The cost, also for
+hundreds of sites, is that of the noise-free circuit times 2**V.
 """
 
 from dataclasses import dataclass
@@ -42,11 +42,11 @@ class StringCircuit(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NoisyGenerativeCircuit:
-    """A generative circuit and the noise it runs under.
+    """A generative circuit with the noise it runs under.
 
     Attributes:
         compiled: The circuit, with or without reuse.
-        noise: By the circuit's own qubits.
+        noise: Noise on the circuit's own qubits.
 
     >>> from qtnml.born import TreeState
     >>> from qtnml.compile import compile_state
@@ -67,15 +67,14 @@ class NoisyGenerativeCircuit:
 
     @cached_property
     def law(self) -> TreeLaw:
-        """Of all bits as they are read; a site of k levels has 2**bits, those above k as well."""
+        """Distribution of all bits as read. A site of k levels has 2**bits values, also those above k."""
         rows = with_copies(rows_of(self.compiled.trained_program, self.noise), before_resets=False)
         return law_backwards(joins_last(rows, backwards=True), self.compiled.site_bits)
 
     def log_likelihood(self, X: NDArray) -> NDArray:
-        """ln of the probability to read each string (samples, sites) of levels, -1 or NaN where missing;
-        nats.
+        """Log-probability in nats to read each string of levels (samples, sites), -1 or NaN where missing.
 
-        Given that every site's bits are one of its levels (see `lost_mass`).
+        It is conditional on every site's bits being one of its levels (see `lost_mass`).
         """
         X = np.asarray(X, dtype=np.float64)
         valid = self._valid
@@ -85,7 +84,7 @@ class NoisyGenerativeCircuit:
 
     @cached_property
     def lost_mass(self) -> float:
-        """Probability that some site's bits are none of its levels; 0 if all have 2**m levels."""
+        """Probability that the bits of some site are none of its levels; 0 if all sites have 2**m levels."""
         valid = self._valid
         if valid is None:
             return 0.0
@@ -106,6 +105,6 @@ class NoisyGenerativeCircuit:
         return TreeLaw(Sites(dims, law.tree), tuple(cores))
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
-        """Strings as they are read, (count, sites), given that all bits stand for levels."""
+        """Strings as read, shape (count, sites), conditional on all bits being valid levels."""
         # Drawn level by level from the restricted distribution, so whatever share of the shots is lost.
         return (self._valid or self.law).sample(rng, count)

@@ -1,9 +1,9 @@
 """Qubits that are entangled while a noisy circuit is walked through, and the maps they leave behind.
 
-Qubits that a gate joins are held together. Once some of them are discarded, the others are a *wire*, and what
+Qubits that a gate joins are held together. Once some of them are discarded, the others form a *wire*. What
 happened to them is one linear map of the wires and qubits that went in. Noise on single qubits and on a
-gate's qubits stays inside such a map, so the map is exact whatever the noise. Nothing here knows in which
-direction time runs: `walk` follows states forwards, `backwards` follows effects from the end.
+gate's qubits stays inside such a map, so the map is exact for any noise. This module does not depend on the
+direction of time: `walk` follows states forwards, `backwards` follows effects from the end.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A program as arrays: what each of its steps does, and what noise does after it.
+"""A program as arrays: what each of its steps does, and the noise after it.
 
-One row per step. Noise is kept as rates (times over T1 and T2, depolarising probabilities), so that
-it can be scaled row by row, and made into Pauli transfer maps of all instructions at once.
+There is one row per step. Noise is stored as rates (times over T1 and T2, depolarising probabilities). So it
+can be scaled row by row, and the Pauli transfer maps of all instructions can be made at once.
 """
 
 from collections.abc import Sequence

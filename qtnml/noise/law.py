@@ -1,8 +1,8 @@
-"""The exact distribution of what any circuit reads, under a device's noise: for simulators and estimates.
+"""Exact distribution of any circuit's read-out under a device's noise, for simulators and estimates.
 
-A circuit that gathers data into few bits is walked through forwards, one that spreads a state over many bits
-backwards. Whichever way its qubits come apart, the distribution is exact for any number of them; a circuit
-whose qubits do not come apart is refused. Nothing is known of models here, the circuit alone decides.
+A circuit that gathers data into few bits is walked through forwards. A circuit that spreads a state over many
+bits is walked through backwards. If the qubits separate in one of the two directions, the distribution is
+exact for any number of them; otherwise the circuit is refused. Only the circuit is needed, not its model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +33,15 @@ _CONTROL = ("if_else", "while_loop", "for_loop", "switch_case", "box", "break_lo
 class CircuitLaw:
     """The distribution of a circuit's classical bits.
 
-    Outcomes are all bits read as a binary number, the first one least significant; a bit that nothing is
-    measured into is 0. Of a shot that fails a check of a circuit with data (a bit of the register
-    `postselect` that is 1), nothing more is told: it counts as outcome 2**k, with k the lowest such bit.
+    An outcome is all bits read as a binary number; the first bit is the least significant. A bit that nothing
+    is measured into is 0. A shot of a circuit with data can fail a check: a bit of the register `postselect`
+    is 1. Such a shot counts as outcome 2**k, with k the lowest such bit; its other bits are not told.
 
     Args:
-        circuit: Of gates on one or two qubits, resets, delays and measurements; parameters may be free.
-        parameters: Of the columns of values.
-        noise: By the circuit's own qubits.
+        circuit: Circuit of gates on one or two qubits, resets, delays and measurements; parameters may be
+            free.
+        parameters: The parameter of each column of values.
+        noise: Noise on the circuit's own qubits.
 
     >>> circuit = QuantumCircuit(2, 2)
     >>> _ = circuit.h(0), circuit.cx(0, 1), circuit.measure([0, 1], [0, 1])
@@ -70,7 +71,7 @@ class CircuitLaw:
         self._orders: dict[bool, list[Place]] = {}  # forwards and backwards
 
     def probabilities(self, values: NDArray) -> NDArray:
-        """Probabilities (circuits, 2**bits) at values of the parameters (circuits, parameters)."""
+        """Probabilities (circuits, 2**bits) for values of the parameters (circuits, parameters)."""
         if self._num_bits > MOST_BITS:
             raise InvalidInputError(
                 f"a table of the probabilities of {self._num_bits} bits has 2**{self._num_bits} columns; "
@@ -83,7 +84,7 @@ class CircuitLaw:
         return found
 
     def sample(self, values: NDArray, shots: int, rng: np.random.Generator) -> list[dict[int, int]]:
-        """Counts of each circuit, drawn from its distribution."""
+        """Counts drawn from the distribution of each circuit."""
         found: list[dict[int, int]] = [{} for _ in values]
         for places, settings, law in self._laws(values):
             drawn = law.counts(values[places], settings, shots, rng)
@@ -92,10 +93,10 @@ class CircuitLaw:
         return found
 
     def given_success(self, values: NDArray) -> tuple[NDArray, NDArray]:
-        """Probabilities (circuits, outcomes) given that all checks pass, and log probabilities that they do.
+        """Probabilities (circuits, outcomes) given that all checks pass, and the log-probability of passing.
 
         Raises:
-            InvalidInputError: The circuit spreads over many bits.
+            InvalidInputError: The circuit spreads a state over many bits.
         """
         found = np.empty((len(values), 0))
         log = np.empty(len(values))

@@ -1,8 +1,8 @@
-"""The order in which a circuit is walked through: qubits are joined as late as they can be.
+"""The order in which a circuit is walked through: qubits are joined as late as possible.
 
-A list of gates says more than it has to: gates on different qubits may change places. What happens within
-qubits that are entangled already comes first, so that finished ones are discarded before others join.
-Qiskit's translations list gates of different nodes in turns.
+Gates on different qubits may change places. Gates within qubits that are already entangled come first, so
+that finished qubits are discarded before others join. The reordering is needed because circuits translated by
+Qiskit mix the gates of different nodes.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""From a program and noise to its rows; everything that no weight changes is made once."""
+"""Rows of instructions from a program and noise; what does not depend on weights is made once."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -11,12 +11,13 @@ from qtnml.noise.channels import probability
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """For `noise=` of an estimator: a curriculum over the strength of noise.
+    """A curriculum over the strength of noise, for the argument `noise` of an estimator.
 
     Attributes:
         noise: A `DeviceNoise` or a `Channel`.
-        start: Strength at the first step, from 0 (none) to 1 (all of it).
-        epochs: Over which it grows linearly to 1; only later epochs can be the best.
+        start: Strength at the first step, from 0 (no noise) to 1 (full noise).
+        epochs: Number of epochs over which the strength grows linearly to 1. Only later epochs can be the
+            best.
     """
 
     noise: Any

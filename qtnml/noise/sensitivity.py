@@ -1,4 +1,4 @@
-"""Which noise hurts most: derivatives of the probability of the right outcome by its parts."""
+"""Which noise costs most: derivatives of the probability of the right outcome by parts of the noise."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -33,14 +33,15 @@ _STEP = 1e-3  # of the strength, for the difference of maps that are nearly line
 class Sensitivity(PrintedHtml):
     """Loss of the mean probability of the right outcome by each part of the noise, to first order.
 
-    A number is minus the derivative by that part's strength: what would be gained, about, if it were gone.
+    Each number is minus the derivative by the strength of that part. It is about the gain if the part were
+    removed.
 
     Attributes:
         sources: Names of the columns.
         by_qubit: Shape (qubits, sources), physical qubits of the circuit.
         by_node: Shape (nodes, sources), nodes of the circuit's tree in topological order.
-        qubits: Physical qubit of each row.
-        probability: Mean probability of the right outcome under all of the noise.
+        qubits: Physical qubit of each row of `by_qubit`.
+        probability: Mean probability of the right outcome under the full noise.
     """
 
     sources: tuple[str, ...]
@@ -51,7 +52,7 @@ class Sensitivity(PrintedHtml):
 
     @property
     def worst_qubit(self) -> int:
-        """The physical qubit that costs most."""
+        """The physical qubit whose noise costs most."""
         return self.qubits[int(self.by_qubit.sum(axis=1).argmax())]
 
     def __str__(self) -> str:
@@ -76,18 +77,18 @@ class Sensitivity(PrintedHtml):
 
 
 def sensitivity(noisy: NoisyCircuit, X: NDArray, outcomes: NDArray) -> Sensitivity:
-    """Derivatives by the strength of every part of a circuit's noise.
+    """Derivatives of the probability of the right outcome by the strength of every part of the noise.
 
-    Of a post-selected circuit those of the probability given that a shot counts.
+    For a post-selected circuit the probability is conditional on success.
 
-    The derivatives of the probability by all transfer maps come from one reverse pass, exactly; those of a
-    map by a strength are central differences, one qubit of every node at a time: the time does not grow with
-    the number of qubits times that of gates.
+    One exact reverse pass gives the derivatives of the probability by all transfer maps. Derivatives of a map
+    by a strength are central differences, taken for one qubit of every node at a time. So the time does not
+    grow with the number of qubits times the number of gates.
 
     Args:
         noisy: A circuit under noise.
         X: Samples (samples, features).
-        outcomes: The right outcome of each, integers (samples,).
+        outcomes: The right outcome of each sample, integers (samples,).
     """
     outcomes = np.asarray(outcomes)
     angles = noisy.compiled.angles(X)

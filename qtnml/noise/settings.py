@@ -31,7 +31,7 @@ _ONE_NUMBER = ("dephasing", "depolarizing", "amplitude-damping", "phase-damping"
 
 
 def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
-    """The noise that JSON types describe.
+    """The noise described by settings of JSON types.
 
     Args:
         settings: {"channel": one of `CHANNELS`, argument: value, ...}, or the fields of a `DeviceNoise`.
@@ -60,10 +60,10 @@ def noise_from_settings(settings: dict[str, Any]) -> Channel | DeviceNoise:
 
 
 def noise_from_text(text: str) -> Channel | DeviceNoise | str:
-    """The noise that an option on the command line means.
+    """The noise described by the text of a command-line option.
 
     Args:
-        text: "fake:NAME" stays as it is; "dephasing=0.2" is a channel with its one number; "{...}" are
+        text: "fake:NAME" is returned unchanged. "dephasing=0.2" is a channel with its one number. "{...}" are
             settings as JSON, see `noise_from_settings`.
 
     >>> noise_from_text('{"t1": 1e-4}').t1
@@ -88,7 +88,7 @@ def noise_from_text(text: str) -> Channel | DeviceNoise | str:
 
 
 def noise_settings(noise: DeviceNoise) -> dict[str, Any]:
-    """A device's noise as JSON types, what is as usual left out."""
+    """A device's noise as JSON types; values equal to the defaults are left out."""
     if noise.one_qubit_channel is not None or noise.two_qubit_channel is not None:
         raise InvalidInputError("a device with channels of your own cannot be written as JSON")
     usual = asdict(DeviceNoise())

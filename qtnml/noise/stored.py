@@ -1,4 +1,4 @@
-"""Noise as JSON types, and back: what the file of a model trained under it holds."""
+"""Noise to JSON types and back, for the files of models trained under noise."""
 
 import math
 from dataclasses import fields

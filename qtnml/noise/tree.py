@@ -1,4 +1,4 @@
-"""A circuit as a tree of maps: for each node what happened in it, and the transfer map that makes."""
+"""A circuit as a tree of maps: for each node its instructions, and the transfer map they make."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,10 +1,9 @@
-"""A noisy circuit as a tree of maps, found by walking through it: nothing is known of networks here.
+"""A noisy circuit as a tree of maps, found by walking through the circuit. No network is needed.
 
 Qubits that a gate joins are held together. Once some of them are discarded (reset next, or never used again),
-the others are a *wire*, and what happened to them is one linear map of the wires and qubits that went in.
-Noise on single qubits and on a gate's qubits stays inside such a map, so the map is exact whatever the
-noise, and samples enter only at the leaves. Circuits whose qubits do not come apart, as those routed by
-SWAPs, are refused.
+the others form a *wire*. What happened to them is one linear map of the wires and qubits that went in. Noise
+on single qubits and on a gate's qubits stays inside such a map, so the map is exact for any noise. Samples
+enter only at the leaves. Circuits whose qubits do not separate, such as those routed by SWAPs, are refused.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""Noise on the wires of a network as rates: what training differentiates through, and with respect to.
+"""Noise on the wires of a network as rates. Training can differentiate with respect to them.
 
-Rates grow in proportion to the strength of the noise: times over T1 and T2, depolarising probabilities,
-errors of read-outs and resets. `WireNoise.at(strength)` makes the channels of the contraction of them, in
-JAX or NumPy.
+Rates are proportional to the strength of the noise: times over T1 and T2, depolarising probabilities, errors
+of read-outs and resets. `WireNoise.at(strength)` turns them into channels for the contraction, in JAX or
+NumPy.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from qtnml.structure import Topology
 
 
 class Rates(NamedTuple):
-    """What single qubits suffer at one place, three arrays of one shape.
+    """Noise rates of single qubits at one place: three arrays of the same shape.
 
     Attributes:
         decay: Time over T1.
@@ -42,11 +42,11 @@ class Rates(NamedTuple):
 
 
 class GateRates(NamedTuple):
-    """After one operation of a node: relaxation of each of its qubits, and depolarising of all of them.
+    """Noise rates after one operation of a node: each qubit relaxes, and all of them depolarise.
 
     Attributes:
         qubits: Rates (nodes, k) of each qubit, without depolarising.
-        depolarizing: Probability (nodes,) on all k qubits.
+        depolarizing: Depolarising probability (nodes,) on all k qubits.
     """
 
     qubits: Rates
@@ -68,18 +68,18 @@ class GateRates(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class WireNoise:
-    """A pytree of arrays; see `WireChannels` for where each acts.
+    """Noise rates on all wires of a network, a pytree of arrays; `WireChannels` says where each acts.
 
     Attributes:
         leaves: Rates (data qubits,).
         nodes: Rates (nodes, m), one for each stack.
-        depolarizing: On all qubits of a node, (nodes,) for each stack.
+        depolarizing: Depolarising probability on all qubits of a node, (nodes,) for each stack.
         readout: Probabilities of reading 1 in |0> and 0 in |1>, (root_qubits, 2).
         fresh_error: Probability that a qubit which should enter in |0> is in |1>, (nodes, m) for each
-            stack; the last of them count, as many as are fresh.
+            stack. If a node has f fresh qubits, only the last f entries count.
         excited: Population of |1> in equilibrium.
-        layer: One more channel (4, 4) on each data qubit and on each outgoing qubit of a node.
-        gates: After each operation of a node, where the ansatz has operations, for each stack.
+        layer: An additional channel (4, 4) on each data qubit and on each outgoing qubit of a node.
+        gates: Rates after each operation of a node for each stack, if the ansatz has operations.
     """
 
     leaves: Rates
@@ -93,7 +93,7 @@ class WireNoise:
 
     @full_precision
     def at(self, strength: Array | float = 1.0) -> WireChannels:
-        """Channels at a strength: 0 is no noise, 1 all of it."""
+        """Channels at a strength: 0 is no noise, 1 is the full noise."""
         xp, excited = namespace(self.layer), self.excited
         layer = xp.eye(4, dtype=self.layer.dtype) * (1 - strength) + self.layer * strength
         up, down = strength * self.readout[:, 0], strength * self.readout[:, 1]
@@ -112,7 +112,7 @@ class WireNoise:
 
 
 def no_noise(topology: Topology) -> WireNoise:
-    """All rates zero, for `dataclasses.replace`."""
+    """Noise with all rates zero, as a start for `dataclasses.replace`."""
     stacks = stacking(topology)
 
     def zeros(*shape: int) -> Rates:

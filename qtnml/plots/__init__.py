@@ -1,4 +1,4 @@
-"""Figures, as matplotlib `Figure` objects; no window is opened and no global state is touched."""
+"""Figures as matplotlib `Figure` objects; no window is opened and no global state is changed."""
 
 from qtnml.plots.circuits import plot_circuit
 from qtnml.plots.generative import plot_explanation, plot_record, plot_strings

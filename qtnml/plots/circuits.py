@@ -27,15 +27,15 @@ def plot_circuit(
     columns: int = 24,
     feature_names: Sequence[str] | None = None,
 ) -> Figure:
-    """The schedule at the level of nodes, as large as it needs to be.
+    """Draw the schedule of a circuit at the level of nodes; the figure is as large as needed.
 
-    Rows are qubits, by their numbers on the device if the circuit was compiled for one. Up to 20 qubits every
-    box has its name; of more, a summary is drawn: who acts when, by colour.
+    Rows are qubits, with their numbers on the device if the circuit was compiled for one. Up to 20 qubits
+    every box has its name. With more qubits a summary is drawn, in which colours show what acts when.
 
     Args:
-        compiled: A network's circuit, or one that draws strings.
-        columns: Steps in a line; longer circuits go on below.
-        feature_names: To write beside the boxes; x0, x1, ... by default.
+        compiled: A network's circuit or a generative circuit.
+        columns: Number of steps in a line; longer circuits continue below.
+        feature_names: Names beside the boxes; x0, x1, ... by default.
     """
     steps = overview(compiled, feature_names)
     placed, length = _columns(steps, compiled.num_qubits)

@@ -1,4 +1,4 @@
-"""Figures of generative models: what one learnt, why a record is unlikely, drawn strings as pictures."""
+"""Figures of generative models: what a model learnt, why a record is unlikely, samples as pictures."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _MOST_BARS, _MOST_NAMES, _MOST_SPECTRA = 20, 24, 6
 
 
 def plot_explanation(found: ModelExplanation, *, title: str = "") -> Figure:
-    """Marginals, mutual information of all pairs, entropy of every bond, entanglement spectra."""
+    """Plot marginals, mutual information of all pairs, entropy of every bond, and entanglement spectra."""
     figure = ShownFigure(figsize=(12, 8.4), layout="constrained")
     (marginals, information), (entropies, spectra) = figure.subplots(2, 2)
     _marginals(marginals, found)
@@ -67,7 +67,7 @@ def _marginals(axes: Any, found: ModelExplanation) -> None:
 
 
 def plot_record(found: RecordExplanation, *, title: str = "") -> Figure:
-    """Of the most surprising features the probability of the value given all others, and on its own."""
+    """Plot the most surprising features: probability of the value given all others, and on its own."""
     features = found.ranked[:_MOST_BARS]
     figure = ShownFigure(figsize=(9, 1.6 + 0.42 * max(len(features), 3)), layout="constrained")
     axes: Any = figure.subplots()
@@ -92,7 +92,7 @@ def plot_record(found: RecordExplanation, *, title: str = "") -> Figure:
 
 
 def plot_strings(strings: NDArray, shape: tuple[int, int], *, columns: int = 10, title: str = "") -> Figure:
-    """Strings of bits as pictures of a shape (rows, columns); missing ones (NaN) grey."""
+    """Plot strings of bits as pictures of a shape (rows, columns); missing values (NaN) are grey."""
     strings = np.asarray(strings, dtype=float)
     if strings.ndim != 2 or not len(strings) or strings.shape[1] != shape[0] * shape[1]:
         raise InvalidInputError(

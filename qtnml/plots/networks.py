@@ -21,9 +21,9 @@ def plot_network(network: Any, *, names: Sequence[str] | None = None, title: str
 
     Args:
         network: A `TreeState`, an `AmplitudeNetwork` or `AmplitudeModel`, a `Model`, a `Topology` or `Tree`,
-            or a fitted estimator that has one.
-        names: Of the leaves; by default those the estimator was fitted on, otherwise their numbers.
-        title: Above the figure.
+            or a fitted estimator that has one of them.
+        names: Names of the leaves; by default the feature names of the estimator, otherwise their numbers.
+        title: Title above the figure.
 
     >>> from qtnml.structure import balanced
     >>> len(plot_network(balanced(4)).axes)

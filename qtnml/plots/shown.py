@@ -1,4 +1,4 @@
-"""A figure that a notebook shows, whether or not pyplot was imported."""
+"""Figures that notebooks show, with or without an import of pyplot."""
 
 import io
 

@@ -18,7 +18,7 @@ _SOURCES = ("#1f5fa8", "#6fa8dc", "#d9822b", "#3a7d44", "#8e5aa8", "#9a9a9a")
 
 
 def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
-    """Loss and error rate by epoch, the kept epoch marked."""
+    """Plot loss and error rate by epoch; the best epoch is marked."""
     figure = ShownFigure(figsize=(9, 3.6), layout="constrained")
     losses, errors = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
@@ -42,7 +42,7 @@ def plot_training(history: Sequence[EpochRecord], best_epoch: int) -> Figure:
 def plot_samples(
     data: Dataset, X: NDArray, y: NDArray, proba: NDArray, classes: NDArray, *, title: str = ""
 ) -> Figure:
-    """Pictures with the predicted probabilities of their classes; wrong predictions in red."""
+    """Plot pictures with the predicted probabilities of their classes; wrong predictions are red."""
     columns = min(8, len(X))
     rows = -(-len(X) // columns)
     figure = ShownFigure(figsize=(1.5 * columns, 2.1 * rows), layout="constrained")
@@ -62,7 +62,7 @@ def plot_samples(
 
 
 def plot_confusion(y: NDArray, predicted: NDArray, classes: NDArray, *, title: str = "") -> Figure:
-    """Counts of true class (rows) by predicted class (columns)."""
+    """Plot the confusion matrix: counts of true class (rows) by predicted class (columns)."""
     counts = np.array([[np.sum((y == t) & (predicted == p)) for p in classes] for t in classes])
     side = max(3.4, 0.55 * len(classes) + 1.8)
     figure = ShownFigure(figsize=(side, side), layout="constrained")
@@ -80,7 +80,10 @@ def plot_confusion(y: NDArray, predicted: NDArray, classes: NDArray, *, title: s
 
 
 def plot_noise_study(study: NoiseStudy, *, value: str = "accuracy", title: str = "") -> Figure:
-    """Lines with bands over seeds for one axis; for two a map of each model, others at their first value."""
+    """Plot a noise study: for one axis lines with bands over seeds, for two axes a map of each model.
+
+    Further axes are at their first value.
+    """
     bands = study.bands(value)
     if len(study.axes) == 1:
         return _noise_lines(study, bands, value, title)
@@ -138,7 +141,7 @@ def _axis_name(axis: str) -> str:
 
 
 def plot_sensitivity(found: Sensitivity, *, title: str = "") -> Figure:
-    """What each qubit costs, by source, the worst first."""
+    """Plot the loss due to each qubit by source of noise, worst qubit first."""
     order = np.argsort(-found.by_qubit.sum(axis=1))
     figure = ShownFigure(figsize=(max(5.0, 0.32 * len(order) + 2.5), 3.8), layout="constrained")
     axes: Any = figure.subplots()

@@ -1,4 +1,4 @@
-"""Approximate circuits of states: few two-qubit gates, all optimised together on the exact fidelity."""
+"""Approximate circuits of states with few two-qubit gates, optimised together on the exact fidelity."""
 
 from qtnml.shallow.approximate import approximate, pareto
 from qtnml.shallow.approximation import Approximation

@@ -1,4 +1,4 @@
-"""`approximate` and `pareto`: the best shallow circuits of a state for so many gates."""
+"""`approximate` and `pareto`: the best shallow circuits of a state for a number of gates."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,34 +41,37 @@ def approximate(
     random_state: int = 0,
     verbose: int = 0,
 ) -> Approximation:
-    """A shallow circuit near a state, all of its gates optimised on the exact fidelity.
+    """Approximate a state by a shallow circuit; all gates are optimised on the exact fidelity.
 
-    Give one of `layers`, `max_two_qubit_gates` and `target_fidelity`. Layers are added one by one, each new
-    one at the identity, and all gates are optimised together by L-BFGS on the manifold of unitaries
-    (arXiv:2209.00595 names the scheme Iter[I, O_all]; its sweeps go gate by gate).
+    Give one of `layers`, `max_two_qubit_gates` and `target_fidelity`. Layers are added one by one. A new
+    layer starts at the identity, and all gates are optimised together by L-BFGS on the manifold of unitaries.
+    arXiv:2209.00595 calls this scheme Iter[I, O_all]; its sweeps go gate by gate.
 
     Args:
         state: A `State`, a `TreeState` or a fitted Born machine.
-        layers: So many.
-        max_two_qubit_gates: The best with at most so many CX, of all kinds of blocks.
-        target_fidelity: The fewest CX found that reach it.
+        layers: Number of layers.
+        max_two_qubit_gates: Largest number of CX. The best circuit over all kinds of blocks is returned.
+        target_fidelity: Fidelity to reach. The circuit with the fewest CX found is returned.
         layout: "staircase" (fewest gates), "brick-wall" (least depth), "parallel-sequential", "tree", a
             function (qubits, layers) -> pairs, a device (a Qiskit backend, a `Target` or one of
             `get_backend`: its coupling map around a line of qubits), or pairs of neighbours in order of time
             (`layers` is not needed).
         blocks: "su4" (any gate: 3 CX), "so4" (any real gate: 2 CX), "two-cx", "cx", see
-            `qtnml.shallow.blocks`; None takes "so4" for real states and "two-cx" for complex ones, and where
-            gates are counted the best of all.
-        iterations: Of each optimisation, at most.
-        starts: Circuits optimised side by side.
-        optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, whole blocks: never falls).
-        start: Where one of the circuits begins, all others near the identity: "bond-2" (each staircase from
-            what the ones before leave of the state), "product", "tree" (of that layout); of whole blocks.
-        max_bond: Largest bond of the chain that circuits are compared with; what that loses is said.
-        order: Sites along the chain: a permutation, or "mutual-information", which brings together what is
-            entangled; None leaves them as they are.
+            `qtnml.shallow.blocks`. None takes "so4" for real states and "two-cx" for complex states, or the
+            best of all kinds if `max_two_qubit_gates` or `target_fidelity` is given.
+        iterations: Largest number of iterations of each optimisation.
+        starts: Number of circuits that are optimised in parallel, each from its own start.
+        optimizer: "lbfgs" or "adam", both Riemannian, or "sweeps" (polar, for whole blocks; the fidelity
+            never decreases).
+        start: Start of one of the circuits, for whole blocks; all others start near the identity. "bond-2"
+            (each staircase starts from what the previous ones leave of the state), "product", "tree" (for the
+            layout "tree").
+        max_bond: Largest bond of the chain that circuits are compared with. The loss from this truncation is
+            reported.
+        order: Sites along the chain: a permutation, or "mutual-information", which places entangled sites
+            together. None keeps their order.
         random_state: Seed.
-        verbose: 1 shows a bar.
+        verbose: 1 shows a progress bar.
 
     Returns:
         An `Approximation`; its `fidelity` is exact.
@@ -299,19 +302,19 @@ def pareto(
     random_state: int = 0,
     verbose: int = 0,
 ) -> ParetoFront:
-    """Circuits of a state from few two-qubit gates to many, of all kinds of blocks, and on a device if given.
+    """Approximate a state by circuits from few to many two-qubit gates, with all kinds of blocks.
 
-    Ctrl-C ends the search with what was found so far.
+    Ctrl-C ends the search and returns what was found so far.
 
     Args:
         state: As for `approximate`.
-        max_two_qubit_gates: CX of the longest.
+        max_two_qubit_gates: Number of CX of the longest circuit.
         layout: As for `approximate`, or several of its names.
-        blocks: One kind; None tries all that suit the state.
-        between: Circuits between two layers, by taking blocks away.
-        target: A Qiskit backend, a `Target` or a `qtnml` backend: every circuit is compiled for it and its
-            strings' likelihood under its noise computed exactly.
-        reuse_qubits: On the device, reset and reuse qubits.
+        blocks: One kind of blocks; None tries all kinds that suit the state.
+        between: Number of circuits between two layers, made by removing blocks.
+        target: A Qiskit backend, a `Target` or a `qtnml` backend. Every circuit is compiled for it, and the
+            likelihood of its strings under the device's noise is computed exactly.
+        reuse_qubits: Whether to reset and reuse qubits on the device.
         iterations, starts, optimizer, start, max_bond, order, random_state, verbose: As for `approximate`.
     """
     goal = Target.of(state, max_bond, order)

@@ -24,13 +24,13 @@ from qtnml.states.evolution import MovingChain
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Approximation:
-    """A circuit of few two-qubit gates near a state.
+    """A circuit with few two-qubit gates that approximates a state.
 
     Attributes:
-        target: What it approximates.
-        blocks: Where its gates are.
-        point: Their numbers.
-        fidelity: |<target|circuit>|**2, exact.
+        target: The state that it approximates.
+        blocks: Places of its gates.
+        point: Parameters of its gates.
+        fidelity: Exact fidelity |<target|circuit>|**2.
         layout: Name of the order of gates.
     """
 
@@ -47,7 +47,7 @@ class Approximation:
 
     @cached_property
     def compiled(self) -> GenerativeCircuit:
-        """The circuit on one qubit for each of the state's, measured at the end."""
+        """The compiled circuit with one qubit for each qubit of the state, measured at the end."""
         return self.compile(reuse_qubits=False)
 
     def compile(
@@ -59,11 +59,11 @@ class Approximation:
         samples: NDArray | None = None,
         passes: Any = (),
     ) -> GenerativeCircuit:
-        """A circuit that draws strings, of the same gates: for fewer qubits with resets, or for a device.
+        """Compile the same gates into a generative circuit: on fewer qubits with resets, or for a device.
 
         Args:
-            reuse_qubits: Reset and reuse qubits: as few as the layout's window holds, such as L + 1 of L
-                staircases.
+            reuse_qubits: Whether to reset and reuse qubits. The circuit then needs as many qubits as the
+                layout's window, for example L + 1 for L staircases.
             num_qubits, target, samples, passes: As for `qtnml.compile.compile_state`.
         """
         shape, nodes = self._nodes
@@ -85,7 +85,10 @@ class Approximation:
 
     @property
     def circuit(self) -> QuantumCircuit:
-        """For Qiskit, without measurements; qubit k is site k (of sites of several qubits, their bits)."""
+        """The Qiskit circuit without measurements; qubit k is site k.
+
+        If sites have several qubits, the qubits are the bits of the sites.
+        """
         compiled = self.compiled
         places = [bit for bits in compiled.site_bits for bit in bits]
         found, measured = QuantumCircuit(len(places)), compiled.trained_circuit
@@ -101,25 +104,25 @@ class Approximation:
 
     @property
     def two_qubit_gates(self) -> int:
-        """CX."""
+        """Number of CX gates."""
         return self.compiled.two_qubit_gates
 
     @property
     def two_qubit_depth(self) -> int:
-        """Longest path of CX."""
+        """Length of the longest path of CX gates."""
         return two_qubit_depth(self.compiled.circuit)
 
     @property
     def num_parameters(self) -> int:
-        """Angles."""
+        """Number of angles."""
         return len(self.compiled.w)
 
     def state(self) -> State:
-        """What the gates prepare, exactly; site k is qubit k of `circuit`."""
+        """The exact state that the gates prepare; site k is qubit k of `circuit`."""
         return State(Chain(tuple(_prepared(self)), self.target.qubits).state())
 
     def verify(self) -> float:
-        """Deviation of the fidelity from that of the printed circuit, found gate by gate on another way."""
+        """Deviation of `fidelity` from the fidelity of the Qiskit circuit, computed gate by gate."""
         place_of_bit = self._place_of_bit()
         other = fidelity_of(self.compiled.trained_circuit, self.target.tensors, place_of_bit)
         return abs(other - self.fidelity)

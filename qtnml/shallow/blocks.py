@@ -1,9 +1,9 @@
-"""Two-qubit blocks of a circuit: what is free in them, and how their numbers move.
+"""Two-qubit blocks of a circuit: their free parameters, and how these move.
 
-Blocks are whole unitaries (SU(4): at most three CX each; SO(4), all real: two CX, quant-ph/0308006), or one
-or two CX with free rotations after each. A CX carries at most four free parameters: of one that is part of
-an SU(4) only three are used, so that more blocks of two CX say more with as many gates. Two CX without a
-rotation between them are the identity, from which such blocks start.
+A block is a whole unitary (SU(4): at most three CX; SO(4), all real: two CX, quant-ph/0308006), or one or two
+CX with free rotations after each. A CX carries at most four free parameters. A CX in an SU(4) uses only three
+of them. So with the same number of CX, blocks of two CX are more expressive. Two CX without a rotation
+between them are the identity, where such blocks start.
 """
 
 from collections.abc import Callable

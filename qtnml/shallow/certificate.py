@@ -1,4 +1,4 @@
-"""The fidelity of a printed circuit, computed another way: gate by gate on a matrix product state."""
+"""The fidelity of the Qiskit circuit, computed independently: gate by gate on a matrix product state."""
 
 from collections.abc import Sequence
 

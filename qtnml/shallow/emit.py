@@ -1,4 +1,4 @@
-"""Blocks as gates, and the gates of a circuit as nodes of a chain that reuses its qubits."""
+"""Turns blocks into gates, and the gates of a circuit into nodes of a chain that reuses its qubits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Circuits that start from a state and go beyond it: more gates, at the identity (arXiv:2208.13673)."""
+"""Extends circuits of a state by more gates, which start at the identity (arXiv:2208.13673)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Circuits that are already there as starts: all of their gates optimised together (AQC, arXiv:2301.08609).
+"""Given circuits as starts: all of their gates are optimised together (AQC, arXiv:2301.08609).
 
-A target that was evolved by many fine Trotter steps is approximated by a circuit of few coarse ones, whose
-overlap with it is large from the start.
+For example, a target evolved by many fine Trotter steps is approximated by a circuit of few coarse steps.
+Their overlap is large from the start.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from qtnml.states.evolution import trotter_steps
 def trotter_circuit(
     hamiltonian: Hamiltonian, time: float, steps: int, *, order: int = 2, initial: Sequence[int] | None = None
 ) -> QuantumCircuit:
-    """exp(-i H t) of a product formula on a product state, as a circuit of two-qubit unitaries.
+    """Circuit of exp(-i H t) on a product state, by a product formula of two-qubit unitaries.
 
     Args:
-        hamiltonian: Of as many qubits.
+        hamiltonian: A Hamiltonian with as many sites as the circuit has qubits.
         time: t.
-        steps: Of the formula; see `qtnml.states.evolve`.
-        order: 1, 2 or 4.
-        initial: Bits of the first state; all 0 by default.
+        steps: Number of steps of the formula; see `qtnml.states.evolve`.
+        order: Order of the formula: 1, 2 or 4.
+        initial: Bits of the initial state; all 0 by default.
     """
     circuit = QuantumCircuit(hamiltonian.num_sites)
     bits = [0] * hamiltonian.num_sites if initial is None else np.atleast_1d(initial).tolist()
@@ -48,19 +48,20 @@ def trotter_circuit(
 
 
 def from_circuit(state: Any, circuit: QuantumCircuit, *, max_bond: int | None = None) -> Approximation:
-    """A circuit as it is, as an approximation of a state; `refine` optimises all of its gates.
+    """A given circuit as an approximation of a state; `refine` optimises all of its gates.
 
-    Gates on the same pair of qubits that follow each other are one block of SU(4), rotations are part of the
-    block next to them.
+    Consecutive gates on the same pair of qubits become one block of SU(4). Rotations become part of the block
+    next to them.
 
     Args:
-        state: What it is to be near to: a `State`, a `TreeState` or a fitted Born machine.
-        circuit: Bound gates on one and two qubits, no measurements; qubit k is site k (of sites of several
-            qubits, their bits, the most significant first).
-        max_bond: Of the chain that a tree becomes.
+        state: State to approximate: a `State`, a `TreeState` or a fitted Born machine.
+        circuit: Bound gates on one and two qubits, no measurements. Qubit k is site k; if sites have several
+            qubits, the qubits are their bits, the most significant first.
+        max_bond: Largest bond of the chain that a tree becomes.
 
     Raises:
-        InvalidInputError: Another number of qubits, free parameters, measurements, or larger gates.
+        InvalidInputError: The circuit has a different number of qubits, free parameters, measurements, or
+            gates on more than two qubits.
     """
     target = Target.of(state, max_bond)
     pairs, gates = blocks_of(circuit, _places(target))
@@ -68,16 +69,16 @@ def from_circuit(state: Any, circuit: QuantumCircuit, *, max_bond: int | None = 
 
 
 def extended(approximation: Approximation, more: Any, state: Any = None) -> Approximation:
-    """An approximation with more gates behind it, and perhaps for another state.
+    """Append more gates to an approximation, optionally for another target state.
 
-    More steps of time (arXiv:2301.08609), or gates that do nothing yet, to be trained on another loss than
-    the fidelity (arXiv:2208.13673): `refine(longer, objective=...)`.
+    The gates may be more time steps (arXiv:2301.08609). Or they start at the identity and are then trained on
+    a loss other than the fidelity (arXiv:2208.13673): `refine(longer, objective=...)`.
 
     Args:
-        approximation: Of blocks "su4" (another one's become that).
-        more: A circuit, as for `from_circuit`; or where gates at the identity go: "all" pairs of qubits that
-            no gate joins yet, "neighbours", a device (its edges around a line), or pairs of qubits.
-        state: What it is to be near to now; the same as before by default.
+        approximation: Approximation to extend. Its blocks become "su4" if they are of another kind.
+        more: A circuit, as for `from_circuit`; or the places of gates at the identity: "all" pairs of qubits
+            that no gate joins yet, "neighbours", a device (its edges around a line), or pairs of qubits.
+        state: State to approximate from now on; by default the same as before.
     """
     target = approximation.target if state is None else Target.of(state)
     if target.num_places != approximation.target.num_places:

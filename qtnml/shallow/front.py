@@ -1,4 +1,4 @@
-"""Fronts of circuits: none is both shorter and nearer than another; what each is worth on a device."""
+"""Pareto fronts of circuits: no circuit is both shorter and closer than another; their value on a device."""
 
 import json
 from collections.abc import Iterable
@@ -13,13 +13,14 @@ from qtnml.shown import PrintedHtml
 
 @dataclass(frozen=True, eq=False)
 class OnDevice:
-    """One of a front's circuits on a device.
+    """A circuit of a front on a device.
 
     Attributes:
-        circuit: Compiled for it.
-        expected: By how many nats strings of the target are less likely, approximation and noise together,
-            exactly; None where the circuit's exact distribution under noise is not known.
-        estimated_success: Probability that nothing goes wrong, which then decides.
+        circuit: The circuit compiled for the device.
+        expected: Exact outcome: by how many nats the target's strings are less likely, from approximation and
+            noise together. None if the circuit's exact distribution under noise is not known.
+        estimated_success: Probability that nothing goes wrong. Circuits are ranked by its product with the
+            fidelity if `expected` is not known.
     """
 
     circuit: GenerativeCircuit
@@ -29,11 +30,11 @@ class OnDevice:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParetoFront(PrintedHtml):
-    """Circuits none of which is worse and dearer than another, from few CX to many.
+    """Pareto front of circuits, from few CX to many: none has both more CX and lower fidelity than another.
 
     Attributes:
-        points: By rising numbers of CX and fidelities.
-        devices: Of each point on a device; empty where none was given.
+        points: Approximations by increasing number of CX and fidelity.
+        devices: Each point on a device; empty if no device was given.
     """
 
     points: tuple[Approximation, ...]
@@ -42,7 +43,7 @@ class ParetoFront(PrintedHtml):
     def best(
         self, *, max_two_qubit_gates: int | None = None, target_fidelity: float | None = None
     ) -> Approximation:
-        """The nearest with at most so many CX, or the shortest that reaches a fidelity."""
+        """The best circuit with at most a number of CX, or the shortest circuit that reaches a fidelity."""
         fitting = [
             each
             for each in self.points
@@ -57,7 +58,7 @@ class ParetoFront(PrintedHtml):
         return fitting[0] if target_fidelity is not None else fitting[-1]
 
     def best_on_device(self) -> GenerativeCircuit:
-        """The circuit whose strings are likeliest to be the target's under the device's noise."""
+        """The circuit that gives the target's strings the highest likelihood under the device's noise."""
         if not self.devices:
             raise InvalidInputError("this front was made for no device; give pareto(..., target=)")
         known = [each for each in self.devices if each.expected is not None]
@@ -69,7 +70,7 @@ class ParetoFront(PrintedHtml):
         )[0].circuit
 
     def rows(self) -> list[dict[str, Any]]:
-        """One for each point, JSON types."""
+        """One row for each point, as JSON types."""
         found = []
         for k, point in enumerate(self.points):
             row: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Which neighbouring places of a chain gates act on, and in which order."""
+"""Layouts: which neighbouring places of a chain the gates act on, and in which order."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal

@@ -1,8 +1,8 @@
-"""Losses of what a circuit prepares: energies, likelihoods of data, distances of reduced states.
+"""Losses of the state that a circuit prepares: energy, likelihood of data, distance of reduced states.
 
-The circuit is itself a matrix product state of bond 2**(width - 1), every tensor an isometry from its left
-bond, so that whatever lies further along the walk drops out of local quantities. All losses are exact, and
-one reverse pass gives the slopes of all gates.
+The circuit's state is a matrix product state of bond 2**(width - 1). Every tensor is an isometry from its
+left bond, so that tensors further along the chain drop out of local quantities. All losses are exact, and one
+reverse pass gives the gradients of all gates.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
-"""Optimisers on the manifold of blocks: several circuits at once, each with a search of its own.
+"""Optimisers on the manifold of blocks: several circuits at once, each with its own search.
 
-An objective gives, of points moved by steps, the new points, their losses and slopes in coordinates of the
-Lie algebra, where vectors of different points are compared as they are (transport is the identity).
+An objective takes points and steps. It returns the moved points, their losses, and their gradients in
+coordinates of the Lie algebra. There, vectors at different points are compared directly (transport is the
+identity).
 """
 
 from collections.abc import Callable

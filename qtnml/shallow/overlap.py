@@ -1,6 +1,7 @@
-"""<target|circuit> and its gradient by all gates at once, exactly, in one scan.
+"""Exact <target|circuit> and its gradient by all gates at once, in one scan.
 
-Along the chain by a sliding window, or, of few qubits, on the state vector: whichever array is smaller.
+The scan is along the chain by a sliding window, or on the state vector for few qubits. The way with the
+smaller array is taken.
 """
 
 from collections.abc import Sequence

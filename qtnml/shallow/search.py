@@ -1,4 +1,4 @@
-"""The search for circuits: layers that are added at the identity, blocks that are taken away again."""
+"""The search for circuits: it adds layers at the identity and removes blocks again."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -172,18 +172,21 @@ def refine(
     tolerance: float = 1e-6,
     on_iteration: OnIteration | None = None,
 ) -> Approximation:
-    """The same circuit, its numbers optimised further; it is never worse.
+    """Optimise the parameters of a circuit further; the result is never worse.
 
     Args:
-        approximation: Where from.
-        iterations: Of L-BFGS, at most.
-        objective: What falls instead of -ln F, of `approximation.blocks`: of `qtnml.shallow.objectives` (the
-            energy of a Hamiltonian, the likelihood of data, the distance of reduced states) or your own. The
-            result's `fidelity` is with the same target as before, and may be lower.
-        free: Numbers of the blocks that may change (`approximation.blocks.pairs` in order); None for all.
-        tolerance: It ends when the loss has fallen by less than this share of itself in 50 iterations.
-        on_iteration: Called with (iterations done, losses (1,)), -ln F / N or the objective's; it ends
-            where this returns True.
+        approximation: Circuit to start from.
+        iterations: Largest number of L-BFGS iterations.
+        objective: Loss to minimise instead of -ln F, for `approximation.blocks`. It is one of
+            `qtnml.shallow.objectives` (the energy of a Hamiltonian, the likelihood of data, the distance of
+            reduced states) or your own. The result's `fidelity` is with the same target as before, and may be
+            lower.
+        free: Indices of the blocks that may change, in the order of `approximation.blocks.pairs`; None for
+            all.
+        tolerance: The search ends if the loss has fallen by less than this fraction of itself in 50
+            iterations.
+        on_iteration: Called with (iterations done, losses (1,)). Losses are -ln F / N or the objective's. The
+            search ends if it returns True.
     """
     if isinstance(iterations, bool) or not isinstance(iterations, int | np.integer) or iterations < 1:
         raise InvalidInputError(f"iterations must be an integer of at least 1, got {iterations!r}")

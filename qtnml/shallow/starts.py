@@ -1,8 +1,8 @@
-"""Where the search begins: near the identity, or at what is known of a state without any search.
+"""Starts of the search: near the identity, or at a circuit that is found without any search.
 
-"bond-2": the chain of bond 2 nearest to a state is one staircase; the next one is made of what the circuit so
-far leaves of the state (arXiv:1908.07958). "product": the nearest product of rotated qubits. "tree": a tree
-of bond 2, a circuit of logarithmic depth (arXiv:2605.06579).
+"bond-2": the chain of bond 2 that is closest to a state is one staircase; the next staircase comes from what
+the circuit so far leaves of the state (arXiv:1908.07958). "product": the closest product of rotated qubits.
+"tree": a tree of bond 2, a circuit of logarithmic depth (arXiv:2605.06579).
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Circuits on a whole state vector; of few qubits by tables of rows: nothing is computed but amplitudes."""
+"""Circuits on a whole state vector; for few qubits by tables of rows, so only amplitudes are computed."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,8 +1,8 @@
-"""Polar sweeps: gate after gate replaced by the best one given all others (arXiv:2209.00595).
+"""Polar sweeps: each gate in turn is replaced by the best gate given all others (arXiv:2209.00595).
 
-<target|circuit> is linear in each gate; the largest absolute value of sum E_ij G_ij is at the unitary polar
-factor of conj(E), so that a sweep never lowers the fidelity. Environments come from the same walk as slopes:
-one pass back for what follows each gate, one pass forth that replaces them.
+<target|circuit> is linear in each gate. The largest absolute value of sum E_ij G_ij is at the unitary polar
+factor of conj(E), so that a sweep never lowers the fidelity. Environments come from the same walk as
+gradients: one backward pass for what follows each gate, and one forward pass that replaces the gates.
 """
 
 from collections.abc import Sequence

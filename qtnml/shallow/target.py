@@ -1,4 +1,4 @@
-"""What is approximated: a state as a chain of qubits."""
+"""Target of an approximation: a state as a chain of qubits."""
 
 from dataclasses import dataclass
 from functools import cached_property

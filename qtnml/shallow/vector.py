@@ -1,7 +1,7 @@
 """Losses of circuits on any pairs of qubits, by the whole state vector: up to 20 qubits.
 
-The window along a chain is narrow only for gates between neighbours; circuits that join all pairs are held as
-a vector. Gates of one kind are one scan, so that compiling takes as long for ten as for a thousand.
+The window along a chain is narrow only for gates between neighbours. Circuits that join all pairs are held as
+a vector. Gates of one kind are one scan, so that XLA compiles ten gates in the same time as a thousand.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,9 @@
 """The contraction of a circuit with a chain: a window of qubits that slides from site to site.
 
-A qubit enters the window in |0> before its first gate and leaves it after its last one, into the tensor of
-its site. The largest array has (bond dimension) * 2**(qubits in the window) numbers: for L staircases of
-gates on neighbours L + 1 qubits, for a brick wall of depth D at most D + 1, whatever the length of the chain.
+A qubit enters the window in |0> before its first gate. It leaves the window after its last gate, into the
+tensor of its site. The largest array has (bond dimension) * 2**(qubits in the window) numbers. The window
+holds L + 1 qubits for L staircases of gates on neighbours, and at most D + 1 qubits for a brick wall of depth
+D, for any length of the chain.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Tensor-network states from anywhere: in, looked at, out again, and compiled into circuits."""
+"""Tensor-network states: import them, inspect them, export them, and compile them into circuits."""
 
 from qtnml.states.circuits import from_circuit
 from qtnml.states.ground import ground_state

@@ -1,4 +1,4 @@
-"""What Qiskit's circuits prepare, as states."""
+"""States prepared by Qiskit circuits."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,13 @@ def from_circuit(circuit: QuantumCircuit, *, max_bond: int | None = None, cutoff
     """The state that a Qiskit circuit prepares from |0...0>, gate by gate on a matrix product state.
 
     Args:
-        circuit: Bound gates on one and two qubits, no measurements or resets; qubit k is site k. Gates on
-            qubits that are no neighbours are swapped next to each other and back.
+        circuit: Bound gates on one and two qubits, no measurements or resets; qubit k is site k. For a gate
+            between distant qubits, the qubits are swapped next to each other and back.
         max_bond: Largest bond; None keeps all singular values above `cutoff`.
         cutoff: Share of the norm below which singular values are dropped.
 
     Raises:
-        InvalidInputError: Free parameters, measurements, resets, or gates on more qubits.
+        InvalidInputError: Free parameters, measurements, resets, or gates on more than two qubits.
 
     >>> bell = QuantumCircuit(2)
     >>> _ = bell.h(0), bell.cx(0, 1)

@@ -1,4 +1,4 @@
-"""Dense vectors in and out."""
+"""Conversion from and to dense vectors."""
 
 from collections.abc import Sequence
 

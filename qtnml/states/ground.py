@@ -76,15 +76,15 @@ def ground_state(
     """The state of lowest energy as a chain (two-site DMRG).
 
     Args:
-        hamiltonian: Of qubits.
+        hamiltonian: A Hamiltonian of qubits.
         max_bond: Largest bond; it grows from 8 with the sweeps.
-        sweeps: At most, there and back.
-        tolerance: Ends when a sweep lowers the energy by less, as a share of it.
+        sweeps: Largest number of sweeps, each forth and back.
+        tolerance: The search ends when a sweep lowers the energy by a smaller fraction than this.
         cutoff: Share of the norm below which singular values are dropped.
-        random_state: Seed of the first state.
+        random_state: Seed of the initial state.
 
     Warns:
-        StateWarning: The energy still fell by more in the last sweep.
+        StateWarning: The energy still fell by more than the tolerance in the last sweep.
 
     >>> from qtnml.states import heisenberg
     >>> state = ground_state(heisenberg(4), max_bond=4)

@@ -22,8 +22,8 @@ class Hamiltonian:
     """A sum of Hermitian matrices, each on one site or two.
 
     Attributes:
-        num_sites: Of the system.
-        terms: (sites, matrix); the first site varies slowest.
+        num_sites: Number of sites of the system.
+        terms: Pairs (sites, matrix); the first site varies slowest.
 
     >>> ising(3, field=1.0)
     Hamiltonian(3 sites, 5 terms)
@@ -45,7 +45,7 @@ class Hamiltonian:
 
     @classmethod
     def from_paulis(cls, num_sites: int, terms: Iterable[tuple[str, Sequence[int], float]]) -> "Hamiltonian":
-        """From terms such as ("XX", (0, 1), 0.5), as Qiskit's `SparsePauliOp.from_sparse_list` takes them."""
+        """From terms such as ("XX", (0, 1), 0.5), in the format of `SparsePauliOp.from_sparse_list`."""
         found = []
         for letters, sites, coefficient in terms:
             if len(letters) != len(sites) or not set(letters) <= set("IXYZ") or not letters:
@@ -79,10 +79,10 @@ class Hamiltonian:
         return all(np.abs(matrix.imag).max() == 0 for _, matrix in self.terms)
 
     def bonds(self) -> dict[tuple[int, int], NDArray]:
-        """Terms of each pair of sites (lower, higher), every field shared among the pairs of its site.
+        """Terms of each pair of sites (lower, higher). Every field is shared among the pairs of its site.
 
         Raises:
-            InvalidInputError: A field on a site that no pair has.
+            InvalidInputError: A field is on a site that is in no pair.
         """
         found: dict[tuple[int, int], NDArray] = {}
         for sites, matrix in self.terms:
@@ -106,7 +106,7 @@ class Hamiltonian:
         return found
 
     def matrix(self) -> NDArray:
-        """Dense, (2**sites, 2**sites), of at most 14 sites; site 0 varies slowest."""
+        """Dense matrix (2**sites, 2**sites), for at most 14 sites; site 0 varies slowest."""
         if self.num_sites > 14:
             raise InvalidInputError(f"a dense matrix of {self.num_sites} sites does not fit; at most 14")
         size = 2**self.num_sites
@@ -114,7 +114,7 @@ class Hamiltonian:
         return np.asarray(self.apply(vectors).T)
 
     def apply(self, vectors: NDArray) -> NDArray:
-        """H psi of dense vectors (..., 2**sites); site 0 varies slowest."""
+        """H psi for dense vectors psi (..., 2**sites); site 0 varies slowest."""
         shape = (-1, *[2] * self.num_sites)
         tensor = np.asarray(vectors).reshape(shape)
         total = np.zeros(tensor.shape, np.result_type(tensor, *(matrix for _, matrix in self.terms)))
@@ -143,7 +143,7 @@ def _pairs(num_sites: int, *, periodic: bool) -> list[tuple[int, int]]:
 def ising(
     num_sites: int, *, coupling: float = 1.0, field: float = 1.0, periodic: bool = False
 ) -> Hamiltonian:
-    """-J sum Z_i Z_{i+1} - g sum X_i in Pauli matrices; critical at g = J."""
+    """Transverse-field Ising chain, -J sum Z_i Z_{i+1} - g sum X_i in Pauli matrices; critical at g = J."""
     terms = [("ZZ", pair, -coupling) for pair in _pairs(num_sites, periodic=periodic)]
     return Hamiltonian.from_paulis(
         num_sites, [*terms, *(("X", (site,), -field) for site in range(num_sites))]
@@ -158,11 +158,13 @@ def xxz(
     field: float = 0.0,
     periodic: bool = False,
 ) -> Hamiltonian:
-    """sum J_i (X X + Y Y + delta Z Z) + h sum Z in Pauli matrices; delta = 1 is Heisenberg's chain.
+    """XXZ chain, sum J_i (X X + Y Y + delta Z Z) + h sum Z in Pauli matrices.
+
+    delta = 1 is Heisenberg's chain.
 
     Args:
-        num_sites: Of the chain.
-        couplings: J, one for all pairs or one for each.
+        num_sites: Number of sites of the chain.
+        couplings: J, one for all pairs or one for each pair.
         anisotropy: delta.
         field: h.
         periodic: Whether the last spin is joined to the first.
@@ -179,5 +181,5 @@ def xxz(
 
 
 def heisenberg(num_sites: int, *, periodic: bool = False) -> Hamiltonian:
-    """sum (X X + Y Y + Z Z) in Pauli matrices, four times the sum of S . S."""
+    """Heisenberg chain, sum (X X + Y Y + Z Z) in Pauli matrices: four times the sum of S . S."""
     return xxz(num_sites, periodic=periodic)

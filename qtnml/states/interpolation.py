@@ -1,8 +1,8 @@
 """Functions as states: tensor cross interpolation (arXiv:2009.10644 and 2407.02454).
 
-A function of many indices is asked at few of them: at every bond a set of left and of right parts (pivots),
-between which the function is known exactly, is grown by full-pivot elimination of the function's values on
-two neighbouring sites.
+A function of many indices is evaluated at few points. Every bond has a set of left parts and a set of right
+parts of index strings (pivots), on which the function is known exactly. The sets grow by full-pivot
+elimination of the function's values on two neighbouring sites.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Tensors of a matrix product state as other packages want them."""
+"""Tensors of a matrix product state in the layouts of other packages."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

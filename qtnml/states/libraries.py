@@ -1,4 +1,4 @@
-"""States of other libraries, in and out, by what their objects offer; neither library is a dependency."""
+"""Conversion from and to states of other libraries (quimb, TeNPy); neither library is a dependency."""
 
 from inspect import signature
 from typing import Any

@@ -26,14 +26,14 @@ def from_arrays(arrays: Sequence[Any], *, tree: Tree | None = None) -> State:
     """A state from its tensors, in any gauge and of any norm (not 0).
 
     Args:
-        arrays: Of a chain in order: (left bond, level, right bond), the outer bonds 1 or left out. With
-            `tree` one for each node, (bond to its parent, dimensions of its wires in order); the root's first
-            axis is 1 or left out.
+        arrays: Tensors of a chain in order, each (left bond, level, right bond); outer bonds are 1 or left
+            out. With `tree`, one tensor for each node, (bond to its parent, dimensions of its other bonds in
+            order); the root's first axis is 1 or left out.
         tree: A `qtnml.structure.Tree` whose leaves are the sites.
 
     Raises:
-        InvalidInputError: Tensors that do not fit together, that are no finite numbers, or of norm 0; a
-            periodic chain.
+        InvalidInputError: The tensors do not fit together, are not finite, have norm 0, or form a periodic
+            chain.
 
     >>> ghz = from_arrays([np.eye(2), np.einsum("lp,pr->lpr", np.eye(2), np.eye(2)), np.eye(2)])
     >>> ghz.to_vector().round(3).tolist()
@@ -160,14 +160,14 @@ def _on_tree(arrays: list[NDArray], tree: Tree) -> TreeState:
 
 
 def from_quimb(psi: Any) -> State:
-    """A state from quimb's `MatrixProductState`, of any gauge and norm."""
+    """A state from quimb's `MatrixProductState`, in any gauge and of any norm."""
     return _of_chain([_numbers(t, f"tensor {k}") for k, t in enumerate(tensors_of_quimb(psi))])
 
 
 def from_tenpy(psi: Any) -> State:
     """A state from TeNPy's finite `MPS`, with or without conserved charges.
 
-    Levels are in the order of sites without charges (of `SpinHalfSite` up, then down).
+    Levels have the order of sites without charges (for `SpinHalfSite`: up, then down).
     """
     return _of_chain([_numbers(t, f"tensor {k}") for k, t in enumerate(tensors_of_tenpy(psi))])
 
@@ -175,13 +175,13 @@ def from_tenpy(psi: Any) -> State:
 def from_vector(
     vector: Any, max_bond: int | None = None, *, dims: Sequence[int] | None = None, cutoff: float = 1e-12
 ) -> State:
-    """A chain from all of its amplitudes.
+    """A chain from a dense vector of amplitudes.
 
     Args:
-        vector: (product of levels,), or an array with an axis for each site; the first site varies slowest
-            (a vector of Qiskit's has qubit 0 varying fastest: reverse the axes).
+        vector: Shape (product of levels,), or an array with one axis for each site. The first site varies
+            slowest. In vectors of Qiskit qubit 0 varies fastest: reverse their axes.
         max_bond: Largest bond; None keeps all singular values above `cutoff`.
-        dims: Levels of the sites; by default qubits, or the axes of the array.
+        dims: Levels of the sites; by default 2 (qubits), or the axes of the array.
         cutoff: Share of the largest singular value below which values are dropped.
     """
     found = _numbers(vector, "the vector")
@@ -220,19 +220,19 @@ def from_function(
 ) -> State:
     """A chain whose amplitudes are proportional to a function's values.
 
-    Of up to 65,536 amplitudes the function is asked everywhere; of more by tensor cross interpolation
-    (arXiv:2009.10644), at few points.
+    With up to 65,536 amplitudes the function is evaluated everywhere. With more, tensor cross interpolation
+    (arXiv:2009.10644) evaluates it at few points.
 
     Args:
-        function: Levels (points, sites), integers -> amplitudes (points,).
+        function: Maps integer levels (points, sites) to amplitudes (points,).
         dims: Levels of the sites.
         max_bond: Largest bond.
-        tolerance: Error as a share of the largest amplitude.
-        sweeps: Of the interpolation, there and back.
-        random_state: Seed of first points and of the check.
+        tolerance: Error as a fraction of the largest amplitude.
+        sweeps: Sweeps of the interpolation, each forth and back.
+        random_state: Seed of the first points and of the check.
 
     Warns:
-        StateWarning: At random points the state is off by more than 100 times the tolerance.
+        StateWarning: At random points the state is wrong by more than 100 times the tolerance.
 
     >>> state = from_function(lambda x: np.exp(-0.1 * x.sum(axis=1)), [2] * 40)
     >>> max(state.bond_dims)
@@ -289,14 +289,16 @@ def evolve(
     max_bond: int | None = None,
     cutoff: float = 1e-12,
 ) -> State:
-    """exp(-i H t) psi by Trotter steps (time-evolving block decimation, quant-ph/0301063).
+    """Evolve a state in time, exp(-i H t) psi, by Trotter steps (TEBD, quant-ph/0301063).
+
+    TEBD is time-evolving block decimation.
 
     Args:
-        state: Qubits on a chain, or on a tree that becomes one.
-        hamiltonian: Of as many sites.
+        state: Qubits on a chain, or on a tree, which becomes a chain.
+        hamiltonian: A Hamiltonian with as many sites as the state.
         time: t.
-        steps: Of the product formula.
-        order: Of the product formula: 1, 2 or 4.
+        steps: Number of steps of the product formula.
+        order: Order of the product formula: 1, 2 or 4.
         max_bond: Largest bond; None keeps all singular values above `cutoff`.
         cutoff: Share of the norm below which singular values are dropped.
     """

@@ -1,4 +1,4 @@
-"""Reduced density matrices of any few sites of a state."""
+"""Reduced density matrices of a few sites of a state."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""A chain renormalised to a balanced tree: neighbours joined, of their levels those kept that matter most.
+"""Renormalisation of a chain to a balanced tree: join neighbours and keep their most important levels.
 
-The tree's circuit has a depth that grows with the logarithm of the number of sites (arXiv:2605.06579).
+The depth of the tree's circuit grows with the logarithm of the number of sites (arXiv:2605.06579).
 """
 
 from collections.abc import Sequence

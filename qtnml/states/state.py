@@ -1,4 +1,4 @@
-"""`State`: any tensor network state on a chain or a tree, what it holds, and the way to a circuit."""
+"""`State`: a tensor network state on a chain or a tree, its properties, and its compilation to a circuit."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,11 @@ _MOST_BOND = 512  # while sites change places
 class State:
     """A normalised pure state on a chain or a tree of sites.
 
-    Made by `from_arrays`, `from_quimb`, `from_tenpy`, `from_vector`, `from_function` and `from_born`.
+    States are made by `from_arrays`, `from_quimb`, `from_tenpy`, `from_vector`, `from_function` and
+    `from_born`.
 
     Attributes:
-        tree_state: Its canonical cores.
+        tree_state: The state as a `TreeState` with canonical cores.
 
     >>> from qtnml.states import from_vector
     >>> ghz = from_vector(np.array([1, 0, 0, 0, 0, 0, 0, 1]))
@@ -67,7 +68,7 @@ class State:
 
     @property
     def is_chain(self) -> bool:
-        """Whether it is a matrix product state, in whatever order of its sites."""
+        """Whether it is a matrix product state, in any order of its sites."""
         return path_of(self.tree_state.tree) is not None
 
     @property
@@ -77,12 +78,12 @@ class State:
 
     @property
     def bond_dims(self) -> tuple[int, ...]:
-        """Of a chain between neighbours, from its first site; of a tree above every node but the root."""
+        """Bond dimensions: between neighbours of a chain, or above each node of a tree except the root."""
         return self._chain.bond_dims if self.is_chain else self.tree_state.bond_dims
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in the cores."""
+        """Number of entries in the cores."""
         return self.tree_state.num_parameters
 
     @cached_property
@@ -92,14 +93,17 @@ class State:
     def chain(self, max_bond: int | None = None) -> Chain:
         """Tensors (left bond, level, right bond) in the order of the chain, and that order.
 
-        A tree becomes a chain exactly, with bonds up to the product of those a cut severs, or truncated to
-        `max_bond`.
+        A tree becomes a chain exactly, or truncated to `max_bond`. A bond of the exact chain is at most the
+        product of the tree's bonds that the cut severs.
         """
         check_bond(max_bond)
         return self._chain if max_bond is None or self.is_chain else chain_of(self.tree_state, max_bond)
 
     def schmidt_values(self) -> tuple[NDArray, ...]:
-        """Schmidt coefficients, falling, squares of sum 1, across each bond in the order of `bond_dims`."""
+        """Schmidt coefficients across each bond, in the order of `bond_dims`.
+
+        They are in descending order; their squares sum to 1.
+        """
         values = schmidt_values(self.tree_state)
         return tuple(values[k] for k in self._bond_order())
 
@@ -116,12 +120,12 @@ class State:
         return [a if tree.parents[a] == b else b for a, b in itertools.pairwise(path)]
 
     def expectation(self, operators: "Mapping[int, NDArray | str] | str | Hamiltonian | Any") -> complex:
-        """<psi| O |psi>, exactly.
+        """Exact expectation value <psi| O |psi>.
 
         Args:
-            operators: A product, site -> matrix (levels, levels) or "X", "Y", "Z"; a string of a letter for
-                each site, such as "IZZ"; or a sum: a `Hamiltonian` or Qiskit's `SparsePauliOp`, whose qubit k
-                is site k.
+            operators: A product, as a mapping from site to matrix (levels, levels) or "X", "Y", "Z"; a string
+                with one letter for each site, such as "IZZ"; or a sum: a `Hamiltonian` or Qiskit's
+                `SparsePauliOp`, whose qubit k is site k.
         """
         if isinstance(operators, str):
             if len(operators) != self.num_sites or not set(operators) <= set(PAULIS):
@@ -160,15 +164,15 @@ class State:
     def correlations(
         self, first: NDArray | str = "Z", second: NDArray | str | None = None, *, connected: bool = True
     ) -> NDArray:
-        """<A_i B_j> of all pairs of sites, (sites, sites), less <A_i> <B_j> where connected.
+        """Correlations <A_i B_j> of all pairs of sites, (sites, sites), minus <A_i> <B_j> if connected.
 
         Args:
             first: A, a matrix (levels, levels) or "X", "Y", "Z".
-            second: B; A where there is none.
-            connected: Whether the product of the means is taken off.
+            second: B; by default A.
+            connected: Whether the product of the means is subtracted.
 
         Returns:
-            Real numbers where B is A and Hermitian. The diagonal is of A B on one site.
+            The matrix; it is real if B is A and Hermitian. The diagonal holds A B on one site.
         """
         a = _matrix_of(first)
         b = a if second is None else _matrix_of(second)
@@ -197,7 +201,7 @@ class State:
         return reduced_density_matrix(self.tree_state, tuple(sites))
 
     def overlap(self, other: "State | TreeState") -> complex:
-        """<self|other>; both may be chains or trees, of the same levels."""
+        """Overlap <self|other>. Both may be chains or trees, with the same levels."""
         mine, theirs = self._chain, chain_of(as_tree_state(other))
         if sorted(zip(mine.order, (t.shape[1] for t in mine.tensors), strict=True)) != sorted(
             zip(theirs.order, (t.shape[1] for t in theirs.tensors), strict=True)
@@ -208,11 +212,11 @@ class State:
         return overlap(mine.tensors, theirs.tensors)
 
     def fidelity(self, other: "State | TreeState") -> float:
-        """|<self|other>|**2."""
+        """Fidelity |<self|other>|**2."""
         return abs(self.overlap(other)) ** 2
 
     def amplitudes(self, strings: Any) -> NDArray:
-        """psi(x) of strings (samples, sites) of levels."""
+        """Amplitudes psi(x) of strings (samples, sites) of levels."""
         logs, phases = log_amplitudes(self.tree_state, np.asarray(strings))
         return np.asarray(np.exp(logs) * phases)
 
@@ -221,24 +225,24 @@ class State:
         return sample(self.tree_state, np.random.default_rng(random_state), int(n_samples))
 
     def to_vector(self) -> NDArray:
-        """All amplitudes, the first site varying slowest (Qiskit's order is the other way round)."""
+        """All amplitudes. The first site varies slowest; Qiskit's order is the reverse."""
         return vector_of(self.tree_state)
 
     def truncated(self, max_bond: int | None = None, cutoff: float = 1e-12) -> "State":
-        """The chain with smaller bonds, by its singular values; `fidelity` says what was lost."""
+        """The chain truncated to smaller bonds by its singular values; `fidelity` gives the loss."""
         check_bond(max_bond)
         check_cutoff(cutoff)
         chain = self._chain
         return State(Chain(tuple(compressed(chain.tensors, max_bond, cutoff)), chain.order).state())
 
     def renormalised(self, max_bond: int | None = None) -> "State":
-        """The state on a balanced tree, whose exact circuit is of logarithmic depth (arXiv:2605.06579).
+        """The state on a balanced tree, whose exact circuit has logarithmic depth (arXiv:2605.06579).
 
-        Neighbours are joined again and again, and of each pair those `max_bond` combinations of levels kept
-        that carry most of the state; `fidelity` says what was lost.
+        Neighbours are joined repeatedly. Each pair keeps the `max_bond` combinations of levels that carry
+        most of the state; `fidelity` gives the loss.
 
         Args:
-            max_bond: Largest bond of the tree; None is exact, with bonds up to the square of the chain's.
+            max_bond: Largest bond of the tree. None is exact, with bonds up to the square of the chain's.
         """
         check_bond(max_bond)
         if self.num_sites < 2:
@@ -249,11 +253,11 @@ class State:
         )
 
     def qubits(self) -> "State":
-        """Every site of k levels as ceil(log2 k) qubits of a chain, the first one most significant."""
+        """The state with every site of k levels as ceil(log2 k) qubits, the first qubit most significant."""
         return State(qubit_chain(self._chain).state())
 
     def to_arrays(self, layout: Layout = "lpr") -> Any:
-        """Tensors for other packages, the sites in the order 0, 1, 2, ...
+        """Tensors for other packages, with sites in the order 0, 1, 2, ...
 
         Args:
             layout: "lpr" (left, level, right); "pennylane" (`qml.MPSPrep`), "cuquantum"
@@ -266,21 +270,22 @@ class State:
         return reordered(self._chain, tuple(range(self.num_sites)))
 
     def to_quimb(self) -> Any:
-        """quimb's `MatrixProductState`, or a `TensorNetwork` of a tree (indices k0, k1, ...)."""
+        """The state in quimb: `MatrixProductState`, or for a tree `TensorNetwork` (indices k0, k1, ...)."""
         return to_quimb(self.tree_state)
 
     def to_tenpy(self) -> Any:
-        """TeNPy's `MPS`, the sites in the order 0, 1, 2, ..."""
+        """The state as TeNPy's `MPS`, with sites in the order 0, 1, 2, ..."""
         return to_tenpy(self._in_order())
 
     def compile(self, *, verbose: int = 0, **options: Any) -> GenerativeCircuit:
-        """The exact circuit, on the fewest qubits (`reuse_qubits=False`: one for each site).
+        """The exact circuit on the fewest qubits (with `reuse_qubits=False`: one qubit for each site).
 
-        Seconds for bonds up to 8; at bond 16 about half a second for each site.
+        Compiling takes seconds for bonds up to 8. At bond 16 it takes about half a second for each site.
 
         Args:
-            verbose: 1 shows a bar.
-            **options: Of `qtnml.compile.compile_state`: reuse_qubits, num_qubits, target, synthesis, passes.
+            verbose: 1 shows a progress bar.
+            **options: Options of `qtnml.compile.compile_state`: reuse_qubits, num_qubits, target, synthesis,
+                passes.
 
         >>> from qtnml.states import from_vector
         >>> w_state = from_vector(np.array([0, 1, 1, 0, 1, 0, 0, 0]))
@@ -295,7 +300,7 @@ class State:
             )
 
     def draw(self) -> str:
-        """The network in letters: a chain in one line, a tree with a line for each node."""
+        """A drawing of the network in text: a chain in one line, a tree with one line for each node."""
         if self.is_chain:
             chain = self._chain
             joined = [f"-{bond}-{site}" for bond, site in zip(chain.bond_dims, chain.order[1:], strict=True)]
@@ -357,7 +362,7 @@ def as_tree_state(given: Any) -> TreeState:
 
 
 def as_state(given: Any) -> State:
-    """A `State` of whatever `as_tree_state` takes."""
+    """A `State` from anything that `as_tree_state` accepts."""
     return given if isinstance(given, State) else State(as_tree_state(given))
 
 

@@ -17,10 +17,10 @@ def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1
 
     Args:
         num_leaves: Number of leaves.
-        order: Leaves from one end to the other; as they come by default.
-        first: Leaves of the lowest node, at the far end.
-        root: Place of the root in the order. From another place than an end the chain has two arms, whose
-            wires enter the root before its leaf.
+        order: Leaves from one end to the other; by default 0, 1, 2, ...
+        first: Number of leaves of the lowest node, at the far end.
+        root: Position of the root in the order. If it is not an end, the chain has two arms, whose wires
+            enter the root before its leaf.
 
     >>> chain(3).nodes, chain(3, first=2).nodes, chain(3, root=1).nodes
     (((2,), (1, 3), (0, 4)), ((1, 2), (0, 3)), ((0,), (2,), (3, 4, 1)))
@@ -49,12 +49,12 @@ def _two_arms(order: Sequence[int], root: int) -> Tree:
 
 
 def balanced(num_leaves: int, order: Sequence[int] | None = None, *, arity: int = 2) -> Tree:
-    """Balanced tree: neighbours in `order` are joined, level by level; an odd one out moves up a level.
+    """Balanced tree: neighbours in `order` are joined, level by level; a remaining single wire moves up.
 
     Args:
         num_leaves: Number of leaves.
-        order: Leaves from left to right; as they come by default.
-        arity: Wires that enter a node.
+        order: Leaves from left to right; by default 0, 1, 2, ...
+        arity: Number of wires that enter a node.
 
     >>> balanced(5).nodes
     ((0, 1), (2, 3), (5, 6), (7, 4))
@@ -78,16 +78,16 @@ def balanced(num_leaves: int, order: Sequence[int] | None = None, *, arity: int 
 
 
 def chow_liu(information: NDArray, *, group: int = 2) -> Tree:
-    """Binary tree whose joins follow the mutual information of its leaves.
+    """Binary tree that follows the mutual information of its leaves.
 
-    The Chow-Liu tree (IEEE Trans. Inf. Theory 14, 462, 1968) is the spanning tree of largest summed mutual
-    information. Cutting it in two where the halves are most even, again and again, gives a binary tree in
-    which every subtree is a connected part of the Chow-Liu tree: about log N levels high, or up to N where
-    one feature is tied to all others.
+    The Chow-Liu tree (IEEE Trans. Inf. Theory 14, 462, 1968) is the spanning tree with the largest sum of
+    mutual information. It is repeatedly cut in two where the halves are most even. This gives a binary tree
+    in which every subtree is a connected part of the Chow-Liu tree. Its height is about log N levels, or up
+    to N if one feature is connected to all others.
 
     Args:
         information: Mutual information of every pair (leaves, leaves), nats.
-        group: Up to so many leaves enter a lowest node together.
+        group: Largest number of leaves that enter a lowest node together.
     """
     count = len(information)
     if count < 2:
@@ -112,12 +112,12 @@ def chow_liu(information: NDArray, *, group: int = 2) -> Tree:
 
 
 def dependence_tree(information: NDArray) -> Tree:
-    """The Chow-Liu tree itself: a node for every feature, joined by the spanning tree of most information.
+    """The Chow-Liu tree itself: one node for every feature, joined by the maximum spanning tree.
 
-    Each feature enters a node of its own, and nodes are joined as features depend on each other, so that a
-    state with bonds of as many levels as a feature has holds the Chow-Liu distribution exactly (IEEE Trans.
-    Inf. Theory 14, 462, 1968). Where several features depend on one, nodes without a feature join them in
-    pairs, and no node has more than three wires. The root is in the middle of the tree.
+    Each feature enters its own node, and nodes are joined as the features depend on each other. So a state
+    whose bonds have as many levels as a feature holds the Chow-Liu distribution exactly (IEEE Trans. Inf.
+    Theory 14, 462, 1968). If several features depend on one feature, nodes without a feature join them in
+    pairs. No node has more than three wires. The root is in the middle of the tree.
 
     Args:
         information: Mutual information of every pair (features, features), nats.
@@ -170,13 +170,13 @@ def _middle(neighbours: dict[int, list[int]]) -> int:
 
 
 def from_parents(parents: Sequence[int]) -> Tree:
-    """Any rooted tree.
+    """Any rooted tree, given by the parent of each wire.
 
-    Wires are numbered as you like: those that are nobody's parent are leaves, in ascending order of
-    their number; every other wire leaves a node, whose children enter in ascending order.
+    Wires may be numbered in any order. Wires that are not a parent are leaves, in ascending order of their
+    number. Every other wire leaves a node, whose children enter in ascending order.
 
     Args:
-        parents: For each wire the wire that leaves the node it enters, -1 for the root.
+        parents: For each wire, the wire that leaves the node it enters; -1 for the root.
 
     >>> from_parents([3, 3, 4, 4, -1]).nodes  # three leaves, joined one by one
     ((0, 1), (2, 3))

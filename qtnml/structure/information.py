@@ -1,4 +1,4 @@
-"""What features know about each other: mutual information, an order and a spanning tree made from it."""
+"""Dependence of features: mutual information, and an order and a spanning tree made from it."""
 
 from collections.abc import Sequence
 
@@ -52,19 +52,19 @@ def predictive_information(
     rows: float | None = None,
     numbers: Sequence[NDArray | None] = (),
 ) -> NDArray:
-    """By how many nats a feature is better predicted when another is known, for each pair of columns.
+    """Gain in nats of predicting one feature when another is known, for each pair of columns.
 
-    Mutual information as an unseen row would measure it: each row is predicted from all others (leave one
-    out) by a conditional distribution that is drawn to the marginal one as far as predicts best, see
-    `shrunk_conditional`. With few rows or many levels the mutual information of independent columns is far
-    from 0; this is not. The mean of both directions, and at least 0.
+    It is the mutual information as an unseen row measures it. Each row is predicted from all others (leave
+    one out) by a conditional distribution that is shrunk to the marginal distribution as far as predicts
+    best, see `shrunk_conditional`. With few rows or many levels the empirical mutual information of
+    independent columns is far from 0; this value is not. It is the mean of both directions, and at least 0.
 
     Args:
         levels, dims, weights: As for `level_mutual_information`.
-        rows: Independent rows that the samples stand for; by default their effective number.
-        numbers: Of each feature the number that each level stands for, (levels,), or None where levels are
-            categories; empty where all are. Between numbers, distributions that are drawn to a smooth
-            dependence are tried as well, see `smooth_dependence`.
+        rows: Number of independent rows that the samples represent; by default their effective number.
+        numbers: For each feature, the number that each level stands for, (levels,), or None for categories;
+            empty if all features are categories. Between two numbers, distributions that are shrunk to a
+            smooth dependence are tried as well, see `smooth_dependence`.
     """
     weights = np.ones(len(levels)) if weights is None else weights
     rows = effective_rows(weights) if rows is None else rows
@@ -235,9 +235,9 @@ def _summed_by_feature(terms: NDArray, dims: Sequence[int]) -> NDArray:
 
 
 def seriation(information: NDArray) -> list[int]:
-    """An order of features in which those that know about each other are near: the Fiedler vector's.
+    """Order of features that places dependent features near each other, by the Fiedler vector.
 
-    It minimises the squared distances along the line, weighed by mutual information, as is done for
+    It minimises the squared distances along the line, weighted by mutual information. The same is done for
     orbitals in quantum chemistry.
     """
     weights = information - np.diag(np.diag(information))

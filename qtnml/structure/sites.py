@@ -1,7 +1,7 @@
 """Rooted tree over sites: connectivity and levels (categories) of each site. Holds no parameters.
 
-The generative counterpart of `Topology`: bonds get their dimensions from data, and become bundles of qubits
-only when a circuit is made.
+It is the generative counterpart of `Topology`. Bonds get their dimensions from data, and become bundles of
+qubits only when a circuit is made.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Sites:
     """A `Tree` whose leaves are sites of given dimensions.
 
     Attributes:
-        dims: Levels of each site (2 for a bit).
-        tree: Its leaves are the sites.
+        dims: Number of levels of each site (2 for a bit).
+        tree: Tree whose leaves are the sites.
 
     >>> Sites((2, 2, 3), chain(3)).largest_bonds
     (3, 2, 1)
@@ -43,7 +43,7 @@ class Sites:
 
     @cached_property
     def largest_bonds(self) -> tuple[int, ...]:
-        """Largest bond dimension above each node that any state needs: that of the smaller side."""
+        """Largest useful bond dimension above each node: the dimension of the smaller side."""
         logs = np.log2(self.dims)
         total, inside = logs.sum(), list[float]()
         for wires in self.tree.nodes:
@@ -56,12 +56,12 @@ class Sites:
         return tuple(round(2 ** min(part, total - part, 30)) for part in inside)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` is the inverse."""
+        """The sites as plain JSON types; `from_dict` is the inverse."""
         return {"site_dims": list(self.dims), "nodes": [list(wires) for wires in self.tree.nodes]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Sites":
-        """Rebuild (and validate) what `to_dict` wrote."""
+        """Rebuild (and validate) sites written by `to_dict`."""
         try:
             dims = tuple(data["site_dims"])
             tree = Tree.from_dict({"num_leaves": len(dims), "nodes": data["nodes"]})
@@ -73,11 +73,11 @@ class Sites:
 
 
 def site_chain(site_dims: Sequence[int], order: Sequence[int] | None = None) -> Sites:
-    """Matrix product state: one node a site, the root at the first one.
+    """Matrix product state: one node for each site, with the root at the first site.
 
     Args:
-        site_dims: Levels of each site.
-        order: Sites from the root to the other end; as they come by default.
+        site_dims: Number of levels of each site.
+        order: Sites from the root to the other end; by default 0, 1, 2, ...
     """
     return Sites(tuple(site_dims), chain(len(site_dims), order))
 

@@ -18,15 +18,15 @@ def balanced_tree(
 ) -> Topology:
     """Balanced binary tree over any number of data qubits.
 
-    Neighbouring wires are joined in pairs, level by level; an odd one out moves up a level.
+    Neighbouring wires are joined in pairs, level by level. A remaining single wire moves up a level.
 
     Args:
-        num_data_qubits: Number of data qubits (of features, where each has one).
+        num_data_qubits: Number of data qubits (number of features, if each feature has one qubit).
         bond_qubits: Width V of the inner wires (bond dimension 2**V), 1 to 3.
-        leaf: "data": leaf wires of V data qubits (the last one narrower where V does not divide the
-            number of data qubits), as in arXiv:1803.11537. "fresh": leaf wires of one data qubit, and
-            nodes that bring V - 1 fresh qubits for each, as in arXiv:2209.01195.
-        root_qubits: Qubits kept and measured at the root; d qubits tell 2**d classes apart.
+        leaf: "data": leaf wires of V data qubits (the last wire is narrower if V does not divide the number
+            of data qubits), as in arXiv:1803.11537. "fresh": leaf wires of one data qubit, and nodes that add
+            V - 1 fresh qubits for each of them, as in arXiv:2209.01195.
+        root_qubits: Number of qubits kept and measured at the root; d qubits distinguish 2**d classes.
 
     >>> balanced_tree(64).num_leaves, len(balanced_tree(64, 2).nodes), len(balanced_tree(64, 3).nodes)
     (64, 31, 21)
@@ -44,14 +44,14 @@ def balanced_tree(
 def mps(num_data_qubits: int, bond_qubits: int = 1, *, leaf: str = "data", root_qubits: int = 1) -> Topology:
     """Matrix product state: every node joins the carried wire with the next data qubit.
 
-    Its circuit needs V + 1 qubits with reuse, whatever the number of data qubits (arXiv:1803.11537).
+    With reuse its circuit needs V + 1 qubits, for any number of data qubits (arXiv:1803.11537).
 
     Args:
-        num_data_qubits: Number of data qubits (of features, where each has one).
+        num_data_qubits: Number of data qubits (number of features, if each feature has one qubit).
         bond_qubits: Width V of the carried wire (bond dimension 2**V), 1 to 3.
-        leaf: "data": the carried wire starts as the first V data qubits. "fresh": it starts as the
-            first data qubit and V - 1 fresh ones.
-        root_qubits: Qubits kept and measured at the last node, at most V + 1.
+        leaf: "data": the carried wire starts as the first V data qubits. "fresh": it starts as the first data
+            qubit and V - 1 fresh qubits.
+        root_qubits: Number of qubits kept and measured at the last node, at most V + 1.
 
     >>> len(mps(64).nodes), mps(64, 3).num_qubits[0], mps(64, 3).num_leaves
     (63, 4, 62)
@@ -74,14 +74,14 @@ def with_qubits(
     fresh: Sequence[int] | None = None,
     root_qubits: int = 1,
 ) -> Topology:
-    """A tree whose wires are V qubits wide, or less where a node has fewer.
+    """A topology from a tree: wires are V qubits wide, or narrower if a node has fewer qubits.
 
     Args:
         tree: Connectivity.
-        leaf_widths: Data qubits on each leaf.
+        leaf_widths: Number of data qubits on each leaf.
         bond_qubits: Width V of the inner wires.
-        fresh: Fresh qubits of each node; none by default.
-        root_qubits: Qubits measured at the root.
+        fresh: Number of fresh qubits of each node; none by default.
+        root_qubits: Number of qubits measured at the root.
 
     >>> with_qubits(balanced(9, arity=3), [1] * 9, 2).num_qubits
     (3, 3, 3, 6)
@@ -110,14 +110,14 @@ def chow_liu_tree(
     levels: int = 3,
     information: NDArray | None = None,
 ) -> Topology:
-    """Binary tree over the features whose joins follow their mutual information: see `chow_liu`.
+    """Binary tree over the features that follows their mutual information; see `chow_liu`.
 
     Args:
-        X: Samples (samples, features), each feature one data qubit.
+        X: Samples (samples, features); each feature is one data qubit.
         bond_qubits: Width V of the inner wires. Up to 2 V features enter a lowest node together.
-        root_qubits: Qubits measured at the root.
-        levels: Each feature is cut into this many ranges of equal width to count frequencies.
-        information: Mutual information of every pair (features, features), if it is known already.
+        root_qubits: Number of qubits measured at the root.
+        levels: Number of bins of equal width that each feature is divided into to count frequencies.
+        information: Mutual information of every pair (features, features), if it is already known.
     """
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] < 2 or len(X) < 1:
@@ -136,12 +136,12 @@ def topology_from_parents(
     *,
     fresh: Sequence[int] | None = None,
 ) -> Topology:
-    """Any rooted tree, with wires of any widths: see `from_parents` for the numbering.
+    """Any rooted tree, with wires of any widths; see `from_parents` for the numbering.
 
     Args:
-        parents: For each wire the wire that leaves the node it enters, -1 for the root.
-        widths: Qubits on each wire; of a leaf, its data qubits.
-        fresh: Fresh qubits of the node that each wire leaves (0 at leaves); none by default.
+        parents: For each wire, the wire that leaves the node it enters; -1 for the root.
+        widths: Number of qubits on each wire; for a leaf, its data qubits.
+        fresh: Number of fresh qubits of the node that each wire leaves (0 at leaves); none by default.
 
     >>> topology_from_parents([3, 3, 4, 4, -1], [1, 1, 1, 2, 1]).num_qubits
     (2, 3)
@@ -169,10 +169,10 @@ def topology_from_parents(
 
 
 def with_reuploads(topology: Topology, layers: int = 1) -> Topology:
-    """Every node as `layers` + 1 nodes, the data of its features uploaded again in between.
+    """Replace every node by `layers` + 1 nodes, with its features uploaded again in between.
 
-    Each lower node keeps all its qubits; then qubit q is turned by the gate of one of the features below
-    the node (evenly spaced), and the next node acts (data re-uploading, arXiv:1907.02085).
+    Each lower node keeps all its qubits. Then the data gate of one of the features below the node (evenly
+    spaced) rotates qubit q, and the next node acts (data re-uploading, arXiv:1907.02085).
 
     >>> [node.uploads for node in with_reuploads(balanced_tree(2)).nodes]
     [(), (0, 1)]

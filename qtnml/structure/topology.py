@@ -17,9 +17,9 @@ MAX_NODE_QUBITS = 12  # a unitary on so many has 16 million numbers
 class Node:
     """One unitary of the tree.
 
-    Its qubits are those of the `children` wires in order, then `fresh` qubits in |0>; the first
-    `width` of them become the outgoing wire and the others are discarded. Before the unitary, qubit q
-    is turned by the data gate of data qubit `uploads[q]` once more (data re-uploading); none if empty.
+    Its qubits are those of the `children` wires in order, then `fresh` qubits in |0>. The first `width` of
+    them become the outgoing wire; the others are discarded. Before the unitary, the data gate of data qubit
+    `uploads[q]` rotates qubit q once more (data re-uploading). If `uploads` is empty, there is none.
     """
 
     children: tuple[int, ...]
@@ -32,12 +32,12 @@ class Node:
 class Topology:
     """A `Tree` whose wires are bundles of qubits.
 
-    Leaf wire `i` carries `leaf_widths[i]` data qubits. The data qubits of the leaves, left to right, are
-    data qubits 0, 1, 2, ... (features, in this order).
+    Leaf wire `i` carries `leaf_widths[i]` data qubits. The data qubits of the leaves, from left to right, are
+    data qubits 0, 1, 2, ... (features in this order).
 
     Attributes:
-        leaf_widths: Data qubits on each leaf wire.
-        nodes: In topological order, the root last.
+        leaf_widths: Number of data qubits on each leaf wire.
+        nodes: Nodes in topological order, the root last.
     """
 
     leaf_widths: tuple[int, ...]
@@ -54,7 +54,7 @@ class Topology:
 
     @cached_property
     def tree(self) -> Tree:
-        """Connectivity alone."""
+        """Connectivity without widths."""
         return Tree(len(self.leaf_widths), tuple(node.children for node in self.nodes))
 
     def _check_node(self, k: int, node: Node) -> None:
@@ -93,7 +93,7 @@ class Topology:
 
     @property
     def num_data_qubits(self) -> int:
-        """Number of data qubits, `qubits_per_feature` of the encoding for each feature."""
+        """Number of data qubits: `qubits_per_feature` of the encoding for each feature."""
         return sum(self.leaf_widths)
 
     @property
@@ -103,7 +103,7 @@ class Topology:
 
     @property
     def widest(self) -> int:
-        """Qubits of the widest inner wire."""
+        """Number of qubits of the widest inner wire."""
         return max(node.width for node in self.nodes[:-1] or self.nodes)
 
     def wire_width(self, wire: int) -> int:
@@ -117,7 +117,7 @@ class Topology:
 
     @cached_property
     def node_shapes(self) -> tuple[NodeShape, ...]:
-        """What the compiler may leave out of each node: see `NodeShape`."""
+        """Shape of each node, which says what the compiler may leave out; see `NodeShape`."""
         fixed = {wire for node in self.nodes if node.uploads for wire in node.children}
         outputs: list[Literal["wire", "fixed", "measured"]] = [
             "fixed" if self.num_leaves + k in fixed else "wire" for k in range(len(self.nodes))
@@ -135,7 +135,7 @@ class Topology:
         return tuple(range(end - width, end) for width, end in zip(self.leaf_widths, ends, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` is the inverse."""
+        """The topology as plain JSON types; `from_dict` is the inverse."""
         return {
             "leaf_widths": list(self.leaf_widths),
             "nodes": [
@@ -164,7 +164,7 @@ class Topology:
 
 
 def structure_from_dict(data: dict[str, Any]) -> Tree | Topology:
-    """A tree or a topology written by its `to_dict`; of `Sites` the tree."""
+    """A tree or a topology written by its `to_dict`; for `Sites`, their tree."""
     if "leaf_widths" in data:
         return Topology.from_dict(data)
     count = data["num_leaves"] if "num_leaves" in data else len(data["site_dims"])

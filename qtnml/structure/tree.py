@@ -1,6 +1,7 @@
-"""Rooted tree of a network: which wires enter which node. Holds no numbers.
+"""Rooted tree of a network: which wires enter which node. Holds no parameters.
 
-`Topology` adds widths in qubits, `Sites` levels; contraction, training and compiling walk the same tree.
+`Topology` adds widths in qubits, and `Sites` adds levels. Contraction, training and compiling use the same
+tree.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from qtnml.errors import InvalidInputError
 class Tree:
     """Rooted tree whose leaves are sites (or bundles of features).
 
-    Wires `0 .. num_leaves - 1` are the leaves, wire `num_leaves + k` leaves node `k`. Nodes stand in
+    Wires `0 .. num_leaves - 1` are the leaves; wire `num_leaves + k` leaves node `k`. Nodes are in
     topological order, the root last.
 
     Attributes:
@@ -53,7 +54,7 @@ class Tree:
 
     @property
     def root(self) -> int:
-        """The last node."""
+        """The root, which is the last node."""
         return len(self.nodes) - 1
 
     def is_leaf(self, wire: int) -> bool:
@@ -62,7 +63,7 @@ class Tree:
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
-        """Node above each node, -1 above the root."""
+        """Node above each node; -1 for the root."""
         parents = [-1] * len(self.nodes)
         for k, wires in enumerate(self.nodes):
             for wire in wires:
@@ -99,7 +100,7 @@ class Tree:
 
     @cached_property
     def leaves_in_order(self) -> tuple[int, ...]:
-        """All leaves as a walk from the root meets them; those below a node stand together."""
+        """All leaves in the order of a walk from the root; leaves below a node are adjacent."""
         found, open_ = list[int](), [self.num_leaves + self.root]
         while open_:
             wire = open_.pop()
@@ -111,7 +112,7 @@ class Tree:
 
     @cached_property
     def leaves_below(self) -> tuple[tuple[int, ...], ...]:
-        """Leaves below each node, in the order of its wires: of a chain N**2 / 2 in all."""
+        """Leaves below each node, in the order of its wires. For a chain these are N**2 / 2 in total."""
         starts = [0] * len(self.nodes)
         for k in reversed(range(len(self.nodes))):
             place = starts[k]
@@ -124,9 +125,7 @@ class Tree:
 
     @cached_property
     def tour(self) -> tuple[tuple[int, int], ...]:
-        """Edges (from node, to node) of a walk that starts and ends at the root and goes over each edge
-        twice.
-        """
+        """Edges (from node, to node) of a walk that starts and ends at the root and uses each edge twice."""
         steps: list[tuple[int, int]] = []
         open_: list[tuple[int, int]] = [(self.root, 0)]
         while open_:
@@ -144,7 +143,7 @@ class Tree:
         return [wire - self.num_leaves for wire in self.nodes[node] if wire >= self.num_leaves]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` is the inverse."""
+        """The tree as plain JSON types; `from_dict` is the inverse."""
         return {"num_leaves": self.num_leaves, "nodes": [list(wires) for wires in self.nodes]}
 
     @classmethod
@@ -162,7 +161,7 @@ class Tree:
         return f"Tree({self.num_leaves} leaves, {len(self.nodes)} nodes, height {self.heights[-1]})"
 
     def brackets(self) -> str:
-        """The tree as nested brackets of leaves, as `from_brackets` reads them.
+        """The tree as nested brackets of leaves, in the format of `from_brackets`.
 
         >>> Tree(3, ((0, 1), (3, 2))).brackets()
         '[[0, 1], 2]'

@@ -1,4 +1,4 @@
-"""Many runs of one function: on local cores or a Dask cluster, results kept as they come."""
+"""Many runs of one function, on local cores or a Dask cluster; each result is stored at once."""
 
 from qtnml.study.engine import ENGINES
 from qtnml.study.options import add_engine_options, engine_options

@@ -1,4 +1,4 @@
-"""Where tasks run: processes on this machine, or a Dask cluster."""
+"""Engines that run tasks: processes on this machine, or a Dask cluster."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence

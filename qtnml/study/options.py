@@ -14,5 +14,5 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def engine_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The same as arguments of `run_study`."""
+    """Values of these options as arguments of `run_study`."""
     return {"engine": arguments.engine, "workers": arguments.workers, "scheduler": arguments.scheduler}

@@ -10,7 +10,7 @@ from qtnml.errors import DataError, InvalidInputError, WriteError
 
 
 def task_key(settings: dict[str, Any]) -> str:
-    """The task's name: a hash of its settings, the same on every machine.
+    """Key of a task: a hash of its settings, the same on every machine.
 
     >>> task_key({"b": 1, "a": [2]}) == task_key({"a": [2], "b": 1})
     True
@@ -30,7 +30,8 @@ _BEGINNING = '{"key": "'
 class ResultsFile:
     """A file of JSON lines {"key", "settings", "result"}.
 
-    A line that a crash cut short counts as not written. Of several lines with one key the last counts.
+    A line that a crash cut off counts as not written. If several lines have the same key, the last one
+    counts.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -40,7 +41,7 @@ class ResultsFile:
         """Results by key; empty if there is no file.
 
         Raises:
-            DataError: A line in the middle is no result.
+            DataError: A line in the middle is not a result.
         """
         if not self.path.exists():
             return {}

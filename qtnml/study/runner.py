@@ -1,4 +1,4 @@
-"""The loop over a study's tasks: what is done is skipped, what comes is written down at once."""
+"""The loop over a study's tasks: finished tasks are skipped, and new results are stored at once."""
 
 import json
 import os
@@ -26,13 +26,13 @@ def run_study(
 ) -> list[Result]:
     """Run `function` on every task that has no result yet.
 
-    Started again after a crash, with the same file, it does what is left. A task that fails does not
-    stop the others; it has no result and is tried again next time.
+    If you start it again with the same file after a crash, it runs the remaining tasks. A failed task does
+    not stop the others. It has no result and is tried again next time.
 
     Args:
-        function: Settings to a result, both JSON types; importable by the workers.
-        tasks: Settings, each its own task; equal ones run once.
-        path: JSON lines, appended.
+        function: Maps settings to a result, both JSON types. Workers must be able to import it.
+        tasks: Settings of each task; equal settings run once.
+        path: File of JSON lines, to which results are appended.
         engine, workers, scheduler: See `engine_context`.
         on_result: Called after a result is on disk.
 

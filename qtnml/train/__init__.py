@@ -1,4 +1,4 @@
-"""Losses, optimisers, and the training loop."""
+"""Losses, optimisers and the training loop."""
 
 from qtnml.train.checkpoint import Checkpoint
 from qtnml.train.compilation_cache import enable_compilation_cache

@@ -1,6 +1,6 @@
-"""Gradient training of Born machines: all cores at once, each an isometry that stays one.
+"""Gradient training of Born machines: all cores at once; each core stays an isometry.
 
-A canonical state has norm 1 whatever the data, so the NLL needs no normalisation.
+A canonical state has norm 1, so the negative log-likelihood (NLL) needs no normalisation.
 """
 
 from contextlib import nullcontext

@@ -1,7 +1,7 @@
-"""Bonds where the data need them: a greedy search over the structure of a tree.
+"""Greedy search over the structure of a tree: bonds grow where the data need them.
 
-As in arXiv:2008.05437: start with all bonds at one, score the growth of each edge by a short trial, raise
-the best, train, and go on until held-out data are no longer better explained.
+As in arXiv:2008.05437: start with all bonds at one, score the growth of each edge by a short trial, raise the
+best, train, and repeat until the held-out likelihood no longer improves.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Training state on disk: everything a killed run needs to go on as if it had not been killed."""
+"""Checkpoints of training: a killed run goes on as if it had not been killed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -49,14 +49,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often training state is written.
+    """Where and how often the training state is written.
 
     Attributes:
-        path: One file, replaced atomically.
-        every: Epochs between two writes; the last epoch is always written.
-        resume: Go on from the file if it is there.
-        check: Refuses restored parameters that cannot be used. With it arrays may have any shape: bonds that
-            adapt change them.
+        path: The file; it is replaced atomically.
+        every: Number of epochs between two writes; the last epoch is always written.
+        resume: Go on from the file if it exists.
+        check: Function that refuses invalid restored parameters. With it, arrays may have any shape, since
+            adaptive bonds change shapes.
     """
 
     path: Path
@@ -65,7 +65,7 @@ class Checkpoint:
     check: Callable[[Any], None] | None = None
 
     def save(self, progress: Progress, fingerprint: str) -> None:
-        """Write the state."""
+        """Write the training state."""
         arrays: dict[str, NDArray] = {}
         for name in ("parameters", "state", "best", "key"):
             leaves = jax.tree.leaves(getattr(progress, name))
@@ -81,10 +81,10 @@ class Checkpoint:
         save_archive(self.path, header, arrays, kind=CHECKPOINT)
 
     def restored(self, fresh: Progress, fingerprint: str, epochs: int) -> Progress:
-        """The saved state in the shape of a fresh one; the fresh one if nothing is to be resumed.
+        """The saved state in the form of a fresh one, or the fresh state if nothing is resumed.
 
         Raises:
-            ModelFileError: The file is damaged, of another run, or no checkpoint at all.
+            ModelFileError: The file is damaged, of another run, or not a checkpoint.
         """
         if not self.path.exists():
             return fresh

@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache, turned on only when asked for."""
+"""JAX's persistent compilation cache, enabled only on request."""
 
 import os
 import platform
@@ -9,11 +9,11 @@ import platformdirs
 
 
 def enable_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Keep compiled training steps on disk, so that later processes start at once.
+    """Store compiled training steps on disk, so that later processes start faster.
 
-    Changes JAX's configuration for the whole process; the `qtnml` command calls it, the library
-    never does. The default folder lies in the user cache, one per machine, because compiled code
-    fits the processor it was made on.
+    It changes JAX's configuration for the whole process. The `qtnml` command calls it; the library never
+    does. The default folder is in the user cache, one per machine, because compiled code fits only the
+    processor it was made on.
     """
     machine = f"{platform.node()}-{platform.machine()}"
     path = Path(folder) if folder else Path(platformdirs.user_cache_dir("qtnml")) / "xla" / machine

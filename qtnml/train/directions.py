@@ -1,8 +1,8 @@
-"""Moving parameters along real coordinates, whatever they are: angles are shifted, matrices turned.
+"""Moves parameters along real coordinates: angles are shifted, matrices are rotated.
 
-For an optimiser that measures instead of differentiating. A matrix U on m qubits has one coordinate per
-non-trivial Pauli string P and moves to exp(-i t P / 2) U, so that a coordinate is the angle of a
-rotation gate; a real matrix has only the strings with an odd number of Y, which keep it real.
+It serves optimisers that measure the loss instead of differentiating it. A matrix U on m qubits has one
+coordinate per non-trivial Pauli string P, and moves to exp(-i t P / 2) U. So a coordinate is the angle of a
+rotation gate. A real matrix uses only the strings with an odd number of Y, which keep it real.
 """
 
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What a training run depends on as one hash, the same in every process."""
+"""Hash of everything that a training run depends on, the same in every process."""
 
 import dataclasses
 import functools

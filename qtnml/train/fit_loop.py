@@ -1,6 +1,7 @@
 """The training loop: validation, the best parameters, patience, divergence, Ctrl-C, checkpoints, callbacks.
 
-What an epoch does is a `Step`'s business: gradient steps, sweeps. The order of events around it is here.
+A `Step` defines what an epoch does: gradient steps or sweeps. This module defines the order of events around
+it.
 """
 
 import logging
@@ -47,28 +48,28 @@ class Epoch(NamedTuple):
 
 
 class Step(Protocol):
-    """One way to train."""
+    """A training method, which defines what an epoch does."""
 
     def is_over(self, progress: Progress) -> bool:
-        """Whether a schedule of its own has come to its end."""
+        """Whether the step's own schedule has ended."""
 
     @property
     def comparable(self) -> bool:
-        """Every epoch sees all training samples, so that training losses can be compared."""
+        """Whether every epoch sees all training samples, so that training losses can be compared."""
 
     @property
     def warm_up(self) -> int:
-        """First epochs in which another problem is solved, so that none of them can be the best."""
+        """Number of first epochs that solve another problem, so that none of them can be the best."""
 
     @property
     def cure(self) -> str:
-        """What to do if the first epoch diverges."""
+        """Advice for the user if the first epoch diverges."""
 
     def epoch(self, progress: Progress) -> Epoch:
         """One pass over the samples, or one sweep."""
 
     def finish(self, progress: Progress) -> Progress:
-        """Last judgement, once training has ended."""
+        """Final evaluation after training has ended."""
 
 
 def fit_loop(
@@ -81,27 +82,27 @@ def fit_loop(
     checkpoint: Checkpoint | None = None,
     identity: str = "",
 ) -> tuple[Progress, str]:
-    """Run epochs until they are done, patience is out, training diverges, or somebody stops it.
+    """Run epochs until all are done, patience runs out, training diverges, or the user stops it.
 
-    The best epoch is the one of least validation loss; where nothing is held out, the one of least training
-    loss if every epoch sees all samples, else the last. Patience counts epochs without a better score, of the
-    validation loss or else the training loss.
+    The best epoch has the smallest validation loss. Without held-out samples it has the smallest training
+    loss if every epoch sees all samples, and is the last epoch otherwise. Patience counts epochs without a
+    better score; the score is the validation loss, or else the training loss.
 
     Args:
-        step: What an epoch does.
-        progress: Where to start.
-        epochs: The most.
+        step: Defines what an epoch does.
+        progress: Initial progress.
+        epochs: Largest number of epochs.
         patience: Stop after so many epochs without improvement; None never stops early.
-        callback: Called after each epoch; True stops.
-        checkpoint: Where progress is kept, and whether to go on from it.
+        callback: Called after each epoch; training stops if it returns True.
+        checkpoint: Where progress is stored, and whether to go on from it.
         identity: Fingerprint of the run, for the checkpoint.
 
     Returns:
-        Progress, and how it ended: "finished", "early", "callback", "interrupted" or "diverged".
+        Progress, and how training ended: "finished", "early", "callback", "interrupted" or "diverged".
 
     Raises:
-        TrainingError: It diverged in the first epoch.
-        KeyboardInterrupt: Before the first epoch was over.
+        TrainingError: Training diverged in the first epoch.
+        KeyboardInterrupt: The user interrupted before the end of the first epoch.
         ModelFileError: The checkpoint to resume from is damaged or of another run.
     """
     if checkpoint is not None:

@@ -1,7 +1,7 @@
-"""Bonds that grow rung by rung, as long as held-out strings are explained better.
+"""Bonds that grow in rungs, as long as the held-out likelihood improves.
 
-Every rung starts at the best state so far, with a larger limit for all bonds: what a bond of two has learnt
-does not have to be found again at 32, and the first bond that only learns rows by heart ends training.
+Every rung starts at the best state so far, with a larger limit for all bonds. So a bond of 32 does not have
+to learn again what a bond of two has learnt. Training ends at the first bond that only overfits.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Gradient training: epochs of jitted steps in the training loop.
 
-Everything numerical lies in `steps`.
+All numerics are in `steps`.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ def train(
 ) -> TrainingResult:
     """Train a model's parameters: see `fit_loop`.
 
-    Runs in float64 if JAX has it enabled, else in float32.
+    It runs in float64 if JAX has it enabled, otherwise in float32.
     """
     step = GradientStep(model, options, data, validation)
     progress = step.start(parameters, rng)

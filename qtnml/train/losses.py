@@ -15,8 +15,8 @@ from qtnml.registry import register
 class Loss(Protocol):
     """A hashable callable: (outputs, targets (batch,)) -> losses (batch,).
 
-    For a classifier outputs are probabilities (outcomes, batch) and targets class indices; outcomes
-    beyond the number of classes are wrong for every sample. For a regressor outputs are values (batch,).
+    For a classifier, outputs are probabilities (outcomes, batch) and targets are class indices. Outcomes
+    beyond the number of classes are wrong for every sample. For a regressor, outputs are values (batch,).
     """
 
     name: ClassVar[str]
@@ -27,17 +27,17 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """-ln q of the true class, where q is proportional to p**sharpness.
+    """Cross-entropy -ln q of the true class, where q is proportional to p**sharpness.
 
-    A tree that traces qubits out answers with probabilities well inside (0, 1), and the class is
-    read off as the likeliest outcome. The plain cross-entropy (sharpness 1) spends such a network on
-    large probabilities; a sharper one asks only that the right outcome leads, by a margin that many
-    shots can see. It is the cross-entropy of a reader who saw the outcome `sharpness` times over.
+    A tree that traces qubits out gives probabilities well inside (0, 1). The class is its most likely
+    outcome. The plain cross-entropy (sharpness 1) makes the network work for large probabilities. A sharper
+    one requires only that the right outcome leads, by a margin that many shots can resolve. It is the
+    cross-entropy after the outcome was seen `sharpness` times.
 
     Attributes:
-        sharpness: Exponent; the higher, the smaller the margins that count as safe.
-        floor: Probabilities are raised to it, so that the loss stays finite.
-        label_smoothing: Share of the target spread evenly over all outcomes (arXiv:1512.00567).
+        sharpness: Exponent; a higher value accepts smaller margins.
+        floor: Smallest probability; smaller values are raised to it, so that the loss stays finite.
+        label_smoothing: Fraction of the target that is spread evenly over all outcomes (arXiv:1512.00567).
     """
 
     name: ClassVar[str] = "cross-entropy"
@@ -64,7 +64,7 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class HingePower:
-    """max(p_largest_wrong - p_true + lam, 0)**eta, the loss of arXiv:1803.11537, section V."""
+    """Hinge loss max(p_largest_wrong - p_true + lam, 0)**eta of arXiv:1803.11537, section V."""
 
     name: ClassVar[str] = "hinge"
     lam: float = 0.234
@@ -84,10 +84,10 @@ class HingePower:
 
 @dataclass(frozen=True)
 class MeanSquaredError:
-    """Squared error of a value; of a classifier's probabilities, summed over outcomes (Brier score).
+    """Squared error of a value. For a classifier: of its probabilities, summed over outcomes (Brier score).
 
     Attributes:
-        label_smoothing: Share of a class target spread evenly over all outcomes.
+        label_smoothing: Fraction of a class target that is spread evenly over all outcomes.
     """
 
     name: ClassVar[str] = "squared-error"
@@ -123,7 +123,7 @@ for _class in LOSSES.values():
 
 
 def get_loss(loss: "str | Loss") -> Loss:
-    """Return the loss called `loss`; a loss object passes through."""
+    """Return the loss called `loss`; a loss object is returned unchanged."""
     if isinstance(loss, type):
         raise InvalidInputError(f"loss={loss.__name__} is a class; pass an object, {loss.__name__}()")
     if callable(loss) and isinstance(loss, Hashable):

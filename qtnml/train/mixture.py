@@ -1,8 +1,8 @@
-"""Mixtures of states by expectation maximisation: of Markov trees first, then of the states they become.
+"""Mixtures of states by expectation maximisation: first of Markov trees, then of the states made from them.
 
-A round for Markov trees counts pairs and takes a fraction of a second, so that responsibilities are settled
-before any state is swept. Then a round is one sweep of each component, with strings weighed by how much of
-them it explains.
+A round for Markov trees counts pairs and takes a fraction of a second. So responsibilities are settled before
+any state is swept. After that, a round is one sweep of each component, with strings weighted by the
+component's responsibility for them.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
-"""What sweeps improve: mean losses of amplitudes, their gradients, and the best angle of a turn.
+"""Objectives of sweeps: mean losses of amplitudes, their gradients, and the best angle of a rotation.
 
-An objective sees amplitudes (samples, label), each sample's apart from a factor: a likelihood changes by a
-constant then, and ratios of label amplitudes not at all.
+An objective sees amplitudes (samples, label) up to a factor for each sample. Such a factor changes a
+log-likelihood by a constant, and does not change ratios of label amplitudes.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What an optimiser is, and where its name becomes the object.
+"""The `Optimizer` protocol, and optax transformations as optimisers.
 
-An optimiser sees the loss as a function of all parameters, so that one that differentiates and one that
+An optimiser sees the loss as a function of all parameters. So an optimiser that differentiates and one that
 only measures (SPSA) run in the same loop.
 """
 
@@ -20,11 +20,11 @@ LossFunction = Callable[[Parameters, jax.Array], tuple[jax.Array, Any]]
 
 
 class Optimizer(Protocol):
-    """Pure and hashable; its state is a pytree of arrays."""
+    """An optimiser: pure and hashable; its state is a pytree of arrays."""
 
     @property
     def needs_gradient(self) -> bool:
-        """It differentiates the loss, and so cannot live on measured shots."""
+        """Whether it differentiates the loss. If so, it cannot use measured shots."""
 
     def init(self, parameters: Parameters) -> Any:
         """State before the first step."""
@@ -32,18 +32,18 @@ class Optimizer(Protocol):
     def step(
         self, loss: LossFunction, parameters: Parameters, state: Any, learning_rate: jax.Array, key: jax.Array
     ) -> tuple[Parameters, Any, Any]:
-        """One step; returns parameters, state and the sums that `loss` reports."""
+        """Take one step; return parameters, state and the sums that `loss` reports."""
 
 
 @dataclass(frozen=True)
 class OptaxOptimizer:
-    """Any optax gradient transformation; it brings its own learning rate.
+    """Any optax gradient transformation, with its own learning rate.
 
-    Matrices stay on their manifold: see `riemannian`.
+    Matrices stay on their manifold, see `riemannian`.
 
     Attributes:
-        transformation: Has `init(parameters)` and `update(gradients, state, parameters)`.
-        manifolds: Which arrays are matrices.
+        transformation: An object with `init(parameters)` and `update(gradients, state, parameters)`.
+        manifolds: Function that says which arrays are matrices.
     """
 
     needs_gradient: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class OptaxOptimizer:
     manifolds: Manifolds = unitary_stacks
 
     def init(self, parameters: Parameters) -> Any:
-        """The transformation's state."""
+        """Initial state of the transformation."""
         return self.transformation.init(parameters)
 
     def step(
@@ -62,7 +62,7 @@ class OptaxOptimizer:
         learning_rate: jax.Array,  # noqa: ARG002
         key: jax.Array,
     ) -> tuple[Parameters, Any, Any]:
-        """Add what the transformation makes of the gradients."""
+        """Add the updates that the transformation makes from the gradients."""
         gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
         steps = riemannian(self.transformation, manifolds=self.manifolds)
         try:

@@ -1,4 +1,4 @@
-"""A joined pair of cores as a problem of its own: the amplitudes of the data are linear in it."""
+"""The problem of one joined pair of cores: the amplitudes of the data are linear in the pair."""
 
 from dataclasses import dataclass
 

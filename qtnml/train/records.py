@@ -1,4 +1,4 @@
-"""What goes into a training run and what comes out of it."""
+"""Inputs and results of a training run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class Trainable(Protocol):
 
 
 class TrainingSet(NamedTuple):
-    """Encodable samples: X (samples, features), y class indices or values, positive weights.
+    """Training samples: X (samples, features), y (class indices or values), and positive weights.
 
-    Soft labels are shares of each class, y of shape (samples, classes). A weight multiplies its sample's
-    loss, in mini-batches as well.
+    Soft labels are fractions of each class; y then has shape (samples, classes). A weight multiplies the loss
+    of its sample, also in mini-batches.
     """
 
     X: NDArray
@@ -42,26 +42,27 @@ class TrainingSet(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train.
+    """Options of gradient training.
 
     Attributes:
-        epochs: Passes over the training samples.
-        batch_size: Samples per step; at least the number of samples means full-batch training.
-        learning_rate: Of the first step, in radians; it falls to zero along a half cosine.
+        epochs: Number of passes over the training samples.
+        batch_size: Samples per step. A value of at least the number of samples means full-batch training.
+        learning_rate: Learning rate of the first step, in radians; it falls to zero along a half cosine.
         loss: Loss per sample.
         patience: Stop after this many epochs without a better score; None never stops early.
         optimizer: The optimiser and its constants.
-        shots: Emulate so many measurements per sample and evaluation (of the branches that count,
-            where there is post-selection); None uses exact probabilities. Needs SPSA.
-        homotopy: Epochs over which the weight of the post-selected branch falls from 1 to 0 in a model
-            that traces.
-        devices: Share each batch over so many JAX devices; None uses JAX's default device.
-        noise: A pytree whose `at(strength)` returns the `channels` of the model's `outcomes`; None for none.
+        shots: Number of emulated measurements per sample and evaluation; with post-selection, only of
+            branches that count. None uses exact probabilities. It needs SPSA.
+        homotopy: Epochs over which the weight of the post-selected branch falls from 1 to 0, in a model that
+            traces qubits out.
+        devices: Number of JAX devices that share each batch; None uses JAX's default device.
+        noise: A pytree whose `at(strength)` returns the `channels` of the model's `outcomes`; None for no
+            noise.
         noise_start: Strength of the noise at the first step.
-        noise_ramp: Epochs over which it grows from there to 1.
-        stop_after: Epochs after which training ends, whatever its schedule; None for all.
-        augment: Gives the training samples of an epoch, in the place of those that training was begun with.
-        dropout: Share of each bond's entries that a step leaves out, of models that have `dropped`.
+        noise_ramp: Epochs over which the strength grows from `noise_start` to 1.
+        stop_after: Epochs after which training ends, independent of its schedule; None for all epochs.
+        augment: Function that gives the training samples of an epoch, instead of the original samples.
+        dropout: Fraction of each bond's entries that a step leaves out, in models that have `dropped`.
     """
 
     epochs: int
@@ -82,15 +83,15 @@ class TrainingOptions:
 
     @property
     def warm_up(self) -> int:
-        """Epochs at the start in which another problem is solved, so that none of them can be the best."""
+        """Number of first epochs that solve another problem, so that none of them can be the best."""
         return max(self.homotopy, self.noise_ramp)
 
 
 class EpochRecord(NamedTuple):
-    """What one epoch showed: mean training loss and accuracy while it ran, validation after it.
+    """Record of one epoch: mean training loss and accuracy during the epoch, validation after it.
 
-    The validation figures are None where nothing was held out, the accuracies in a regression;
-    `seconds` since training began; `largest_bond` where bonds adapt.
+    Validation values are None without held-out samples. Accuracies are None in a regression. `seconds` count
+    from the start of training. `largest_bond` is set if bonds adapt.
     """
 
     epoch: int
@@ -103,21 +104,21 @@ class EpochRecord(NamedTuple):
 
     @property
     def score(self) -> float:
-        """What the best epoch has least of."""
+        """Score of the epoch; the best epoch has the smallest."""
         return self.loss if self.validation_loss is None else self.validation_loss
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best parameters (matrices projected to unitaries, float64), and how training went.
+    """Result of training: the best parameters (matrices projected to unitaries, float64) and the history.
 
     Attributes:
-        parameters: Those of the best epoch.
-        optimizer_state: After the last step.
+        parameters: Parameters of the best epoch.
+        optimizer_state: State after the last step.
         history: One record per finished epoch.
-        best_epoch: Index into `history` of the epoch after which the weights were best, -1 if the
-            first ones were.
-        stopped: "finished", "early", "callback", "interrupted" or "diverged".
+        best_epoch: Index into `history` of the epoch after which the parameters were best; -1 if the initial
+            parameters were best.
+        stopped: How training ended: "finished", "early", "callback", "interrupted" or "diverged".
     """
 
     parameters: Parameters

@@ -1,4 +1,4 @@
-"""Where the name of an optimiser becomes the object."""
+"""Makes an optimiser from its name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ for _class in (RiemannianAdam, SPSA, CalibratedSPSA):
 
 
 def get_optimizer(optimizer: Any) -> Optimizer:
-    """Return the optimiser called `optimizer`; an object passes through, of optax as well."""
+    """Return the optimiser called `optimizer`. An object, also one of optax, is accepted too."""
     if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
         return OPTIMIZERS[optimizer]()
     if isinstance(optimizer, type):

@@ -1,10 +1,10 @@
-"""Riemannian steps around any optax transformation: matrices that must stay unitary or isometric stay so.
+"""Riemannian steps around any optax transformation: unitary and isometric matrices stay so.
 
-The Euclidean gradient is projected onto the tangent space, `riemannian(inner)` hands it to `inner` as if the
-space were flat, and what comes back is projected again, bounded and retracted. Of unitaries U the tangent
-space is the Lie algebra, A = (G U^+ - U G^+) / 2, where moments need no transport from step to step; the step
-is exp(-A) U with the exponential cut short. Of isometries W (orthonormal rows) it is the tangent space of the
-Stiefel manifold, Z = G - (G W^+ + W G^+) W / 2, and the step W - Z. Both end with Newton-Schulz iterations
+The Euclidean gradient is projected onto the tangent space. `riemannian(inner)` passes it to `inner` as if the
+space were flat. The result is projected again, bounded and retracted. For unitaries U the tangent space is
+the Lie algebra, A = (G U^+ - U G^+) / 2, where moments need no transport from step to step. The step is
+exp(-A) U with a truncated exponential. For isometries W (orthonormal rows) it is the tangent space of the
+Stiefel manifold, Z = G - (G W^+ + W G^+) W / 2, and the step is W - Z. Both end with Newton-Schulz iterations
 back onto the manifold. No derivative of a matrix exponential is taken.
 """
 
@@ -27,12 +27,12 @@ _TINY = 1e-12
 
 
 def unitary_stacks(leaf: jax.Array) -> Manifold:
-    """Arrays of rank 3 are stacks of unitary (orthogonal, if real) matrices; all others are flat."""
+    """Manifolds: arrays of rank 3 are stacks of unitary (orthogonal, if real) matrices; others are flat."""
     return "unitary" if leaf.ndim == 3 else "flat"
 
 
 def isometric_cores(leaf: jax.Array) -> Manifold:
-    """Stacks of cores (n, parent, legs...): isometries as matrices (parent, legs)."""
+    """Manifolds: arrays are stacks of cores (n, parent, legs...), isometries as matrices (parent, legs)."""
     del leaf
     return "isometry"
 
@@ -40,17 +40,17 @@ def isometric_cores(leaf: jax.Array) -> Manifold:
 def riemannian(
     inner: optax.GradientTransformation, *, max_angle: float = 0.1, manifolds: Manifolds = unitary_stacks
 ) -> optax.GradientTransformation:
-    """Keep matrices on their manifold, whatever `inner` makes of their gradients.
+    """Keep matrices on their manifold under any gradient transformation `inner`.
 
-    The result is an optax transformation like any other: `optax.apply_updates` adds what it returns.
+    The result is an ordinary optax transformation: `optax.apply_updates` adds its updates.
 
     Args:
-        inner: Any transformation of gradients, with its own learning rate. Weight decay acts on flat arrays
-            alone.
+        inner: Any transformation of gradients, with its own learning rate. Weight decay acts only on flat
+            arrays.
         max_angle: Largest Frobenius norm of one unitary's step, in radians per square root of its dimension.
-            It bounds what the short exponential leaves out, whatever the gradient: after one step in
-            float32 U U^+ differs from 1 by less than 1e-5 for up to 6 qubits.
-        manifolds: Which arrays are what.
+            It bounds the error of the truncated exponential for any gradient: after one step in float32,
+            U U^+ differs from 1 by less than 1e-5 for up to 6 qubits.
+        manifolds: Function that says which arrays lie on which manifold.
 
     >>> unitaries = jnp.eye(4)[None]
     >>> optimizer = riemannian(optax.adam(0.05))
@@ -89,10 +89,10 @@ class NormAdamState(NamedTuple):
 
 
 def scale_by_norm_adam(beta1: float = 0.9, beta2: float = 0.99) -> optax.GradientTransformation:
-    """Adam whose second moment is one number for each matrix of a stack: the mean square of its length.
+    """Adam whose second moment is one number for each matrix of a stack: the mean square of its norm.
 
     Directions within a matrix are not rescaled against each other, so that the step does not depend on the
-    basis of a bond. What it returns has length about 1 for each matrix.
+    basis of a bond. Its updates have norm about 1 for each matrix.
     """
 
     def init(parameters: Any) -> NormAdamState:

@@ -14,14 +14,16 @@ from qtnml.train.riemannian import isometric_cores, riemannian, scale_by_norm_ad
 
 @dataclass(frozen=True)
 class RiemannianAdam:
-    """`beta1`, `beta2`, `epsilon` as in Adam (arXiv:1412.6980), in the tangent space: see `riemannian`.
+    """Adam in the tangent space, see `riemannian`.
+
+    `beta1`, `beta2` and `epsilon` are those of Adam (arXiv:1412.6980).
 
     Attributes:
-        max_angle: Bounds the step of a unitary: see `riemannian`.
-        matrices: "unitary": arrays of rank 3 are stacks of unitary (orthogonal, if real) matrices; arrays of
+        max_angle: Bound on the step of a unitary, see `riemannian`.
+        matrices: "unitary": arrays of rank 3 are stacks of unitary (orthogonal, if real) matrices. Arrays of
             lower rank are angles or scales and take Adam's own step. "isometric": all arrays are stacks of
-            isometric cores; a core's second moment is one number (see `scale_by_norm_adam`), and the
-            learning rate the length of its step in radians.
+            isometric cores. A core's second moment is one number (see `scale_by_norm_adam`), and the learning
+            rate is the length of its step in radians.
     """
 
     needs_gradient: ClassVar[bool] = True
@@ -32,7 +34,7 @@ class RiemannianAdam:
     matrices: Literal["unitary", "isometric"] = "unitary"
 
     def init(self, parameters: Parameters) -> Any:
-        """Moments of zero."""
+        """Initial state: all moments are zero."""
         return self._inner().init(parameters)
 
     def step(
@@ -43,7 +45,7 @@ class RiemannianAdam:
         learning_rate: jax.Array,
         key: jax.Array,
     ) -> tuple[Parameters, Any, Any]:
-        """Differentiate and update."""
+        """Differentiate the loss and update the parameters."""
         gradients, sums = jax.grad(loss, has_aux=True)(parameters, key)
         parameters, state = self.update(gradients, state, parameters, learning_rate)
         return parameters, state, sums
@@ -51,7 +53,7 @@ class RiemannianAdam:
     def update(
         self, gradients: Any, state: Any, parameters: Any, learning_rate: jax.Array | float
     ) -> tuple[Any, Any]:
-        """One step down the gradients that `jax.grad` returns for a pytree of parameters."""
+        """Take one step down the gradients that `jax.grad` returns for a pytree of parameters."""
         inner = self._inner()
 
         # A rate that changes from step to step is an argument, so that a schedule costs no compilation.

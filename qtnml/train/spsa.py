@@ -1,8 +1,9 @@
 """SPSA with momentum: two measurements of the loss give a step for all parameters at once.
 
-Simultaneous perturbation stochastic approximation (Spall, 1992) with the momentum of arXiv:1803.11537,
-section V: perturb every angle by +-alpha_k, g = (L_+ - L_-) / (2 alpha_k), v <- gamma v - beta_k g Delta,
-theta <- theta + v. Three settings: as the paper prints it, the same group's later variant, and our own.
+This is simultaneous perturbation stochastic approximation (Spall, 1992) with the momentum of
+arXiv:1803.11537, section V: perturb every angle by +-alpha_k, g = (L_+ - L_-) / (2 alpha_k), v <- gamma v -
+beta_k g Delta, theta <- theta + v. There are three settings: as printed in the paper, the same group's later
+variant, and our own.
 """
 
 from dataclasses import dataclass
@@ -27,13 +28,13 @@ class SPSAState(NamedTuple):
 
 @dataclass(frozen=True)
 class SPSA:
-    """SPSA with momentum and printed gain sequences (arXiv:1803.11537).
+    """SPSA with momentum and the gain sequences printed in arXiv:1803.11537.
 
-    alpha_k = a / (k + 1 + A)**s is the perturbation, beta_k = b / (k + 1)**t the step, both in radians of
-    a rotation; Delta is +-1 with equal chance. The learning rate of the loop has no effect.
+    The perturbation is alpha_k = a / (k + 1 + A)**s, the step is beta_k = b / (k + 1)**t, both in radians of
+    a rotation. Delta is +-1 with equal probability. The learning rate of the loop has no effect.
 
-    As printed, alpha_0 is 5e-7: exact probabilities in double precision can follow it, shots (and float32)
-    cannot. `SPSA.later()` has the constants of the group's later code, where alpha_0 is 2.5.
+    As printed, alpha_0 is 5e-7. Exact probabilities in double precision resolve it; shots (and float32) do
+    not. `SPSA.later()` has the constants of the group's later code, where alpha_0 is 2.5.
     """
 
     needs_gradient: ClassVar[bool] = False
@@ -61,7 +62,7 @@ class SPSA:
         learning_rate: jax.Array,  # noqa: ARG002
         key: jax.Array,
     ) -> tuple[Parameters, SPSAState, Any]:
-        """Measure at both sides, kick the velocity, move."""
+        """Measure on both sides, update the velocity, and move."""
         k = state.step + 1
         alpha = self.a / (k + self.A) ** self.s
         beta = self.b / k**self.t
@@ -73,18 +74,18 @@ class SPSA:
 
 @dataclass(frozen=True)
 class CalibratedSPSA:
-    """SPSA with Rademacher perturbations and gains that calibrate themselves.
+    """SPSA with Rademacher perturbations and self-calibrating gains.
 
-    The measured slope g is divided by its own running root mean square, so that a step is `learning_rate`
-    (the loop's, falling along its half cosine) in every coordinate whatever the scale of loss, number of
-    parameters or shot noise; momentum then averages the steps. The perturbation is as large as the
-    landscape allows, so that the difference of losses stands clear of the noise, and shrinks as
-    (k + 1)**-0.101, the rate Spall recommends for a finite number of steps.
+    The measured slope g is divided by its own running root mean square. So a step is `learning_rate` in every
+    coordinate, for any scale of the loss, number of parameters or shot noise. The learning rate is the
+    loop's, which falls along a half cosine. Momentum then averages the steps. The perturbation is as large as
+    the landscape allows, so that the difference of losses is well above the noise. It shrinks as
+    (k + 1)**-0.101, the rate that Spall recommends for a finite number of steps.
 
     Attributes:
-        perturbation: In radians.
-        momentum: Of the velocity.
-        memory: Share of the running mean square that a step keeps.
+        perturbation: Initial perturbation in radians.
+        momentum: Momentum of the velocity.
+        memory: Fraction of the running mean square that a step keeps.
         max_angle: Largest step of one coordinate in radians.
     """
 
@@ -112,7 +113,7 @@ class CalibratedSPSA:
         learning_rate: jax.Array,
         key: jax.Array,
     ) -> tuple[Parameters, SPSAState, Any]:
-        """Measure at both sides, normalise the slope, kick the velocity, move."""
+        """Measure on both sides, normalise the slope, update the velocity, and move."""
         k = state.step + 1
         alpha = self.perturbation / k**0.101
         difference, signs, sums = _two_sided(loss, parameters, alpha, key)

@@ -1,7 +1,7 @@
 """The compiled part of training: an epoch of steps in one function, on one device or shared over several.
 
-A call runs about a third of a second of steps, so that Ctrl-C is heard. Sample counts are padded to a
-few sizes with samples of weight zero, so that fits of similar size share one compilation.
+Steps run in calls of about a third of a second, so that KeyboardInterrupt is handled promptly. Sample counts
+are padded to a few sizes with samples of weight zero, so that fits of similar size share one compilation.
 """
 
 import time
@@ -281,7 +281,7 @@ def _soft_loss(loss: Loss, outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def emulate_shots(key: jax.Array, outcomes: jax.Array, shots: int) -> jax.Array:
     """Relative frequencies of `shots` measurements, drawn from probabilities (outcomes, batch).
 
-    A key for each sample: what is drawn for one does not depend on how many others there are.
+    Each sample has its own key, so its draws do not depend on the number of other samples.
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(outcomes.shape[1]))
     return jax.vmap(partial(_counts, shots=shots), (0, 1), 1)(keys, outcomes) / shots

@@ -1,4 +1,4 @@
-"""Sweeps in the training loop: of a Born machine or of a classifier, as one `Step`."""
+"""Sweeps in the training loop: a `Step` for Born machines and classifiers."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -25,24 +25,25 @@ from qtnml.train.sweeps import Cores, SweepOptions, Swept, sweep
 
 @dataclass(frozen=True)
 class SweepTraining:
-    """How to train by sweeps.
+    """Options of training by sweeps.
 
     Attributes:
-        epochs: Sweeps.
+        epochs: Number of sweeps.
         max_bond: Largest bond dimension, or one for each bond.
-        batch_size: Samples of one sweep.
-        learning_rate: Largest angle of a step in radians; falls along a half cosine to `last_rate` of it.
+        batch_size: Number of samples in one sweep.
+        learning_rate: Largest angle of a step in radians. It falls along a half cosine to `last_rate` times
+            this value.
         last_rate: See `learning_rate`.
-        cutoff: Singular values below this share of the largest are dropped.
-        steps: Conjugate-gradient steps on every pair.
-        one_site_share: The last part of the sweeps improves single cores, which loses nothing to
+        cutoff: Singular values below this fraction of the largest are dropped.
+        steps: Number of conjugate-gradient steps on every pair.
+        one_site_share: Fraction of the sweeps, the last ones, that improve single cores. They lose nothing to
             truncation.
         metric: See `SweepOptions`.
-        patience: Stop after so many epochs without a better validation loss (of training where nothing is
-            held out).
-        precision: "single" or "double" of the contraction; cores are in double precision.
-        ladder: Bonds that grow while held-out strings gain, instead of `max_bond`; it has learning rates
-            that fall on each rung, and an end of its own.
+        patience: Stop after so many epochs without a better validation loss (or training loss, without
+            held-out samples).
+        precision: Precision of the contraction, "single" or "double"; cores are in double precision.
+        ladder: Bonds that grow while the held-out likelihood improves, instead of `max_bond`. A ladder has
+            learning rates that fall on each rung, and its own end.
     """
 
     epochs: int = 20
@@ -59,16 +60,16 @@ class SweepTraining:
     ladder: Ladder | None = None
 
     def rate(self, epoch: int, epochs: int | None = None) -> float:
-        """Largest angle in an epoch (from 0) of so many, by default of all."""
+        """Largest angle in an epoch (from 0) of `epochs` epochs, by default of all."""
         fall = (1 + np.cos(np.pi * epoch / max(self.epochs if epochs is None else epochs, 1))) / 2
         return float(self.learning_rate * (self.last_rate + (1 - self.last_rate) * fall))
 
     def sites(self, epoch: int) -> Literal[1, 2]:
-        """Cores improved at once in an epoch (from 0)."""
+        """Number of cores improved together in an epoch (from 0)."""
         return 1 if epoch >= self.epochs - int(self.one_site_share * self.epochs) else 2
 
     def options(self, epoch: int) -> SweepOptions:
-        """Of the sweep of an epoch (from 0)."""
+        """Options of the sweep of an epoch (from 0)."""
         return SweepOptions(
             self.max_bond,
             self.cutoff,
@@ -80,7 +81,7 @@ class SweepTraining:
         )
 
     def following(self, start_score: float, progress: Progress) -> tuple[SweepOptions, bool]:
-        """Of the next sweep, and whether it starts at the best state so far: a rung of the ladder begins."""
+        """Options of the next sweep, and whether it starts at the best state so far (a new rung begins)."""
         rung = self._rung(start_score, progress)
         if self.ladder is None or rung is None:
             return self.options(progress.epoch), False
@@ -88,7 +89,7 @@ class SweepTraining:
         return replace(self.options(0), max_bond=rung.bond, max_angle=rate, sites=2), rung.begins
 
     def is_over(self, start_score: float, progress: Progress) -> bool:
-        """At the end of the ladder."""
+        """Whether the ladder has ended."""
         return self.ladder is not None and self._rung(start_score, progress) is None
 
     def _rung(self, start_score: float, progress: Progress) -> Rung | None:
@@ -118,9 +119,9 @@ class SweepStep:
     """One sweep on a batch, as a `Step`; parameters are cores, whose bonds adapt.
 
     Attributes:
-        task: What is learnt.
-        training: How.
-        start_score: Of the first state, where it is known: what the first rung of a ladder has to better.
+        task: The learning task.
+        training: Options of training.
+        start_score: Score of the initial state, if it is known. The first rung of a ladder has to improve it.
     """
 
     task: Task
@@ -130,20 +131,20 @@ class SweepStep:
 
     @property
     def comparable(self) -> bool:
-        """Every sweep sees all samples."""
+        """Whether every sweep sees all samples."""
         return len(self.task) <= self.training.batch_size
 
     @property
     def cure(self) -> str:
-        """What to do if the first sweep diverges."""
+        """Advice for the user if the first sweep diverges."""
         return f"lower the learning rate ({self.training.learning_rate:g})"
 
     def is_over(self, progress: Progress) -> bool:
-        """At the end of the ladder."""
+        """Whether the ladder has ended."""
         return self.training.is_over(self.start_score, progress)
 
     def epoch(self, progress: Progress) -> Epoch:
-        """One sweep."""
+        """Run one sweep."""
         options, anew = self.training.following(self.start_score, progress)
         cores = progress.best if anew else progress.parameters
         rng = np.random.default_rng()
@@ -160,7 +161,7 @@ class SweepStep:
         return Epoch(cores, None, rng_state, cores, loss, accuracy, *held, largest_bond=largest)
 
     def finish(self, progress: Progress) -> Progress:
-        """Nothing is left to be judged."""
+        """Do nothing: no final evaluation is needed."""
         return progress
 
 
@@ -179,17 +180,17 @@ def train_by_sweeps(
     """Train a classifier by sweeps: see `fit_loop`.
 
     Args:
-        model: Its label is at the root.
-        parameters: In double precision; what an encoding learns stays as it is.
-        data: Class indices as targets.
-        training: How to train.
-        loss: Of a sample.
+        model: Model with its label at the root.
+        parameters: Parameters in double precision; those of the encoding stay unchanged.
+        data: Samples with class indices as targets.
+        training: Options of training.
+        loss: Loss of a sample.
         rng: Chooses the batches.
         validation: Held-out samples.
         callback, checkpoint: As for `fit_loop`.
 
     Returns:
-        A model with the bonds that were found, and its parameters.
+        A model with the bonds found by training, and its parameters.
     """
     dtype = np.dtype(np.float32 if training.precision == "single" else np.float64)
     task = ClassTask(model, parameters.encoding, data, validation, loss, dtype)
@@ -229,7 +230,7 @@ class Labelled(NamedTuple):
 
 
 class ClassTask:
-    """Sweeps of an amplitude classifier, whose label is at the root: a `Task`."""
+    """The `Task` of sweeps of an amplitude classifier, whose label is at the root."""
 
     def __init__(
         self,
@@ -256,7 +257,7 @@ class ClassTask:
 
     @property
     def tree(self) -> Tree:
-        """Of the model."""
+        """Tree of the model."""
         return self._model.network.tree
 
     def _labelled(self, data: TrainingSet) -> Labelled:
@@ -270,7 +271,7 @@ class ClassTask:
         return Labelled(leaves, data.y.astype(np.int64), data.weights)
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[Batch, ClassLoss]:
-        """See `Task`; of repeated samples, so that all batches have one shape and nothing compiles again."""
+        """See `Task`; samples are repeated so that all batches have one shape and nothing is recompiled."""
         if len(self) <= size:
             if self._whole is None:
                 self._whole = self._made(self._data)
@@ -308,6 +309,6 @@ class ClassTask:
             raise InvalidInputError("its cores do not fit their tree")
 
     def model_of(self, cores: Cores) -> tuple[AmplitudeModel, Parameters]:
-        """A model with the bonds of cores, and its parameters."""
+        """A model with the bonds of given cores, and its parameters."""
         model = self._model.with_bonds([core.shape[0] for core in cores])
         return model, Parameters(model.network.stacks(cores), self._encoding)

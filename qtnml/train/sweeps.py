@@ -1,11 +1,11 @@
-"""Sweeps: neighbouring cores joined, improved on the data, and split by singular values.
+"""Sweeps: join neighbouring cores, improve them on the data, and split them by singular values.
 
-As in arXiv:1605.05775 for classifiers on chains, arXiv:1709.01662 for Born machines on chains and
-arXiv:1901.02217 for them on trees; one code for all. The centre of orthonormality travels with the joined
-pair, and the label with it, so that the norm of the state is that of the pair, and the loss and its gradient
-are exact. Amplitudes are linear in the pair: a step along a direction needs them twice, not once for every
-length tried. The angle of a step is bounded: large greedy steps collapse the singular values of a bond, and
-later sweeps cannot recover.
+The method is that of arXiv:1605.05775 for classifiers on chains, arXiv:1709.01662 for Born machines on chains
+and arXiv:1901.02217 for Born machines on trees, in one implementation. The centre of orthonormality moves
+with the joined pair, and the label moves with it. So the norm of the state is that of the pair, and the loss
+and its gradient are exact. Amplitudes are linear in the pair: a step along a direction needs them twice, not
+once for every length tried. The angle of a step is bounded: large greedy steps collapse the singular values
+of a bond, and later sweeps cannot recover.
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,19 @@ Cores = tuple[NDArray, ...]
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How to sweep.
+    """Options of one sweep.
 
     Attributes:
-        max_bond: Largest bond dimension, or one for the bond above each node but the root.
-        cutoff: Singular values below this share of the largest are dropped.
-        steps: Conjugate-gradient steps on every pair or core.
-        max_angle: The most a step turns the pair, radians.
-        sites: 2 joins pairs and lets bonds adapt; 1 improves single cores with the bonds they have, which
-            loses nothing to truncation.
+        max_bond: Largest bond dimension, or one for the bond above each node except the root.
+        cutoff: Singular values below this fraction of the largest are dropped.
+        steps: Number of conjugate-gradient steps on every pair or core.
+        max_angle: Largest rotation of the pair in one step, in radians.
+        sites: 2 joins pairs and lets bonds adapt. 1 improves single cores with their present bonds and loses
+            nothing to truncation.
         metric: What a split keeps: the largest singular values of the pair ("cores"), or of the pair as the
-            data see it ("data"), which the amplitudes of the data miss least.
-        precision: "single" or "double", of environments and line search; splits are in double precision.
+            data see it ("data"), which changes the amplitudes of the data least.
+        precision: Precision of environments and line search, "single" or "double"; splits are in double
+            precision.
     """
 
     max_bond: int | tuple[int, ...] = 32
@@ -59,9 +60,10 @@ class Swept(NamedTuple):
     """Result of one sweep.
 
     Attributes:
-        cores: Orthonormal towards the root, which is of norm 1 and carries the label.
-        amplitudes: Of the samples (samples, label), and `logs` the logarithms of the factors taken out.
-        dropped: Largest norm cut from a pair of norm 1.
+        cores: Cores, orthonormal towards the root. The root has norm 1 and carries the label.
+        amplitudes: Amplitudes of the samples (samples, label). `logs` holds the logarithms of the factors
+            that were taken out.
+        dropped: Largest norm that was truncated from a pair of norm 1.
     """
 
     cores: Cores
@@ -71,13 +73,13 @@ class Swept(NamedTuple):
 
 
 def sweep(cores: Sequence[NDArray], batch: Batch, objective: Objective, options: SweepOptions) -> Swept:
-    """One sweep over all edges, forth and back, and how it went.
+    """Run one sweep over all edges, forth and back.
 
     Args:
-        cores: Of each node; orthonormal towards the root, which carries the label.
-        batch: Samples; the same object for the same samples saves sorting them again.
-        objective: To improve.
-        options: How to sweep.
+        cores: Core of each node, orthonormal towards the root, which carries the label.
+        batch: Samples. The same object for the same samples avoids sorting them again.
+        objective: Objective to improve.
+        options: Options of the sweep.
     """
     sweeper = _Sweeper(cores, batch, objective, options)
     with _threads(cores):

@@ -1,6 +1,6 @@
-"""A folder of trained circuits, each with model, circuit files and card, and the proof that they fit.
+"""Folders of trained circuits with model, circuit files and card, and checks that these agree.
 
-A circuit NAME is four files: `NAME.qtnml` (the model), `NAME.qasm` (OpenQASM 3, weights bound), `NAME.qpy`
+A circuit NAME has four files: `NAME.qtnml` (the model), `NAME.qasm` (OpenQASM 3, weights bound), `NAME.qpy`
 (Qiskit, weights free) and `NAME.json` (the card).
 """
 

@@ -1,4 +1,4 @@
-"""Cards of a folder of trained circuits: what is read of them, and where they are."""
+"""Cards of a folder of trained circuits: finding and reading them."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ RESOURCES = ("features", "qubits", "two_qubit_gates", "depth", "resets")
 
 
 def default_folder() -> Path:
-    """The repository's `circuits/`, or that of the working directory."""
+    """Default folder of circuits: the repository's `circuits/`, or that of the working directory."""
     beside = Path(__file__).parents[2] / "circuits"
     return beside if beside.is_dir() else Path("circuits")
 
@@ -20,7 +20,7 @@ def read_cards(folder: Path) -> list[dict[str, Any]]:
     """All cards of a folder, by name.
 
     Raises:
-        CircuitFileError: No folder, or none in it.
+        CircuitFileError: There is no folder, or no card in it.
     """
     cards = [read_card(folder, path.stem) for path in sorted(folder.glob("*.json"))]
     if not cards:
@@ -29,10 +29,10 @@ def read_cards(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_card(folder: Path, name: str) -> dict[str, Any]:
-    """One card.
+    """The card of one circuit.
 
     Raises:
-        CircuitFileError: There is none, or it is damaged.
+        CircuitFileError: There is no card, or it is damaged.
     """
     path = folder / f"{name}.json"
     try:
@@ -47,7 +47,7 @@ def read_card(folder: Path, name: str) -> dict[str, Any]:
 
 
 def draws(card: dict[str, Any]) -> bool:
-    """Whether it is of a circuit that draws strings."""
+    """Whether a card describes a generative circuit."""
     return "likelihood" in card
 
 

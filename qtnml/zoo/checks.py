@@ -1,4 +1,4 @@
-"""Whether a circuit's files fit its model and card."""
+"""Checks that a circuit's files agree with its model and card."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -28,20 +28,20 @@ _VERIFIED = 100  # test strings
 
 @dataclass(frozen=True)
 class CircuitCheck:
-    """What `check_circuit` found.
+    """Result of `check_circuit` for a classifier's circuit.
 
     Attributes:
-        name: The circuit.
+        name: Name of the circuit.
         gate_difference: Largest difference of an angle between the files and the circuit rebuilt from the
-            model with the stored weights; infinite if the gates are others.
+            model with the stored weights; infinite if the gates differ.
         deviation: Largest difference of outcome probabilities between circuit and model.
-        accuracy: Of the model, exactly, on the whole test set.
-        card_accuracy: What the card says of it.
-        card_resources: Whether qubits, gates, depth and resets on the card are the circuit's.
-        samples: Test samples run on Aer.
-        measured_accuracy: On Aer with shots, on those samples.
-        exact_accuracy: The model's on the same samples.
-        within_noise: Whether every measured frequency lies within five standard deviations.
+        accuracy: Exact accuracy of the model on the whole test set.
+        card_accuracy: Accuracy on the card.
+        card_resources: Whether qubits, gates, depth and resets on the card agree with the circuit.
+        samples: Number of test samples run on Aer.
+        measured_accuracy: Accuracy on Aer with shots, on these samples.
+        exact_accuracy: Exact accuracy of the model on the same samples.
+        within_noise: Whether every measured frequency is within five standard deviations.
     """
 
     name: str
@@ -81,19 +81,20 @@ class CircuitCheck:
 
 @dataclass(frozen=True)
 class DrawingCheck:
-    """What `check_circuit` found of a circuit that draws strings.
+    """Result of `check_circuit` for a generative circuit.
 
     Attributes:
-        name: The circuit.
+        name: Name of the circuit.
         gate_difference: As for `CircuitCheck`.
         deviation: Largest difference of ln P of test strings between circuit and model, nats.
         likelihood: Mean ln P of the test strings under the model, nats.
-        card_likelihood: What the card says of it.
+        card_likelihood: Mean ln P on the card.
         card_resources: As for `CircuitCheck`.
-        shots: Drawn on Aer.
-        measured_likelihood: Mean ln P, under the model, of the strings drawn there.
-        expected_likelihood: The same of strings that the model draws itself.
-        within_noise: Whether the two agree within five standard deviations.
+        shots: Number of strings drawn on Aer.
+        measured_likelihood: Mean ln P, under the model, of the strings drawn on Aer.
+        expected_likelihood: Mean ln P, under the model, of strings that the model itself draws.
+        within_noise: Whether `measured_likelihood` and `expected_likelihood` agree within five standard
+            deviations.
     """
 
     name: str
@@ -136,14 +137,14 @@ def check_circuit(
 ) -> "CircuitCheck | DrawingCheck":
     """Rebuild a circuit from its model and stored weights, compare gate by gate, and measure it on Aer.
 
-    One that draws strings is measured by their mean log-likelihood under the model.
+    A generative circuit is measured by the mean log-likelihood of its strings under the model.
 
     Args:
-        folder: Of the circuits.
-        name: Which.
-        samples: Test samples to run on Aer, the first ones.
-        shots: Of each.
-        seed: Of the shots.
+        folder: Folder of the circuits.
+        name: Name of the circuit.
+        samples: Number of test samples to run on Aer; the first ones are taken.
+        shots: Shots of each sample.
+        seed: Seed of the shots.
 
     Raises:
         CircuitFileError: A file is missing or damaged.
@@ -219,7 +220,7 @@ def _compared(folder: Path, name: str, card: dict[str, Any], model: Any) -> tupl
 
 
 def gate_difference(first: QuantumCircuit, second: QuantumCircuit) -> float:
-    """Largest difference of an angle; infinite if the gates, or the qubits they act on, are others."""
+    """Largest difference of an angle; infinite if the gates or the qubits they act on differ."""
     if len(first.data) != len(second.data):
         return math.inf
     largest = 0.0

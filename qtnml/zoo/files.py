@@ -1,4 +1,4 @@
-"""Four files for a trained circuit: written, and made again from the model and the card."""
+"""Writes the four files of a trained circuit, and makes them again from the model and the card."""
 
 import json
 import platform
@@ -18,11 +18,11 @@ def write_circuit(folder: Path, name: str, model: Any, *, made_by: list[str], **
     """Compile a fitted classifier or Born machine and write its four files.
 
     Args:
-        folder: Where to.
-        name: Of the files.
-        model: Fitted, with the `notes_` that say how its data are read.
-        made_by: Lines that make it again, for the card.
-        compiling: reuse_qubits, num_qubits, and a `Synthesis`.
+        folder: Folder to write to.
+        name: Name of the files.
+        model: Fitted model, with `notes_` that say how its data are read.
+        made_by: Commands that make it again, for the card.
+        compiling: Options reuse_qubits, num_qubits, and a `Synthesis`.
 
     Returns:
         The `CompiledCircuit` or `GenerativeCircuit`.
@@ -60,9 +60,9 @@ def rebuild_circuit(folder: Path, name: str, *, into: Path | None = None) -> Any
     """Compile a circuit again from its model and card, and write its files.
 
     Args:
-        folder: Where model and card are.
-        name: Which.
-        into: Where to write; the same folder by default.
+        folder: Folder of the model and the card.
+        name: Name of the circuit.
+        into: Folder to write to; the same folder by default.
 
     Raises:
         CircuitFileError: A file is missing or damaged.
