@@ -97,6 +97,10 @@ class UnseenCategoryWarning(UserWarning):
     """A value was not seen in training; it counts as missing."""
 
 
+class PixelOrderWarning(UserWarning):
+    """A model does not say in which order it takes pixels, and one is assumed."""
+
+
 class LargeCircuitWarning(UserWarning):
     """A circuit has far more gates than today's devices carry."""
 

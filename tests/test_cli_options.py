@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import qtnml
-from qtnml import TreeClassifier, load_model
+from qtnml import TreeClassifier, load_dataset, load_model
 from qtnml.cli.options import settings_of
 
 
@@ -31,6 +31,8 @@ def test_options_are_read_off_the_source_as_python_sees_it() -> None:
 def test_options_take_what_python_takes(run, tmp_path: Path) -> None:
     path = tmp_path / "m.qtnml"
     command = ("train", "digits", "--size", 4, "--classes", "3,5", "--epochs", 1, "-o", path)
+    assert run(*command, "--feature-range", "0,1")[0] == 0
+    assert list(load_model(path).feature_range) == [0, 1]
     options = ("--feature-range", "[0, 1]", "--topology", "chow-liu", "--reuploads", 1)
     assert run(*command, *options, "--ansatz", '{"name": "BrickWall", "depth": 2}')[0] == 0
     clf = load_model(path)
@@ -53,3 +55,16 @@ def test_bound_circuits_are_written(run, tmp_path: Path) -> None:
         status, _, err = run(*common, *options)
         assert status == 2
         assert message in " ".join(err.split())
+
+
+def test_models_of_scripts_do_not_say_how_pixels_were_read(run, tmp_path: Path) -> None:
+    data = load_dataset("digits", size=4, classes=(3, 5))
+    path = tmp_path / "m.qtnml"
+    TreeClassifier(epochs=1, random_state=0).fit(data.X_train, data.y_train).save(path)
+    common = ("noise", path, "--data", "digits", "--classes", "3,5", "--size", 4, "--t1", 1e-4)
+    status, _, err = run(*common)
+    assert (status, "z order is taken: give --order" in " ".join(err.split())) == (0, True)
+    status, _, err = run(*common, "--order", "raster")
+    assert (status, "give --order" in err) == (0, False)
+    status, _, err = run("compile", path, "-o", tmp_path / "a.qasm", "--bind", "digits")
+    assert (status, "bind samples in Python" in " ".join(err.split())) == (2, True)

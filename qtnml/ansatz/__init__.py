@@ -1,4 +1,4 @@
-"""Node ansaetze: trainable parameters to unitaries and gates; the network of a topology and its unitaries."""
+"""Node ansaetze (trainable parameters to unitaries and gates), and networks of unitaries on a topology."""
 
 from qtnml.ansatz.base import (
     FullUnitary,

@@ -1,8 +1,8 @@
-"""Node ansaetze: what the numbers of a node are, its unitary, and its gates.
+"""Node ansaetze: they map trainable parameters of a node to a unitary and to a gate sequence.
 
-An ansatz has two faces, `unitary` for the contraction and `gates` for the compiler, and
-`check_ansatz` compares them. Parameters of all nodes on m qubits stand in one stack: of rank 3 they
-are matrices (training moves them on their manifold), of rank 2 they are real angles.
+An ansatz has two parts, `unitary` for the contraction and `gates` for the compiler; `check_ansatz` compares
+them. The parameters of all nodes on m qubits are in one stack. Parameters of rank 3 are matrices (training
+moves them on their manifold). Parameters of rank 2 are real angles.
 """
 
 from collections.abc import Callable, Hashable
@@ -25,32 +25,32 @@ Normal = Callable[[tuple[int, ...]], Array]
 
 
 class NodeAnsatz(Hashable, Protocol):
-    """How a node on m qubits is parameterised. Implementations are frozen and hashable.
+    """Parameterisation of a node on m qubits. Implementations are frozen and hashable.
 
-    One that prescribes gates may have a method `operations(parameters, num_qubits)` as well: qubits and
-    matrices (count, 2**k, 2**k) of every gate, in the order of `gates`. Training under noise then acts
-    between them.
+    An ansatz that prescribes gates may also have a method `operations(parameters, num_qubits)`. It returns
+    qubits and matrices (count, 2**k, 2**k) of every gate, in the order of `gates`. In training under noise,
+    the noise then acts between them.
 
     Attributes:
-        name: Short and unique.
-        prescribes_gates: `gates` is a circuit of the ansatz's own, to be kept gate by gate; otherwise the
-            compiler synthesises the unitary itself, after a neighbour's rotations are multiplied in.
+        name: A short, unique name.
+        prescribes_gates: Whether `gates` is the ansatz's own circuit, which is kept gate by gate. Otherwise
+            the compiler synthesises the unitary, after a neighbour's rotations are multiplied in.
     """
 
     name: ClassVar[str]
     prescribes_gates: ClassVar[bool]
 
     def num_parameters(self, num_qubits: int) -> int:
-        """Real parameters of a node on m qubits."""
+        """Number of real parameters of a node on m qubits."""
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
-        """First parameters of `count` nodes, spread by `scale`: (count, d, d) or (count, angles)."""
+        """Initial parameters of `count` nodes, spread by `scale`: (count, d, d) or (count, angles)."""
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:
         """Unitaries (count, 2**m, 2**m) of a stack; pure NumPy or JAX. Qubit 0 is the most significant."""
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
-        """One node as gates, up to a global phase."""
+        """The gates of one node, up to a global phase."""
 
     def project(self, parameters: NDArray) -> NDArray:
         """The nearest valid parameters, in double precision."""
@@ -64,14 +64,14 @@ class FullUnitary:
     prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
-        """4**m - 1."""
+        """Number of parameters, 4**m - 1."""
         return int(4**num_qubits - 1)
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
-        """`exp(i scale H)` with H from the Gaussian unitary ensemble of norm about 1.
+        """Initial matrices `exp(i scale H)`, with H from the Gaussian unitary ensemble of norm about 1.
 
-        A small `scale` keeps what the tree sees close to the data at the start; a large one approaches
-        Haar-random nodes, whose signal dies with depth.
+        With a small `scale`, nodes start near the identity and change the data little. A large `scale`
+        approaches Haar-random nodes, whose signal vanishes with depth.
         """
         dim = 2**num_qubits
         real, imag = normal((count, dim, dim)), normal((count, dim, dim))
@@ -81,11 +81,11 @@ class FullUnitary:
         return exp_i(scale * hermitian)
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:  # noqa: ARG002
-        """The parameters."""
+        """The parameters, which are the unitaries."""
         return parameters
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
-        """The whole unitary; the compiler, which knows what can be seen of it, needs fewer gates."""
+        """The whole unitary as one gate. The compiler knows what is observable and needs fewer gates."""
         return synthesize(parameters)
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -101,12 +101,12 @@ class Orthogonal:
     prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
-        """d (d - 1) / 2 for d = 2**m."""
+        """Number of parameters, d (d - 1) / 2 for d = 2**m."""
         dim = int(2**num_qubits)
         return dim * (dim - 1) // 2
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
-        """`exp(scale A)` with A antisymmetric and Gaussian, of norm about 1."""
+        """Initial matrices `exp(scale A)`, with A antisymmetric and Gaussian, of norm about 1."""
         dim = 2**num_qubits
         matrices = normal((count, dim, dim))
         xp = namespace(matrices)
@@ -117,7 +117,7 @@ class Orthogonal:
         return parameters + 0j
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:  # noqa: ARG002
-        """The whole unitary, as for `FullUnitary`."""
+        """The whole unitary as one gate, as for `FullUnitary`."""
         return synthesize(parameters)
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -127,34 +127,34 @@ class Orthogonal:
 
 @dataclass(frozen=True)
 class HermitianExponential:
-    """exp(i H), the parameters being the elements of H (arXiv:1803.11537, section V).
+    """Unitaries exp(i H), parameterised by the elements of H (arXiv:1803.11537, section V).
 
-    The d * d real parameters R of a node make H = (R + R^T) / 2 + i (R - R^T) / 2; the trace of H is a
-    global phase.
+    The d * d real parameters R of a node make H = (R + R^T) / 2 + i (R - R^T) / 2. The trace of H is a global
+    phase.
     """
 
     name: ClassVar[str] = "hermitian"
     prescribes_gates: ClassVar[bool] = False
 
     def num_parameters(self, num_qubits: int) -> int:
-        """4**m."""
+        """Number of parameters, 4**m."""
         return int(4**num_qubits)
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
-        """H of norm about `scale`, as for the full unitary."""
+        """Initial H of norm about `scale`, as for the full unitary."""
         dim = 2**num_qubits
         spread: float = scale / np.sqrt(2 * dim)
         return spread * normal((count, dim * dim))
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:
-        """exp(i H)."""
+        """The unitaries exp(i H)."""
         xp, dim = namespace(parameters), 2**num_qubits
         matrices = parameters.reshape(-1, dim, dim)
         flipped = xp.swapaxes(matrices, 1, 2)
         return exp_i(0.5 * (matrices + flipped) + 0.5j * (matrices - flipped))
 
     def gates(self, parameters: NDArray, num_qubits: int) -> SynthesizedNode:
-        """The whole exponential, as for `FullUnitary`."""
+        """The whole exponential as one gate, as for `FullUnitary`."""
         return synthesize(np.asarray(self.unitary(parameters[None], num_qubits))[0])
 
     def project(self, parameters: NDArray) -> NDArray:
@@ -164,7 +164,7 @@ class HermitianExponential:
 
 @lru_cache(maxsize=64)
 def generic_two_qubit_gates(ansatz: Any, shape: NodeShape) -> int:
-    """CX (or other two-qubit) gates that the compiler spends on a generic node, counted on a random one."""
+    """Number of CX (or other two-qubit) gates of a generic node, counted by compiling a random one."""
     rng, size = np.random.default_rng(0), shape.num_qubits
     parameters = np.asarray(ansatz.start(lambda dims: rng.normal(size=dims), 1, size, 1.0))
     if ansatz.prescribes_gates:
@@ -174,13 +174,13 @@ def generic_two_qubit_gates(ansatz: Any, shape: NodeShape) -> int:
 
 
 def check_ansatz(ansatz: NodeAnsatz, num_qubits: int, rng: np.random.Generator) -> None:
-    """The contract every ansatz fulfils, ours or yours, on nodes of m qubits.
+    """Check the contract of every ansatz, built in or your own, on nodes of m qubits.
 
-    Unitaries are unitary, the gates are the same unitary up to a phase, JAX and NumPy agree, `project`
-    leaves valid parameters as they are.
+    Unitaries are unitary. The gates are the same unitary up to a phase. JAX and NumPy agree. `project` does
+    not change valid parameters.
 
     Raises:
-        InvalidInputError: The first promise that is broken.
+        InvalidInputError: A check failed; the error names the first one.
     """
     import jax.numpy as jnp
 

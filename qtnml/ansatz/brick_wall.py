@@ -1,8 +1,8 @@
 """Brick walls: layers of two-qubit gates on neighbours, with rotations in between.
 
-A node on m qubits starts with a rotation of every qubit; each layer entangles neighbouring pairs
-(shifted by one qubit in every other layer) and rotates the qubits it touched. On four qubits a wall of
-depth 3 has 5 CX where a full unitary has 95.
+A node on m qubits starts with a rotation of every qubit. Each layer entangles neighbouring pairs (shifted by
+one qubit in every other layer) and rotates the qubits it acted on. On four qubits a wall of depth 3 has 5 CX;
+a full unitary has 95.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from qtnml.gates import SynthesizedNode
 
 @dataclass(frozen=True)
 class BrickWall:
-    """A hardware-efficient node.
+    """A hardware-efficient ansatz of layers of two-qubit gates.
 
     Attributes:
-        depth: Layers of two-qubit gates, at least 1.
-        entangler: "cx", "cz", or "rzz" with an angle of its own.
-        rotations: "u" for any rotation (3 angles), "ry" for real ones (1 angle).
+        depth: Number of layers of two-qubit gates, at least 1.
+        entangler: "cx", "cz", or "rzz" with a trainable angle.
+        rotations: "u" for any rotation (3 angles), "ry" for real rotations (1 angle).
     """
 
     name: ClassVar[str] = "brick-wall"
@@ -50,13 +50,13 @@ class BrickWall:
         return 3 if self.rotations == "u" else 1
 
     def num_parameters(self, num_qubits: int) -> int:
-        """Angles of all rotations and, for "rzz", of the entanglers."""
+        """Number of angles of all rotations and, for "rzz", of the entanglers."""
         bricks = sum(len(layer) for layer in _layers(num_qubits, self.depth))
         own = 1 if self.entangler == "rzz" else 0
         return self._angles_per_rotation * (num_qubits + 2 * bricks) + own * bricks
 
     def start(self, normal: Normal, count: int, num_qubits: int, scale: float) -> Array:
-        """Gaussian angles of spread `scale` radians."""
+        """Initial Gaussian angles of spread `scale` radians."""
         return scale * normal((count, self.num_parameters(num_qubits)))
 
     def unitary(self, parameters: Array, num_qubits: int) -> Array:

@@ -1,4 +1,4 @@
-"""Where the name of an ansatz becomes the object."""
+"""Makes an ansatz from its name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ for _class in (FullUnitary, Orthogonal, HermitianExponential, BrickWall):
 
 
 def get_ansatz(ansatz: Any) -> NodeAnsatz:
-    """Return the ansatz called `ansatz`; an ansatz object passes through."""
+    """Return the ansatz called `ansatz`; an ansatz object is returned unchanged."""
     if isinstance(ansatz, str) and ansatz in ANSAETZE:
         return ANSAETZE[ansatz]()
     needed = ("num_parameters", "start", "unitary", "gates", "project", "prescribes_gates")

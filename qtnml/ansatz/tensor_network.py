@@ -28,8 +28,8 @@ class TensorNetwork:
 
     Attributes:
         topology: The tree (static for JAX).
-        unitaries: One complex array (nodes, 2**m, 2**m) for each number m of node qubits that
-            occurs, ascending in m; nodes ascend within a stack. Qubit 0 of a node is the most
+        unitaries: One complex array (nodes, 2**m, 2**m) for each number m of node qubits that occurs, in
+            ascending order of m. Nodes are in ascending order within a stack. Qubit 0 of a node is the most
             significant bit of an index.
     """
 

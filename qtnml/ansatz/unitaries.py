@@ -1,4 +1,4 @@
-"""Stacks of unitary matrices: how far they are from unitary, and how they get back."""
+"""Stacks of unitary matrices: their deviation from unitarity, and projection back to unitaries."""
 
 import numpy as np
 

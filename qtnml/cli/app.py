@@ -175,6 +175,7 @@ def classifier(estimator: Any) -> Any:
     """The estimator, or an error if it is a Born machine or built on one."""
     from qtnml.models.training import TrainedEstimator
 
+    _refuse_tuned(estimator)
     if not isinstance(estimator, TrainedEstimator):
         raise InvalidInputError(
             f"{type(estimator).__name__} is no trained classifier or regressor; for generative models see "
@@ -183,8 +184,18 @@ def classifier(estimator: Any) -> Any:
     return estimator
 
 
+def _refuse_tuned(estimator: Any) -> None:
+    """Refuse what was trained on a backend: a circuit, without the network that the commands read."""
+    if hasattr(estimator, "trained"):
+        raise InvalidInputError(
+            "this model was tuned on a backend and is a circuit alone; use it in Python: load_model(path), "
+            "and qtnml.compile.export_bound(model.trained, ...) for its circuits"
+        )
+
+
 def with_circuit(estimator: Any) -> Any:
     """The estimator, or of an amplitude classifier its circuit; an error if there is none."""
+    _refuse_tuned(estimator)
     if not hasattr(estimator, "compile"):
         raise InvalidInputError(
             f"{type(estimator).__name__} has no circuit; take a classifier, a regressor or a Born machine"

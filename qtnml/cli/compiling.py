@@ -246,6 +246,11 @@ def _write(
         return export_bound(compiled, output, qasm_version=version)
     from qtnml.models import samples_for
 
+    if not getattr(estimator, "notes_", {}):
+        raise InvalidInputError(
+            "the model does not say how its data were read (it was not written by `qtnml train`); bind "
+            "samples in Python: qtnml.compile.export_bound(clf.compile(), path, X)"
+        )
     X = samples_for(estimator, bind)[0]
     try:
         chosen = [int(row) for row in rows.split(",")]

@@ -57,6 +57,10 @@ def noise(
     ] = None,
     classes: Classes = None,
     size: Size = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="Pixel order: raster, snake or z (default: as the model was trained)."),
+    ] = None,
     reuse: Annotated[
         bool | None,
         typer.Option(
@@ -102,7 +106,7 @@ def noise(
     for path, model in zip(models, loaded, strict=True):
         if not hasattr(model, "classes_"):
             raise InvalidInputError(f"{path} holds a {type(model).__name__}; noise studies take classifiers")
-    X, y = _samples(loaded[0], data, classes, size)
+    X, y = _samples(loaded[0], data, classes, size, order)
     X, y = X[:limit], y[:limit]
     given = DeviceNoise(t1=t1, t2=t2, **settings)
     circuit: dict[str, Any] = {"reuse_qubits": reuse, "num_qubits": num_qubits}
@@ -171,14 +175,16 @@ def _band(mean: float, low: float, high: float) -> str:
     return f"{mean:.4f} ({low:.4f} to {high:.4f})" if high > low else f"{mean:.4f}"
 
 
-def _samples(model: Any, data: str | None, classes: str | None, size: int | None) -> tuple[Any, Any]:
+def _samples(
+    model: Any, data: str | None, classes: str | None, size: int | None, order: str | None
+) -> tuple[Any, Any]:
     """Test samples and labels in the model's own units."""
     from qtnml.models import samples_for
 
     source = data or getattr(model, "notes_", {}).get("data")
     if source is None:
         raise InvalidInputError("the model does not know its data; give --data")
-    X, y = samples_for(model, source, classes=labels(classes), size=size)
+    X, y = samples_for(model, source, classes=labels(classes), size=size, order=order)
     if y is None:
         raise InvalidInputError(f"{source} has no labels, which accuracy needs")
     return X, y

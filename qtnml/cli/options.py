@@ -72,10 +72,13 @@ class Setting:
         takes_more = not {part.split("[")[0] for part in self._parts} <= {"str", "Literal", "None"}
         if self.kind is not str or not takes_more:
             return given
-        try:
-            return json.loads(given)
-        except ValueError:
-            return given
+        pair = "tuple" in {part.split("[")[0] for part in self._parts} and given.count(",") == 1
+        for text in (given, f"[{given.strip('()')}]" if pair else given):
+            try:
+                return json.loads(text)
+            except ValueError:
+                continue
+        return given
 
     @property
     def _parts(self) -> list[str]:
@@ -114,12 +117,20 @@ def _arguments(node: ast.ClassDef) -> dict[str, tuple[str, str]] | None:
                 if arg.annotation is not None and default is not None
             }
     fields = {
-        part.target.id: (ast.unparse(part.annotation), ast.unparse(part.value))
+        part.target.id: (ast.unparse(part.annotation), _default_of(part.value))
         for part in node.body
         if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.value is not None
     }
     is_dataclass = any("dataclass" in ast.unparse(each) for each in node.decorator_list)
     return fields if is_dataclass else None
+
+
+def _default_of(value: ast.expr) -> str:
+    """Of a dataclass's field, `field(default=...)` or the value itself."""
+    if isinstance(value, ast.Call):
+        given = {keyword.arg: keyword.value for keyword in value.keywords}
+        value = given.get("default", value)
+    return ast.unparse(value)
 
 
 def _inherited(name: str) -> dict[str, tuple[str, str]]:
@@ -199,7 +210,8 @@ def _annotation(setting: Setting, models: Mapping[str, str], letter: str | None,
     names = [f"{option}/--no-{option[2:]}"] if setting.kind is bool else [option]
     extra: dict[str, Any] = {}
     if setting.choices and setting.kind is str:
-        extra["metavar"] = "|".join(setting.choices)
+        pair = ["LOW,HIGH"] if "tuple[float, float]" in setting.annotation else []
+        extra["metavar"] = "|".join([*setting.choices, *pair])
     return Annotated[
         setting.kind | None,  # type: ignore[operator]
         typer.Option(

@@ -48,7 +48,7 @@ class Compiled(ABC):
         w: The weight parameters.
         weights: Trained values of `w`.
         schedule: Which qubits each node acts on, and when.
-        infidelity: 1 - product over nodes of the fidelity of the gates to the node's matrix.
+        infidelity: 1 - product over nodes of the fidelity of the gates to their node.
         nodes: Gates of each node, with their trained angles, in the direction of the circuit.
         topology: Tree of the network.
         device: Device it was compiled for, or None. With a device, the circuit acts on the device's own
@@ -116,7 +116,7 @@ class Compiled(ABC):
     @property
     @abstractmethod
     def num_features(self) -> int:
-        """Features of a sample."""
+        """Number of features of a sample."""
 
     def duration(self, times: GateTimes | None = None) -> float:
         """Duration in seconds, with the device's gate times or `TypicalTimes()`."""
@@ -172,7 +172,7 @@ class Compiled(ABC):
         return found
 
     def with_weights(self, weights: NDArray) -> Self:
-        """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
+        """The same circuit with other values of `w`; its infidelity is NaN (it was to the old network)."""
         return replace(self, weights=self._checked(weights), infidelity=float("nan"), expected=None)
 
     def node_matrices(self, weights: NDArray | None = None) -> list[NDArray]:
@@ -274,7 +274,7 @@ class CompiledCircuit(Compiled):
 
     @property
     def num_features(self) -> int:
-        """Features of a sample."""
+        """Number of features of a sample."""
         return len(self.x) // self.encoding.qubits_per_feature
 
     def bind(self, X: NDArray) -> BoundCircuits:
@@ -388,7 +388,7 @@ class CompiledCircuit(Compiled):
         return verify(self, X, sdk)
 
     def with_weights(self, weights: NDArray) -> Self:
-        """The same circuit with other values of `w` (its infidelity is to the old network: NaN)."""
+        """The same circuit with other values of `w`; its infidelity is NaN (it was to the old network)."""
         return replace(super().with_weights(weights), network=None)
 
 

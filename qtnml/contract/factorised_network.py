@@ -1,9 +1,9 @@
 """Amplitude networks of CP rank: every core is a sum of products, one factor for each child.
 
 For each term r, the output of a node is the product over its children of a linear form of their vectors. The
-factor that would join terms to the upper bond is part of the next node's linear forms (arXiv:2305.19440, where
-the rank is the bond dimension). A node of k children costs k D**2 instead of D**(k + 1). This allows wide
-bonds, and more than two children, as in a quad-tree of pixels.
+factor that would join terms to the upper bond is part of the next node's linear forms (arXiv:2305.19440,
+where the rank is the bond dimension). A node of k children costs k D**2 instead of D**(k + 1). This allows
+wide bonds, and more than two children, as in a quad-tree of pixels.
 """
 
 import itertools
@@ -55,7 +55,7 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     @cached_property
     def terms(self) -> tuple[int, ...]:
-        """Of each node."""
+        """Number of terms of each node."""
         return (*self.bond_dims[:-1], self.root_terms or max(self.bond_dims))
 
     def _child_dims(self, node: int) -> list[int]:
@@ -66,7 +66,7 @@ class FactorisedNetwork(AmplitudeNetwork):
 
     @cached_property
     def core_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of each node."""
+        """Shape of each node's core."""
         return tuple(
             (terms, sum(self._child_dims(k)) + (self.num_classes if k == self.label_node else 0), 1)
             for k, terms in enumerate(self.terms)

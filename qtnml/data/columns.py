@@ -287,9 +287,17 @@ class Binning:
             raise InvalidInputError(
                 f"the range of column {name!r} is too wide for double precision; scale it"
             )
+        if points and self.functions is None:
+            edges = np.append(edges, _behind(np.sort(points), values))
         if is_whole:  # the same cells below each, and no bin without an integer
             edges = np.ceil(edges)
         return tuple(sorted(points)), tuple(np.unique(edges).tolist())
+
+
+def _behind(points: NDArray, values: NDArray) -> NDArray:
+    """Values right behind a point mass that have others before it: a bin does not reach across."""
+    before, after = values[:-1], values[1:]
+    return after[np.searchsorted(points, after) > np.searchsorted(points, before)]
 
 
 def column_from(stored: dict[str, Any]) -> Column:

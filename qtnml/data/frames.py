@@ -18,6 +18,9 @@ _LARGEST_WHOLE = 2**53
 _DAY = 86_400_000_000  # microseconds
 
 
+_MOST_EXACT = 2.0**53  # whole numbers below it are exact as floats
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A checked table.
@@ -194,6 +197,14 @@ def are_whole(cells: NDArray) -> bool:
     if cells.dtype.kind == "O":
         return all(isinstance(c, int | np.integer) and not isinstance(c, bool) for c in cells)
     return cells.dtype.kind in "iu"
+
+
+def as_whole(cells: NDArray) -> NDArray:
+    """Floats that are all whole numbers as integers; other cells as they are."""
+    if cells.dtype.kind == "f" and len(cells) and (np.abs(cells) < _MOST_EXACT).all():
+        whole = cells.astype(np.int64)
+        return whole if (whole == cells).all() else cells
+    return cells
 
 
 def plain_value(cell: Any) -> Any:

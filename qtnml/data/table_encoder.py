@@ -11,7 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.data.columns import MOST_LEVELS, Binning, Column, column_from, renamed
-from qtnml.data.frames import Table, as_dates, filled_in, library_of, made_frame, plain_value, row_weights
+from qtnml.data.frames import (
+    Table,
+    as_dates,
+    as_whole,
+    filled_in,
+    library_of,
+    made_frame,
+    plain_value,
+    row_weights,
+)
 from qtnml.data.functions import FUNCTIONS
 from qtnml.errors import InvalidInputError, UnseenCategoryWarning, warn_user
 
@@ -116,7 +125,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                     num_functions=int(self.num_functions),
                     cells=int(self.cells),
                 )
-            column = own.column(name, cells[rows], weights[rows], shaping[rows], is_categorical=k in chosen)
+            # Libraries without missing integers have them as floats.
+            values = as_whole(cells[rows]) if missing.any() else cells[rows]
+            column = own.column(name, values, weights[rows], shaping[rows], is_categorical=k in chosen)
             if k in smooth and not column.is_numeric:
                 raise InvalidInputError(f"functions names column {name!r}, whose cells are no numbers")
             is_date = bool(table.dates) and table.dates[k]

@@ -1,4 +1,4 @@
-"""Sample -> product state, and the gates that prepare it."""
+"""Encodings of samples as product states, and the gates that prepare them."""
 
 from qtnml.encoding.base import (
     Encoding,

@@ -1,7 +1,7 @@
-"""What an encoding is: features to angles, an angle to one qubit's state, and the gate that prepares it.
+"""Encodings map features to angles, and an angle to one qubit's state and the gate that prepares it.
 
-An encoding has two faces, numbers (`angles`, `amplitudes`) and a gate, and `check_encoding` compares
-them. Everything else about the product state follows from them here, once for every encoding.
+An encoding has two parts: numbers (`angles`, `amplitudes`) and a gate; `check_encoding` compares them. This
+module derives the rest of the product state from them, once for all encodings.
 """
 
 from copy import copy
@@ -16,15 +16,15 @@ from qtnml.errors import InvalidInputError
 
 
 class Encoding(Protocol):
-    """Turns a feature into qubits, one angle each. Implementations are frozen and hashable.
+    """Encodes a feature in qubits, with one angle for each qubit. Implementations are frozen and hashable.
 
-    A method `formula(qubit, *parameters) -> str`, if there is one, tells readers of an exported circuit
-    the angle of a feature f in [0, 1] on that qubit of it.
+    An optional method `formula(qubit, *parameters) -> str` tells readers of an exported circuit the angle of
+    a feature f in [0, 1] on the given qubit of the feature.
 
     Attributes:
-        name: Short and unique.
-        is_real: Amplitudes are real for every angle; the contraction then spends no work on Y.
-        qubits_per_feature: Data qubits of each feature.
+        name: A short, unique name.
+        is_real: Whether amplitudes are real for every angle. If so, the contraction leaves out Y.
+        qubits_per_feature: Number of data qubits of each feature.
     """
 
     name: ClassVar[str]
@@ -32,26 +32,26 @@ class Encoding(Protocol):
 
     @property
     def qubits_per_feature(self) -> int:
-        """Data qubits of each feature."""
+        """Number of data qubits of each feature."""
 
     def check(self, X: NDArray) -> None:
         """Raise `InvalidInputError` for features that cannot be encoded."""
 
     def parameters(self, num_features: int) -> tuple[NDArray, ...]:
-        """First values of what training may change, empty if nothing."""
+        """Initial values of the trainable parameters; empty if there are none."""
 
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:
-        """Features (..., features) to angles in radians (..., features * qubits_per_feature).
+        """Angles in radians (..., features * qubits_per_feature) of features (..., features).
 
-        Pure NumPy or JAX; the qubits of one feature stand together. Without `parameters` the first
-        values are meant.
+        It is pure NumPy or JAX. The qubits of one feature are adjacent. Without `parameters` the initial
+        values are used.
         """
 
     def amplitudes(self, angles: Array) -> tuple[Array, Array]:
         """Amplitudes of |0> and |1>, each of the shape of `angles`; pure NumPy or JAX."""
 
     def gate(self, angle: float | ParameterExpression) -> Gate:
-        """Gate that prepares that state from |0>; `angle` is a number or a parameter."""
+        """Gate that prepares the state from |0>; `angle` is a number or a parameter."""
 
 
 def leaf_paulis(encoding: Encoding) -> str:
@@ -77,7 +77,7 @@ def data_angles(encoding: Encoding, X: NDArray, parameters: tuple[Array, ...] = 
 def bloch_vectors(encoding: Encoding, X: Array, parameters: tuple[Array, ...] = ()) -> Array:
     """Pauli expectations of each data qubit, shape (labels, data qubits, batch), for X (batch, features).
 
-    A pure function of NumPy or JAX arrays; values are not checked, so that it can be traced.
+    It is a pure function of NumPy or JAX arrays. Values are not checked, so that it can be traced.
     """
     xp = namespace(X)
     zero, one = encoding.amplitudes(encoding.angles(X, parameters).T)
@@ -89,13 +89,13 @@ def bloch_vectors(encoding: Encoding, X: Array, parameters: tuple[Array, ...] = 
 
 
 def check_encoding(encoding: Encoding, X: NDArray) -> None:
-    """The contract every encoding fulfils, ours or yours, on samples X (samples, features).
+    """Check the contract of every encoding, built in or your own, on samples X (samples, features).
 
-    Shapes fit, states are normalised and (where promised) real, the gate prepares the state that the
-    amplitudes describe, and JAX computes the same Bloch vectors as NumPy.
+    Shapes fit. States are normalised, and real if `is_real` says so. The gate prepares the state that the
+    amplitudes describe. JAX computes the same Bloch vectors as NumPy.
 
     Raises:
-        InvalidInputError: The first promise that is broken.
+        InvalidInputError: A check failed; the error names the first one.
     """
     import jax.numpy as jnp
 

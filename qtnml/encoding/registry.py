@@ -1,4 +1,4 @@
-"""Where the name of an encoding becomes the object."""
+"""Makes an encoding from its name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ for _class in (AngleEncoding, RationalEncoding, MultiQubitEncoding):
 
 
 def get_encoding(encoding: Any) -> Encoding:
-    """Return the encoding called `encoding`; an encoding object passes through."""
+    """Return the encoding called `encoding`; an encoding object is returned unchanged."""
     if isinstance(encoding, str) and encoding in ENCODINGS:
         return ENCODINGS[encoding]()
     needed = ("angles", "amplitudes", "gate", "check", "parameters", "is_real", "qubits_per_feature")
@@ -33,5 +33,5 @@ def get_encoding(encoding: Any) -> Encoding:
 
 
 def encoding_name(encoding: Encoding) -> str | None:
-    """The name by which `get_encoding` finds this encoding; None if it is a user's own."""
+    """The name by which `get_encoding` finds this encoding; None for your own encodings."""
     return next((name for name, make in ENCODINGS.items() if make() == encoding), None)

@@ -1,4 +1,4 @@
-"""Encodings by one RY rotation a qubit: cos(angle / 2)|0> + sin(angle / 2)|1>."""
+"""Encodings by one RY rotation per qubit: cos(angle / 2)|0> + sin(angle / 2)|1>."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -28,10 +28,10 @@ def _half_angle_state(angles: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class AngleEncoding:
-    """A feature x in [0, 1] becomes cos(pi x / 2)|0> + sin(pi x / 2)|1> (arXiv:1803.11537).
+    """Encodes a feature x in [0, 1] as cos(pi x / 2)|0> + sin(pi x / 2)|1> (arXiv:1803.11537).
 
     Attributes:
-        trainable: Learn a scale s per feature, starting from 1: the angle is pi s x.
+        trainable: Learn a scale s for each feature, which starts at 1; the angle is pi s x.
 
     >>> AngleEncoding().angles(np.array([0.5])) / np.pi
     array([0.5])
@@ -51,7 +51,7 @@ class AngleEncoding:
         return (np.ones(num_features),) if self.trainable else ()
 
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:
-        """pi s x in radians, shape of X."""
+        """Angles pi s x in radians, in the shape of X."""
         return np.pi * X * parameters[0] if parameters else np.pi * X
 
     def formula(self, qubit: int, scale: float = 1.0) -> str:  # noqa: ARG002
@@ -69,10 +69,10 @@ class AngleEncoding:
 
 @dataclass(frozen=True)
 class RationalEncoding:
-    """A value x becomes (|0> + x |1>) / sqrt(1 + x**2): affine in x up to the norm, for any real x.
+    """Encodes a value x as (|0> + x |1>) / sqrt(1 + x**2): affine in x up to the norm, for any real x.
 
     Attributes:
-        low, high: The value of a feature scaled to 0 and to 1: x = low + (high - low) * feature.
+        low, high: Values x of features scaled to 0 and to 1: x = low + (high - low) * feature.
 
     >>> (RationalEncoding().angles(np.array([0.0, 1.0])) / np.pi).tolist()
     [0.0, 0.5]
@@ -100,7 +100,7 @@ class RationalEncoding:
         return ()
 
     def angles(self, X: Array, parameters: tuple[Array, ...] = ()) -> Array:  # noqa: ARG002
-        """2 arctan(x) in radians, shape of X."""
+        """Angles 2 arctan(x) in radians, in the shape of X."""
         return 2 * namespace(X).atan(self.low + (self.high - self.low) * X)  # type: ignore[no-any-return]
 
     def formula(self, qubit: int) -> str:  # noqa: ARG002
@@ -118,10 +118,10 @@ class RationalEncoding:
 
 @dataclass(frozen=True)
 class MultiQubitEncoding:
-    """A feature x in [0, 1] on several qubits: qubit j = 0, 1, ... is turned by a power of the angle.
+    """Encodes a feature x in [0, 1] in several qubits j = 0, 1, ..., each rotated by another angle.
 
     Attributes:
-        qubits_per_feature: Data qubits of each feature, at least 1.
+        qubits_per_feature: Number of data qubits of each feature, at least 1.
         growth: "power": angles pi x, pi x**2, pi x**3, ...; "frequency": pi x, 2 pi x, 4 pi x, ...
             (exponentially many Fourier frequencies, arXiv:2206.12105).
 

@@ -1,4 +1,4 @@
-"""From a user's features to [0, 1]: a range per feature, clipping, and word of what was clipped."""
+"""Scales a user's features to [0, 1]: a range per feature, clipping, and a warning about clipped values."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ _FEW = 1e-3  # of all values: nearly every set of new data has so many just outs
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
-    """Maps `low` to 0 and `high` to 1 per feature (shapes (features,)); a constant feature to 0.
+    """Maps `low` to 0 and `high` to 1 for each feature (shapes (features,)); a constant feature becomes 0.
 
-    New values are clipped to the range. A `ClippedDataWarning` says so once, the first time that more than
-    one value in a thousand is moved by more than rounding.
+    New values are clipped to the range. A `ClippedDataWarning` is given once: the first time that more than
+    one value in a thousand is changed by more than rounding.
     """
 
     low: NDArray
@@ -25,12 +25,12 @@ class FeatureScaler:
 
     @classmethod
     def learn(cls, X: NDArray) -> "FeatureScaler":
-        """Take each feature's smallest and largest value from samples (samples, features)."""
+        """A scaler with each feature's smallest and largest value in samples (samples, features)."""
         return cls(X.min(axis=0), X.max(axis=0))
 
     @classmethod
     def fixed(cls, feature_range: tuple[float, float], num_features: int) -> "FeatureScaler":
-        """One known range for all features."""
+        """A scaler with one known range for all features."""
         try:
             low, high = (float(bound) for bound in feature_range)
         except (TypeError, ValueError, OverflowError):
@@ -59,7 +59,7 @@ class FeatureScaler:
         return self.clipped(X)
 
     def clipped(self, X: NDArray) -> NDArray:
-        """Scale to [0, 1] in float64, without a word on what was clipped."""
+        """Scale to [0, 1] in float64, without a warning about clipped values."""
         X = np.clip(self._checked(X), self.low, self.high)
         span = self.high / 2 - self.low / 2
         return np.asarray((X / 2 - self.low / 2) / np.where(span > 0, span, 1.0))

@@ -1,4 +1,4 @@
-"""One node's unitary <-> gates, and how near two of them are."""
+"""Synthesis of one node's unitary into gates, and the fidelity of the result."""
 
 from qtnml.gates.fidelity import channel_infidelity
 from qtnml.gates.node import NodeGates, Synthesis, own_gates, synthesize_node

@@ -1,4 +1,4 @@
-"""How near two nodes are, once their other qubits are discarded."""
+"""Fidelity of two nodes after their other qubits are discarded."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from qtnml.gates.shape import NodeShape
 
 
 def channel_infidelity(wanted: NDArray, built: NDArray, shape: NodeShape) -> float:
-    """1 - fidelity of the Choi states of two unitaries as channels (at the root: as measurements).
+    """Infidelity, 1 - fidelity of the Choi states of two unitaries as channels (at the root: measurements).
 
-    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the discarded qubits, before a
-    measurement over one for each outcome: (nuclear norm of Tr_kept(V U^+) / number of columns)**2. It is 0
-    up to rounding for an exact synthesis.
+    By Uhlmann's theorem the fidelity is the best overlap over unitaries on the discarded qubits, or before a
+    measurement over one unitary for each outcome: (nuclear norm of Tr_kept(V U^+) / number of columns)**2.
+    The infidelity of an exact synthesis is 0 up to rounding.
     """
     columns = shape.columns
     if shape.postselected:

@@ -1,10 +1,10 @@
-"""Numerical synthesis: the angles of a skeleton, so that it is a node up to what nothing can see.
+"""Numerical synthesis: fits the angles of a skeleton to a node, up to unobservable freedom.
 
-The residual F S(angles) - U over angles and frame F is brought to zero by Levenberg-Marquardt: it is a
-least-squares problem of a few hundred unknowns whose Jacobian is cheap, so it converges quadratically
-and to machine precision, where gradient descent crawls. How many CX a generic node of some shape needs at
-least is the number from which the Jacobian at a random point has full rank (with fewer, what can be
-reached has measure zero). What a fit with fewer reaches is the best it found, and its infidelity says so.
+The residual F S(angles) - U over angles and frame F is brought to zero by Levenberg-Marquardt. It is a
+least-squares problem of a few hundred unknowns with a cheap Jacobian. So it converges quadratically and to
+machine precision, where gradient descent is slow. The smallest number of CX for a generic node of a shape is
+the number from which the Jacobian at a random point has full rank (with fewer CX, the reachable set has
+measure zero). A fit with fewer CX returns the best result it found, with its infidelity.
 """
 
 import math

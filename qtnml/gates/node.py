@@ -1,8 +1,9 @@
-"""A node's unitary as gates: the method with the fewest two-qubit gates for its shape.
+"""A node's unitary as gates, by the method with the fewest two-qubit gates for its shape.
 
-Two qubits: the Cartan form, at most 3 CX. Up to four, and more where fresh inputs leave few columns: the
-numerical fit, which reaches the count below which generic nodes cannot be made (57 CX for a node of four
-qubits that keeps two; Qiskit's generic synthesis takes 95). Otherwise Qiskit's Shannon decomposition.
+Two qubits use the Cartan form, with at most 3 CX. Up to four qubits, and more if fresh inputs leave few
+columns, use the numerical fit. It reaches the smallest possible count for generic nodes (57 CX for a node of
+four qubits that keeps two; Qiskit's generic synthesis takes 95). Other nodes use Qiskit's Shannon
+decomposition.
 """
 
 from dataclasses import dataclass, replace
@@ -40,18 +41,19 @@ _FEW = 4  # two-qubit gates, up to which every number is tried
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How nodes become gates.
+    """Options of the synthesis of nodes into gates.
 
     Attributes:
-        method: "auto": the fewest two-qubit gates in at most seconds a node. "fitted": numerically
-            whatever the size (minutes for a node of six qubits). "analytic": Cartan and Shannon
-            decompositions only, in milliseconds.
-        max_two_qubit_gates: The most in one node, fitted as well as they can be; fewer where that is
-            nearer. None is exact.
-        target_infidelity: The most of one node's channel; as few gates as were found to reach it.
-        pairs: Which qubits of a node the fit joins: "all", the neighbours of a "line", or these.
+        method: "auto": the fewest two-qubit gates, in at most seconds per node. "fitted": numerical fits at
+            any size (minutes for a node of six qubits). "analytic": only Cartan and Shannon decompositions,
+            in milliseconds.
+        max_two_qubit_gates: Largest number of two-qubit gates in one node, fitted as well as possible; fewer
+            if that is closer. None is exact.
+        target_infidelity: Largest infidelity of one node's channel. The node gets the fewest gates found that
+            reach it.
+        pairs: Pairs of a node's qubits that the fit joins: "all", the neighbours of a "line", or given pairs.
         two_qubit_gate: "cx", "cz", "ecr" or "rzz".
-        seed: Of the fits' random starts.
+        seed: Seed of the fits' random starts.
     """
 
     method: Literal["auto", "fitted", "analytic"] = "auto"
@@ -106,12 +108,12 @@ def _checked_pairs(pairs: Any) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True)
 class NodeGates:
-    """One node as gates.
+    """The gates of one node.
 
     Attributes:
         circuit: Gates with their angles.
-        owed: Unitary (2**width, 2**width) on the kept wire that is still to come, for the node above.
-        infidelity: Of the channel: see `channel_infidelity`.
+        owed: Unitary (2**width, 2**width) on the kept wire that the node above still has to apply.
+        infidelity: Infidelity of the channel; see `channel_infidelity`.
     """
 
     circuit: QuantumCircuit
@@ -120,7 +122,7 @@ class NodeGates:
 
 
 def synthesize_node(unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
-    """Gates of a unitary (2**m, 2**m), up to what its surroundings cannot see.
+    """Gates of a unitary (2**m, 2**m), up to freedom that the rest of the network cannot observe.
 
     >>> fourier = np.exp(2j * np.pi * np.outer(range(8), range(8)) / 8) / np.sqrt(8)
     >>> node = synthesize_node(fourier, NodeShape(3, 1), Synthesis())
@@ -155,7 +157,7 @@ def _exact(node: NodeGates, shape: NodeShape, synthesis: Synthesis | None) -> No
 
 
 def own_gates(node: SynthesizedNode, unitary: NDArray, shape: NodeShape, synthesis: Synthesis) -> NodeGates:
-    """Gates that an ansatz prescribes, translated where another two-qubit gate than CX is wanted."""
+    """Gates that an ansatz prescribes, translated if a two-qubit gate other than CX is requested."""
     circuit = _whole(node, shape)
     most = synthesis.max_two_qubit_gates
     if most is not None and _count(circuit) > most:

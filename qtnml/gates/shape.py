@@ -1,9 +1,9 @@
-"""What of a node its surroundings can see: the freedom that gates may be saved with.
+"""Freedom of a node in its tree: what cannot be observed from outside, and can save gates.
 
-A node's unitary U stands in a tree. Qubits that enter in |0> leave most of its columns free. What is done
-last to the discarded qubits is invisible (W); what is done last to a kept wire can be handed to the node
-above (K); before a measurement, W may depend on the outcome and phases are free. So U and F U are worth
-the same for every F of a group, the *frame*.
+A node has a unitary U. Qubits that enter in |0> leave most of its columns free. A last operation W on the
+discarded qubits cannot be observed. A last operation K on a kept wire can be passed to the node above. Before
+a measurement, W may depend on the outcome, and phases are free. So U and F U are equivalent for every F of a
+group, the *frame*.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ PAULIS: NDArray = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, 
 
 @dataclass(frozen=True)
 class NodeShape:
-    """A node without its numbers.
+    """Shape of a node, without its parameters.
 
     Attributes:
-        num_qubits: Qubits the node acts on; qubit 0 is the most significant of a matrix index.
-        width: The first `width` of them are kept, the others discarded.
-        fresh: The last `fresh` of them enter in |0>; all of them where a state is prepared.
-        output: What becomes of the kept qubits: a "wire" whose node above takes over a unitary K, "fixed"
-            where it must not, "measured" at the root.
-        postselected: The discarded qubits count only where they are found in |0>: most rows are free.
+        num_qubits: Number of qubits of the node; qubit 0 is the most significant bit of a matrix index.
+        width: Number of kept qubits, the first ones; the others are discarded.
+        fresh: Number of qubits that enter in |0>, the last ones; all of them if a state is prepared.
+        output: Use of the kept qubits: a "wire" (the node above may take over a unitary K), "fixed" (it may
+            not), or "measured" (at the root).
+        postselected: Whether only results with the discarded qubits in |0> count. Then most rows are free.
     """
 
     num_qubits: int
@@ -46,7 +46,7 @@ class NodeShape:
 
     @property
     def columns(self) -> NDArray:
-        """Indices of the columns of the unitary that some input reaches."""
+        """Indices of the columns of the unitary that inputs can reach."""
         return np.arange(0, 2**self.num_qubits, 2**self.fresh)
 
     @property
@@ -57,13 +57,13 @@ class NodeShape:
 
     @property
     def adjoint(self) -> "NodeShape":
-        """Of the inverse circuit of a post-selected node: discarded qubits enter in |0>, nothing is free."""
+        """Shape of a post-selected node's inverse: discarded qubits enter in |0>, nothing is free."""
         return NodeShape(self.num_qubits, self.num_qubits, self.num_qubits - self.width, "fixed")
 
     def frame_generators(self, *, real: bool = False) -> NDArray:
-        """Pauli strings (count, d, d) whose exponentials are the frame; for real nodes the imaginary ones.
+        """Pauli strings (count, d, d) whose exponentials make the frame; for real nodes the imaginary ones.
 
-        One of them, unless `real`, is the identity: the global phase.
+        Unless `real` is set, one of them is the identity, for the global phase.
         """
         return _frame_generators(self.num_qubits, self.width, self.output, real)
 

@@ -1,8 +1,8 @@
 """A fixed sequence of CX gates with free rotations in between, and its derivatives.
 
-Every qubit begins with a rotation RZ RY RZ. After each CX the control turns by RZ RY, the target by RX RY:
-a third rotation would pass through the next CX. That makes 3 m + 4 c angles for m qubits and c CX, the
-most c CX can use (quant-ph/0308033). A *real* skeleton turns by RY alone.
+Every qubit begins with a rotation RZ RY RZ. After each CX the control is rotated by RZ RY and the target by
+RX RY; a third rotation would pass through the next CX. This gives 3 m + 4 c angles for m qubits and c CX, the
+largest number that c CX can use (quant-ph/0308033). A *real* skeleton uses RY only.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Exact synthesis of a unitary into `u` rotations and CX gates.
 
-Two qubits: the Cartan (KAK) form with at most three CX (quant-ph/0308006). More: Qiskit's quantum
-Shannon decomposition (quant-ph/0406176). In both, neighbouring rotations of a qubit are merged into
-one `u`, and the last rotation of every qubit is handed back apart: on a qubit that is discarded it is
-invisible, on a kept wire the next node can absorb it.
+Two qubits use the Cartan (KAK) form with at most three CX (quant-ph/0308006). More qubits use Qiskit's
+quantum Shannon decomposition (quant-ph/0406176). In both, neighbouring rotations of a qubit are merged into
+one `u`, and the last rotation of every qubit is returned separately. On a discarded qubit it cannot be
+observed; on a kept wire the next node can absorb it.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _WEYL_TOLERANCE = 1e-13
 
 @dataclass(frozen=True)
 class SynthesizedNode:
-    """A unitary as gates, up to a global phase: `last[q]` on every qubit after `circuit`.
+    """A unitary as gates, up to a global phase: `circuit`, then `last[q]` on every qubit q.
 
     Qubit 0 is the most significant bit of the matrix index.
     """
@@ -44,7 +44,7 @@ def synthesize(unitary: NDArray) -> SynthesizedNode:
 
 
 def append_rotation(circuit: QuantumCircuit, matrix: NDArray, qubit: int) -> None:
-    """Append a 2x2 unitary as one `u` gate, `ry` if it is a real rotation, nothing if it is the identity."""
+    """Append a 2x2 unitary as one `u` gate, or `ry` if it is a real rotation; the identity is left out."""
     phase = matrix[0, 0] / abs(matrix[0, 0]) if abs(matrix[0, 0]) > 0.5 else 1.0
     if np.abs(matrix - phase * np.eye(2)).max() <= _IDENTITY_TOLERANCE:
         return

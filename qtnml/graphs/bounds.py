@@ -1,8 +1,8 @@
-"""The cheapest graphs that the ranks of a tensor allow.
+"""The smallest graphs that the ranks of a tensor allow.
 
-Across any cut of the modes into two parts the tensor is a matrix, whose rank is at most the product of the
-bonds (and modes) of any cut through the network that parts them. Networks with less cannot be the tensor; the
-cheapest that have enough are the first candidates to fit.
+Across any cut of the modes into two parts the tensor is a matrix. Its rank is at most the product of the
+bonds (and modes) of any cut through the network that separates the two parts. Networks with smaller products
+cannot represent the tensor. The smallest networks that can are the first candidates to fit.
 """
 
 import heapq

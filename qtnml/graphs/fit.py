@@ -1,4 +1,4 @@
-"""Alternating least squares: each core in turn the best for what the others are."""
+"""Alternating least squares: each core in turn is optimised, with the others fixed."""
 
 from collections.abc import Sequence
 

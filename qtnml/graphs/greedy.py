@@ -1,8 +1,9 @@
-"""Search for a network: the one that a tensor's ranks ask for, or a greedy one.
+"""Search for a network of a tensor: by the tensor's ranks, or greedily.
 
-The greedy search raises the bond that explains most of what is left for the numbers it takes, again and again
-(arXiv:2008.05437; there it is the bond that leaves least). At the end bonds are lowered where the tensor is
-still met. The graph can be kept a tree, or a chain: a state that compiles into a circuit.
+The greedy search repeatedly raises the bond that explains most of the remaining error per added parameter (in
+arXiv:2008.05437 it is the bond that leaves the smallest error). At the end bonds are lowered if the network
+still represents the tensor. The graph can be restricted to a tree or a chain, whose state compiles into a
+circuit.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,13 @@ _MOST_CANDIDATES, _STARTS = 20, 10
 
 
 class Step(NamedTuple):
-    """One bond raised or lowered.
+    """One step of the search: a bond is raised or lowered.
 
     Attributes:
-        edge: Modes it joins.
-        rank: Its dimension since.
-        num_parameters: Of the network.
-        error: Squared, as a share of the tensor's squared norm.
+        edge: The two modes that the bond joins.
+        rank: New dimension of the bond.
+        num_parameters: Number of parameters of the network after the step.
+        error: Squared error, as a fraction of the tensor's squared norm.
     """
 
     edge: Edge
@@ -41,12 +42,12 @@ class Step(NamedTuple):
 
 
 class Decomposition(NamedTuple):
-    """What the search found.
+    """Result of the search.
 
     Attributes:
-        network: See above.
-        error: Squared, as a share of the tensor's squared norm.
-        steps: In order.
+        network: The network found.
+        error: Squared error, as a fraction of the tensor's squared norm.
+        steps: Steps of the search, in order.
     """
 
     network: GraphNetwork
@@ -63,23 +64,23 @@ def decompose(
     method: Literal["ranks", "greedy"] | None = None,
     random_state: Any = None,
 ) -> Decomposition:
-    """A network of few parameters for a tensor, its graph and bond dimensions found on the way.
+    """Find a network with few parameters for a tensor, with its graph and bond dimensions.
 
     Args:
-        tensor: Real, of 2 to 9 modes.
-        tolerance: Squared error, as a share of the tensor's squared norm, at which the search ends.
-        max_parameters: Most numbers in the cores; by default as many as the tensor has.
-        graph: Bonds between any two modes; or such that they close no ring ("tree") or form the chain of the
-            modes in order ("chain"); or a sequence of pairs of modes that may be joined. A tree or chain
-            has a `state()`.
-        method: "ranks" takes the cheapest network whose least cuts are the tensor's ranks across all cuts of
-            its modes, with a node without a mode if none does otherwise (a Tucker decomposition): exact
-            tensors of up to six modes. "greedy" raises one bond after the other. None tries the first, then
-            the other.
-        random_state: Seed of the first cores.
+        tensor: Real tensor with 2 to 9 modes.
+        tolerance: Squared error, as a fraction of the tensor's squared norm, at which the search ends.
+        max_parameters: Largest number of entries in the cores; by default that of the tensor.
+        graph: "any": bonds between any two modes. "tree": bonds close no ring. "chain": bonds form the chain
+            of the modes in order. Or a sequence of pairs of modes that may be joined. A tree or chain has a
+            `state()`.
+        method: "ranks" takes the smallest network whose minimal cuts are the tensor's ranks across all cuts
+            of its modes. If there is none, it adds a node without a mode (a Tucker decomposition). It is for
+            exact tensors of up to six modes. "greedy" raises one bond after the other. None tries "ranks"
+            first, then "greedy".
+        random_state: Seed of the initial cores.
 
     Raises:
-        InvalidInputError: Arguments that cannot be used; with method="ranks", no network was found.
+        InvalidInputError: An argument is invalid; or with method="ranks", no network was found.
 
     >>> ring = GraphNetwork.random((4,) * 4, {(0, 1): 2, (1, 2): 2, (2, 3): 2, (0, 3): 2}, seed=1)
     >>> found = decompose(ring.dense(), random_state=0)

@@ -26,9 +26,9 @@ class GraphNetwork:
     """Cores on the nodes of a graph.
 
     Attributes:
-        cores: Of each node (dimension of its mode, the bonds to all other nodes in their order); bonds that
-            are not there have dimension 1.
-        hidden: How many of the nodes, the last, have no mode: their first axis is 1.
+        cores: Core of each node, (dimension of its mode, bonds to all other nodes in their order). Absent
+            bonds have dimension 1.
+        hidden: Number of nodes without a mode, the last ones; their first axis is 1.
 
     >>> ring = GraphNetwork.random((3, 3, 3, 3), {(0, 1): 2, (1, 2): 2, (2, 3): 2, (0, 3): 2}, seed=0)
     >>> ring.dense().shape, ring.num_parameters, ring.is_tree
@@ -42,7 +42,7 @@ class GraphNetwork:
     def random(
         cls, dims: Sequence[int], ranks: dict[Edge, int], *, hidden: int = 0, seed: Any = None
     ) -> "GraphNetwork":
-        """Gaussian cores with bonds of given dimensions between pairs of nodes (first < second).
+        """A network of Gaussian cores with bonds of given dimensions between pairs of nodes (first < second).
 
         >>> tucker = GraphNetwork.random((5, 5, 5), {(0, 3): 2, (1, 3): 2, (2, 3): 3}, hidden=1, seed=0)
         >>> tucker.dense().shape, tucker.is_tree, tucker.tree().nodes
@@ -62,7 +62,7 @@ class GraphNetwork:
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """Of the modes."""
+        """Dimensions of the modes."""
         return tuple(core.shape[0] for core in self.cores[: len(self.cores) - self.hidden])
 
     def rank(self, edge: Edge) -> int:
@@ -72,13 +72,13 @@ class GraphNetwork:
 
     @property
     def ranks(self) -> dict[Edge, int]:
-        """Dimensions of all bonds above 1."""
+        """Dimensions of all bonds with a dimension above 1."""
         pairs = combinations(range(len(self.cores)), 2)
         return {edge: rank for edge in pairs if (rank := self.rank(edge)) > 1}
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in the cores."""
+        """Number of entries in the cores."""
         return sum(core.size for core in self.cores)
 
     @property
@@ -87,11 +87,11 @@ class GraphNetwork:
         return len(set(components(len(self.cores), self.ranks))) == len(self.cores) - len(self.ranks)
 
     def dense(self) -> NDArray:
-        """The tensor itself."""
+        """The dense tensor that the network represents."""
         return contracted(self.cores, tuple(range(len(self.dims))), ())
 
     def tree(self) -> Tree:
-        """A node for each core, joined as the bonds are, for states and circuits.
+        """The tree of the network, with a node for each core, for states and circuits.
 
         Raises:
             InvalidInputError: The bonds close a ring.

@@ -24,7 +24,7 @@ class HybridOptimizer(Protocol):
     name: ClassVar[str]
 
     def init(self, weights: NDArray) -> State:
-        """At rest."""
+        """Initial state of the optimiser."""
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:
         """Largest number of circuits in a step."""
@@ -79,7 +79,7 @@ class SPSA:
             raise InvalidInputError(f"momentum and memory must be in [0, 1), got {self}")
 
     def init(self, weights: NDArray) -> State:
-        """At rest."""
+        """Initial state of the optimiser."""
         return {"velocity": np.zeros_like(weights), "mean_square": np.zeros(1), "step": np.zeros(1)}
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
@@ -130,7 +130,7 @@ class AveragedSPSA:
         _check_positive(self, "directions")
 
     def init(self, weights: NDArray) -> State:
-        """At rest."""
+        """Initial state of the optimiser."""
         return self.spsa.init(weights)
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:  # noqa: ARG002
@@ -182,7 +182,7 @@ class ParameterShift:
             raise InvalidInputError(f"beta1 and beta2 must be in [0, 1), got {self}")
 
     def init(self, weights: NDArray) -> State:
-        """At rest."""
+        """Initial state of the optimiser."""
         return {name: np.zeros_like(weights) for name in ("first", "second", "times")}
 
     def circuits_per_step(self, num_samples: int, num_trained: int) -> int:

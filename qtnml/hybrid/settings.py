@@ -33,7 +33,7 @@ class HybridTraining:
         trained_nodes: Number of nodes next to the root that are trained; None trains all weights.
         max_shots: Budget of shots of the whole training. Training stops before a step would exceed it.
         target: Training stops when the smoothed loss is below this value.
-        patience: Training stops after so many steps without progress of the smoothed loss; None never stops.
+        patience: Training stops after so many steps without progress of the smoothed loss; None never does.
         smoothing: Number of steps over which the loss is smoothed.
         tail: Fraction of the steps, the last ones, whose weights are averaged; 0 takes the last weights.
         random_state: Seed of mini-batches and directions. None draws a seed, which the checkpoint keeps.

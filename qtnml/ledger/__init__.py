@@ -1,8 +1,7 @@
-"""The durable record of what is bought: submissions, leases, budgets and results in one database.
+"""The durable record of submitted circuits: submissions, leases, budgets and results in one database.
 
-`schema` has the tables, `migrations` brings older ones up to date, `transitions` says which state may follow
-which, `leases` who may drive a submission, `claiming` writes submissions down, `stored` reads what was
-measured.
+`schema` has the tables, and `migrations` updates older ones. `transitions` defines the allowed changes of
+state, and `leases` who may drive a submission. `claiming` records submissions, and `stored` reads results.
 """
 
 from qtnml.ledger.budgets import Amounts, Budget, Price

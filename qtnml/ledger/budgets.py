@@ -1,4 +1,4 @@
-"""Budgets as rows of the ledger: what may be spent under a name, and what it costs."""
+"""Budgets as rows of the ledger: limits of spending under a name, and prices."""
 
 import json
 import re
@@ -17,14 +17,14 @@ from qtnml.ledger.schema import budgets, submissions
 
 @dataclass(frozen=True)
 class Price:
-    """What a vendor asks, by its own list: the sum of all that is given.
+    """Price list of a vendor; a cost is the sum of all given items.
 
     Attributes:
-        per_shot: Of one circuit.
-        per_circuit: Whatever its shots; Braket calls each circuit a task.
-        per_task: Of one submission, whatever is in it.
-        per_second: Of time that the vendor charges.
-        currency: For people.
+        per_shot: Price of one shot of one circuit.
+        per_circuit: Price of one circuit, for any number of shots; Braket calls each circuit a task.
+        per_task: Price of one submission, for any content.
+        per_second: Price of one second that the vendor charges.
+        currency: Currency shown to people.
 
     >>> Price(per_shot=0.0005, per_task=0.3).of(shots=2000, circuits=2, tasks=1, seconds=None)
     1.3
@@ -45,13 +45,13 @@ class Price:
             raise InvalidInputError(f"currency must be a printable text, got {self.currency!r}")
 
     def of(self, *, shots: int, circuits: int, tasks: int, seconds: float | None) -> float | None:
-        """The cost; None if seconds are charged and it is not known how many.
+        """The cost; None if seconds are charged and their number is not known.
 
         Args:
-            shots: Over all circuits.
-            circuits: How many.
-            tasks: Submissions.
-            seconds: That are charged.
+            shots: Number of shots over all circuits.
+            circuits: Number of circuits.
+            tasks: Number of submissions.
+            seconds: Seconds that are charged.
         """
         if self.per_second and seconds is None:
             return None
@@ -59,7 +59,7 @@ class Price:
         return fixed + self.per_second * (seconds or 0.0)
 
     def to_json(self) -> str:
-        """As a cell of the ledger."""
+        """The price list as JSON text, for a cell of the ledger."""
         return json.dumps(asdict(self))
 
 
@@ -70,7 +70,7 @@ def price_of(cell: Any) -> Price | None:
 
 @dataclass(frozen=True)
 class Amounts:
-    """What is, or was, spent: shots over all circuits, circuits, seconds on the device, money."""
+    """Amounts of spending: shots over all circuits, circuits, seconds on the device, money."""
 
     shots: int = 0
     circuits: int = 0
@@ -86,9 +86,9 @@ _WORDS = {"shots": "shots", "circuits": "jobs", "seconds": "seconds on the devic
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of what is spent under a name of one ledger; None where there is none.
+    """Limits of spending under a name in one ledger; None means no limit.
 
-    Threads, processes, hosts and later scripts that use one name share what is left.
+    Threads, processes, hosts and later scripts that use the same name share what is left.
     """
 
     name: str
@@ -115,20 +115,20 @@ class Budget:
 
     @property
     def limits(self) -> dict[str, float]:
-        """Those there are."""
+        """The limits that are set."""
         found = {name: getattr(self, name) for name in _NAMES}
         return {name: limit for name, limit in found.items() if limit is not None}
 
     def check(self, spent: Amounts, wanted: Amounts, unknown: tuple[str, ...] = ()) -> None:
-        """Refuse what would exceed the limits.
+        """Refuse amounts that would exceed the limits.
 
         Args:
-            spent: So far.
-            wanted: More.
-            unknown: Names of amounts that nobody can tell beforehand.
+            spent: Amounts spent so far.
+            wanted: Additional amounts.
+            unknown: Names of amounts that cannot be known beforehand.
 
         Raises:
-            BudgetError: It would, or it cannot be told.
+            BudgetError: A limit would be exceeded, or a limited amount is unknown.
         """
         for name, limit in self.limits.items():
             argument, word = _NAMES[name], _WORDS[name]

@@ -1,4 +1,4 @@
-"""Submissions written down: their jobs claimed and their budget reserved in one transaction."""
+"""Records submissions: claims their jobs and reserves their budget in one transaction."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Where a ledger is, its transactions and its clock: a SQLite file, or any database SQLAlchemy speaks to."""
+"""Location, transactions and clock of a ledger: a SQLite file or any database that SQLAlchemy supports."""
 
 import contextlib
 import os

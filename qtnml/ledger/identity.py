@@ -1,4 +1,4 @@
-"""What a job computes, as a hash: its id."""
+"""The id of a job: a hash of what it computes."""
 
 import hashlib
 import json

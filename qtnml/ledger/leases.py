@@ -1,8 +1,8 @@
-"""Leases: whoever drives a submission holds one for a while, and renews it while it does.
+"""Leases: a process that drives a submission holds a lease for a limited time and renews it.
 
-No process, host or container is asked whether it lives. A lease that is not renewed ends, and anybody may
-then take the submission over. Whoever wakes up late finds its token replaced: each change of a submission is
-made under a token.
+No process, host or container is asked whether it is alive. A lease that is not renewed ends, and then any
+process may take the submission over. Each change of a submission needs a token. A process that comes back
+late finds its token replaced.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The ledger: every change of it is one transaction here."""
+"""The ledger: every change is one transaction in this module."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ class Ledger:
 
     Args:
         location: A file, a SQLAlchemy URL, or None for $QTNML_JOBS or else a file in the user's data folder.
-        term: Seconds that a lease lasts without being renewed.
+        term: Seconds that a lease lasts without a renewal.
         longest_call: Seconds after which a call to a backend counts as hung.
     """
 
@@ -80,12 +80,12 @@ class Ledger:
     # What was measured.
 
     def holdings(self, ids: Sequence[str]) -> tuple[dict[str, int], set[str]]:
-        """Shots counted so far of each job that has any, and the jobs that an open submission holds."""
+        """Measured shots of each job that has any, and the jobs that an open submission holds."""
         with self.database.reading() as connection:
             return stored_shots(connection, ids), _claimed_jobs(connection, ids)
 
     def samples(self, ids: Sequence[str]) -> list[Sample]:
-        """Shots counted so far, submission by submission."""
+        """Measured shots of jobs, submission by submission."""
         with self.database.reading() as connection:
             return samples(connection, ids)
 
@@ -97,7 +97,7 @@ class Ledger:
     def counts(
         self, ids: Sequence[str], *, by_calibration: bool = False
     ) -> dict[str, dict[str | None, Counts]]:
-        """Counts of each job added up, under the calibration time they ran under (None: all together)."""
+        """Sum of the counts of each job, by the time of their calibration (None: all together)."""
         found: dict[str, dict[str | None, Counts]] = {job: {} for job in ids}
         for each in self.counted(list(found)):
             total = found[each.job].setdefault(each.calibration if by_calibration else None, {})
@@ -106,7 +106,7 @@ class Ledger:
         return found
 
     def results(self, number: int) -> list[tuple[str, Counts]]:
-        """Jobs of a submission that were counted, and their counts."""
+        """Measured jobs of a submission, and their counts."""
         query = (
             sa.select(entries.c.job, entries.c.counts)
             .where(entries.c.submission == number, entries.c.counts.is_not(None))
@@ -120,19 +120,19 @@ class Ledger:
     def prepare(
         self, drafts: Sequence[Draft], order: Order, stored: Mapping[str, int]
     ) -> list[tuple[Submission, Lease]]:
-        """Write submissions down, claim their jobs and reserve their budget, all or nothing.
+        """Record submissions, claim their jobs and reserve their budget, all or nothing.
 
         Args:
-            drafts: Of one run.
-            order: What they have in common.
-            stored: Shots of each job as they were counted before.
+            drafts: Drafts of one run.
+            order: Values that they have in common.
+            stored: Shots of each job that were already stored.
 
         Returns:
             Each submission with a lease.
 
         Raises:
-            OutrunError: Somebody was quicker with one of the jobs; look again at what is missing.
-            BudgetError: The budget does not suffice.
+            OutrunError: Another process claimed one of the jobs first; check again what is missing.
+            BudgetError: The budget is not sufficient.
         """
         check_no_secrets(order.backend)
         # Without a file nobody else could send the circuits; of what is paid for, a later call may have to.
@@ -145,11 +145,11 @@ class Ledger:
             raise OutrunError(str(error.orig)) from error
 
     def open_budget(self, budget: Budget) -> None:
-        """Make a budget's row, and note its limits for people."""
+        """Create the row of a budget, and record its limits for people."""
         open_budget(self.database, budget)
 
     def spent(self, name: str) -> Amounts:
-        """What was spent under a budget's name, what is open included."""
+        """Amounts spent under a budget's name, including open submissions."""
         with self.database.reading() as connection:
             return spent(connection, name)
 
@@ -163,7 +163,10 @@ class Ledger:
         ]
 
     def bought(self, numbers: Sequence[int]) -> tuple[int, int]:
-        """Shots of submissions, but for those that were certainly never bought; and their different jobs."""
+        """Shots of submissions and number of their different jobs, without refunded submissions.
+
+        A submission is refunded if it was certainly never accepted.
+        """
         shots, jobs = 0, set[str]()
         with self.database.reading() as connection:
             for part in parts(numbers):
@@ -189,7 +192,7 @@ class Ledger:
         """One submission.
 
         Raises:
-            JobError: There is none of this number.
+            JobError: There is no submission with this number.
         """
         with self.database.reading() as connection:
             row = connection.execute(sa.select(*COLUMNS).where(submissions.c.id == number)).one_or_none()
@@ -200,7 +203,7 @@ class Ledger:
     def submissions(
         self, *, states: Sequence[State] | None = None, label: str | None = None, limit: int | None = None
     ) -> list[Submission]:
-        """Submissions, the newest first; damaged ones are left out with a warning."""
+        """Submissions, newest first; damaged ones are left out with a warning."""
         query = sa.select(*COLUMNS).order_by(submissions.c.id.desc()).limit(limit)
         if states is not None:
             query = query.where(submissions.c.state.in_(states))
@@ -245,7 +248,7 @@ class Ledger:
             return list(connection.execute(query).scalars())
 
     def rows_of(self, job: str) -> list[tuple[Submission, Counts | None]]:
-        """The submissions of a job and what came of it in each."""
+        """The submissions of a job, and its result in each."""
         query = (
             sa.select(*COLUMNS, entries.c.counts.label("counted"))
             .join(entries, entries.c.submission == submissions.c.id)
@@ -264,7 +267,7 @@ class Ledger:
         ]
 
     def events(self, number: int) -> list[tuple[float, str, str]]:
-        """What happened to a submission: when (seconds since 1970), what, and a note; the oldest first."""
+        """History of a submission: time (seconds since 1970), event, and a note; oldest first."""
         query = (
             sa.select(events.c.at, events.c.what, events.c.note)
             .where(events.c.submission == number)
@@ -281,43 +284,43 @@ class Ledger:
     # What happens to a submission: each under the lease of whoever drives it (see `transitions.LEGAL`).
 
     def sending(self, lease: Lease) -> None:
-        """Note, before the call, that the backend will be called now."""
+        """Record, before the call, that the backend is called now."""
         self.database.check_in_place()
         self._move(lease, State.SENDING, sent=now(), vendor_id=None, error=None)
 
     def unsent(self, lease: Lease, why: str) -> None:
-        """Note that the backend has certainly not accepted it."""
+        """Record that the backend has certainly not accepted the submission."""
         self._move(lease, State.PREPARED, note=why, sent=None)
 
     def again(self, lease: Lease, why: str) -> None:
-        """Send once more: what was sent costs nothing, or a person is sure that it was never accepted."""
+        """Allow sending again: the first one costs nothing, or a person is sure it was never accepted."""
         self._move(lease, State.PREPARED, note=why, sent=None, vendor_id=None, error=None)
 
     def submitted(self, lease: Lease, vendor_id: str) -> None:
-        """Note the vendor's id."""
+        """Record the vendor's id."""
         self._move(lease, State.SUBMITTED, note=vendor_id, vendor_id=vendor_id, error=None)
 
     def running(self, lease: Lease) -> None:
-        """Note that a job has begun."""
+        """Record that the job has begun."""
         self._move(lease, State.RUNNING)
 
     def lost(self, lease: Lease, reason: str, **values: Any) -> None:
-        """Note that it may have been bought, or not: nobody buys it until a person decides."""
+        """Record that it may have been accepted or not: it is not sent again until a person decides."""
         shown = without_secrets(reason)
         self._move(lease, State.LOST, note=shown, error=shown, **values)
 
     def refused(self, lease: Lease, reason: str) -> None:
-        """The backend took nothing and never will: the jobs are free, the budget gets back what it gave."""
+        """Record that the backend accepted nothing: the jobs are released and the budget is refunded."""
         shown = without_secrets(reason)
         self._move(lease, State.FAILED, note=shown, error=shown, refund=True)
 
     def failed(self, lease: Lease, reason: str) -> None:
-        """The vendor has no result; whether it charges, nobody knows."""
+        """Record that the vendor has no result; it is unknown whether it charges."""
         shown = without_secrets(reason)
         self._move(lease, State.FAILED, note=shown, error=shown)
 
     def cancelled(self, lease: Lease, reason: str, *, never_sent: bool) -> None:
-        """A submission that is stopped lets its jobs go."""
+        """Record that a submission is cancelled, and release its jobs."""
         self._move(lease, State.CANCELLED, note=reason, error=without_secrets(reason), refund=never_sent)
 
     def done(self, lease: Lease, result: Result) -> None:
@@ -338,7 +341,7 @@ class Ledger:
             self.leases.ended(lease)
 
     def called(self, backend: str, vendor_id: str) -> int | None:
-        """The submission that a backend's job is known to belong to."""
+        """The submission that a backend's job belongs to, if it is known."""
         query = sa.select(submissions.c.id).where(
             submissions.c.backend == backend,
             submissions.c.vendor_id == vendor_id,
@@ -349,7 +352,7 @@ class Ledger:
         return None if found is None else int(found)
 
     def note(self, number: int, reason: str) -> None:
-        """Note why a submission could not be brought to its end now."""
+        """Record why a submission could not be completed now."""
         with self.database.writing() as connection:
             # What a lost submission says of the cure stays.
             noted = [state for state in OPEN if state is not State.LOST]
@@ -361,11 +364,10 @@ class Ledger:
             tell(connection, number, "note", reason)
 
     def late_answer(self, number: int, vendor_id: str) -> bool:
-        """A backend's answer that came when somebody else had taken over: what the vendor calls the
-        submission.
+        """Record a vendor's id that arrived after another process had taken the submission over.
 
         Returns:
-            Whether it is wanted; otherwise it was sent again or stopped in the meantime.
+            Whether the id is used; otherwise the submission was sent again or cancelled in the meantime.
         """
         wanted = (State.SENDING, State.LOST)
         with self.database.writing() as connection:
@@ -385,7 +387,7 @@ class Ledger:
         return bool(changed.rowcount)
 
     def charged(self, number: int, seconds: float) -> None:
-        """Note what the vendor charged, once it tells."""
+        """Record what the vendor charged, when it reports it."""
         with self.database.writing() as connection:
             row = connection.execute(
                 sa.select(submissions).where(submissions.c.id == number).with_for_update()
@@ -394,7 +396,7 @@ class Ledger:
             settle(connection, row, seconds)
 
     def uncharged(self, backend: Backend, since: float, limit: int = 20) -> list[Submission]:
-        """The newest submissions of a backend that ended since a time, and whose charge is not known."""
+        """The newest submissions of a backend that ended since a time and whose charge is not known."""
         query = (
             sa.select(*COLUMNS)
             .where(
@@ -415,14 +417,14 @@ class Ledger:
     # Compiled circuits.
 
     def program(self, key: str) -> Program | None:
-        """A compiled circuit that was kept."""
+        """A stored compiled circuit."""
         query = sa.select(programs.c.content, programs.c.created, programs.c.calibration, programs.c.note)
         with self.database.reading() as connection:
             row = connection.execute(query.where(programs.c.key == key)).one_or_none()
         return None if row is None else Program(bytes(row[0]), float(row[1]), row[2], str(row[3]))
 
     def keep_program(self, key: str, backend: str, content: bytes, calibration: str | None) -> Program:
-        """Keep a compiled circuit; if another process has kept one for the same, return that."""
+        """Store a compiled circuit; if another process has stored one for the same key, return that one."""
         row = {"backend": backend, "content": content, "calibration": calibration, "created": now()}
         with contextlib.suppress(IntegrityError), self.database.writing() as connection:
             connection.execute(programs.insert().values(key=key, **row))
@@ -432,21 +434,21 @@ class Ledger:
         return found
 
     def replace_program(self, key: str, backend: str, content: bytes, calibration: str | None) -> None:
-        """Keep a circuit in the place of another."""
+        """Replace a stored circuit."""
         row = {"backend": backend, "content": content, "calibration": calibration, "created": now()}
         with self.database.writing() as connection:
             connection.execute(programs.delete().where(programs.c.key == key))
             connection.execute(programs.insert().values(key=key, **row))
 
     def note_program(self, key: str, note: str) -> None:
-        """Remember what was found out about a circuit."""
+        """Store a note about a circuit."""
         with self.database.writing() as connection:
             connection.execute(programs.update().where(programs.c.key == key).values(note=note))
 
     # Upkeep.
 
     def prune(self, *, before: float, free_only: bool, label: str | None) -> int:
-        """Delete submissions that ended before a time, their results and their record; return how many."""
+        """Delete submissions that ended before a time, with results and history; return their number."""
         ended = [State.DONE, State.FAILED, State.CANCELLED]
         conditions = [submissions.c.state.in_(ended), submissions.c.ended < before]
         if free_only:
@@ -475,7 +477,7 @@ class Ledger:
         return len(numbers)
 
     def back_up(self, target: Path) -> None:
-        """Copy a SQLite ledger while others go on using it."""
+        """Copy a SQLite ledger while other processes go on using it."""
         self.database.back_up(target)
 
 

@@ -1,4 +1,4 @@
-"""Older ledgers brought to the tables of today, one numbered step after the other."""
+"""Migration of older ledgers to the current tables, in numbered steps."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Tables of the ledger, for any database SQLAlchemy speaks to."""
+"""Tables of the ledger, for any database that SQLAlchemy supports."""
 
 from enum import StrEnum
 
@@ -9,15 +9,15 @@ VERSION = 2
 
 
 class State(StrEnum):
-    """State of a submission; which follows which is in `transitions.LEGAL`.
+    """State of a submission; the allowed changes are in `transitions.LEGAL`.
 
-    - prepared: written down, certainly not sent.
+    - prepared: recorded, certainly not sent.
     - sending: the backend is being called, so that it may have been accepted.
     - submitted: the backend has it.
     - running: it has begun.
     - done: results are stored.
     - failed, cancelled: it has no results.
-    - lost: it may have been bought, and the backend does not know it or cannot be asked.
+    - lost: it may have been accepted, and the backend does not know it or cannot be asked.
     """
 
     PREPARED = "prepared"

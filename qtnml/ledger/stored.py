@@ -1,4 +1,4 @@
-"""What was measured: shots and counts of jobs, of all times or within a window of time."""
+"""Measured shots and counts of jobs, of all times or within a window of time."""
 
 import json
 from collections.abc import Iterator, Sequence

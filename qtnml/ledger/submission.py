@@ -1,4 +1,4 @@
-"""One row of the ledger, as read; and one to be written."""
+"""One row of the ledger, as read or to be written."""
 
 import json
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ from qtnml.ledger.schema import State, submissions
 
 @dataclass(frozen=True)
 class Submission:
-    """One row of the ledger: what was, or is to be, sent in one go.
+    """One row of the ledger: jobs that were, or will be, sent together.
 
     Attributes:
-        id: Its number.
-        tag: Stored with the vendor's job, where the vendor can.
-        backend, settings: What `get_backend` takes, and what changes what is measured.
-        billing: What `get_backend` takes that changes who pays, or how the job is queued.
-        version: Of a simulator.
+        id: Number of the submission.
+        tag: Tag stored with the vendor's job, if the vendor supports tags.
+        backend, settings: Name for `get_backend`, and the settings that change what is measured.
+        billing: Arguments of `get_backend` that change who pays or how the job is queued.
+        version: Version of a simulator.
         state: See `State`.
-        shots, seed, repeat: Of each job.
-        label: For people.
+        shots, seed, repeat: Values of each job.
+        label: Label shown to people.
         jobs: Number of circuits.
-        token: Of the lease of whoever drives it; None if nobody does.
-        lease_until: When that lease ends unless it is renewed.
-        vendor_id: The vendor's name for it.
-        created, sent, ended: Seconds since 1970; `sent` is written before the backend is called.
-        calibration: Of the device, when it ran.
-        seconds: Charged by the vendor; None if it does not tell.
-        price: By which it is charged.
-        budget: Name of the budget it is taken from.
-        refunded: Whether it was certainly never bought.
+        token: Token of the lease of the process that drives it; None if none does.
+        lease_until: Time when this lease ends unless it is renewed.
+        vendor_id: The vendor's id of the submission.
+        created, sent, ended: Times in seconds since 1970; `sent` is written before the backend is called.
+        calibration: Calibration of the device when it ran.
+        seconds: Seconds charged by the vendor; None if it does not say.
+        price: Price list by which it is charged.
+        budget: Name of the budget that pays for it.
+        refunded: Whether it was certainly never accepted.
         error: Why it has no result.
     """
 
@@ -66,7 +66,7 @@ class Submission:
 
     @property
     def cost(self) -> float | None:
-        """By its price; None without one, or where it charges seconds that are not known."""
+        """Cost by its price; None without a price, or if it charges seconds that are not known."""
         if self.price is None or self.refunded:
             return None if self.price is None else 0.0
         return self.price.of(shots=self.shots * self.jobs, circuits=self.jobs, tasks=1, seconds=self.seconds)

@@ -1,4 +1,4 @@
-"""From which state a submission may go to which, and the one function that moves it."""
+"""Allowed changes of a submission's state, and the one function that changes it."""
 
 import logging
 import time

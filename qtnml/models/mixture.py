@@ -361,7 +361,10 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
             return self.models_[0].completed_by(X, levels, self._marginals(levels))
         if method != "sample":
             raise InvalidInputError(f"method must be 'sample' or 'median', got {method!r}")
-        return self.sample(1, given=X, random_state=random_state)[0]
+        filled = self.sample(1, given=X, random_state=random_state)[0]
+        # Rows keep their names, where a library has them.
+        named = hasattr(X, "index") and hasattr(filled, "set_axis")
+        return filled.set_axis(X.index, axis=0) if named else filled
 
     def compile(self, **settings: Any) -> tuple[GenerativeCircuit, ...]:
         """The circuit of each component: a shot is one of circuit k with probability `weights_[k]`.

@@ -25,7 +25,7 @@ from qtnml.program.device import device_of
 
 Stored = tuple[dict[str, Any], dict[str, NDArray]]
 _KEPT = ("shots", "repeat", "label", "verbose", "mitigation", "max_age")
-_WHERE = ("checkpoint", "resume")  # of a training: a file must not choose where another is written
+_WHERE = ("checkpoint", "resume", "callback")  # of a training: no file chooses where another is written
 _NOT_MADE_AGAIN = ("DeviceNoise ", "NoiseModel ", "device ")
 
 

@@ -10,7 +10,7 @@ from qtnml.arrays import NDArray
 from qtnml.data import load_dataset, read_samples
 from qtnml.data.mixed import named_table, read_table, thresholded
 from qtnml.data.tables import CsvTable
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, PixelOrderWarning, warn_user
 from qtnml.models.training import TrainedEstimator
 
 
@@ -37,6 +37,12 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[Any
         X, y = read_samples(path, model.n_features_in_, feature_names=names, target=target, header=header)
     else:
         data = load_dataset(source, size=how.get("size"), order=how.get("order", "z"), target=target)
+        if data.image_shape is not None and "order" not in how:
+            warn_user(
+                "the model does not say in which order it takes pixels (it was not written by `qtnml "
+                "train`); z order is taken: give --order raster, snake or z",
+                PixelOrderWarning,
+            )
         X, y = data.raw(data.X_test), data.y_test
     if isinstance(X, np.ndarray) and X.shape[1] != model.n_features_in_:
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""A compiled model as typed operations, what they cost in time, and the devices they run on."""
+"""Compiled models as typed operations, their duration, and the devices they run on."""
 
 from qtnml.program.bound import BoundCircuits
 from qtnml.program.device import Device, can_compile_for, device_of, estimated_success

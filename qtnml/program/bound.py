@@ -10,14 +10,14 @@ from qtnml.arrays import NDArray
 
 
 class BoundCircuits(Sequence[QuantumCircuit]):
-    """One circuit per row of parameter values, made when it is asked for.
+    """One circuit per row of parameter values, made on request.
 
-    A backend may use the template and the values instead, so as to translate one circuit for all.
+    A backend may use the template and the values instead, to translate one circuit for all rows.
 
     Attributes:
-        template: The circuit with its parameters free.
-        parameters: Of the columns of `values`; translation for a device may have found that some have no
-            effect, and the template is without them.
+        template: The circuit with free parameters.
+        parameters: The parameter of each column of `values`. Translation for a device may find that some
+            have no effect; the template then does not contain them.
         values: Shape (circuits, parameters), radians.
     """
 
@@ -45,5 +45,5 @@ class BoundCircuits(Sequence[QuantumCircuit]):
         )
 
     def rows(self, places: Sequence[int]) -> "BoundCircuits":
-        """Some of the circuits, in the order of their places."""
+        """Some of the circuits, given by their row indices, in this order."""
         return BoundCircuits(self.template, self.parameters, self.values[list(places)])

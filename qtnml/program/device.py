@@ -1,4 +1,4 @@
-"""A quantum computer as the compiler sees it: which qubits are joined, how long gates take, how they err."""
+"""A quantum computer as the compiler sees it: couplings, gate times and gate errors."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,15 +18,16 @@ _BROKEN = 0.5  # devices report couplings that do not work with an error of 1
 
 @dataclass(frozen=True, eq=False)
 class Device:
-    """Read from a Qiskit `Target`; what a target does not say is taken from `TypicalTimes`, or no error.
+    """A device read from a Qiskit `Target`.
 
-    A reset without an error of its own errs as the measurement it is made of.
+    Times that the target does not give are taken from `TypicalTimes`; missing errors count as zero. A reset
+    without its own error has the error of the measurement it contains.
 
     Attributes:
-        name: For reports.
-        target: Qiskit's description.
-        two_qubit_gate: The native gate that nodes are synthesised in.
-        calibration: Time of the calibration that the description is of (ISO 8601), where it is known.
+        name: Name for reports.
+        target: Qiskit's description of the device.
+        two_qubit_gate: The native gate that nodes are synthesised with.
+        calibration: Time of the description's calibration (ISO 8601), if it is known.
     """
 
     name: str
@@ -37,23 +38,23 @@ class Device:
 
     @property
     def num_qubits(self) -> int:
-        """Physical qubits."""
+        """Number of physical qubits."""
         return int(self.target.num_qubits)
 
     @property
     def dt(self) -> float | None:
-        """Seconds of a clock cycle, where the target tells."""
+        """Seconds of a clock cycle, if the target gives them."""
         return None if self.target.dt is None else float(self.target.dt)
 
     @property
     def clock_grid(self) -> int:
-        """Cycles of the clock that delays must be whole multiples of."""
+        """Number of clock cycles that delays must be integer multiples of."""
         target = self.target
         return math.lcm(int(target.granularity or 1), int(target.pulse_alignment or 1))
 
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
-        """Of each qubit, those that a working two-qubit gate joins it to, in either direction."""
+        """For each qubit, the qubits joined to it by a working two-qubit gate, in either direction."""
         found: list[set[int]] = [set() for _ in range(self.num_qubits)]
         for a, b in self._pairs:
             if self.error(self.two_qubit_gate, (a, b)) < _BROKEN:
@@ -70,7 +71,7 @@ class Device:
 
     @cached_property
     def joins_all(self) -> bool:
-        """Whether every pair of qubits interacts, as in an ion trap: there is nothing to route."""
+        """Whether every pair of qubits interacts, as in an ion trap, so that no routing is needed."""
         return all(len(others) == self.num_qubits - 1 for others in self.neighbours)
 
     @property
@@ -79,7 +80,7 @@ class Device:
         return "reset" in self.target.operation_names
 
     def typical_times(self) -> TypicalTimes:
-        """Medians over the device."""
+        """Median times over the device."""
         one = next((name for name in ("sx", "x", "u", "rx") if name in self.target.operation_names), "sx")
         medians = []
         for name, width in ((one, 1), (self.two_qubit_gate, 2), ("reset", 1), ("measure", 1)):
@@ -91,7 +92,7 @@ class Device:
         return TypicalTimes(one_qubit, two_qubit, reset, readout, self._typical.feedforward)
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
-        """Seconds."""
+        """Duration of an operation in seconds."""
         properties = self._properties(name, qubits)
         known = None if properties is None else properties.duration
         return self._typical.duration(name, qubits) if known is None else float(known)
@@ -105,12 +106,12 @@ class Device:
         return self.error("measure", qubits) if name == "reset" else 0.0
 
     def relaxation_error(self, qubit: int, seconds: float) -> float:
-        """Average infidelity of waiting: 1/2 - exp(-t/T1)/6 - exp(-t/T2)/3."""
+        """Average infidelity of waiting for a time t: 1/2 - exp(-t/T1)/6 - exp(-t/T2)/3."""
         t1, t2 = self.relaxation_times(qubit)
         return 0.5 - math.exp(-seconds / t1) / 6 - math.exp(-seconds / t2) / 3
 
     def relaxation_times(self, qubit: int) -> tuple[float, float]:
-        """T1 and T2 in seconds, infinity where they are not known; T2 at most 2 T1."""
+        """T1 and T2 in seconds, infinity if they are not known; T2 is at most 2 T1."""
         given = self.target.qubit_properties
         known = None if given is None else given[qubit]
         times = (getattr(known, name, None) for name in ("t1", "t2"))
@@ -130,7 +131,7 @@ def device_of(target: Any) -> Device:
     """The device behind a Qiskit backend or `Target`.
 
     Raises:
-        InvalidInputError: Neither of them, or without a two-qubit gate the compiler knows.
+        InvalidInputError: The object is neither of them, or has no two-qubit gate that the compiler knows.
     """
     given = target if isinstance(target, Target) else getattr(target, "target", None)
     if not isinstance(given, Target):
@@ -159,7 +160,7 @@ def _calibration_time(backend: Any) -> str | None:
 
 
 def can_compile_for(target: Any) -> bool:
-    """Whether an object is a `Target` with a map of its qubits and a two-qubit gate the compiler knows."""
+    """Whether an object is a `Target` with a coupling map and a two-qubit gate that the compiler knows."""
     return (
         isinstance(target, Target)
         and target.build_coupling_map() is not None
@@ -170,8 +171,8 @@ def can_compile_for(target: Any) -> bool:
 def estimated_success(circuit: QuantumCircuit, device: Device) -> float:
     """Probability that no operation fails and no qubit decays while it waits and its state matters.
 
-    A crude figure of merit, to compare circuits: errors of gates, resets and read-outs, and relaxation by
-    T1 and T2, are counted as if any one of them spoilt the result.
+    It is a rough figure of merit for comparing circuits. Errors of gates, resets and read-outs, and
+    relaxation by T1 and T2, are counted as if any single error spoilt the result.
     """
     total = 0.0
     for instruction in circuit.data:

@@ -1,4 +1,4 @@
-"""What a compiled circuit consists of: each operation says what it is, not only where it stands."""
+"""Operations of a compiled circuit: each operation has a type that says what it is for."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Gate:
     """A gate.
 
     Attributes:
-        instruction: Qiskit's; its angles may be parameters.
-        qubits: Where it acts, in the instruction's order.
+        instruction: Qiskit's instruction; its angles may be parameters.
+        qubits: Qubits it acts on, in the instruction's order.
     """
 
     instruction: Instruction
@@ -24,18 +24,18 @@ class Gate:
 
     @property
     def name(self) -> str:
-        """As in Qiskit."""
+        """Qiskit's name of the gate."""
         return str(self.instruction.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """A gate that brings a data angle in.
+    """A gate that encodes a data angle.
 
     Attributes:
-        place: Of the angle among `x`.
-        instruction: Qiskit's, of that angle alone.
-        qubits: The one it turns.
+        place: Index of the angle in `x`.
+        instruction: Qiskit's instruction, with this angle as its only parameter.
+        qubits: The qubit it rotates.
     """
 
     place: int
@@ -44,7 +44,7 @@ class Encode:
 
     @property
     def name(self) -> str:
-        """Of the gate."""
+        """Name of the gate."""
         return str(self.instruction.name)
 
 
@@ -53,9 +53,9 @@ class Node:
     """The gates of a node of the network.
 
     Attributes:
-        number: Of the node.
-        qubits: Of its wires, in order: those that are kept first.
-        gates: In order.
+        number: Number of the node.
+        qubits: Qubits of its wires, in order; kept qubits come first.
+        gates: Gates in order.
     """
 
     number: int
@@ -65,14 +65,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Back to |0>."""
+    """A reset of a qubit to |0>."""
 
     qubits: tuple[int, ...]
     name = "reset"
 
     @property
     def instruction(self) -> Instruction:
-        """Qiskit's."""
+        """Qiskit's instruction."""
         return ResetInstruction()
 
 
@@ -81,7 +81,7 @@ class Read:
     """A measurement that decides a bit of the result.
 
     Attributes:
-        qubits: The one that is measured.
+        qubits: The qubit that is measured.
         bit: Classical bit of the program.
     """
 
@@ -91,13 +91,13 @@ class Read:
 
     @property
     def instruction(self) -> Instruction:
-        """Qiskit's."""
+        """Qiskit's instruction."""
         return Measure()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A measurement whose bit must be 0, or the shot does not count."""
+    """A measurement whose bit must be 0; otherwise the shot does not count."""
 
     qubits: tuple[int, ...]
     bit: int
@@ -105,16 +105,16 @@ class Check:
 
     @property
     def instruction(self) -> Instruction:
-        """Qiskit's."""
+        """Qiskit's instruction."""
         return Measure()
 
 
 @dataclass(frozen=True, slots=True)
 class FlipIf:
-    """An X where a bit that was read before is 1: what brings a qubit back to |0> after its read-out.
+    """An X gate if a bit that was read before is 1. It returns a qubit to |0> after its read-out.
 
     Attributes:
-        qubits: The one that is turned.
+        qubits: The qubit that is flipped.
         bit: Classical bit of the program.
     """
 
@@ -123,7 +123,7 @@ class FlipIf:
     name = "if_else"
 
     def on(self, qubit: Any, bit: Any) -> Instruction:
-        """Qiskit's, for bits of a circuit."""
+        """Qiskit's instruction for given bits of a circuit."""
         body = QuantumCircuit([qubit], [bit])
         body.x(qubit)
         return IfElseOp((bit, 1), body)
@@ -131,11 +131,11 @@ class FlipIf:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A delay that is written out.
+    """An explicit delay.
 
     Attributes:
-        instruction: Qiskit's, with its length and unit.
-        qubits: The one that waits.
+        instruction: Qiskit's instruction, with its length and unit.
+        qubits: The qubit that waits.
     """
 
     instruction: Delay
@@ -145,14 +145,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Nothing that happens: it keeps compilers from joining gates across it."""
+    """A barrier: it has no effect on the qubits, and stops compilers from joining gates across it."""
 
     qubits: tuple[int, ...]
     name = "barrier"
 
     @property
     def instruction(self) -> Instruction:
-        """Qiskit's."""
+        """Qiskit's instruction."""
         return BarrierInstruction(len(self.qubits))
 
 

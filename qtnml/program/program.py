@@ -1,4 +1,4 @@
-"""A compiled model as operations that say what they are; Qiskit's circuit is what it is written to."""
+"""A compiled model as typed operations, from which the Qiskit circuit is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,10 +34,10 @@ class Program:
     """Operations on qubits, in an order in which they can run.
 
     Attributes:
-        operations: What happens.
-        num_qubits: Qubits they act on; for a device all of its own.
+        operations: The operations, in order.
+        num_qubits: Number of qubits; for a device the number of all its qubits.
         registers: Names and sizes of the classical registers; bits are numbered through all of them.
-        direction: Whether data come in or strings go out.
+        direction: "inward" if data come in, "outward" if strings go out.
 
     >>> circuit = QuantumCircuit(2, 1)
     >>> _ = circuit.cx(0, 1), circuit.reset(0), circuit.measure(1, 0)
@@ -59,9 +59,9 @@ class Program:
         A measurement into a register `postselect` is a check.
 
         Args:
-            circuit: Its parameters may be free.
-            x: Those that are data angles.
-            direction: Which way it is meant to run.
+            circuit: A circuit; its parameters may be free.
+            x: Parameters that are data angles.
+            direction: Direction of the program, see `Program`.
         """
         index = {bit: k for k, bit in enumerate(circuit.qubits)}
         bits = {bit: k for k, bit in enumerate(circuit.clbits)}
@@ -91,17 +91,17 @@ class Program:
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """All that happens, one by one."""
+        """All single operations without barriers; nodes are split into their gates."""
         return tuple(step for step in one_by_one(self.operations) if not isinstance(step, Barrier))
 
     @property
     def num_bits(self) -> int:
-        """Classical bits, of checks included."""
+        """Number of classical bits, including those of checks."""
         return sum(size for _, size in self.registers)
 
     @cached_property
     def measured(self) -> tuple[int, ...]:
-        """Qubits of the result, that of its most significant bit first."""
+        """Qubits of the result, the qubit of the most significant bit first."""
         qubits = {step.bit: step.qubits[0] for step in self.steps if isinstance(step, Read)}
         return tuple(qubits[bit] for bit in sorted(qubits, reverse=True))
 
@@ -111,7 +111,7 @@ class Program:
         return any(isinstance(step, Check) for step in self.steps)
 
     def circuit(self) -> QuantumCircuit:
-        """Written for Qiskit."""
+        """The program as a Qiskit circuit."""
         registers = [ClassicalRegister(size, name) for name, size in self.registers]
         circuit = QuantumCircuit(QuantumRegister(self.num_qubits, "q"), *registers)
         qubits, bits = circuit.qubits, circuit.clbits
@@ -123,10 +123,10 @@ class Program:
         return circuit
 
     def written_as(self, circuit: QuantumCircuit) -> "Program":
-        """The same operations with the instructions of a circuit: this one's with numbers for parameters.
+        """The same operations with the instructions of a circuit, such as its own with parameters bound.
 
         Raises:
-            InvalidInputError: It does not consist of the same operations.
+            InvalidInputError: The circuit does not consist of the same operations.
         """
         entries = iter(circuit.data)
         index = {bit: k for k, bit in enumerate(circuit.qubits)}
@@ -150,9 +150,9 @@ class Program:
         return replace(self, operations=operations)
 
     def outline(self) -> list[Any]:
-        """Which operations are those of nodes, JSON types: [operations before it, node, qubits, gates] each.
+        """The operations of nodes as JSON types: [operations before it, node, qubits, gates] for each node.
 
-        With the circuit it is all there is: `Program.read(circuit, ...).outlined(outline)` is the program.
+        Circuit and outline define the program: it is `Program.read(circuit, ...).outlined(outline)`.
         """
         found, before = list[Any](), 0
         for operation in self.operations:
@@ -164,7 +164,7 @@ class Program:
         return found
 
     def outlined(self, outline: Sequence[Any]) -> "Program":
-        """The program with its nodes, from their `outline`; whatever does not fit is a ValueError."""
+        """The program with its nodes from their `outline`; an outline that does not fit is a ValueError."""
         operations, rest = list[Operation](), list(self.operations)
         for before, number, qubits, gates in outline:
             operations += rest[:before]

@@ -1,4 +1,4 @@
-"""Circuits as QPY that every Qiskit we support can read."""
+"""Circuits as QPY that every supported version of Qiskit can read."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""Rotations written so that Qiskit's translation into a device's gates carries no phase along."""
+"""Rotations in a form for which Qiskit's translation into a device's gates adds no phase."""
 
 import math
 from collections.abc import Callable, Sequence

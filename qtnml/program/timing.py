@@ -1,4 +1,4 @@
-"""When each gate runs and how long qubits wait, for gate times as on a device."""
+"""Timing of circuits: when each gate runs and how long qubits wait, for given gate times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
 
 class GateTimes(Protocol):
-    """What takes how long. An attribute `dt`, seconds, gives the unit of delays that are written in it."""
+    """Durations of operations. An optional attribute `dt`, in seconds, is the unit of delays in cycles."""
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
-        """Seconds."""
+        """Duration of an operation in seconds."""
 
 
 @dataclass(frozen=True)
 class TypicalTimes:
-    """Round numbers of superconducting devices, in seconds, the same for every qubit.
+    """Typical times of superconducting devices, in seconds, the same for every qubit.
 
     Attributes:
-        one_qubit: Any gate on one qubit.
-        two_qubit: Any gate on two.
-        reset: A reset.
-        readout: A measurement.
-        feedforward: From a read-out to a gate that depends on it (about 650 ns in arXiv:2308.13065).
+        one_qubit: Duration of any one-qubit gate.
+        two_qubit: Duration of any two-qubit gate.
+        reset: Duration of a reset.
+        readout: Duration of a measurement.
+        feedforward: Time from a read-out to a gate that depends on it (about 650 ns in arXiv:2308.13065).
     """
 
     one_qubit: float = 35e-9
@@ -40,7 +40,7 @@ class TypicalTimes:
     feedforward: float = 650e-9
 
     def duration(self, name: str, qubits: tuple[int, ...]) -> float:
-        """Seconds, by the number of qubits where the name is a gate's."""
+        """Duration in seconds; for a gate it depends on the number of qubits."""
         if name in ("reset", "measure"):
             return self.reset if name == "reset" else self.readout
         if name == "barrier":
@@ -52,15 +52,16 @@ class TypicalTimes:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A circuit in time: read-outs come at once, all else as late as it can be.
+    """A circuit in time: read-outs are as early as possible, all other operations as late as possible.
 
     Attributes:
-        duration: Of the whole circuit, seconds.
-        idle: For each qubit the seconds it waits while its state matters: not before it is first used, nor
-            between its last gate and a reset.
-        waits: For each step of the program the seconds that each of its qubits waits after it, with delays.
-        after_reads: For each step, if it is a measurement, the seconds from its end to what follows on its
-            qubit, or to the end of the circuit; delays not counted.
+        duration: Duration of the whole circuit, in seconds.
+        idle: For each qubit, the seconds it waits while its state matters. Waits before its first use, and
+            between its last gate and a reset, do not count.
+        waits: For each step of the program, the seconds that each of its qubits waits after it, including
+            delays.
+        after_reads: For each step that is a measurement, the seconds from its end to the next operation on
+            its qubit, or to the end of the circuit, without delays.
     """
 
     duration: float
@@ -70,10 +71,10 @@ class Timeline:
 
 
 def timeline(circuit: QuantumCircuit | Program, times: GateTimes) -> Timeline:
-    """Schedule as late as possible, as devices do, but read at once.
+    """Schedule operations as late as possible, as devices do, but read-outs as early as possible.
 
-    What a qubit waits for before a read-out spoils the bit, what it waits for afterwards does not. On a
-    device, a delay after the measurement keeps it early.
+    Waiting before a read-out can spoil the bit; waiting after it cannot. On a device, a delay after the
+    measurement keeps it early.
     """
     program = Program.read(circuit) if isinstance(circuit, QuantumCircuit) else circuit
     free = [0.0] * program.num_qubits  # from the end: when the qubit is needed next

@@ -45,7 +45,7 @@ class Hamiltonian:
 
     @classmethod
     def from_paulis(cls, num_sites: int, terms: Iterable[tuple[str, Sequence[int], float]]) -> "Hamiltonian":
-        """From terms such as ("XX", (0, 1), 0.5), in the format of `SparsePauliOp.from_sparse_list`."""
+        """A sum of terms such as ("XX", (0, 1), 0.5), in the format of `SparsePauliOp.from_sparse_list`."""
         found = []
         for letters, sites, coefficient in terms:
             if len(letters) != len(sites) or not set(letters) <= set("IXYZ") or not letters:
@@ -60,7 +60,7 @@ class Hamiltonian:
 
     @classmethod
     def from_qiskit(cls, operator: Any) -> "Hamiltonian":
-        """From a `SparsePauliOp` whose terms act on at most two qubits; qubit k is site k.
+        """A Hamiltonian from a `SparsePauliOp` with terms on at most two qubits; qubit k is site k.
 
         A constant is kept as an identity on site 0.
         """

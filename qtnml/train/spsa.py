@@ -51,7 +51,7 @@ class SPSA:
         return cls(A=7.41, s=1.13)
 
     def init(self, parameters: Parameters) -> SPSAState:
-        """At rest."""
+        """Initial state, with zero velocity."""
         return _at_rest(parameters)
 
     def step(
@@ -102,7 +102,7 @@ class CalibratedSPSA:
             )
 
     def init(self, parameters: Parameters) -> SPSAState:
-        """At rest."""
+        """Initial state, with zero velocity."""
         return _at_rest(parameters)
 
     def step(

@@ -349,3 +349,25 @@ def test_integers_beyond_double_precision_are_refused() -> None:
         TableEncoder().fit(np.array([[b"a"], [b"b"]]))
     with pytest.raises(InvalidInputError, match="random_state cannot be -1"):
         TableEncoder().fit([[1], [2]]).inverse_transform([[0]], -1)
+
+
+def test_no_bin_reaches_across_a_point_mass() -> None:
+    """Ages of 0 to 14 of which five are frequent: 1 is not in one bin with 7 and 8."""
+    rng = np.random.default_rng(0)
+    ages = np.concatenate([rng.integers(0, 15, 160), rng.integers(2, 7, 240)])
+    encoder = TableEncoder().fit(ages.reshape(-1, 1))
+    (column,) = encoder.columns_
+    levels = encoder.transform(np.arange(15).reshape(-1, 1))[:, 0]
+    for level in range(column.num_levels):
+        own = np.flatnonzero(levels == level)
+        assert len(own) and (np.diff(own) == 1).all(), (level, own)
+
+
+def test_whole_numbers_with_gaps_stay_whole() -> None:
+    frame = pd.DataFrame({"age": [1, 2, None, 40, 7, 3, 22, 15, 9, 31, 12, 5] * 10, "kind": ["a", "b"] * 60})
+    assert frame["age"].dtype == np.float64
+    encoder = TableEncoder(4, unseen="missing").fit(frame)
+    assert encoder.columns_[0].is_whole
+    back = encoder.inverse_transform(encoder.transform(frame.dropna()))
+    assert (back["age"] == back["age"].round()).all()
+    assert not TableEncoder(4).fit(frame.assign(age=frame["age"] + 0.5)).columns_[0].is_whole

@@ -207,3 +207,14 @@ def test_ctrl_c_keeps_the_best_so_far_and_starts_nothing_more(data: tuple[np.nda
         mixture.fit(data[0])
     assert seen == [1, 2]
     assert np.exp(mixture.score_samples(STRINGS)).sum() == pytest.approx(1)
+
+
+def test_filled_rows_keep_their_names() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.choice(["x", "y"], 80), "b": rng.choice(["u", "v"], 80)}, index=range(100, 180)
+    )
+    mixture = BornMixture(TreeBornMachine(2, encoder=TableEncoder()), 2, random_state=0).fit(frame)
+    holes = frame[:5].assign(b=None)
+    for method in ("sample", "median"):
+        assert mixture.impute(holes, method=method, random_state=0).index.tolist() == holes.index.tolist()

@@ -1,6 +1,7 @@
 """Models on a backend: files, pickles, interruptions, and the width of their circuits."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def test_a_fine_tuned_classifier_comes_back(
         assert (other.stopped_, other.label, other.shots) == ("steps", "kept", 200)
     tuned.set_params(jobs=store)
     assert found.training == HOW
+    watched = replace(HOW, callback=print)  # who watches is not saved
+    tuned.set_params(training=watched).save(tmp_path / "watched.qtnml")
+    assert load_model(tmp_path / "watched.qtnml").training == HOW
+    tuned.set_params(training=HOW)
     assert found.backend == "fake:torino"
     assert found.compiled.layout == tuned.compiled.layout
     assert "for fake:torino" in repr(found.compiled)

@@ -1,4 +1,4 @@
-"""Passes: programs rewritten without a change of what they compute, for less noise on a device."""
+"""Passes: they rewrite programs for less noise on a device and do not change the result."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ PASSES: dict[str, Callable[[], Pass]] = {
 
 
 def passes_of(given: Any) -> tuple[Pass, ...]:
-    """Passes from their names, or objects of them, one or several.
+    """Passes from one or several names or objects.
 
     >>> [each.name for each in passes_of(["merge", HoldReads()])]
     ['merge', 'hold-reads']

@@ -1,4 +1,4 @@
-"""What a pass is: it rewrites a program and leaves what the program computes unchanged."""
+"""The `Pass` protocol: a pass rewrites a program and does not change its result."""
 
 from typing import Protocol
 
@@ -10,13 +10,13 @@ class Pass(Protocol):
     """A rewriting of programs.
 
     Attributes:
-        name: For reports.
-        binds_weights: It needs numbers for the weights, so that its circuit cannot be trained any more.
+        name: Name for reports.
+        binds_weights: Whether it needs numbers for the weights. If so, its circuit can no longer be trained.
     """
 
     @property
     def name(self) -> str:
-        """For reports."""
+        """Name for reports."""
 
     @property
     def binds_weights(self) -> bool:
@@ -26,6 +26,6 @@ class Pass(Protocol):
         """The rewritten program.
 
         Args:
-            program: As compiled; its data angles are free.
-            device: Whose gates and times count; None for gates of any name, and round times.
+            program: Compiled program with free data angles.
+            device: Device whose gates and times are used; None for any gates, and typical times.
         """

@@ -1,4 +1,4 @@
-"""Dynamical decoupling: pulses on waiting qubits that undo slow drifts of their phase."""
+"""Dynamical decoupling: pulses on waiting qubits that cancel slow drifts of their phase."""
 
 from dataclasses import dataclass, replace
 
@@ -14,20 +14,19 @@ from qtnml.program.timing import TypicalTimes, timeline
 
 @dataclass(frozen=True)
 class Decouple:
-    """Two X pulses in every wait: after a quarter of it, and after three.
+    """Two X pulses in every wait: after one quarter and after three quarters of it.
 
-    What turns a waiting qubit about Z by an unknown but constant rate in the first and the last quarter is
-    undone in between (Hahn's echo, twice). It helps against drifts that are slow beside the wait, as on
-    devices whose T2 by echo is longer than that without. A calibration and the exact distribution know only
-    T1 and white dephasing. There the pulses spread the decay of |1> evenly over both states, and cost two
-    gates.
+    A rotation about Z at an unknown but constant rate in the first and the last quarter is cancelled in
+    between (Hahn's echo, twice). This helps against drifts that are slow compared with the wait, as on
+    devices whose T2 with echo is longer than without. A calibration and the exact distribution know only T1
+    and white dephasing. There the pulses spread the decay of |1> evenly over both states, and cost two gates.
 
-    Qiskit's `PadDynamicalDecoupling` pads the delays of a circuit whose schedule it made itself, all gates
-    as late as possible; here waits are those of the toolkit's own schedule, with early read-outs, and a
-    qubit that is reset next is left alone.
+    Qiskit's `PadDynamicalDecoupling` pads the delays of a circuit that it scheduled itself, with all gates as
+    late as possible. Here the waits are those of the toolkit's own schedule, with early read-outs. A qubit
+    that is reset next gets no pulses.
 
     Attributes:
-        shortest: Seconds; shorter waits get no pulses.
+        shortest: Shortest wait that gets pulses, in seconds.
     """
 
     shortest: float = 1e-6

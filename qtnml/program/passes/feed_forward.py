@@ -1,4 +1,4 @@
-"""A read-out and the reset after it as one: the bit that was read says whether to flip."""
+"""Replaces a reset after a read-out: the bit that was read decides whether to flip the qubit."""
 
 from dataclasses import dataclass, replace
 
@@ -10,18 +10,18 @@ from qtnml.program.program import Program
 
 @dataclass(frozen=True)
 class FeedForward:
-    """Flip a qubit back by the bit that was just read, instead of a reset.
+    """Flip a qubit by the bit that was just read, instead of a reset.
 
-    A reset is a measurement and a gate that depends on it. After a read-out the measurement has been made
-    already, so that half of the time is saved; a misread bit then leaves the qubit in |1>, and both err
-    together. For devices that have conditional gates.
+    A reset is a measurement and a gate that depends on it. After a read-out the measurement has already been
+    made, so half of the time is saved. A misread bit then leaves the qubit in |1>: both errors occur
+    together. The device must have conditional gates.
     """
 
     name = "feed-forward"
     binds_weights = False
 
     def __call__(self, program: Program, device: Device | None) -> Program:
-        """The program with conditional gates in the place of resets after read-outs.
+        """The program with conditional gates instead of resets after read-outs.
 
         Raises:
             InvalidInputError: The device has no conditional gates.

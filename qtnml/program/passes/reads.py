@@ -1,4 +1,4 @@
-"""Delays after read-outs, so that a device's scheduler reads as soon as it can."""
+"""Adds delays after read-outs, so that a device's scheduler reads as early as possible."""
 
 from dataclasses import dataclass, replace
 
@@ -11,14 +11,14 @@ from qtnml.program.timing import TypicalTimes, timeline
 
 @dataclass(frozen=True)
 class HoldReads:
-    """Write the time that is left after each read-out into the circuit, as a delay.
+    """Write the remaining time after each read-out into the circuit as a delay.
 
     Devices schedule as late as possible: a qubit that is finished early waits for the end of the circuit
-    before it is read, and decays. `timeline` and the exact distribution count read-outs as early as they
-    can be; on a device it is this delay that makes it true.
+    before it is read, and decays. `timeline` and the exact distribution assume read-outs as early as
+    possible. On a device, this delay makes the assumption true.
 
     Attributes:
-        shortest: Seconds; what is shorter stays as it is.
+        shortest: Shortest time that is written as a delay, in seconds.
     """
 
     shortest: float = 100e-9

@@ -1,4 +1,4 @@
-"""No reset where a check has just found |0>."""
+"""Leaves out resets after a check that found |0>."""
 
 from dataclasses import dataclass, replace
 
@@ -11,10 +11,10 @@ from qtnml.program.program import Program
 class SkipResets:
     """Leave out resets of qubits that a check measured last.
 
-    A shot counts only if the check read 0, so that the qubit is in |0> already. This saves the time of the
-    reset; a qubit whose check was misread then enters in |1>. All qubits stay entangled then: under noise the
-    exact distribution is known of small circuits only (16 leaves), and "auto" does not try this pass where it
-    is not.
+    A shot counts only if the check read 0, so that the qubit is already in |0>. This saves the time of the
+    reset. A qubit whose check was misread then enters in |1>. All qubits stay entangled, so the exact
+    distribution under noise is known only for small circuits (16 leaves). If it is not known, "auto" does not
+    try this pass.
     """
 
     name = "skip-resets"

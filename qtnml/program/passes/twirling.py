@@ -1,4 +1,4 @@
-"""Pauli twirling: random Paulis around gates on two qubits, which average their errors to Pauli errors."""
+"""Pauli twirling: random Paulis around two-qubit gates, which average their errors to Pauli errors."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,14 +26,14 @@ _FRAMES: list[_Frame] = [(a, b) for a in "IXYZ" for b in "IXYZ"]
 
 @dataclass(frozen=True)
 class Twirl:
-    """One random instance: a Pauli before each gate on two qubits, and the one after it that undoes it.
+    """One random instance of twirling: a Pauli before each two-qubit gate, and its inverse after the gate.
 
     Averaged over instances, an error of a gate, coherent or not, acts as a random Pauli
-    (arXiv:quant-ph/0407011, arXiv:1512.01098). Of gates by a free angle (`rzz`) only Paulis that it commutes
-    with are used. The pass "merge" joins the Paulis with their neighbours, so that they cost nothing.
+    (arXiv:quant-ph/0407011, arXiv:1512.01098). For gates with a free angle (`rzz`) only Paulis that commute
+    with them are used. The pass "merge" joins the Paulis with neighbouring gates, so that they cost nothing.
 
     Attributes:
-        seed: Of the choice; average over several.
+        seed: Seed of the random choice; average over several seeds.
     """
 
     seed: int = 0
@@ -46,11 +46,11 @@ class Twirl:
 
     @property
     def name(self) -> str:
-        """With the seed."""
+        """Name with the seed."""
         return f"twirl-{self.seed}"
 
     def __call__(self, program: Program, device: Device | None) -> Program:
-        """The program with Paulis around its gates on two qubits."""
+        """The program with Paulis around its two-qubit gates."""
         rng = np.random.default_rng(self.seed)
 
         def twirled(gate: Any) -> tuple[Any, ...]:

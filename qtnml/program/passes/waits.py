@@ -1,4 +1,4 @@
-"""Delays as a device's clock can count them, and steps with their place in the timeline."""
+"""Delays in multiples of a device's clock, and steps with their place in the timeline."""
 
 from collections.abc import Iterator
 
