@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import qtnml
 from qtnml import TreeClassifier, load_dataset, load_model
 from qtnml.cli.options import settings_of
@@ -57,6 +59,7 @@ def test_bound_circuits_are_written(run, tmp_path: Path) -> None:
         assert message in " ".join(err.split())
 
 
+@pytest.mark.filterwarnings("default::qtnml.errors.PixelOrderWarning")
 def test_models_of_scripts_do_not_say_how_pixels_were_read(run, tmp_path: Path) -> None:
     data = load_dataset("digits", size=4, classes=(3, 5))
     path = tmp_path / "m.qtnml"

@@ -267,7 +267,9 @@ def report(title: str, rows: dict[str, str], facts: dict[str, Any], as_json: boo
     if as_json:
         print(json.dumps(facts))
         return
-    table = Table(title=escape(title), show_header=False, title_justify="left")
+    # A title of the table would be broken where the table ends.
+    Console().print(escape(title), style="italic", highlight=False, soft_wrap=True)
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in rows.items():

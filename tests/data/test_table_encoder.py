@@ -360,7 +360,8 @@ def test_no_bin_reaches_across_a_point_mass() -> None:
     levels = encoder.transform(np.arange(15).reshape(-1, 1))[:, 0]
     for level in range(column.num_levels):
         own = np.flatnonzero(levels == level)
-        assert len(own) and (np.diff(own) == 1).all(), (level, own)
+        assert len(own)
+        assert (np.diff(own) == 1).all(), (level, own)
 
 
 def test_whole_numbers_with_gaps_stay_whole() -> None:
