@@ -63,10 +63,11 @@ def test_bound_circuits_are_written(run, tmp_path: Path) -> None:
 def test_models_of_scripts_do_not_say_how_pixels_were_read(run, tmp_path: Path) -> None:
     data = load_dataset("digits", size=4, classes=(3, 5))
     path = tmp_path / "m.qtnml"
-    TreeClassifier(epochs=1, random_state=0).fit(data.X_train, data.y_train).save(path)
+    clf = TreeClassifier(feature_range=(0, 1), epochs=1, random_state=0)
+    clf.fit(data.X_train, data.y_train).save(path)
     common = ("noise", path, "--data", "digits", "--classes", "3,5", "--size", 4, "--t1", 1e-4)
     status, _, err = run(*common)
-    assert (status, "z order is taken: give --order" in " ".join(err.split())) == (0, True)
+    assert (status, "z order is taken: give --order" in " ".join(err.split())) == (0, True), err
     status, _, err = run(*common, "--order", "raster")
     assert (status, "give --order" in err) == (0, False)
     status, _, err = run("compile", path, "-o", tmp_path / "a.qasm", "--bind", "digits")
