@@ -74,3 +74,7 @@ def test_every_name_of_the_top_level_has_a_page() -> None:
 def test_the_readme_is_short() -> None:
     words: list[Any] = (ROOT / "README.md").read_text().split()
     assert len(words) <= 600
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {qtnml.__version__}\n" in (ROOT / "CITATION.cff").read_text()

@@ -124,7 +124,8 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--chosen", action="store_true", help="only that row anew")
+    parser.add_argument("--chosen", action="store_true", help="only that row, for sets that lack it")
+    parser.add_argument("--anew", action="store_true", help="for all sets")
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     if options.smoke:
@@ -136,6 +137,8 @@ def main() -> None:
     for name, data in all_sets().items():
         if not options.chosen:
             results[name] = measured(data, options.seeds)
+        if CHOSEN in results[name] and "by folds" in results[name] and not options.anew:
+            continue  # of a run that was ended
         results[name][CHOSEN], results[name]["by folds"] = chosen(data, options.seeds)
         print(name, {model: results[name][model] for model in results[name]}, flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")

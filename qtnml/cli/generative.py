@@ -57,6 +57,10 @@ def fit(
     model: Annotated[str, typer.Option(help="mps or tree.")] = "mps",
     checkpoint: Checkpoint = None,
     bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
+    max_values: Annotated[
+        int | None,
+        typer.Option(min=1, help="Numbers with at most so many values keep them (default: as --bins)."),
+    ] = None,
     functions: Annotated[
         str | None,
         typer.Option(help="legendre, hermite or fourier: columns of numbers on smooth functions, not bins."),
@@ -94,12 +98,13 @@ def fit(
         left_out = [*(ignore or ()), *(() if label is None else (label,))]
         names, cells = read_table(Path(data), ignore=left_out, header=header)
         X = named_table(names, cells)
-        encoder = qtnml.TableEncoder(bins=bins, functions=functions, unseen="missing")
+        encoder = qtnml.TableEncoder(bins=bins, max_values=max_values, functions=functions, unseen="missing")
         encoder.check_settings()
         estimator.set_params(encoder=encoder)
         notes: dict[str, Any] = {"columns": names, "header": header, "label": label}
-    elif functions is not None:
-        raise InvalidInputError(f"--functions is for tables; {data} is none")
+    elif functions is not None or max_values is not None:
+        option = "--functions" if functions is not None else "--max-values"
+        raise InvalidInputError(f"{option} is for tables; {data} is none")
     elif label is not None:
         raise InvalidInputError(f"--label is for tables; {data} is none")
     else:

@@ -54,7 +54,7 @@ class Plan(PrintedHtml):
         if not self.circuits:
             return f"nothing to run on {self.backend}: there are no circuits"
         if not self.shots:
-            return f"nothing to buy on {self.backend}: all {self.stored_shots:,} shots are stored"
+            return f"nothing to run on {self.backend}: all {self.stored_shots:,} shots are stored"
         parts = [
             f"{self.new_circuits:,} of {self.circuits:,} circuits in {self.submissions} "
             f"submission{'' if self.submissions == 1 else 's'}",

@@ -95,7 +95,7 @@ def test_large_runs_are_split_as_the_vendor_wants(store: JobStore, vendor: Vendo
     assert [asked["circuits"] for asked in vendor.asked()] == [4, 4, 2]
     assert (
         str(store.plan(turned(*angles), vendor, shots=7))
-        == "nothing to buy on vendor: all 70 shots are stored"
+        == "nothing to run on vendor: all 70 shots are stored"
     )
 
 
