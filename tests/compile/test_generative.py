@@ -124,7 +124,7 @@ def test_errors(rng: np.random.Generator) -> None:
         compile_state(state, num_qubits=1)
     with pytest.raises(InvalidInputError, match=r"synthesis must be a qtnml\.Synthesis"):
         compile_state(state, synthesis="analytic")  # type: ignore[arg-type]
-    wide = TreeState.random(site_chain([2] * 22), 600, rng)
+    wide = TreeState.random(site_chain([256] * 2), 256, rng)
     with pytest.raises(InvalidInputError, match="truncate its bonds first"):
         compile_state(wide)
 
