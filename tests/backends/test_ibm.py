@@ -192,6 +192,7 @@ def test_an_answer_lost_at_the_gateway_is_found_though_it_is_listed_late(
     assert len(account.kept) == 1
 
 
+@pytest.mark.slow
 def test_what_is_charged_is_read_when_it_is_known(account: Account, tmp_path: Path) -> None:
     backend = get_backend("ibm:torino", service=account.service)
     store = JobStore(tmp_path / "jobs.sqlite", max_seconds=10.0, max_cost=100.0, price=Price(per_second=1.6))

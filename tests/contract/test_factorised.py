@@ -77,6 +77,7 @@ def digits() -> tuple[np.ndarray, ...]:
     return X[:1200], y[:1200], X[1200:], y[1200:]
 
 
+@pytest.mark.slow
 def test_a_quad_tree_learns_digits_with_dropout(digits: tuple[np.ndarray, ...], tmp_path: Path) -> None:
     X, y, X_test, y_test = digits
     model = AmplitudeTreeClassifier(

@@ -213,6 +213,7 @@ def test_frames_of_other_libraries(table: pd.DataFrame, library: str) -> None:
         TableEncoder.from_dict(stored).inverse_transform(levels)
 
 
+@pytest.mark.slow
 def test_many_columns_take_their_time_once(rng: np.random.Generator) -> None:
     """Names are looked up by hash: quadratic look-ups of 30,000 names would take a minute."""
     frame = pd.DataFrame(rng.random((3, 30_000)), columns=[f"c{k}" for k in range(30_000)])

@@ -21,6 +21,7 @@ def born() -> MPSBornMachine:
     return MPSBornMachine(max_bond=2, random_state=0, epochs=30, validation_fraction=0.0).fit(X)
 
 
+@pytest.mark.slow
 def test_it_starts_near_the_machine(born: MPSBornMachine) -> None:
     start = CircuitBornMachine.from_born(born, layers=1, random_state=0)
     assert len(start.blocks_.pairs) == 10  # four neighbours, six other pairs

@@ -47,6 +47,7 @@ def test_diabetes_is_predicted_as_well_as_by_ridge() -> None:
     assert np.mean(ours) > np.mean(ridge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [150, 600])  # left out by folds, and held out
 def test_intervals_hold_what_they_promise(rows: int) -> None:
     rng = np.random.default_rng(2)

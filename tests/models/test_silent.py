@@ -37,6 +37,7 @@ def mostly_wrong() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return X, y, weights, right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

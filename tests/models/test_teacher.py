@@ -57,6 +57,7 @@ def test_a_teacher_shares_what_it_knows() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_the_teacher_says_is_learnt() -> None:
     # Labels without meaning: only the teacher knows.
     wrong = np.random.default_rng(0).permutation(y)

@@ -248,6 +248,7 @@ def test_warm_start_goes_on(small_digits: Dataset) -> None:
     assert cold.history_[0].loss == cold.fit(X, y).history_[0].loss
 
 
+@pytest.mark.slow
 def test_works_inside_scikit_learn() -> None:
     X, y = load_iris(return_X_y=True)
     X, y = X[y > 0], y[y > 0]
@@ -257,6 +258,7 @@ def test_works_inside_scikit_learn() -> None:
     assert search.best_params_["bond_qubits"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_validation_picks_the_best_epoch(rng: np.random.Generator) -> None:
     X = rng.random((1000, 2))
     clf = quick(epochs=6).fit(X, X[:, 0] > X[:, 1])

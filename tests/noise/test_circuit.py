@@ -207,6 +207,7 @@ def test_nodes_without_entanglement(rng):
     assert NoisyCircuit(compiled, EVERYTHING).tree.topology.num_leaves == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [EVERYTHING, dephasing(0.2)], ids=["device", "channel"])
 def test_estimators_answer_under_noise(noise, small_digits):
     X, y = small_digits.X_train[:80], small_digits.y_train[:80]

@@ -147,6 +147,7 @@ def test_there_and_back_as_json_types():
         noise_settings(DeviceNoise(one_qubit_channel=depolarizing(0.1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torino", "sherbrooke"])
 def test_calibrations_are_read_as_aer_reads_them(name):
     device = fake_device(f"fake:{name}")

@@ -118,8 +118,10 @@ def test_every_qubit_against_differences_of_the_whole_circuit(discard, rng):
 
 def test_the_table_names_the_worst_qubit_first(found):
     lines = str(found).splitlines()
-    assert lines[2].split()[0] == str(found.worst_qubit)
-    assert len(lines) == 3 + len(found.qubits)
+    assert lines[2].split()[0] == "qubit"  # below names of two words
+    assert lines[3].split()[0] == str(found.worst_qubit)
+    assert len(lines) == 4 + len(found.qubits)
+    assert max(map(len, lines)) <= 80
 
 
 def test_bad_input(noisy, small_digits):
