@@ -35,6 +35,7 @@ def has_code(page: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default::qtnml.errors.ClippedDataWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if has_code(page)])
 def test_a_page_runs_as_printed(
     page: str,
