@@ -26,7 +26,6 @@ suppress_warnings = ["myst-nb.lexer", "ref.python"]
 exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
 html_title = f"qtnml {release}"
-html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
 
 # Docstrings are Google's style; single backticks make code, and a link where they name an object.
