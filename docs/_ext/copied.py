@@ -62,7 +62,7 @@ def copy_pages(app: Sphinx) -> None:
     for source, place in places.items():
         target = docs / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix not in (".md", ".cff"):
+        if source.suffix != ".md":
             if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
                 shutil.copy2(source, target)
             continue

@@ -24,6 +24,7 @@ from qtnml.cli.app import (
     shown,
 )
 from qtnml.cli.options import with_settings
+from qtnml.cli.training import ESTIMATORS
 from qtnml.errors import InvalidInputError
 
 _OWN = {
@@ -36,12 +37,7 @@ _OWN = {
     "bond_qubits": "--bonds",
     "max_bond": "--bonds",
 }
-_MODELS = {
-    "tree": "TreeClassifier",
-    "mps": "MPSClassifier",
-    "amplitude-mps": "AmplitudeMPSClassifier",
-    "amplitude-tree": "AmplitudeTreeClassifier",
-}
+_MODELS = {name: kind for name, kind in ESTIMATORS.items() if not name.endswith("regressor")}
 #: Of one run alone.
 _OF_TRIALS = {"checkpoint", "checkpoint_every", "resume", "warm_start", "verbose"}
 

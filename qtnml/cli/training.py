@@ -29,7 +29,8 @@ from qtnml.cli.app import (
 from qtnml.cli.options import estimator_of, with_settings
 from qtnml.errors import InvalidInputError
 
-_ESTIMATORS = {
+#: What --model takes, and the class it stands for.
+ESTIMATORS = {
     "tree": "TreeClassifier",
     "mps": "MPSClassifier",
     "tree-regressor": "TreeRegressor",
@@ -42,7 +43,7 @@ _OF_COMMAND = {"checkpoint", "resume", "warm_start", "reuse_qubits", "verbose"}
 
 
 @app.command(rich_help_panel=TRAIN)
-@with_settings(_ESTIMATORS, without=_OF_COMMAND, short={"bond_qubits": "b"})
+@with_settings(ESTIMATORS, without=_OF_COMMAND, short={"bond_qubits": "b"})
 def train(
     data: DataArgument,
     *,
@@ -76,7 +77,7 @@ def train(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help=f"One of {', '.join(_ESTIMATORS)}.", rich_help_panel="The model"),
+        typer.Option(help=f"One of {', '.join(ESTIMATORS)}.", rich_help_panel="The model"),
     ] = "tree",
     checkpoint: Checkpoint = None,
     warm_start: Annotated[
@@ -136,7 +137,7 @@ def train(
     }
     loaded = _loaded(data, size, order, how)
     run = {"random_state": seed, "checkpoint": checkpoint, "resume": checkpoint is not None}
-    clf = estimator_of(_ESTIMATORS, model, settings, run | named_values(others))
+    clf = estimator_of(ESTIMATORS, model, settings, run | named_values(others))
     if not hasattr(loaded, "image_shape") and clf.encoder is None:
         from qtnml.data import TableEncoder
 
