@@ -693,7 +693,7 @@ def test_a_device_may_be_named_wherever_a_circuit_is_made(run, model: Path, tmp_
         assert status == 0
         assert json.loads(out)["samples"] == 1
     status, _, err = run("predict", model, "digits", "--num-qubits", 5)
-    assert (status, "--num-qubits 5 is of a circuit: give --backend" in err) == (2, True)
+    assert (status, "--num-qubits 5 needs a backend to measure on" in err) == (2, True)
     status, _, err = run("compile", model, "--target", "aer")
     assert (status, "backend 'aer' has no map of its qubits" in err) == (2, True)
 

@@ -30,6 +30,7 @@ _FILES = (
     "models/born_machine.py",
     "models/born.py",
     "noise/device.py",
+    "jobs/store.py",
 )
 _STRUCTURE = {
     "bond_qubits", "max_bond", "leaf", "topology", "reuploads", "encoding", "ansatz", "discard", "cores",
@@ -163,14 +164,16 @@ def with_settings(
     without: frozenset[str] | set[str] = frozenset(),
     short: Mapping[str, str] | None = None,
     panel: str | None = None,
+    into: str = "settings",
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for every argument of the classes; it gets those that are set as `settings`.
+    """Give a command an option for every argument of the classes; it gets those that are set as a dict.
 
     Args:
         models: See `settings_of`.
         without: Arguments that the command has options of its own for, or none.
         short: Argument -> letter.
         panel: Where help shows them; by default "The model" and "Training".
+        into: The command's argument for them.
     """
     settings = {setting.name: setting for setting in settings_of(models) if setting.name not in without}
 
@@ -190,12 +193,12 @@ def with_settings(
         def wrapper(**values: Any) -> None:
             given = {name: values.pop(name) for name in settings}
             set_ = {name: settings[name].value(value) for name, value in given.items() if value is not None}
-            command(**values, settings=set_)
+            command(**values, **{into: set_})
 
         kept = [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in own.parameters.items()
-            if name != "settings"
+            if name != into
         ]
         parameters = [*kept, *options]
         wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -5,10 +5,11 @@ import io
 import json
 import secrets
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -32,6 +33,7 @@ from qtnml.cli.app import (
     shown,
     with_circuit,
 )
+from qtnml.cli.options import with_settings
 from qtnml.errors import InvalidInputError, TrainingSamplesWarning, warn_user
 
 if TYPE_CHECKING:
@@ -41,9 +43,14 @@ _MEASURED, _BUDGET = "On a backend", "Budget"
 
 
 @app.command(rich_help_panel=RUN)
+@with_settings(
+    {"budget": "JobStore"}, into="limits", without={"location", "price", "patience"}, panel=_BUDGET
+)
 def predict(
     model: ModelArgument,
     data: DataArgument,
+    *,
+    limits: dict[str, Any],
     classes: Classes = None,
     size: Size = None,
     order: Annotated[
@@ -130,42 +137,6 @@ def predict(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Submit without asking.", rich_help_panel=_BUDGET)
     ] = False,
-    max_shots: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Submit nothing if it takes more shots than these.",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
-    max_jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Submit nothing if it takes more circuits than these.", rich_help_panel=_BUDGET
-        ),
-    ] = None,
-    max_seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Submit nothing if it takes more seconds on the device than these.",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Submit nothing if it costs more than this, by --price.", rich_help_panel=_BUDGET
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Count against what is left under this name in the ledger (default: this run alone).",
-            show_default=False,
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
@@ -202,7 +173,8 @@ def predict(
     """Predict with a trained model: the test part of a data set, or every row of a .csv or .npy file.
 
     Data are read as for training (classes, size, order, target) unless an option says otherwise. A
-    table needs no labels; with a header its columns are found by their names.
+    table needs no labels; with a header its columns are found by their names. Limits of the budget are
+    of this run alone, unless --budget names one that others share.
 
     Example: qtnml predict model.qtnml mnist --backend aer --limit 20
     """
@@ -215,33 +187,18 @@ def predict(
         clf, data, classes=labels(classes), size=size, order=order, target=target, header=header
     )
     X, y = X[:limit], y if y is None else y[:limit]
-    if backend is not None:
-        clf = with_circuit(clf)
-    elif mitigation is not None:
-        raise InvalidInputError(f"--mitigation {mitigation} needs a backend, e.g. --backend fake:torino")
-    elif num_qubits is not None:
-        raise InvalidInputError(f"--num-qubits {num_qubits} is of a circuit: give --backend, e.g. aer")
-    elif shots is not None:
-        raise InvalidInputError(f"--shots {shots} needs a backend to measure on, e.g. --backend aer")
     if backend is None:
-        if plan or no_wait:
-            raise InvalidInputError(
-                f"{'--plan' if plan else '--no-wait'} needs a backend to measure on, e.g. --backend aer"
-            )
-        if not hasattr(clf, "classes_"):
-            _write_values(model, clf.predict(X), None, y, output, as_json, {})
-            return
-        proba = clf.predict_proba(X)
+        of_run = {
+            "shots": shots, "num_qubits": num_qubits, "backend_set": backend_set, "mitigation": mitigation,
+            "repeat": repeat, "max_age": max_age, "plan": plan, "no_wait": no_wait, "price": price,
+        }  # fmt: skip
+        _refuse_without_backend(of_run | {"reuse": reuse is not None} | limits)
+        predicted = _exact(clf, X)
     else:
         from qtnml.backends import get_backend
 
+        clf = with_circuit(clf)
         found = get_backend(backend, **named_values(backend_set, "--backend-set"))
-        limits = {
-            "max_shots": max_shots,
-            "max_jobs": max_jobs,
-            "max_seconds": max_seconds,
-            "max_cost": max_cost,
-        }
         measured = clf.to_backend(
             found,
             shots=shots or 1024,
@@ -250,7 +207,7 @@ def predict(
             repeat=repeat,
             mitigation=mitigation,
             max_age=_age(max_age),
-            jobs=_ledger(jobs, found, limits, budget, named_values(price, "--price")),
+            jobs=_ledger(jobs, found, limits, named_values(price, "--price")),
             label=model.stem if label is None else label,
             verbose=1,
         )
@@ -258,59 +215,127 @@ def predict(
             _print_plan(measured.plan(X), as_json)
             return
         confirm = None if yes else _confirmed
-        if no_wait and output is not None:
-            raise InvalidInputError("--no-wait has no predictions to write yet; leave --output out")
         if no_wait:
+            if output is not None:
+                raise InvalidInputError("--no-wait has no predictions to write yet; leave --output out")
             _submitted(measured.submit(X, confirm=confirm), as_json)
             return
-        result = _waited_for(measured, X, confirm)
-        if result.mitigated is not None and not as_json:
-            Console(stderr=True).print(str(result.mitigated), highlight=False, soft_wrap=True)
-        facts_of_run = _bought(measured, result, len(X))
-        if not hasattr(clf, "classes_"):
-            facts_of_run["backend"] = backend
-            _write_values(model, result.probabilities, result.errors, y, output, as_json, facts_of_run)
-            return
-        proba = result.probabilities
-    predicted = clf.classes_[proba.argmax(axis=1)]
-    success = None
-    if backend is None and getattr(clf, "discard", "trace") == "postselect":
-        success = clf.log_success_probability(X)
+        predicted = _measured(measured, X, confirm, backend, quiet=as_json)
     if output is not None:
-        _write_predictions(output, clf.classes_, predicted, proba, success)
-    counts = {str(label): int((predicted == label).sum()) for label in clf.classes_}
-    facts: dict[str, Any] = {"samples": len(X), "backend": backend or "exact", "predicted": counts}
-    if backend is not None:
-        facts |= facts_of_run
-    if success is not None:
-        facts["mean_log_success"] = float(success.mean())
-    if y is not None:
-        facts["accuracy"] = float((predicted == y).mean())
+        predicted.write(output)
+    facts = predicted.facts(y)
+    if y is not None and predicted.classes is not None:
         _remark_on_training_samples(clf, data, len(X))
     rows = {name.replace("_", " "): shown(value) for name, value in facts.items()}
     report(f"Predictions of {model}", rows, facts, as_json)
 
 
-def _ledger(
-    jobs: str | None, backend: Any, limits: dict[str, Any], budget: str | None, price: dict[str, Any]
-) -> Any:
+@dataclass(frozen=True)
+class _Predictions:
+    """Of all samples, and what is told of them.
+
+    Attributes:
+        values: Probabilities of shape (samples, classes), or a regressor's values of shape (samples,).
+        classes: None of a regressor.
+        of_run: Where they are from, and what that took.
+        errors: Standard errors of measured values.
+        log_success: Logarithm of the probability that post-selection keeps a shot, by sample.
+    """
+
+    values: Any
+    classes: Any
+    of_run: dict[str, Any]
+    errors: Any = None
+    log_success: Any = None
+
+    @property
+    def labels(self) -> Any:
+        return self.classes[self.values.argmax(axis=1)]
+
+    def facts(self, y: Any) -> dict[str, Any]:
+        """What the command prints; `y`, if not None, are the truths."""
+        facts: dict[str, Any] = {"samples": len(self.values)}
+        if self.classes is None:
+            from sklearn.metrics import r2_score
+
+            facts |= {"smallest": float(self.values.min()), "largest": float(self.values.max())} | self.of_run
+            if self.errors is not None:
+                facts["mean_standard_error"] = float(self.errors.mean())
+            return facts if y is None else facts | {"r2": float(r2_score(y, self.values))}
+        counts = {str(label): int((self.labels == label).sum()) for label in self.classes}
+        facts |= {"backend": self.of_run["backend"], "predicted": counts} | self.of_run
+        if self.log_success is not None:
+            facts["mean_log_success"] = float(self.log_success.mean())
+        return facts if y is None else facts | {"accuracy": float((self.labels == y).mean())}
+
+    def write(self, path: Path) -> None:
+        """A CSV file, a row for each sample."""
+        from qtnml.storage import write_atomically
+
+        columns = {"predicted": self.labels if self.classes is not None else _written(self.values, ".8g")}
+        if self.classes is not None:
+            shares = np.asarray(self.values).T
+            columns |= {f"p({c})": _written(p, ".8f") for c, p in zip(self.classes, shares, strict=True)}
+        elif self.errors is not None:
+            columns["standard_error"] = _written(self.errors, ".4g")
+        if self.log_success is not None:
+            columns["log_success"] = _written(self.log_success, ".8f")
+        text = io.StringIO()
+        csv.writer(text).writerows([columns, *zip(*columns.values(), strict=True)])
+        write_atomically(path, text.getvalue().encode())
+
+
+def _written(values: Any, how: str) -> list[str]:
+    return [format(value, how) for value in values]
+
+
+def _refuse_without_backend(options: dict[str, Any]) -> None:
+    """These are of a run on a backend."""
+    for name, value in options.items():
+        if value or (value == 0 and value is not False and name != "repeat"):
+            option = f"--{name.replace('_', '-')}" + ("" if isinstance(value, bool | list) else f" {value}")
+            raise InvalidInputError(f"{option} needs a backend to measure on, e.g. --backend aer")
+
+
+def _exact(clf: Any, X: Any) -> _Predictions:
+    """Without a backend."""
+    if not hasattr(clf, "classes_"):
+        return _Predictions(clf.predict(X), None, {"backend": "exact"})
+    kept = clf.log_success_probability(X) if getattr(clf, "discard", "trace") == "postselect" else None
+    return _Predictions(clf.predict_proba(X), clf.classes_, {"backend": "exact"}, log_success=kept)
+
+
+def _measured(measured: Any, X: Any, confirm: Any, backend: str, *, quiet: bool) -> _Predictions:
+    """From a backend, through the ledger."""
+    try:
+        result = measured.measure(X, confirm=confirm)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`")
+        raise
+    if result.mitigated is not None and not quiet:
+        Console(stderr=True).print(str(result.mitigated), highlight=False, soft_wrap=True)
+    of_run = {"backend": backend} | _bought(measured, result, len(X))
+    classes = getattr(measured, "classes_", None)
+    errors = result.errors if classes is None else None
+    return _Predictions(result.probabilities, classes, of_run, errors)
+
+
+def _ledger(jobs: str | None, backend: Any, limits: dict[str, Any], price: dict[str, Any]) -> Any:
     """The ledger of a run: of free simulators in memory, unless one is named or there is a budget."""
     from qtnml.jobs import JobStore, Price, store_for
 
-    limited = budget is not None or any(limit is not None for limit in limits.values())
-    if limited and budget is None:
-        budget = f"run:{secrets.token_hex(6)}"
     try:
         asked = Price(**price) if price else None
     except TypeError:
         known = [field.name for field in fields(Price)]
         odd = next(name for name in price if name not in known)
         raise InvalidInputError(f"--price knows {', '.join(known)}, got {odd!r}") from None
-    if limits["max_cost"] is not None and asked is None:
+    if "max_cost" in limits and asked is None:
         raise InvalidInputError("--max-cost needs a price: --price per_shot=0.001, per_second=1.6, ...")
-    if not limited and asked is None:
+    if not limits and asked is None:
         return store_for(jobs, backend)
-    return JobStore(jobs, **limits, budget=budget, price=asked)
+    of_this_run = {"budget": f"run:{secrets.token_hex(6)}"} if limits else {}
+    return JobStore(jobs, **of_this_run | limits, price=asked)
 
 
 def _age(text: str | None) -> float | str | None:
@@ -332,15 +357,6 @@ def _submitted(job: Any, as_json: bool) -> None:
         return
     what = ", ".join(numbers) or "nothing was missing"
     Console().print(f"{status}: {what}; see `qtnml jobs watch`", highlight=False, soft_wrap=True)
-
-
-def _waited_for(measured: Any, X: Any, confirm: Any) -> Any:
-    """The result of a run that is waited for."""
-    try:
-        return measured.measure(X, confirm=confirm)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; what was sent goes on: see `qtnml jobs list`, then `resume`")
-        raise
 
 
 def _bought(measured: Any, result: Any, samples: int) -> dict[str, Any]:
@@ -392,47 +408,3 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         print(json.dumps(plan.to_dict()))
     else:
         Console().print(str(plan), highlight=False, soft_wrap=True)
-
-
-def _write_values(
-    model: Path, values: Any, errors: Any, y: Any, output: Path | None, as_json: bool, of_run: dict[str, Any]
-) -> None:
-    """A regressor's predictions, with their standard errors where they were measured."""
-    from sklearn.metrics import r2_score
-
-    from qtnml.storage import write_atomically
-
-    if output is not None:
-        rows = [[f"{value:.8g}"] for value in values]
-        names = ["predicted"]
-        if errors is not None:
-            names.append("standard_error")
-            rows = [[*row, f"{error:.4g}"] for row, error in zip(rows, errors, strict=True)]
-        write_atomically(output, "".join(",".join(row) + "\n" for row in [names, *rows]).encode())
-    facts: dict[str, Any] = {
-        "samples": len(values),
-        "smallest": float(values.min()),
-        "largest": float(values.max()),
-    }
-    facts |= of_run
-    if errors is not None:
-        facts["mean_standard_error"] = float(errors.mean())
-    if y is not None:
-        facts["r2"] = float(r2_score(y, values))
-    shown_facts = {name.replace("_", " "): shown(value) for name, value in facts.items()}
-    report(f"Predictions of {model}", shown_facts, facts, as_json)
-
-
-def _write_predictions(path: Path, classes: Any, predicted: Any, proba: Any, success: Any) -> None:
-    from qtnml.storage import write_atomically
-
-    text = io.StringIO()
-    writer = csv.writer(text)
-    columns = [f"p({label})" for label in classes]
-    rows = [[label, *(f"{p:.8f}" for p in row)] for label, row in zip(predicted, proba, strict=True)]
-    if success is not None:
-        columns.append("log_success")
-        rows = [[*row, f"{log:.8f}"] for row, log in zip(rows, success, strict=True)]
-    writer.writerow(["predicted", *columns])
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())

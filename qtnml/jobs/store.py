@@ -39,12 +39,12 @@ class JobStore:
             data folder. "sqlite://" keeps the ledger in memory.
         max_shots: Largest number of shots that may be submitted under the budget's name. Paid runs without
             any limit count under the name "default".
-        max_jobs: Largest number of circuits that may be submitted under it.
-        max_seconds: Largest time on the device, in seconds, that may be used under it. Estimates count until
-            the vendor reports the time.
-        max_cost: Largest amount of money that may be spent under it, by `price`.
-        budget: Name of the budget. The ledger keeps what is spent under this name. All scripts that use the
-            name share what is left, now and later.
+        max_jobs: Largest number of circuits that may be submitted under the budget's name.
+        max_seconds: Largest time on the device, in seconds, that may be used under the budget's name.
+            Estimates count until the vendor reports the time.
+        max_cost: Largest amount of money that may be spent under the budget's name, by the price.
+        budget: Name under which the ledger counts what is spent. All scripts that use the name share what is
+            left, now and later. Without limits here, those that the name was last used with hold.
         price: Price of the vendor (see `Price`), for `plan`, `max_cost` and results.
         patience: Retries and waiting times for a backend that is busy or does not answer.
 
@@ -80,7 +80,12 @@ class JobStore:
         self.patience = patience or Patience()
         self.ledger = Ledger(location, term=self.patience.lease, longest_call=self.patience.longest_call)
         if found is not None:
-            self.ledger.open_budget(found)
+            found = self.ledger.open_budget(found)
+        if found is not None and found.cost is not None and price is None:
+            raise InvalidInputError(
+                f"the budget {found.name!r} has a limit of money; give the price as well: "
+                "JobStore(price=qtnml.Price(per_shot=...)), or --price"
+            )
         self.budget, self.price = found, price
         self._mine: list[int] = []
         self._driver = Driver(self.ledger, self.patience)

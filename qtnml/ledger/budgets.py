@@ -152,20 +152,21 @@ def _shown(amount: float) -> str:
     return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4g}"
 
 
-def open_budget(database: Database, budget: Budget) -> None:
-    """Make a budget's row, and note its limits for people."""
+def open_budget(database: Database, budget: Budget) -> Budget:
+    """Make a budget's row, and note its limits; without limits, it takes those last noted."""
     limits = json.dumps(budget.limits)
+    row = budgets.c.name == budget.name
     with database.writing() as connection:
-        # Whoever has no limits leaves those that others have last asked for.
-        shown = limits if budget.limits else budgets.c.limits
-        changed = connection.execute(
-            budgets.update().where(budgets.c.name == budget.name).values(limits=shown)
-        )
-        if changed.rowcount:
-            return
+        noted = connection.execute(sa.select(budgets.c.limits).where(row)).scalar()
+        if noted is not None and not budget.limits:
+            return Budget(budget.name, **json.loads(noted))
+        if noted is not None:
+            connection.execute(budgets.update().where(row).values(limits=limits))
+            return budget
     # Another process may make it at this moment.
     with suppress(IntegrityError), database.writing() as connection:
         connection.execute(budgets.insert().values(name=budget.name, limits=limits))
+    return budget
 
 
 def spent(connection: sa.Connection, name: str) -> Amounts:

@@ -144,9 +144,9 @@ class Ledger:
         except IntegrityError as error:
             raise OutrunError(str(error.orig)) from error
 
-    def open_budget(self, budget: Budget) -> None:
-        """Create the row of a budget, and record its limits for people."""
-        open_budget(self.database, budget)
+    def open_budget(self, budget: Budget) -> Budget:
+        """Create the row of a budget and record its limits; without limits, it takes the recorded ones."""
+        return open_budget(self.database, budget)
 
     def spent(self, name: str) -> Amounts:
         """Amounts spent under a budget's name, including open submissions."""

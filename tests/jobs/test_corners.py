@@ -304,6 +304,21 @@ def test_circuits_count_once_whatever_the_budget_limits(tmp_path: Path) -> None:
         stopped.run(turned(0.6), vendor, shots=5)
 
 
+def test_a_name_without_limits_has_those_it_was_last_used_with(tmp_path: Path) -> None:
+    ledger, vendor = tmp_path / "jobs.sqlite", Vendor(tmp_path / "vendor")
+    JobStore(ledger, patience=QUICK, max_shots=8, budget="november").run(turned(0.1), vendor, shots=5)
+    again = JobStore(ledger, patience=QUICK, budget="november")
+    with pytest.raises(BudgetError, match="needs 5 more shots, but max_shots=8 leaves 3"):
+        again.run(turned(0.2), vendor, shots=5)
+    JobStore(ledger, max_shots=10, budget="november")
+    again = JobStore(ledger, patience=QUICK, budget="november")
+    again.run(turned(0.2), vendor, shots=5)
+    assert again.spent.shots == 10
+    JobStore(ledger, max_cost=3, price=Price(per_shot=0.1), budget="money")
+    with pytest.raises(InvalidInputError, match="the budget 'money' has a limit of money; give the price"):
+        JobStore(ledger, budget="money")
+
+
 def test_names_of_single_runs_are_not_for_budgets() -> None:
     with pytest.raises(InvalidInputError, match="names that begin with 'run:' are those of single runs"):
         JobStore("sqlite://", budget="Run:november")
