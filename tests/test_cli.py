@@ -468,7 +468,7 @@ def test_accuracy_under_noise(run, model: Path, tmp_path: Path) -> None:
     assert len(table.read_text().splitlines()) == 3
     assert figure.stat().st_size > 1000
     status, out, _ = run("noise", model, *circuit, "--t1", 1e-4, "--limit", 20)
-    assert (status, "->" in out) == (0, True)
+    assert (status, "->" in out, "qubits)" in out) == (0, True, True)
     status, out, _ = run("noise", model, *circuit, "--t1", 1e-4, "--limit", 20, "--sensitivity")
     assert (status, "waiting" in out) == (0, True)
 
@@ -479,7 +479,7 @@ def test_accuracy_under_noise(run, model: Path, tmp_path: Path) -> None:
         (("--t1", 1e-5, "--t2", 1e-4), "no qubit can have"),
         (("--grid", "t1=x"), "--grid takes AXIS=V,V,..."),
         (("--grid", "t9=1"), "unknown axis 't9'"),
-        (("--grid", "t1=1", "--device", "fake:torino"), "leave --grid out"),
+        (("--grid", "t1=1", "--device", "fake:torino"), "a backend has its own t1; of it, strength"),
         (("--grid", "t1=1", "-o", "x.txt"), "takes a .csv or .json file"),
         (("--t1", 1e-4, "-o", "x.csv"), "-o writes a grid's table"),
         (("--t1", 1e-4, "--figure", "x.png"), "--figure draws a grid or --sensitivity"),

@@ -40,7 +40,8 @@ def noise(
         typer.Option(
             metavar="AXIS=V,V,...",
             help="Values to take, e.g. t1=1e-6,1e-5,1e-4; may be repeated: all combinations. Axes: t1, t2, "
-            "gate_time, strength, dephasing, depolarizing, readout_error, num_qubits, and all options here.",
+            "gate_time, strength, dephasing, depolarizing, readout_error, num_qubits, and all options here; "
+            "with --device strength and num_qubits.",
         ),
     ] = None,
     t1: Annotated[float, typer.Option(help="Seconds.", rich_help_panel="The device")] = float("inf"),
@@ -69,7 +70,9 @@ def noise(
     ] = None,
     num_qubits: Annotated[
         int | None,
-        typer.Option(min=1, help="Width of the schedule (default: the fewest)."),
+        typer.Option(
+            min=1, help="Use up to so many qubits (default: the fewest, or with --device the best)."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first LIMIT samples.")] = None,
     output: Annotated[
@@ -114,7 +117,7 @@ def noise(
     if sensitivity:
         _print_sensitivity(loaded[0], X, y, device or given, circuit, figure, as_json)
         return
-    if device is not None or not grid:
+    if not grid:
         _print_point(models, loaded, X, y, device or given, circuit, as_json)
         return
     axes: dict[str, list[float]] = {}
@@ -125,7 +128,7 @@ def noise(
         X,
         y,
         axes,
-        noise=given,
+        noise=device or given,
         path=results,
         engine=engine,
         workers=workers,
@@ -159,8 +162,6 @@ def _check_together(
     """Refuse options that would have no effect beside others."""
     from qtnml.noise import DeviceNoise
 
-    if device is not None and grid:
-        raise InvalidInputError("--device has its own numbers; leave --grid out")
     if device is not None and given != DeviceNoise():
         raise InvalidInputError("--device has its own numbers; leave --t1 and the others out")
     if sensitivity and grid:
@@ -216,11 +217,22 @@ def _print_point(
     paths: list[Path], models: list[Any], X: Any, y: Any, noise: Any, circuit: dict[str, Any], as_json: bool
 ) -> None:
     """Accuracy with and without one kind of noise."""
+    from qtnml.models import noise_study
+
+    named = dict(zip(map(str, paths), models, strict=True))
+    study = noise_study(named, X, y, {"strength": [1.0]}, noise=noise, **circuit)
     facts = {
-        str(path): {"accuracy": model.score(X, y), "under_noise": model.score(X, y, noise=noise, **circuit)}
-        for path, model in zip(paths, models, strict=True)
+        row["model"]: {
+            "accuracy": named[row["model"]].score(X, y),
+            "under_noise": row["accuracy"],
+            "qubits": row["qubits"],
+        }
+        for row in study.rows
     }
-    rows = {name: f"{each['accuracy']:.4f} -> {each['under_noise']:.4f}" for name, each in facts.items()}
+    rows = {
+        name: f"{each['accuracy']:.4f} -> {each['under_noise']:.4f} ({each['qubits']} qubits)"
+        for name, each in facts.items()
+    }
     report("Accuracy without noise -> under it", rows, facts, as_json)
 
 

@@ -135,7 +135,8 @@ class NetworkClassifier(ClassReadout, NetworkEstimator):
                 for which the circuit is then compiled; or a `qtnml.noise.Channel` on every data qubit and
                 every qubit that a node keeps.
             reuse_qubits, num_qubits: Of the circuit that is meant, as for `compile` (with reuse, unless the
-                constructor says otherwise): waiting and resets cost what they cost.
+                constructor says otherwise): waiting and resets cost what they cost. On a device num_qubits
+                is the most: `noise_study` says what the compiler took.
         """
         return self._under_noise(X, noise, reuse_qubits, num_qubits)[0]
 

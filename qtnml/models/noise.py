@@ -53,7 +53,7 @@ def wire_noise(
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
     if isinstance(noise, DeviceNoise):
         return scheduled_noise(model, parameters, noise, **circuit)  # type: ignore[arg-type]
-    device = _qiskit_device(noise)
+    device = qiskit_device(noise)
     compiled = generic_circuit(model, parameters, target=device, **circuit)
     there = DeviceNoise.from_backend(device, compiled.layout)
     return scheduled_noise(model, parameters, there, schedule=compiled.schedule)
@@ -71,7 +71,7 @@ def noisy_circuit(estimator: Any, noise: Any, reuse_qubits: bool, num_qubits: in
     circuit = {"reuse_qubits": reuse_qubits, "num_qubits": num_qubits}
     if isinstance(noise, DeviceNoise):
         return NoisyCircuit(estimator.compile(**circuit), noise)
-    device = _qiskit_device(noise)
+    device = qiskit_device(noise)
     calibration = DeviceNoise.from_backend(device)
     return NoisyCircuit(estimator.compile(target=device, **circuit), calibration)
 
@@ -108,7 +108,7 @@ def target_of(backend: Any) -> Any:
     return backend if can_compile_for(getattr(backend, "target", None)) else None
 
 
-def _qiskit_device(device: Any) -> Any:
+def qiskit_device(device: Any) -> Any:
     """A Qiskit backend or `Target`; a name such as "fake:torino" becomes the backend."""
     if isinstance(device, str):
         return fake_device(device)

@@ -19,6 +19,7 @@ from qtnml.arrays import NDArray
 from qtnml.compile import CompiledCircuit
 from qtnml.errors import InvalidInputError
 from qtnml.models.classifiers import NetworkClassifier
+from qtnml.models.noise import qiskit_device
 from qtnml.models.readout import class_probabilities
 from qtnml.models.validation import outcomes_of_labels
 from qtnml.noise import DeviceNoise, NoisyCircuit, dephasing, depolarizing, noise_settings
@@ -92,7 +93,7 @@ def noise_study(
     y: Any,
     grid: Mapping[str, Sequence[float]],
     *,
-    noise: DeviceNoise | None = None,
+    noise: Any = None,
     reuse_qubits: bool | None = None,
     num_qubits: int | None = None,
     path: str | os.PathLike[str] | None = None,
@@ -110,7 +111,9 @@ def noise_study(
             (of gates on one and on two qubits); "strength" of all of the noise; "dephasing" or
             "depolarizing" (a probability after every gate, on each of its qubits); or "num_qubits" (the
             width of the schedule).
-        noise: What does not vary.
+        noise: What does not vary: a `DeviceNoise`; or a Qiskit backend or its name ("fake:torino"), whose
+            calibration is the noise of circuits compiled for it. Of a backend, "strength" and "num_qubits"
+            (at most so many; a row says under "qubits" what the compiler took) may vary.
         reuse_qubits, num_qubits: Of the circuit, as for `compile`; each model's own where nothing is said.
         path: JSON lines, written as they come: started again, the study does what is left.
         engine, workers, scheduler: Where points are computed; see `qtnml.study.run_study`.
@@ -118,16 +121,22 @@ def noise_study(
 
     T2 above 2 T1, which the grid of both meets, counts as 2 T1.
     """
-    base = DeviceNoise() if noise is None else noise
-    if not isinstance(base, DeviceNoise):
-        raise InvalidInputError(
-            f"a study varies the numbers of a DeviceNoise, got {noise!r}; a Qiskit backend's are "
-            "DeviceNoise.from_backend(backend, layout)"
-        )
-    plain = noise_settings(base)
+    base, device = DeviceNoise() if noise is None else noise, None
+    plain: dict[str, Any]
+    if isinstance(base, DeviceNoise):
+        plain = noise_settings(base)
+    else:
+        device, base = noise, DeviceNoise.from_backend(qiskit_device(noise))
+        name = noise if isinstance(noise, str) else getattr(noise, "name", type(noise).__name__)
+        plain = {"device": name, "calibration": fingerprint(_plain(noise_settings(base)))[:16]}
     seeds = _checked_models(models)
     if not isinstance(grid, Mapping) or not grid:
         raise InvalidInputError("a noise study needs at least one axis with values: {'t1': [1e-5, 1e-4]}")
+    fixed = set(grid) - {"num_qubits", "strength"} if device is not None else ()
+    if fixed:
+        raise InvalidInputError(
+            f"a backend has its own {', '.join(sorted(fixed))}; of it, strength and num_qubits may vary"
+        )
     grid = {axis: _checked_axis(axis, values, base) for axis, values in grid.items()}
     first = next(iter(seeds.values()))
     X = first.features(X)
@@ -147,7 +156,7 @@ def noise_study(
         for (name, k), model in seeds.items()
         for point in product(*grid.values())
     ]
-    run = _Tester(seeds, X, y, base)
+    run = _Tester(seeds, X, y, base, device)
     with tempfile.TemporaryDirectory() as folder:
         results = run_study(
             run,
@@ -239,6 +248,7 @@ class _Tester:
     X: NDArray
     y: NDArray
     base: DeviceNoise
+    device: Any = None
     circuits: dict[tuple[Any, ...], CompiledCircuit] = field(default_factory=dict)
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +275,9 @@ class _Tester:
         key = (task["model"], task["seed"], width)
         if key not in self.circuits:
             self.circuits[key] = model.compile(
-                reuse_qubits=task["reuse_qubits"], num_qubits=None if width is None else int(width)
+                target=None if self.device is None else qiskit_device(self.device),
+                reuse_qubits=task["reuse_qubits"],
+                num_qubits=None if width is None else int(width),
             )
         return self.circuits[key]
 
