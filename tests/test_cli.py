@@ -241,6 +241,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

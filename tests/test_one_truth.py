@@ -10,6 +10,7 @@ from qtnml.data import Dataset
 from qtnml.encoding import AngleEncoding, state_vectors
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("size", "bond_qubits"), [((2, 4), 1), ((2, 4), 2), ((3, 2), 3)])
 def test_one_model_four_readings(digits: Dataset, size: tuple[int, int], bond_qubits: int) -> None:
     from qtnml import load_dataset

@@ -35,6 +35,7 @@ def test_warnings_point_at_the_user() -> None:
     assert caught[0].filename == __file__
 
 
+@pytest.mark.slow
 def test_compilation_cache_is_used_when_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys, jax, jax.numpy as jnp, numpy as np\n"

@@ -61,6 +61,7 @@ def test_a_model_of_the_users_own(trained: TreeClassifier) -> None:
     assert get_backend("aer", noise=other).settings != backend.settings
 
 
+@pytest.mark.slow
 def test_chosen_qubits_are_used(trained: TreeClassifier, small_digits: Dataset) -> None:
     circuits = trained.compile().bind(small_digits.X_test[:1])
     chosen = get_backend("aer", noise="fake:torino", qubits=(22, 21, 23, 24, 25))

@@ -25,6 +25,7 @@ from tests.born.trees import TREES, all_strings, dense, p_value
 SHOTS = 2048
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_gates_prepare_the_state(name: str, is_complex: bool, rng: np.random.Generator) -> None:

@@ -60,6 +60,7 @@ TREES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("bond_dim", [1, 5])
 @pytest.mark.parametrize("num_features", [1, 2, 3, 16, 21, 45])
 def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Generator) -> None:
@@ -72,6 +73,7 @@ def test_equals_brute_force(num_features: int, bond_dim: int, rng: np.random.Gen
     np.testing.assert_allclose(model.predict(model.project(parameters), X)[0], expected, atol=1e-10)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("of_levels", [False, True])
 def test_any_tree_equals_brute_force(name: str, of_levels: bool, rng: np.random.Generator) -> None:
@@ -155,6 +157,7 @@ def direct_loss(model: AmplitudeModel, parameters: Parameters, data: TrainingSet
     return float(np.average(losses, weights=data.weights))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("of_levels", [False, True])
 @pytest.mark.parametrize("metric", ["data", "cores"])

@@ -55,6 +55,7 @@ def test_irregular_tree(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(network_outcomes(network, X), dense, atol=1e-12)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("bond_qubits", "leaf"), [(1, "data"), (2, "data"), (2, "fresh"), (3, "data")])
 def test_float32_in_jax_is_near_float64(bond_qubits: int, leaf: str, rng: np.random.Generator) -> None:
     topology = balanced_tree(64, bond_qubits, leaf=leaf, root_qubits=2)

@@ -24,6 +24,7 @@ TREES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
 def test_amplitudes_are_those_of_the_cores_written_out(tree: Tree) -> None:
     rng = np.random.default_rng(0)
@@ -40,6 +41,7 @@ def test_amplitudes_are_those_of_the_cores_written_out(tree: Tree) -> None:
     np.testing.assert_allclose(np.asarray(on_jax) * np.exp(jax_logs), found * np.exp(logs), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_gradients_of_probabilities_are_those_of_the_cores_written_out() -> None:
     rng = np.random.default_rng(0)
     model = AmplitudeModel.on_tree(balanced(8), 3, 4, factorised=True)
@@ -98,6 +100,7 @@ def test_it_is_a_circuit_too() -> None:
     assert model.compile().verify(X[:2]) < 1e-10
 
 
+@pytest.mark.slow
 def test_a_star_is_a_sum_of_products(digits: tuple[np.ndarray, ...], tmp_path: Path) -> None:
     X, y, X_test, y_test = digits
     model = AmplitudeTreeClassifier(10, cores="cp", topology="star", random_state=0).fit(X, y)

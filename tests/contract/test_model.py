@@ -39,6 +39,7 @@ def dense_branch(
     return outcome / outcome.sum(), float(outcome.sum())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "topology", [balanced_tree(8), balanced_tree(6, 2, root_qubits=2), mps(7), mps(7, 2)]
 )
@@ -57,6 +58,7 @@ def test_postselection_equals_the_projected_state(topology: Topology, rng: np.ra
         assert np.exp(log) == pytest.approx(success, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_success_does_not_underflow(rng: np.random.Generator) -> None:
     model = Model(mps(784), discard="postselect")
     parameters = jax.tree.map(jnp.asarray, model.init(jax.random.key(0), scale=3.0))
@@ -91,6 +93,7 @@ def test_between_both_ends(topology: Topology, weight: float, rng: np.random.Gen
         assert np.exp(log) == pytest.approx(success, rel=1e-10)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "model", [Model(balanced_tree(4)), AmplitudeModel.mps(4, 3, 4)], ids=["tree", "chain"]
 )
@@ -164,6 +167,7 @@ def test_same_key_same_parameters() -> None:
     assert not np.array_equal(one.nodes[0], other.nodes[0])
 
 
+@pytest.mark.slow
 def test_precision_is_that_of_the_parameters(x64: None) -> None:
     model = Model(balanced_tree(4))
     single = jax.tree.map(lambda a: a.astype(jnp.complex64), model.init(jax.random.key(0)))

@@ -63,6 +63,7 @@ def test_fewest_gates_of_each_shape(shape: NodeShape, real: bool, cx: int) -> No
     assert np.abs(node.owed @ node.owed.conj().T - np.eye(len(node.owed))).max() < 1e-12
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("shape", "cx"),
     [
@@ -160,6 +161,7 @@ def test_impossible_settings(arguments: dict, message: str) -> None:
         Synthesis(**arguments)
 
 
+@pytest.mark.slow
 def test_more_gates_are_never_worse() -> None:
     """A node near the identity, where a CX too many does harm: fewer are used then."""
     generator = unitary(NodeShape(3, 2), seed=1)

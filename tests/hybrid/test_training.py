@@ -99,6 +99,7 @@ def test_measured_gradient_is_within_its_noise(small: tuple[CompiledCircuit, np.
         assert abs(slope - (plus - minus) / (2 * step)) < 5 * 2 / np.sqrt(4000) / np.sqrt(10)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -51,11 +51,13 @@ def test_a_simulators_jobs_are_computed_again_and_counted_once(tmp_path: Path) -
         check(trial, at_vendor=False)
 
 
+@pytest.mark.slow
 def test_a_vendor_that_cannot_be_asked(tmp_path: Path) -> None:
     for trial in trials(tmp_path, Spec("unsearchable", trials=6, seed=3)):
         check(trial)
 
 
+@pytest.mark.slow
 def test_a_vendor_that_lists_its_jobs_late_and_other_host_names(tmp_path: Path) -> None:
     for trial in trials(
         tmp_path, Spec("vendor", trials=5, kills=2, seed=6, lag=0.2, search_for=0.6, hosts=True)

@@ -84,6 +84,7 @@ def test_postgresql_keeps_what_sqlite_keeps(postgresql: str, tmp_path: Path) -> 
     assert JobStore(postgresql).run(turned(1.0), "aer", shots=50) == found
 
 
+@pytest.mark.slow
 def test_killed_on_postgresql(postgresql: str, tmp_path: Path) -> None:
     for trial in trials(tmp_path, Spec("vendor", trials=8, kills=2, seed=5, url=postgresql)):
         check(trial)

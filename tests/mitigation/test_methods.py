@@ -144,6 +144,7 @@ def learned() -> LearnedExtrapolation:
     return LearnedExtrapolation.pretrained()
 
 
+@pytest.mark.slow
 def test_the_learnt_network_on_circuits_and_noise_it_has_not_seen(learned):
     unseen = random_examples(12, np.random.default_rng(99), factors=learned.factors)
     factors = np.array(learned.factors)
@@ -162,6 +163,7 @@ def test_the_learnt_network_on_circuits_and_noise_it_has_not_seen(learned):
     assert rms(learned, False) < 0.6 * raw  # without any calibration
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own(tmp_path, rng):
     few = random_examples(6, rng, factors=(1.0, 3.0))
     mine = LearnedExtrapolation.trained(few, few, steps=200)

@@ -27,6 +27,7 @@ def iris() -> tuple[np.ndarray, np.ndarray]:
     return load_iris(return_X_y=True)  # type: ignore[no-any-return]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("cls", [AmplitudeMPSClassifier, AmplitudeTreeClassifier])
 @pytest.mark.parametrize("encoding", ["angle", "trainable-angle", "rational"])
 def test_its_circuit_says_exactly_what_the_classifier_says(
@@ -64,6 +65,7 @@ def test_shots_of_its_circuit(iris: tuple[np.ndarray, np.ndarray]) -> None:
     assert (np.abs(measured - model.predict_proba(X[::10])) < spread).all()
 
 
+@pytest.mark.slow
 def test_what_is_no_circuit_is_refused(iris: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = iris
     levels = AmplitudeMPSClassifier(4, encoder=TableEncoder(bins=4), epochs=2, random_state=0).fit(X, y)
@@ -85,6 +87,7 @@ def moved_digits() -> tuple[np.ndarray, ...]:
     return X[:1200], y[:1200], move(X[1200:], np.random.default_rng(7)), y[1200:]
 
 
+@pytest.mark.slow
 def test_augmented_samples_teach_what_moved_pictures_are(moved_digits: tuple[np.ndarray, ...]) -> None:
     X, y, moved, truth = moved_digits
     settings = {"max_bond": 8, "epochs": 40, "feature_range": (0, 16), "random_state": 0}
@@ -145,6 +148,7 @@ def test_settings_that_cannot_be_are_refused(
         AmplitudeMPSClassifier(4, **settings).fit(*iris)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_dropout_is_right_on_average_and_spares_the_first_entry(iris: tuple[np.ndarray, np.ndarray]) -> None:
     model = AmplitudeMPSClassifier(6, epochs=1, random_state=0).fit(*iris)
     parameters = model.params_
@@ -201,6 +205,7 @@ def test_training_goes_on_without_post_selection(iris: tuple[np.ndarray, np.ndar
     assert network.score(X, y) > 0.93
 
 
+@pytest.mark.slow
 def test_regressors_of_few_samples_take_augmented_ones() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((60, 4))

@@ -193,6 +193,7 @@ def test_nothing_learnt_is_lost_when_fit_fails(normal: pd.DataFrame) -> None:
     np.testing.assert_array_equal(detector.score_samples(normal), before)
 
 
+@pytest.mark.slow
 def test_clusters_of_long_strings_do_not_underflow() -> None:
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2, (30, 1300))

@@ -52,6 +52,7 @@ def table() -> pd.DataFrame:
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("cls", [MPSBornMachine, TreeBornMachine])
 @pytest.mark.parametrize("method", ["sweeps", "gradient", "greedy"])
 def test_every_method_learns_the_law(cls: type[BornMachine], method: str, bits: np.ndarray) -> None:
@@ -451,6 +452,7 @@ def test_crafted_checkpoints_are_refused(change: dict, bits: np.ndarray, tmp_pat
         model.fit(bits)
 
 
+@pytest.mark.slow
 def test_never_worse_than_independent_columns_on_rows_held_out() -> None:
     """Random columns: what is learnt by heart is thrown away, and said so; the same with every method."""
     rng = np.random.default_rng(0)

@@ -46,6 +46,7 @@ def joint_law(clf: BornClassifier) -> np.ndarray:
     return np.abs(dense(clf.state_)) ** 2
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_are_those_of_bayes(name: str, records: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = records
@@ -92,6 +93,7 @@ def test_the_circuit_draws_records_and_classes(records: tuple[np.ndarray, np.nda
     assert compiled.infidelity < 1e-9
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("tree", [chain(5), balanced(6), balanced(7, arity=3)], ids=repr)
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_the_mixed_loss_is_its_formula(
@@ -115,6 +117,7 @@ def test_the_mixed_loss_is_its_formula(
     np.testing.assert_allclose(np.abs(dense(again)) ** 2, law, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_cross_entropy_makes_a_better_classifier_and_a_worse_law() -> None:
     """Many bits that tell nothing drown the class in a likelihood."""
     rng = np.random.default_rng(0)

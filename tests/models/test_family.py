@@ -77,6 +77,7 @@ def test_from_postselected_to_traced(small_digits: Dataset) -> None:
     assert clf.compile().infidelity < 1e-10
 
 
+@pytest.mark.slow
 def test_trainable_scales_learn(small_digits: Dataset) -> None:
     """They move, and reach the circuit's data angles."""
     X, y = small_digits.X_train, small_digits.y_train

@@ -62,6 +62,7 @@ def test_its_circuits_say_the_same(
     assert again.get_params()["n_estimators"] == 4
 
 
+@pytest.mark.slow
 def test_some_features_some_samples_and_tables() -> None:
     rng = np.random.default_rng(0)
     kind = rng.choice(["a", "b", "c"], 240)

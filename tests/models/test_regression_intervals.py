@@ -59,6 +59,7 @@ def test_intervals_hold_what_they_promise(rows: int) -> None:
         assert np.mean((low <= y) & (y <= high)) == pytest.approx(coverage, abs=0.12)
 
 
+@pytest.mark.slow
 def test_intervals_of_measured_predictions_are_wider(fitted: TreeRegressor, tmp_path: Path) -> None:
     X, y = made(np.random.default_rng(3), 200)
     few, many = (fitted.to_backend("exact", shots=shots) for shots in (8, 100_000))

@@ -43,6 +43,7 @@ def test_tells_handwritten_digits_apart(digits: Dataset) -> None:
     assert clf.n_iter_ == len(clf.history_) == 60
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("leaf", ["data", "fresh"])
 @pytest.mark.parametrize("bond_qubits", [1, 2])
 def test_bonds_leaves_and_three_classes(bond_qubits: int, leaf: str) -> None:
@@ -287,6 +288,7 @@ def test_ctrl_c_keeps_a_model(small_digits: Dataset, interruptible: None) -> Non
     assert clf.predict(small_digits.X_test).shape == small_digits.y_test.shape
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "model",
     [

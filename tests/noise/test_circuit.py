@@ -66,6 +66,7 @@ TREES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("reuse_qubits", [True, False])
 @pytest.mark.parametrize("name", TREES)
 def test_every_kind_of_tree(name, reuse_qubits, rng):
@@ -176,6 +177,7 @@ def test_an_encoding_of_ones_own(rng):
     )
 
 
+@pytest.mark.slow
 def test_a_circuit_for_a_device_under_its_calibration(tree64, digits):
     """Aer's own path: Qiskit's schedule and relaxation pass, delays rounded to the device's clock."""
     device = fake_device("fake:torino")

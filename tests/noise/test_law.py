@@ -108,6 +108,7 @@ def test_many_bits_go_backwards(seed: int) -> None:
     np.testing.assert_allclose(found, branching(circuit), atol=1e-12)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", range(6))
 def test_under_noise_it_is_aers(seed: int) -> None:
     """Aer has no exact probabilities of measurements in the middle: its shots are drawn from the law."""

@@ -68,6 +68,7 @@ def test_backwards(seed: int, reuse: bool) -> None:
     np.testing.assert_allclose(found[0], found[1], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_maps_are_as_small_as_in_the_compilers_order() -> None:
     """With gates that join qubits first and all others late, maps would be larger."""
     network = TensorNetwork.random(balanced_tree(32, 2), np.random.default_rng(0), scale=2.0)

@@ -125,6 +125,7 @@ def test_strength_zero_is_no_noise_and_rates_grow_with_it(rng):
     assert off[0] < off[1] < off[2]
 
 
+@pytest.mark.slow
 def test_gradients_with_respect_to_the_noise(x64, rng):
     """JAX differentiates by every rate; compared with a difference."""
     model = Model(balanced_tree(4), ansatz=BrickWall(2))
@@ -181,6 +182,7 @@ def test_training_under_noise_lowers_the_loss_under_it(noise, small_digits):
     assert np.quantile(right(aware), 0.1) > np.quantile(right(plain), 0.1)
 
 
+@pytest.mark.slow
 def test_a_schedule_ends_with_all_of_the_noise(small_digits):
     X, y = small_digits.X_train[:100], small_digits.y_train[:100]
     settings = {"epochs": 6, "random_state": 0, "feature_range": (0, 1)}

@@ -497,6 +497,7 @@ class TestChecksWithoutResets:
             )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("basis", [["cx", "ry", "rz"], ["cz", "rx", "ry", "rz"], ["cx", "u"]], ids=str)
 def test_paulis_and_choices_in_other_gates(basis: list[str], trained: TreeClassifier) -> None:
     pairs = [[a, b] for a in range(6) for b in (a - 1, a + 1) if 0 <= b < 6]

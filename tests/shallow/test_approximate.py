@@ -47,6 +47,7 @@ def fidelity_by_qiskit(found: Approximation) -> float:
     return float(abs(np.vdot(found.target.state.qubits().to_vector(), vector)) ** 2)
 
 
+@pytest.mark.slow
 def test_ghz_and_w_states_are_exact_with_the_fewest_gates() -> None:
     found = shallow.approximate(ghz(12), layers=1, blocks="cx")
     assert found.two_qubit_gates == 11
@@ -63,12 +64,14 @@ def test_a_chain_of_bond_two_needs_one_layer() -> None:
     assert found.two_qubit_gates == 17
 
 
+@pytest.mark.slow
 def test_more_layers_are_nearer(ising: State, near: Approximation) -> None:
     one = shallow.approximate(ising, layers=1, iterations=200)
     assert near.infidelity < 0.1 * one.infidelity
     assert near.infidelity < 1e-3
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("blocks", ["su4", "so4", "two-cx", "cx"])
 @pytest.mark.parametrize(
     "layout",
@@ -100,6 +103,7 @@ def test_few_qubits_draw_the_same_strings(near: Approximation) -> None:
     assert reused.infidelity == near.infidelity
 
 
+@pytest.mark.slow
 def test_it_runs_on_backends_and_keeps_its_gates_on_another_device(near: Approximation) -> None:
     compiled = near.compile(target=FakeTorino())
     assert compiled.expected is not None
@@ -150,6 +154,7 @@ def test_a_chain_in_another_order_keeps_its_sites() -> None:
     assert drawn.verify(state.tree_state, strings) < 1e-3
 
 
+@pytest.mark.slow
 def test_sites_may_be_brought_together_that_are_entangled() -> None:
     """Pairs of a Bell state, far apart along the chain: one CX each where they are neighbours."""
     bell = np.eye(2) / np.sqrt(2)
@@ -230,6 +235,7 @@ def test_a_devices_coupling_map(ising: State) -> None:
     assert found.verify() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_born_machine_goes_in_as_it_is() -> None:
     bits = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 1, 0]], 10, axis=0)
     born = MPSBornMachine(max_bond=4, random_state=0, epochs=20).fit(bits)
@@ -269,6 +275,7 @@ def test_wishes_that_make_no_sense(ising: State, options: dict[str, object], mes
         shallow.approximate(ising, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_fidelity_out_of_reach_is_said() -> None:
     with pytest.raises(InvalidInputError, match="no circuit reached a fidelity of 0.999: the nearest has"):
         shallow.approximate(

@@ -186,6 +186,7 @@ def test_weights_and_rates_of_circuit_born_machines() -> None:
             CircuitBornMachine(1, iterations=2).fit(X, sample_weight=weights)
 
 
+@pytest.mark.slow
 def test_fit_starts_anew_unless_it_is_to_go_on() -> None:
     X = np.repeat([[0, 0, 1], [1, 1, 0]], 5, axis=0)
     model = CircuitBornMachine(1, iterations=10, random_state=0)

@@ -49,6 +49,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", list(PAIRS))
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_overlap_is_that_of_dense_vectors(name: str, is_complex: bool) -> None:
@@ -77,6 +78,7 @@ def test_few_qubits_are_held_as_a_vector() -> None:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_overlap_of_any_circuit(data: Any) -> None:
@@ -103,6 +105,7 @@ def test_the_window_is_as_wide_as_it_is_said_to_be() -> None:
         window_of(4, ((0, 4),))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["su4", "so4", "two-cx", "cx"])
 def test_slopes_are_finite_differences(kind: Kind) -> None:
     pairs = staircase(6, 2)
@@ -119,6 +122,7 @@ def test_slopes_are_finite_differences(kind: Kind) -> None:
     assert slope[0] @ direction == pytest.approx((there - back) / 2e-5, abs=1e-7)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["su4", "so4", "two-cx", "cx"])
 def test_points_stay_on_their_manifold(kind: Kind) -> None:
     blocks = Blocks(5, staircase(5, 3), kind)

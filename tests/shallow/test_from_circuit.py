@@ -62,6 +62,7 @@ def test_more_steps_of_time_are_appended() -> None:
     assert shallow.refine(both, 100).fidelity > both.fidelity
 
 
+@pytest.mark.slow
 def test_some_gates_may_stay_as_they_are() -> None:
     state = states.ground_state(states.ising(6), max_bond=8)
     found = shallow.approximate(state, layers=2, iterations=10, starts=1)
@@ -101,6 +102,7 @@ def test_circuits_that_are_no_start() -> None:
         shallow.trotter_circuit(states.ising(3), 1.0, 1, initial=[0, 1])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("more", ["all", "neighbours", [(0, 5), (2, 4)], "device"])
 def test_gates_at_the_identity_are_trained_on_an_energy(more: Any) -> None:
     hamiltonian = states.heisenberg(6)
@@ -118,6 +120,7 @@ def test_gates_at_the_identity_are_trained_on_an_energy(more: Any) -> None:
     assert exact - 1e-9 <= after < before - 0.05
 
 
+@pytest.mark.slow
 def test_another_iteration_can_be_the_last() -> None:
     state = states.ground_state(states.ising(6), max_bond=4)
     found = shallow.approximate(state, layers=1, iterations=5)

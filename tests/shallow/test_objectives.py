@@ -24,6 +24,7 @@ def circuit(request: pytest.FixtureRequest) -> tuple[Blocks, Point]:
     return blocks, blocks.start(np.random.default_rng(0), 0.7)
 
 
+@pytest.mark.sampled
 def test_energies(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     vector = dense(6, blocks.pairs, blocks.gates(point))
@@ -34,6 +35,7 @@ def test_energies(circuit: tuple[Blocks, Point]) -> None:
     assert is_right
 
 
+@pytest.mark.sampled
 def test_distances_of_reduced_states(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     vector = dense(6, blocks.pairs, blocks.gates(point))
@@ -46,6 +48,7 @@ def test_distances_of_reduced_states(circuit: tuple[Blocks, Point]) -> None:
     assert loss_and_slope(at_own, blocks, point)[0] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.sampled
 def test_likelihoods(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     vector = dense(6, blocks.pairs, blocks.gates(point))
@@ -68,6 +71,7 @@ def test_an_energy_is_trained_down_to_the_ground_state() -> None:
     assert 6 * found.losses.min() >= exact - 1e-10
 
 
+@pytest.mark.slow
 def test_a_circuit_is_refined_on_another_loss() -> None:
     hamiltonian = states.ising(6, field=1.2)
     rough = states.ground_state(hamiltonian, max_bond=2)
@@ -79,6 +83,7 @@ def test_a_circuit_is_refined_on_another_loss() -> None:
     assert after == pytest.approx(exact, abs=1e-3)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["su4", "so4"])
 def test_sweeps_never_fall(kind: Kind) -> None:
     state = random_state(8, 4, is_complex=kind == "su4")

@@ -68,6 +68,7 @@ def test_a_tree_of_bond_two_is_one_layer_of_the_tree(count: int, is_complex: boo
     assert found.fidelity == pytest.approx(state.fidelity(state.renormalised(2)), abs=1e-9)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("start", "layout"),
     [("bond-2", "staircase"), ("product", "brick-wall"), ("tree", "tree")],

@@ -20,6 +20,7 @@ def circuit(request: pytest.FixtureRequest) -> tuple[Blocks, Point]:
     return blocks, blocks.start(np.random.default_rng(0), 0.7)
 
 
+@pytest.mark.sampled
 def test_energies_of_any_pairs(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     hamiltonian = states.xxz(6, anisotropy=0.4, field=0.3, periodic=True)
@@ -31,6 +32,7 @@ def test_energies_of_any_pairs(circuit: tuple[Blocks, Point]) -> None:
     assert is_right
 
 
+@pytest.mark.sampled
 def test_divergences_and_discrepancies(circuit: tuple[Blocks, Point]) -> None:
     blocks, point = circuit
     strings = np.random.default_rng(2).integers(2, size=(20, 6))

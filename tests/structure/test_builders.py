@@ -162,6 +162,7 @@ def test_learnt_tree_joins_what_belongs_together(rng: np.random.Generator) -> No
         chow_liu_tree(X[:, :1])
 
 
+@pytest.mark.slow
 def test_estimators_take_topologies(rng: np.random.Generator) -> None:
     X = rng.random((300, 6))
     y = (X[:, 0] > X[:, 5]).astype(int)
@@ -173,6 +174,7 @@ def test_estimators_take_topologies(rng: np.random.Generator) -> None:
     assert MPSClassifier(2, epochs=2).fit(X, y).model_.topology == mps(6, 2)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("tree", [from_brackets([[0, [1, 2]], [3, 4, 5]]), balanced(6, arity=3)], ids=str)
 def test_estimators_take_trees_without_widths(tree: Tree, tmp_path: Path, rng: np.random.Generator) -> None:
     X = rng.random((30, 6))
@@ -192,6 +194,7 @@ def test_estimators_take_trees_without_widths(tree: Tree, tmp_path: Path, rng: n
     assert load_model(tmp_path / "b").topology == tree
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "base",
@@ -218,6 +221,7 @@ def test_reuploaded_data(base: Topology, layers: int, rng: np.random.Generator) 
     np.testing.assert_allclose(get_backend("aer").probabilities(compiled.bind(X)), found, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_reuploads_in_an_estimator(rng: np.random.Generator) -> None:
     X = rng.random((300, 2))
     y = (np.abs(X[:, 0] - 0.5) > 0.25).astype(int)  # a band: beyond one rotation and one node

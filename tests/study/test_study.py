@@ -118,6 +118,7 @@ def test_dask_cluster_with_a_worker_killed_in_the_middle(tmp_path: Path) -> None
     assert len(ResultsFile(tmp_path / "r").read()) == 8
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_training_and_its_test(tmp_path: Path) -> None:
     options = {"epochs": 3, "random_state": 0, "ansatz": {"name": "BrickWall", "depth": 2}}
     settings = trial("digits", "mps", size=4, classes=[0, 1], bond_qubits=2, **options)

@@ -40,6 +40,7 @@ def data_on(sites, rng: np.random.Generator, count: int = 30) -> tuple[np.ndarra
     return X, weights / weights.sum()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_gradient_is_that_of_the_likelihood(
@@ -68,6 +69,7 @@ def test_gradient_is_that_of_the_likelihood(
         assert np.sum(gradient * direction).real == pytest.approx(slope, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["chain", "balanced", "sites at inner nodes", "one node"])
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_sweeps_and_gradient_lower_the_nll(name: str, is_complex: bool, rng: np.random.Generator) -> None:
@@ -230,6 +232,7 @@ def test_checkpoints_only_replace_checkpoints(rng: np.random.Generator, tmp_path
     assert path.read_text() == "mine"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("method", ["sweeps", "gradient"])
 def test_batches_stand_for_weights(method: str) -> None:
     """Half of all rows are one string: batches of unique strings must not forget that."""
@@ -258,6 +261,7 @@ def test_one_repeated_row_changes_a_batch_by_one_row(rng: np.random.Generator) -
     np.testing.assert_allclose(counts / 4000, np.array([1, 2, 5, 0.5]) * 2 / 8.5, atol=0.03)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("method", ["sweeps", "gradient"])
 def test_nll_of_long_strings_is_told_as_it_is(method: str, rng: np.random.Generator) -> None:
     """800 fair bits have 555 nats: nothing on the way may cap that."""
@@ -281,6 +285,7 @@ def test_impossible_strings_have_one_floor() -> None:
     assert mean_nll(logs[:2], np.array([1.0, 3.0]), 2) == pytest.approx((2 * 708 + 3 * 700) / 4)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("rate", [0.01, 0.3, 0.8, 1.2, 1.57])
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_a_step_of_any_length_keeps_cores_isometric(
@@ -307,6 +312,7 @@ def test_a_step_of_any_length_keeps_cores_isometric(
         assert np.exp(log_likelihood(moved, everything)).sum() == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "inner", [optax.adam(0.1), optax.sgd(0.5), optax.lion(0.03), optax.adamw(0.1)], ids=range(4)
 )

@@ -8,6 +8,7 @@ from qtnml.train import RiemannianAdam
 from tests.references import random_unitaries
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("dim", [2, 4, 16, 64])
 @pytest.mark.parametrize("learning_rate", [0.03, 1.0])
 def test_float32_steps_stay_unitary(dim: int, learning_rate: float, rng: np.random.Generator) -> None:
@@ -28,6 +29,7 @@ def test_float32_steps_stay_unitary(dim: int, learning_rate: float, rng: np.rand
     assert unitarity_error(np.asarray(run(stacks)[0])) < 1e-5
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("dim", [2, 4, 16, 64])
 @pytest.mark.parametrize("learning_rate", [0.03, 0.1, 10.0])
 def test_concentrated_gradients_stay_unitary(

@@ -100,6 +100,7 @@ def test_emulated_shots_are_multinomial() -> None:
     assert covariance == pytest.approx(-0.5 * 0.2 / shots, abs=5e-4)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("ansatz", "shots"),
     [
@@ -138,6 +139,7 @@ def test_the_later_variant_learns(small_digits: Dataset) -> None:
     assert clf.score(small_digits.X_test, small_digits.y_test) > 0.75
 
 
+@pytest.mark.slow
 def test_any_optax_optimiser_on_angles_and_unitaries(small_digits: Dataset) -> None:
     options = {"epochs": 30, "batch_size": 64, "random_state": 0, "feature_range": (0, 1)}
     for ansatz, optimizer in (
