@@ -592,6 +592,7 @@ def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path
     written = list(csv.DictReader(scores.read_text().splitlines()))
     logs = [float(row["score"]) for row in written]
     assert logs == sorted(logs)
+    assert all(int(row["label"]) == int(row["row"]) % 2 for row in written)  # not of the model, but beside it
 
     _, out, _ = run("born", "explain", model, records, "--row", 0, "--figure", tmp_path / "why.png")
     assert out.startswith("ln P = ")
@@ -605,6 +606,7 @@ def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path
     rows = list(csv.reader(filled.read_text().splitlines()))
     assert rows[5][0] in ("a", "b")
     kept = list(csv.reader(records.read_text().splitlines()))
+    assert [row[2] for row in rows] == [row[2] for row in kept]
     assert [row[0] for row in rows[6:]] == [row[0] for row in kept[6:]]
     _, out, _ = run("born", "impute", model, records, "--method", "sample", "--seed", 1)
     assert len(out.splitlines()) == 61

@@ -32,7 +32,7 @@ born = typer.Typer(
 )
 app.add_typer(born, rich_help_panel=TRAIN)
 
-_ESTIMATORS = {"mps": "MPSBornMachine", "tree": "TreeBornMachine"}
+_ESTIMATORS = {"tree": "TreeBornMachine", "mps": "MPSBornMachine"}
 #: Arguments that `fit` has options of its own for, or none.
 _OF_COMMAND = {"checkpoint", "resume", "warm_start", "verbose"}
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml born fit` wrote.")]
@@ -54,7 +54,9 @@ def fit(
     *,
     settings: dict[str, Any],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("born.qtnml"),
-    model: Annotated[str, typer.Option(help="mps or tree.")] = "mps",
+    model: Annotated[
+        str, typer.Option(help="tree (learnt from the data) or mps (a chain in the order of the columns).")
+    ] = "tree",
     checkpoint: Checkpoint = None,
     bins: Annotated[int, typer.Option(min=2, help="Intervals of a column of numbers.")] = 8,
     max_values: Annotated[
@@ -157,6 +159,29 @@ def _labels(data: str, column: str, header: bool | None) -> Any:
     return table.labels(table.column(column))
 
 
+def _table_of(model: Any, data: str) -> Any:
+    """What the file of a table holds, every column; None of pictures."""
+    from qtnml.data.tables import CsvTable
+    from qtnml.models.samples import is_table_file
+
+    notes = getattr(model, "model_", model).notes_
+    return CsvTable.read(Path(data), header=notes.get("header")) if is_table_file(data) else None
+
+
+def _other_columns(model: Any, data: str) -> dict[str, list[str]]:
+    """Columns of a table that the model was not trained on, as they stand there."""
+    table = _table_of(model, data)
+    known = getattr(model, "model_", model).notes_.get("columns")
+    if table is None or known is None:
+        return {}
+    return {name: [row[k] for row in table.rows] for k, name in enumerate(table.names) if name not in known}
+
+
+def _beside(rows: list[list[Any]], others: dict[str, list[str]]) -> list[list[Any]]:
+    """Rows, which begin with their number in the table, and that row's other cells."""
+    return [[*row, *(cells[int(row[0])] for cells in others.values())] for row in rows]
+
+
 def _of_records(model: Any, path: Path) -> Any:
     """A model of records alone."""
     if hasattr(model, "classes_"):
@@ -256,7 +281,8 @@ def score(
 ) -> None:
     """The score of every record in nats, the least likely first; empty cells are summed over.
 
-    A score is a log-likelihood; where columns are numbers it is a log-density in their units.
+    A score is a log-likelihood; where columns are numbers it is a log-density in their units. The file has
+    the columns that the model was not trained on as well, e.g. an id.
 
     Example: qtnml born score born.qtnml records.csv -o scores.csv
     """
@@ -270,7 +296,8 @@ def score(
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
     if output is not None:
-        _write(output, ["row", "score", "anomaly"], rows)
+        others = _other_columns(machine, data)
+        _write(output, ["row", "score", "anomaly", *others], _beside(rows, others))
     facts = {
         "records": len(logs),
         "mean_score": float(logs.mean()),
@@ -292,7 +319,7 @@ def impute(
     seed: Annotated[int | None, typer.Option(min=0, help="Of draws.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fill in the empty cells of every record, given its other cells.
+    """Fill in the empty cells of every record, given its other cells; other columns stay as they are.
 
     Example: qtnml born impute born.qtnml records.csv -o filled.csv
     """
@@ -304,7 +331,10 @@ def impute(
     X = strings_for(machine, data)
     filled = machine.impute(X, method=method, random_state=seed)
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
-    rows = [list(row) for row in np.asarray(filled, dtype=object).tolist()]
+    columns = dict(zip(names, np.asarray(filled, dtype=object).T.tolist(), strict=True))
+    others = _other_columns(machine, data)
+    names = _table_of(machine, data).names if others else names
+    rows = [list(row) for row in zip(*((columns | others)[name] for name in names), strict=True)]
     if output is not None:
         _write(output, names, rows)
         before = [[_is_hole(cell) or cell == "" for cell in row] for row in np.asarray(X, object).tolist()]
@@ -341,7 +371,8 @@ def classify(
     names = [str(name) for name in clf.classes_.tolist()]
     rows = [[k, names[b], round(float(proba[k, b]), 6)] for k, b in enumerate(best)]
     if output is not None:
-        _write(output, ["row", "class", "probability"], rows)
+        others = _other_columns(clf, data)
+        _write(output, ["row", "class", "probability", *others], _beside(rows, others))
     facts: dict[str, Any] = {
         "records": len(rows),
         "predicted": {n: int((best == k).sum()) for k, n in enumerate(names)},

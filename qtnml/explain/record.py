@@ -29,6 +29,7 @@ class FeatureExplanation:
         expected_probability: Probability of this level given all other features.
         surprise: ln expected_probability - ln conditional, nats; 0 if the value is the expected one.
         is_missing: Whether the value is missing.
+        given: The number itself where the level is a bin or a cell; empty otherwise.
     """
 
     name: str
@@ -40,6 +41,12 @@ class FeatureExplanation:
     expected_probability: float
     surprise: float
     is_missing: bool = False
+    given: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The value in words, with the number where there is one."""
+        return f"{self.given} (bin {self.value})" if self.given else self.value
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,12 +58,14 @@ class RecordExplanation(PrintedHtml):
         features: One entry for each feature, in the model's order.
         conditionals: P(level | all other features) of each feature, (levels,) each.
         remarks: What the likelihood does not contain, in words: unseen values, numbers far outside the range.
+        log_density: What `score_samples` says of the record, nats, where that is a density; None elsewhere.
     """
 
     log_likelihood: float
     features: tuple[FeatureExplanation, ...]
     conditionals: tuple[NDArray, ...]
     remarks: tuple[str, ...] = ()
+    log_density: float | None = None
 
     @property
     def ranked(self) -> tuple[FeatureExplanation, ...]:
@@ -66,18 +75,19 @@ class RecordExplanation(PrintedHtml):
 
     def in_words(self, most: int = _SHOWN) -> str:
         """The features that make the record unlikely, the most surprising first."""
-        lines = [f"ln P = {self.log_likelihood:.2f} nats."]
+        density = "" if self.log_density is None else f" of the bins; log-density {self.log_density:.2f}"
+        lines = [f"ln P = {self.log_likelihood:.2f} nats{density}."]
         lines += self.remarks
         strange = [feature for feature in self.ranked if feature.surprise >= _SURPRISING][:most]
         if np.isneginf(self.log_likelihood):
             first = next(f for f in self.features if np.isneginf(f.contribution))
             lines = ["The record is impossible under the model (ln P = -inf).", *self.remarks]
-            lines.append(f"With the features before it, {first.name} is never {first.value}.")
+            lines.append(f"With the features before it, {first.name} is never {first.shown}.")
         elif not strange and not self.remarks:
             lines.append("No feature is surprising given the others.")
         for feature in strange:
             lines.append(
-                f"{feature.name} is {feature.value}: probability {_share(feature.conditional)} given the "
+                f"{feature.name} is {feature.shown}: probability {_share(feature.conditional)} given the "
                 f"other features, which make {feature.expected} likeliest "
                 f"({_share(feature.expected_probability)}); on its own {_share(feature.marginal)}."
             )
@@ -90,6 +100,7 @@ class RecordExplanation(PrintedHtml):
         """The explanation as JSON types; numbers that are not finite become null."""
         return {
             "log_likelihood": _finite(self.log_likelihood),
+            "log_density": _finite(self.log_density),
             "features": [
                 {name: _finite(value) for name, value in asdict(feature).items()} for feature in self.features
             ],

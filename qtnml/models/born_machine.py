@@ -23,7 +23,7 @@ from qtnml.errors import (
     ZeroProbabilityWarning,
     warn_user,
 )
-from qtnml.explain import explain_model, explain_record
+from qtnml.explain import RecordExplanation, explain_model, explain_record
 from qtnml.gates import Synthesis
 from qtnml.models.approximated import approximated
 from qtnml.models.backend_born import BackendBornMachine
@@ -445,7 +445,24 @@ class BornMachine(SavedToFile, LearntLaw):
         if len(levels) != 1:
             raise InvalidInputError(f"explain takes one sample, got {len(levels)}")
         found = explain_record(self.state_, levels[0], self._names(), self._labels())
-        return replace(found, remarks=tuple(remarks))
+        found = replace(found, remarks=tuple(remarks))
+        return found if self.encoder_ is None else self._with_numbers(found, x, levels)
+
+    def _with_numbers(self, found: RecordExplanation, x: Any, levels: NDArray) -> RecordExplanation:
+        """An explanation with the numbers of the record that are in bins, and its density."""
+        assert self.encoder_ is not None
+        cells, columns = Table.of(x).columns, self.encoder_.columns_
+        in_bins = [
+            levels[0, k] >= len(column.values) and not column.is_date for k, column in enumerate(columns)
+        ]
+        features = [
+            replace(feature, given=f"{cell[0]:.6g}") if is_number else feature
+            for feature, cell, is_number in zip(found.features, cells, in_bins, strict=True)
+        ]
+        density = (
+            float(self.score_samples(x)[0]) if any(column.kind == "bins" for column in columns) else None
+        )
+        return replace(found, features=tuple(features), log_density=density)
 
     def _levels_and_remarks(self, x: Any) -> tuple[NDArray, list[str]]:
         """Levels of a sample, and what they do not say of it."""

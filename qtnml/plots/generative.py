@@ -80,7 +80,7 @@ def plot_record(found: RecordExplanation, *, title: str = "") -> Figure:
     ):
         axes.barh(places + shift, np.maximum(values, floor), height=0.25, color=colour, label=label, left=0)
     names = [
-        f"{f.name} = {f.value}" + ("" if f.value == f.expected else f"  (expected {f.expected})")
+        f"{f.name} = {f.shown}" + ("" if f.value == f.expected else f"  (expected {f.expected})")
         for f in features
     ]
     axes.set_yticks(places, names, fontsize=8)

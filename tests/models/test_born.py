@@ -128,8 +128,12 @@ def test_tables_of_mixed_columns(table: pd.DataFrame, tmp_path: Path) -> None:
     assert filled["kind"].notna().all()
     assert filled["size"].iloc[0] == table["size"].iloc[0]
     assert np.isfinite(model.score_samples(holes)).all()
-    text = str(model.explain(table.iloc[0].copy()))
-    assert "ln P" in text
+    why = model.explain(table.iloc[0].copy())
+    assert why.log_likelihood == pytest.approx(model.log_likelihood(table[:1])[0])
+    assert why.log_density == pytest.approx(model.score_samples(table[:1])[0])
+    assert f"nats of the bins; log-density {why.log_density:.2f}" in str(why)
+    size = next(feature for feature in why.features if feature.name == "size")
+    assert size.shown == f"{table['size'].iloc[0]:.6g} (bin {size.value})"
     path = tmp_path / "tree.qtnml"
     model.save(path)
     loaded = load_model(path)
