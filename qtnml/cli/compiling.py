@@ -150,75 +150,37 @@ def compile_(
     check_figure(draw, model)
     if output is not None:
         check_parent(output, model)
-    if output is not None and output.suffix not in (".qasm", ".qpy"):
-        raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
-    if output is None and (bind is not None or qasm_version != 3):
-        raise InvalidInputError(
-            "--bind and --qasm-version are of a file to write: give -o, e.g. -o model.qasm"
-        )
-    if free_weights and (bind is not None or qasm_version != 3):
-        raise InvalidInputError(
-            "--free-weights leaves symbols, which bound circuits have none of; leave it out"
-        )
+    _check_file(output, bound=bind is not None or qasm_version != 3, free_weights=free_weights)
     estimator = with_circuit(load_model(model)).set_params(verbose=1)
     draws = hasattr(estimator, "state_")
     if bind is None and qasm_version != 3 and not draws:
         raise InvalidInputError("OpenQASM 2 knows no inputs: bind samples with --bind, e.g. --bind digits")
     if bind is not None and draws:
         raise InvalidInputError(f"{model} draws strings and has no inputs; leave --bind out")
-    how: dict[str, Any] = {"num_qubits": num_qubits}
-    if reuse is not None:
-        how["reuse_qubits"] = reuse
-    if target is not None:
-        how["target"] = target
-    if passes:
-        how["passes"] = "auto" if passes == ["auto"] else passes
-    samples = None
-    if verify is not None:
-        samples = _samples(estimator, verify, draws=draws)
-    chosen = Synthesis(
-        synthesis,  # type: ignore[arg-type]
-        max_two_qubit_gates=max_gates,
-        target_infidelity=target_infidelity,
-        two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
-    )
+    if approximate is not None and not draws:
+        raise InvalidInputError("--approximate is for Born machines; classifiers take --max-gates")
+    samples = None if verify is None else _samples(estimator, verify, draws=draws)
+    how: dict[str, Any] = {"num_qubits": num_qubits, "reuse_qubits": reuse, "target": target}
+    how["passes"] = "auto" if passes == ["auto"] else passes
     if approximate is not None:
-        if not draws:
-            raise InvalidInputError("--approximate is for Born machines; classifiers take --max-gates")
         how["approximate"] = _gates_or_fidelity(approximate)
     else:
-        how["synthesis"] = chosen
-    compiled = estimator.compile(**how)
+        how["synthesis"] = Synthesis(
+            synthesis,  # type: ignore[arg-type]
+            max_two_qubit_gates=max_gates,
+            target_infidelity=target_infidelity,
+            two_qubit_gate=two_qubit_gate,  # type: ignore[arg-type]
+        )
+    compiled = estimator.compile(**{name: value for name, value in how.items() if value not in (None, [])})
     if draw is not None:
         from qtnml.plots import plot_circuit
         from qtnml.storage import save_figure
 
         save_figure(plot_circuit(compiled, feature_names=_feature_names(estimator)), draw)
-    written = (
-        [] if output is None else _write(compiled, output, estimator, bind, which, qasm_version, free_weights)
-    )
-    facts: dict[str, Any] = {
-        "num_qubits": compiled.num_qubits,
-        "depth": compiled.depth,
-        "two_qubit_gates": compiled.two_qubit_gates,
-        "resets": compiled.num_resets,
-        "weight_parameters": len(compiled.w),
-        "infidelity": compiled.infidelity,
-    }
-    if draws:
-        facts |= {"num_sites": compiled.num_sites, "seconds_a_shot": compiled.duration()}
-    else:
-        facts["data_parameters"] = len(compiled.x)
-    if written:
+    facts = _facts(compiled, draws=draws)
+    if output is not None:
+        written = _write(compiled, output, estimator, bind, which, qasm_version, free_weights)
         facts["files"] = [str(file) for file in written]
-    if compiled.passes:
-        facts["passes"] = list(compiled.passes)
-    if compiled.device is not None:
-        facts |= {
-            "device": compiled.device.name,
-            "layout": list(compiled.layout),
-            "estimated_success": compiled.estimated_success,
-        }
     rows = {k.replace("_", " "): shown(v) for k, v in facts.items()}
     if compiled.expected is not None:
         facts["expected"] = compiled.expected.to_dict()
@@ -231,6 +193,45 @@ def compile_(
         facts["largest_deviation"] = deviation
         rows[f"largest deviation on {len(samples)} samples"] = f"{deviation:.1e}"
     report(f"{'Generative circuit' if draws else 'Circuit'} of {model}", rows, facts, as_json)
+
+
+def _check_file(output: Path | None, *, bound: bool, free_weights: bool) -> None:
+    """Refuse options of the written file that do not go together."""
+    if output is not None and output.suffix not in (".qasm", ".qpy"):
+        raise InvalidInputError(f"cannot tell the circuit format of {output}; end it in .qasm or .qpy")
+    if output is None and bound:
+        raise InvalidInputError(
+            "--bind and --qasm-version are of a file to write: give -o, e.g. -o model.qasm"
+        )
+    if free_weights and bound:
+        raise InvalidInputError(
+            "--free-weights leaves symbols, which bound circuits have none of; leave it out"
+        )
+
+
+def _facts(compiled: Any, *, draws: bool) -> dict[str, Any]:
+    """What a circuit costs."""
+    facts: dict[str, Any] = {
+        "num_qubits": compiled.num_qubits,
+        "depth": compiled.depth,
+        "two_qubit_gates": compiled.two_qubit_gates,
+        "resets": compiled.num_resets,
+        "weight_parameters": len(compiled.w),
+        "infidelity": compiled.infidelity,
+    }
+    if draws:
+        facts |= {"num_sites": compiled.num_sites, "seconds_a_shot": compiled.duration()}
+    else:
+        facts["data_parameters"] = len(compiled.x)
+    if compiled.passes:
+        facts["passes"] = list(compiled.passes)
+    if compiled.device is not None:
+        facts |= {
+            "device": compiled.device.name,
+            "layout": list(compiled.layout),
+            "estimated_success": compiled.estimated_success,
+        }
+    return facts
 
 
 def _write(
