@@ -33,6 +33,7 @@ def test_help_is_there(run, command: list[str]) -> None:
     assert "Usage: qtnml" in out
 
 
+@pytest.mark.slow
 def test_compile_with_passes(run, model: Path, tmp_path: Path) -> None:
     target = ("--target", "fake:torino", "--num-qubits", "5")
     status, out, _ = run("compile", model, *target, "--pass", "merge", "--pass", "decouple", "--json")
@@ -285,6 +286,7 @@ def test_from_postselected_to_traced(run, tmp_path: Path) -> None:
     assert (status, "holds a TreeClassifier, not a MPSClassifier" in " ".join(err.split())) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_circuit_learns_from_an_amplitude_model(run, tmp_path: Path) -> None:
     common = ("digits", "--size", 4, "--classes", "3,5", "--epochs", 3, "--json")
     assert run("train", *common, "--model", "amplitude-tree", "--max-bond", 8, "-o", tmp_path / "a")[0] == 0

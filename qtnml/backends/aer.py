@@ -27,8 +27,9 @@ _WAITING = ("delay", "quantum_channel", "kraus")  # the last two: relaxation aft
 class Aer:
     """Aer with the method chosen by circuit.
 
-    Circuits with resets run as a density matrix where that is small, which takes one pass for all
-    shots; wide circuits without resets run as a matrix product state.
+    Circuits with resets that are measured at their end run as a density matrix where that is small, which
+    takes one pass for all shots; those that measure in the middle run shot by shot as state vectors; wide
+    circuits without resets run as a matrix product state.
 
     Args:
         method: An Aer method to use for every circuit, such as "statevector", "density_matrix" or
@@ -198,9 +199,27 @@ def _sampling_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:
     width = len(active_qubits(circuit))
     if width > _STATEVECTOR:
         return "matrix_product_state"
-    if (noisy or _has_reset(circuit)) and width <= DENSITY_MATRIX_QUBITS:
+    mixes = noisy or _has_reset(circuit)
+    # After a read-out in the middle every shot goes its own way: a state vector each is the least.
+    if mixes and width <= DENSITY_MATRIX_QUBITS and not _reads_midway(circuit):
         return "density_matrix"
     return "statevector"
+
+
+def _reads_midway(circuit: QuantumCircuit) -> bool:
+    """Whether a qubit is used again after it was measured, or decides what happens to others."""
+    measured: set[Any] = set()
+    for instruction in circuit.data:
+        name = instruction.operation.name
+        if name in ("if_else", "while_loop", "switch_case"):
+            return True
+        if name == "barrier" or name in _WAITING:
+            continue
+        if measured & set(instruction.qubits):
+            return True
+        if name == "measure":
+            measured |= set(instruction.qubits)
+    return False
 
 
 def _exact_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:

@@ -172,6 +172,9 @@ def test_method_is_chosen_by_circuit() -> None:
 
     assert _sampling_method(circuit(7, reset=True)) == "density_matrix"
     assert _sampling_method(circuit(12, reset=True)) == "statevector"
+    midway = circuit(7, reset=True)
+    midway.reset(0)
+    assert _sampling_method(midway) == "statevector"
     assert _sampling_method(circuit(64, reset=False)) == "matrix_product_state"
     assert _exact_method(circuit(12, reset=False)) == "statevector"
     assert _exact_method(circuit(12, reset=True)) == "density_matrix"

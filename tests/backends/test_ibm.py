@@ -159,6 +159,7 @@ def test_a_job_is_found_by_another_process(service: Any) -> None:
         get_backend("ibm:nowhere", service=service)
 
 
+@pytest.mark.slow
 def test_a_job_is_found_in_another_instance(account: Account) -> None:
     """An account has several, and the client looks through the active one alone."""
     backend = get_backend("ibm:torino", service=account.service, mode="job")

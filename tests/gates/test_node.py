@@ -99,6 +99,7 @@ def test_a_line_joins_neighbours_only() -> None:
     assert (node.circuit.count_ops()["cx"], node.infidelity < 1e-12) == (57, True)
 
 
+@pytest.mark.slow
 def test_fewer_gates_for_a_wanted_infidelity() -> None:
     shape = NodeShape(3, 2)
     near = unitary(NodeShape(3, 2), seed=1)

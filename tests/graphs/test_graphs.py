@@ -152,7 +152,12 @@ def test_greedy_lowers_what_is_not_needed() -> None:
         ),
         (np.ones((2, 2)), {"graph": [(0, 2)]}, "a bond joins two of 2 modes"),
         (np.ones((2, 2)), {"method": "als"}, "method must be 'ranks', 'greedy' or None, got 'als'"),
-        (np.random.default_rng(0).normal(size=(3,) * 5), {"method": "ranks"}, "no network has the ranks"),
+        pytest.param(
+            np.random.default_rng(0).normal(size=(3,) * 5),
+            {"method": "ranks"},
+            "no network has the ranks",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_bad_input(tensor: np.ndarray, options: dict[str, object], message: str) -> None:

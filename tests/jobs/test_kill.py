@@ -46,6 +46,7 @@ def test_killed_at_random_steps(tmp_path: Path) -> None:
         check(trial)
 
 
+@pytest.mark.slow
 def test_a_simulators_jobs_are_computed_again_and_counted_once(tmp_path: Path) -> None:
     for trial in trials(tmp_path, Spec("aer", trials=4, seed=2)):
         check(trial, at_vendor=False)
@@ -65,6 +66,7 @@ def test_a_vendor_that_lists_its_jobs_late_and_other_host_names(tmp_path: Path) 
         check(trial)
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away(tmp_path: Path) -> None:
     for trial in trials(tmp_path, Spec("vendor", trials=5, kills=2, seed=7, faults=True)):
         check(trial)

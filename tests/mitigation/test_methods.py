@@ -312,6 +312,7 @@ def test_where_no_shot_counted_nothing_is_known(small_digits):
     assert "no shot counted" in str(found)
 
 
+@pytest.mark.slow
 def test_the_learnt_network_on_single_samples(trained, small_digits, measured):
     """Less is known of one sample than of many, but no harm is done."""
     X, ideal = small_digits.X_test[:20], trained.predict_proba(small_digits.X_test[:20])

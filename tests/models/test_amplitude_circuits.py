@@ -160,6 +160,7 @@ def test_dropout_is_right_on_average_and_spares_the_first_entry(iris: tuple[np.n
         assert all(np.allclose(found.nodes[s][:, 0], stack[:, 0], rtol=1e-6) for found in drawn[:5])
 
 
+@pytest.mark.slow
 def test_a_forest_of_amplitude_classifiers_in_given_orders(
     moved_digits: tuple[np.ndarray, ...], tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_label_at_the_end_makes_a_narrow_circuit(iris: tuple[np.ndarray, np.nd
         AmplitudeMPSClassifier(4, label="start").fit(X, y)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_post_selection(iris: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = iris
     model = AmplitudeMPSClassifier(4, label="end", random_state=0).fit(X, y)

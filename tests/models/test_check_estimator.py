@@ -22,6 +22,7 @@ from qtnml import (
 LENIENT = TableEncoder(unseen="missing")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 @pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")  # rows of weight zero lie outside
 @parametrize_with_checks([TreeClassifier()])

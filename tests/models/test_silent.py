@@ -70,6 +70,7 @@ def test_equal_weights_are_no_weights_in_batches(mostly_wrong: tuple[np.ndarray,
     np.testing.assert_array_equal(plain.predict_proba(X), weighted.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_held_out_rows_teach_nothing() -> None:
     """Ranges, topology, target scale and bins come from the rows that are trained on."""
     rng = np.random.default_rng(0)

@@ -38,6 +38,7 @@ def shuffled(rows: Instructions, rng: np.random.Generator) -> Instructions:
     return rows.taken(order)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4, 6, 16]), st.sampled_from([1, 2]))
 def test_forwards(seed: int, num_qubits: int, bond: int) -> None:

@@ -272,6 +272,7 @@ def test_noise_is_kept_in_files(noise, small_digits, tmp_path):
     assert again.compile(reuse_qubits=False).num_qubits > 5
 
 
+@pytest.mark.slow
 def test_noise_is_searched_and_cloned(small_digits):
     X, y = small_digits.X_train[:100], small_digits.y_train[:100]
     search = GridSearchCV(

@@ -22,6 +22,7 @@ def kinds(program: Program) -> list[str]:
     return [type(operation).__name__ for operation in program.operations]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(small_trees(max_qubits=8), st.booleans(), st.integers(0, 100))
 def test_of_any_tree(topology: Topology, postselected: bool, seed: int) -> None:

@@ -58,6 +58,7 @@ def test_ghz_and_w_states_are_exact_with_the_fewest_gates() -> None:
     assert fidelity_by_qiskit(found) == pytest.approx(found.fidelity, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_chain_of_bond_two_needs_one_layer() -> None:
     found = shallow.approximate(random_state(10, 2), layers=1)
     assert found.infidelity < 1e-8
@@ -144,6 +145,7 @@ def test_sites_of_several_levels_and_states_on_trees() -> None:
     assert fidelity_by_qiskit(found) == pytest.approx(found.fidelity, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_chain_in_another_order_keeps_its_sites() -> None:
     order = [3, 1, 4, 0, 2]
     sites = Sites((2,) * 5, chain(5, order))

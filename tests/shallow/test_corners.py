@@ -39,6 +39,7 @@ def by_qiskit(circuit: QuantumCircuit, vector: np.ndarray) -> float:
     return float(abs(np.vdot(vector, found)) ** 2)
 
 
+@pytest.mark.slow
 def test_the_prepared_state_has_its_sites_in_their_places(
     vector: np.ndarray, other_order: Approximation
 ) -> None:

@@ -50,6 +50,7 @@ def test_few_steps_are_optimised_towards_many() -> None:
     assert refined.blocks.pairs == found.blocks.pairs
 
 
+@pytest.mark.slow
 def test_more_steps_of_time_are_appended() -> None:
     hamiltonian = states.ising(6, field=0.7)
     first = states.evolve(states.from_vector(np.eye(64)[0]), hamiltonian, 0.3, 20)

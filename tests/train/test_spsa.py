@@ -87,6 +87,7 @@ def test_moves_are_rotations(is_complex: bool, rng: np.random.Generator, x64: No
     np.testing.assert_allclose(move(leaf, turn), leaf, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_emulated_shots_are_multinomial() -> None:
     p = jnp.array([[0.5, 0.0, 1.0], [0.2, 0.3, 0.0], [0.3, 0.7, 0.0]])
     shots = 50
