@@ -40,6 +40,8 @@ class Capabilities:
         durable: Another process can fetch a job by its id. Otherwise jobs end with their process.
         searchable: `find` finds every job that was ever accepted under a tag.
         paid: Shots cost time or money on a quantum computer.
+        priced: Of a simulator: plans and budgets count its shots as those of a device that is paid for, at
+            the store's price, to rehearse a run (`get_backend("fake:torino", priced=True)`).
         num_qubits: Largest number of qubits of a circuit; None if only memory limits it.
         simulated_qubits: For a simulator of a device: number of qubits up to which it is fast. If the
             compiler may choose the width of a circuit, the circuit is not made wider. None if there is no
@@ -57,12 +59,18 @@ class Capabilities:
     durable: bool = False
     searchable: bool = False
     paid: bool = False
+    priced: bool = False
     num_qubits: int | None = None
     simulated_qubits: int | None = None
     quick: bool = False
     max_circuits: int | None = None
     max_circuits_in_the_middle: int | None = None
     max_shots: int | None = None
+
+    @property
+    def has_price(self) -> bool:
+        """Whether a store's price is that of its shots."""
+        return self.paid or self.priced
 
 
 class JobStatus(StrEnum):

@@ -138,7 +138,8 @@ class QiskitBackend:
                 f"{self.name!r} is a Qiskit object that has no name to make it again by; pickle with "
                 "set_params(backend=None), and give the backend anew"
             )
-        return partial(get_backend, self.name, **self.settings, **self.billing), ()
+        rehearsed = {"priced": True} if self.capabilities.priced else {}
+        return partial(get_backend, self.name, **self.settings, **self.billing, **rehearsed), ()
 
     def __repr__(self) -> str:
         given = {**self.settings, **self.billing}

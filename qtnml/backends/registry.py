@@ -1,6 +1,7 @@
 """Makes a backend from its name or from another library's object."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from qiskit.primitives import BaseSamplerV2
@@ -88,7 +89,7 @@ BACKENDS: dict[str, Callable[..., Backend]] = {
 }
 
 
-def get_backend(backend: Any, **options: Any) -> Backend:
+def get_backend(backend: Any, *, priced: bool = False, **options: Any) -> Backend:
     """Return the backend called "name" or "name:detail", or a Qiskit object as a backend.
 
     Args:
@@ -96,6 +97,7 @@ def get_backend(backend: Any, **options: Any) -> Backend:
             "braket:local", "aqt:offline", "iqm:aphrodite", "ionq:simulator",
             "quantinuum:H2-1LE"; or any Qiskit `BackendV2` or
             `SamplerV2`.
+        priced: Of a simulator: plans and budgets count its shots as those of a device that is paid for.
         options: Options of the backend. If its shots can be seeded, `seed` makes submissions without their
             own seed reproducible.
 
@@ -106,6 +108,8 @@ def get_backend(backend: Any, **options: Any) -> Backend:
     >>> get_backend("aer").name
     'aer'
     """
+    if priced:
+        return _priced(get_backend(backend, **options))
     if isinstance(backend, BackendV2 | BaseSamplerV2):
         from qtnml.backends.qiskit_objects import from_device, from_sampler
 
@@ -132,3 +136,16 @@ def get_backend(backend: Any, **options: Any) -> Backend:
         raise
     except TypeError as error:
         raise BackendError(f"backend {backend!r} does not take these options: {error}") from error
+
+
+def _priced(backend: Backend) -> Backend:
+    """The same simulator, to rehearse a run that is paid for."""
+    if backend.capabilities.durable:
+        raise BackendError(
+            f"priced=True is for simulators, which lose their jobs; {backend.name!r} keeps them"
+        )
+    # A LocalBackend is made anew from its simulator, in another process.
+    for each in (backend, getattr(backend, "simulator", None)):
+        if each is not None:
+            each.capabilities = replace(backend.capabilities, priced=True)
+    return backend

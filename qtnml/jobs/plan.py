@@ -26,12 +26,14 @@ class Plan(PrintedHtml):
         submissions: Jobs as the vendor counts them, over all rounds. A job with many shots may take several.
         seconds: Estimated time on the device. None for a simulator, or if the device gives no estimate.
         paid: Whether shots cost time or money on a quantum computer.
+        has_price: Whether the store's price applies: paid, or a simulator that stands for what is.
         cost: Cost in money by the price of the store. None if there is no price, or if seconds are charged
             and not known.
         currency: Currency of the cost.
         expected: Exact outcome of the circuits under the backend's noise; None if it is not known.
         standard_error: Mean standard error of a probability with these shots; None if it is not known.
         remark: An additional remark of the caller.
+        open_shots: Shots in submissions that are not complete yet; the run brings these to their end.
         refused: Why the store would refuse the plan: what its budget lacks. Empty if it would accept it.
     """
 
@@ -48,11 +50,16 @@ class Plan(PrintedHtml):
     expected: Expected | None = None
     standard_error: float | None = None
     remark: str = ""
+    open_shots: int = 0
     refused: str = ""
+    has_price: bool = False
 
     def __str__(self) -> str:
         if not self.circuits:
             return f"nothing to run on {self.backend}: there are no circuits"
+        underway = f"{self.open_shots:,} shots are in open submissions, which this run completes"
+        if not self.shots and self.open_shots:
+            return f"nothing to submit to {self.backend}: {underway} ({self.stored_shots:,} are stored)"
         if not self.shots:
             return f"nothing to run on {self.backend}: all {self.stored_shots:,} shots are stored"
         parts = [
@@ -69,6 +76,8 @@ class Plan(PrintedHtml):
             lines.append(f"expected there: {self.expected}")
         if self.standard_error is not None:
             lines.append(f"standard error of a probability about {self.standard_error:.2g}")
+        if self.open_shots:
+            lines.append(underway)
         if self.remark:
             lines.append(self.remark)
         if self.refused:
@@ -109,7 +118,7 @@ def seconds_of(backend: Backend, circuits: Sequence[QuantumCircuit], shots: int)
     Loading, compilation and calibration at the vendor's are not in it.
     """
     duration = getattr(backend, "seconds_per_shot", None)
-    if duration is None or not backend.capabilities.paid:
+    if duration is None or not backend.capabilities.has_price:
         return None
     total = 0.0
     for group in Translator(None).groups(circuits):

@@ -35,6 +35,7 @@ def unheard(_done: int, _text: str) -> None:
     """Progress that nobody looks at."""
 
 
+_FREE = "a simulator has no price; get_backend(NAME, priced=True) counts its shots as a device's"
 #: What is paid for by stores that have no limit.
 UNLIMITED = Budget("default")
 
@@ -53,10 +54,11 @@ class Terms:
 
     def order(self, request: Request) -> Order:
         """What all submissions of a run have in common."""
-        paid = request.backend.capabilities.paid
+        can = request.backend.capabilities
         # What is paid for without a limit is kept as well: whoever sets one later shall see it.
-        budget = self.budget or (UNLIMITED if paid else None)
-        return Order(request.backend, request.repeat, request.label, budget, self.price if paid else None)
+        budget = self.budget or (UNLIMITED if can.paid else None)
+        price = self.price if can.has_price else None
+        return Order(request.backend, request.repeat, request.label, budget, price)
 
 
 class Outrun:
@@ -111,25 +113,35 @@ class Purchase:
         self.num_begun = 0
         self._opened = False
 
-    def plan(self, request: Request, missing: dict[str, int], drafts: Sequence[Draft] | None = None) -> Plan:
-        """What a request would buy."""
+    def plan(
+        self,
+        request: Request,
+        missing: dict[str, int],
+        drafts: Sequence[Draft] | None = None,
+        *,
+        open_shots: int = 0,
+    ) -> Plan:
+        """What a request would buy; open submissions bring `open_shots` more."""
         drafts = request.drafts(missing) if drafts is None else drafts
         shots = sum(missing.values())
         seconds = 0.0 if not drafts else None
         if drafts and all(draft.seconds is not None for draft in drafts):
             seconds = sum(draft.seconds or 0.0 for draft in drafts)
-        paid = request.backend.capabilities.paid
-        price = self._terms.price if paid else None
+        can = request.backend.capabilities
+        price = self._terms.price if can.has_price else None
         circuits = sum(len(draft.ids) for draft in drafts)
         found = Plan(
             backend=request.backend.name,
             circuits=len(request.shots),
             new_circuits=len(missing),
             shots=shots,
-            stored_shots=sum(request.shots.values()) - shots,
+            stored_shots=sum(request.shots.values()) - shots - open_shots,
+            open_shots=open_shots,
             submissions=len(drafts),
             seconds=seconds,
-            paid=paid,
+            paid=can.paid,
+            has_price=can.has_price,
+            remark="" if price is self._terms.price else _FREE,
             cost=total_cost(price, shots=shots, circuits=circuits, tasks=len(drafts), seconds=seconds),
             currency="" if price is None else price.currency,
         )
@@ -276,7 +288,7 @@ class Purchase:
         if plan.stored_shots:
             # Circuits that are topped up were counted before; which ones, the claim finds out.
             amounts = replace(amounts, circuits=0)
-        budget.check(self._ledger.spent(budget.name), amounts, plan.unknown if plan.paid else ())
+        budget.check(self._ledger.spent(budget.name), amounts, plan.unknown if plan.has_price else ())
 
     def _held(self, request: Request, begun: Sequence[Begun]) -> AbstractContextManager[None]:
         leases = [each.lease for each in begun]

@@ -134,7 +134,7 @@ class Request:
     def _max_circuits(self, part: int) -> int:
         """Of one submission of a part's circuits."""
         can = self.backend.capabilities
-        usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.paid else _LOCAL_CIRCUITS
+        usual = _QUICK_CIRCUITS if can.quick else _DEVICE_CIRCUITS if can.has_price else _LOCAL_CIRCUITS
         limit = most_circuits(self.backend, self.parts[part].circuits)
         return usual if limit is None else min(usual, limit)
 

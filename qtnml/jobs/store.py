@@ -163,7 +163,9 @@ class JobStore:
     ) -> Plan:
         """Plan of what `run_parts` would submit."""
         request = requested(parts, get_backend(backend), repeat=repeat, freshness=freshness)
-        return self._purchase.plan(request, request.missing(self.ledger)[0] if request.shots else {})
+        missing, _, held = request.missing(self.ledger) if request.shots else ({}, {}, set())
+        free = {job: shots for job, shots in missing.items() if job not in held}
+        return self._purchase.plan(request, free, open_shots=sum(missing.values()) - sum(free.values()))
 
     def check_plan(self, plan: Plan) -> None:
         """Refuse a plan that the budget does not cover, before any part of it is submitted.

@@ -176,11 +176,12 @@ def spent(connection: sa.Connection, name: str) -> Amounts:
             budgets.c.name == name
         )
     ).one_or_none()
-    return (
-        Amounts()
-        if row is None
-        else Amounts(int(row[0]), int(row[1]), round(float(row[2]), 9), round(float(row[3]), 9))
-    )
+    return Amounts() if row is None else Amounts(int(row[0]), int(row[1]), rounded(row[2]), rounded(row[3]))
+
+
+def rounded(amount: float) -> float:
+    """Without what sums of floats leave over, and never -0."""
+    return round(float(amount), 9) + 0.0
 
 
 def lock(connection: sa.Connection, budget: Budget) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from qtnml.backends import Backend, Counts, Result
 from qtnml.backends.secrets import without_secrets
 from qtnml.errors import DamagedLedgerWarning, JobError, warn_user
-from qtnml.ledger.budgets import OF_ONE_RUN, Amounts, Budget, open_budget, settle, spent
+from qtnml.ledger.budgets import OF_ONE_RUN, Amounts, Budget, open_budget, rounded, settle, spent
 from qtnml.ledger.claiming import OutrunError, check_no_secrets, prepared, settings_cell
 from qtnml.ledger.database import Database, now
 from qtnml.ledger.leases import Lease, Leases
@@ -155,11 +155,18 @@ class Ledger:
 
     def budgets(self) -> list[dict[str, Any]]:
         """Every budget as JSON types: its name, what was spent, and the limits it was last used with."""
-        names = ("name", "shots", "circuits", "seconds", "cost")
         with self.database.reading() as connection:
             rows = connection.execute(sa.select(budgets).order_by(budgets.c.name)).all()
         return [
-            {**{name: getattr(row, name) for name in names}, "limits": json.loads(row.limits)} for row in rows
+            {
+                "name": row.name,
+                "shots": row.shots,
+                "circuits": row.circuits,
+                "seconds": rounded(row.seconds),
+                "cost": rounded(row.cost),
+                "limits": json.loads(row.limits),
+            }
+            for row in rows
         ]
 
     def bought(self, numbers: Sequence[int]) -> tuple[int, int]:

@@ -319,6 +319,40 @@ def test_a_name_without_limits_has_those_it_was_last_used_with(tmp_path: Path) -
         JobStore(ledger, budget="money")
 
 
+def test_a_plan_leaves_out_what_open_submissions_bring(tmp_path: Path) -> None:
+    vendor = Vendor(tmp_path / "vendor", polls=10**6)
+    ledger = tmp_path / "jobs.sqlite"
+    JobStore(ledger, patience=QUICK, max_shots=20, budget="b").submit(turned(0.1, 0.2), vendor, shots=8)
+    store = JobStore(ledger, patience=QUICK, budget="b")
+    plan = store.plan(turned(0.1, 0.2), vendor, shots=8)
+    assert (plan.shots, plan.open_shots, plan.stored_shots, plan.refused) == (0, 16, 0, "")
+    assert "nothing to submit to vendor: 16 shots are in open submissions, which this run completes" in str(
+        plan
+    )
+    more = store.plan(turned(0.1, 0.2, 0.3), vendor, shots=8)
+    assert (more.shots, more.new_circuits, more.open_shots) == (8, 1, 16)
+    assert "leaves 4" in more.refused
+
+
+def test_a_run_that_is_paid_for_is_rehearsed_on_a_simulator(tmp_path: Path) -> None:
+    price = Price(per_shot=0.01, per_task=0.5)
+    store = JobStore(tmp_path / "jobs.sqlite", max_cost=2, price=price, budget="rehearsal")
+    free = store.plan(turned(0.1, 0.2), "exact", shots=50)
+    assert (free.cost, free.paid) == (None, False)
+    assert "get_backend(NAME, priced=True) counts its shots as a device's" in str(free)
+    backend = get_backend("exact", priced=True)
+    for same in (backend, pickle.loads(pickle.dumps(backend))):
+        plan = store.plan(turned(0.1, 0.2), same, shots=50)
+        assert (plan.cost, plan.paid, plan.refused) == (1.5, False, "")
+    with pytest.raises(BudgetError, match="needs 2.5 more money, but max_cost=2 leaves 2"):
+        store.run(turned(0.1, 0.2), backend, shots=100)
+    store.run(turned(0.1, 0.2), backend, shots=50)
+    assert store.spent.cost == pytest.approx(1.5)
+    assert not get_backend("exact").capabilities.priced
+    with pytest.raises(BackendError, match="priced=True is for simulators"):
+        get_backend(Vendor(tmp_path / "vendor"), priced=True)
+
+
 def test_names_of_single_runs_are_not_for_budgets() -> None:
     with pytest.raises(InvalidInputError, match="names that begin with 'run:' are those of single runs"):
         JobStore("sqlite://", budget="Run:november")
