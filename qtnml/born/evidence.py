@@ -6,6 +6,7 @@ distribution P(x) of the state becomes P(x) w(x), summed exactly over all string
 carries a matrix (bond, bond). It is the identity if nothing is known below the bond.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +124,20 @@ def log_marginal(state: TreeState, X: Any) -> NDArray:
         some = rows[start : start + chunk]
         logs[some] = messages_up(state, observed(state.sites, X[some])).log_evidence
     return logs
+
+
+def log_alone(laws: Sequence[NDArray], levels: NDArray) -> NDArray:
+    """Sum of ln P(level) of each row's known levels, every site on its own, nats, (rows,).
+
+    Args:
+        laws: P(level) of each site, (1, levels).
+        levels: Shape (rows, sites), -1 where nothing is known.
+    """
+    found = np.zeros(len(levels))
+    for law, column in zip(laws, levels.T, strict=True):
+        with np.errstate(divide="ignore"):
+            found += np.where(column >= 0, np.log(law[0])[np.maximum(column, 0)], 0.0)
+    return found
 
 
 def log_prefixes(state: TreeState, levels: NDArray) -> NDArray:

@@ -177,6 +177,24 @@ def _other_columns(model: Any, data: str) -> dict[str, list[str]]:
     return {name: [row[k] for row in table.rows] for k, name in enumerate(table.names) if name not in known}
 
 
+def _by_folds(machine: Any, X: Any, folds: int, judge: str) -> Any:
+    """Scores of records that the model which judges them has not seen."""
+    from sklearn.base import clone
+    from sklearn.model_selection import KFold
+
+    from qtnml.data.mixed import named_table
+
+    if folds > len(X):
+        raise InvalidInputError(f"--folds {folds} of {len(X)} records leaves some empty")
+    names = machine.notes_.get("columns")
+    plain = clone(machine).set_params(verbose=0, checkpoint=None, resume=False)
+    found = np.empty(len(X))
+    for rest, part in KFold(folds, shuffle=True, random_state=0).split(found):
+        learnt, judged = (X[each] if names is None else named_table(names, X[each]) for each in (rest, part))
+        found[part] = getattr(plain.fit(learnt), judge)(judged)
+    return found
+
+
 def _beside(rows: list[list[Any]], others: dict[str, list[str]]) -> list[list[Any]]:
     """Rows, which begin with their number in the table, and that row's other cells."""
     return [[*row, *(cells[int(row[0])] for cells in others.values())] for row in rows]
@@ -277,6 +295,17 @@ def score(
     quantile: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="Records below this quantile are marked as anomalies.")
     ] = 0.01,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="record: its log-density; dependence: ln of its probability over that of its values one by "
+            "one, low where the combination is strange."
+        ),
+    ] = "record",
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Score each of so many parts by a model trained anew on the others."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The score of every record in nats, the least likely first; empty cells are summed over.
@@ -285,13 +314,21 @@ def score(
     the columns that the model was not trained on as well, e.g. an id.
 
     Example: qtnml born score born.qtnml records.csv -o scores.csv
+
+    Example: qtnml born score born.qtnml records.csv --by dependence --folds 5 -o strange.csv
     """
     if output is not None:
         check_parent(output, model, data)
+    if by not in ("record", "dependence"):
+        raise InvalidInputError(f"--by is record or dependence, got {by!r}")
     machine = _loaded(model)
+    if by == "dependence" or folds is not None:
+        machine = _of_records(machine, model)
+    judge = "score_samples" if by == "record" else "log_dependence"
     from qtnml.models import strings_for
 
-    logs = machine.score_samples(strings_for(machine, data))
+    X = strings_for(machine, data)
+    logs = getattr(machine, judge)(X) if folds is None else _by_folds(machine, X, folds, judge)
     bound = float(np.quantile(logs, quantile))
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]

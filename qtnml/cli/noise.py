@@ -142,8 +142,9 @@ def noise(
         from qtnml.storage import save_figure
 
         save_figure(plot_noise_study(found), figure)
+    widths = found.bands("qubits")
     rows = {
-        f"{name}, {_point(axes, point)}": _band(*values)
+        f"{name}, {_point(axes, point)}": f"{_band(*values)} on {widths[name][point][1]} qubits"
         for name, points in found.bands().items()
         for point, values in points.items()
     }

@@ -1,6 +1,6 @@
 """Exact outcome of a circuit under a device's noise: used to compare candidates and in plans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Expected:
             it should draw. It is NaN for other circuits; for a generative circuit the numbers above are NaN,
             except `success`.
         shots: Number of shots that `decided` refers to.
+        made_up: Whether samples were made up, for want of given ones.
     """
 
     decided: float = float("nan")
@@ -51,6 +52,7 @@ class Expected:
     success: float = 1.0
     excess_nll: float = float("nan")
     shots: int = SHOTS
+    made_up: bool = False
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -63,8 +65,9 @@ class Expected:
     def __str__(self) -> str:
         if not np.isnan(self.excess_nll):
             return f"strings less likely by {self.excess_nll:.3g} nats"
+        of = " on made-up samples" if self.made_up else ""
         return (
-            f"{100 * self.agreement:.1f} % of decisions as without noise ({100 * self.decided:.1f} % by "
+            f"{100 * self.agreement:.1f} % of decisions{of} as without noise ({100 * self.decided:.1f} % by "
             f"{self.shots:,} shots), contrast {self.contrast:.2f}, probabilities off by {self.deviation:.3f}"
         )
 
@@ -80,10 +83,12 @@ class Decisions:
     Attributes:
         angles: Data angles (samples, data qubits).
         ideal: Outcome probabilities (samples, outcomes).
+        made_up: Whether the samples are made up.
     """
 
     angles: NDArray
     ideal: NDArray
+    made_up: bool = False
 
     @classmethod
     def of(
@@ -112,12 +117,12 @@ class Decisions:
         if scaled is None:
             chosen = _evenly(ideal)
             features, ideal = features[chosen], ideal[chosen]
-        return cls(data_angles(encoding, features, encoding_parameters), ideal)
+        return cls(data_angles(encoding, features, encoding_parameters), ideal, scaled is None)
 
     def expected(self, compiled: "CompiledCircuit", noise: DeviceNoise) -> Expected:
         """Of one of the network's circuits, under the noise of the circuit's own qubits."""
         noisy, log_success = NoisyCircuit(compiled, noise, LARGEST_MAP).evaluate(self.angles)
-        return compared(self.ideal, noisy, np.exp(log_success))
+        return replace(compared(self.ideal, noisy, np.exp(log_success)), made_up=self.made_up)
 
 
 def compared(ideal: NDArray, noisy: NDArray, success: NDArray, shots: int = SHOTS) -> Expected:

@@ -12,6 +12,7 @@ from qtnml.born.evidence import log_marginal, log_prefixes, observed, site_margi
 from qtnml.shown import PrintedHtml
 
 _SHOWN = 5
+_MOST_COMPARED = 100  # features: each is left out once
 _SURPRISING = 0.5  # nats less than the expected value of a feature
 
 
@@ -30,6 +31,9 @@ class FeatureExplanation:
         surprise: ln expected_probability - ln conditional, nats; 0 if the value is the expected one.
         is_missing: Whether the value is missing.
         given: The number itself where the level is a bin or a cell; empty otherwise.
+        against: Name of the feature that speaks most against the value: without it the value is likeliest
+            given the rest. Empty where the value is no surprise, or all features agree.
+        without: P(value | all other features but that one); NaN without one.
     """
 
     name: str
@@ -42,6 +46,8 @@ class FeatureExplanation:
     surprise: float
     is_missing: bool = False
     given: str = ""
+    against: str = ""
+    without: float = float("nan")
 
     @property
     def shown(self) -> str:
@@ -88,7 +94,7 @@ class RecordExplanation(PrintedHtml):
         for feature in strange:
             lines.append(
                 f"{feature.name} is {feature.shown}: probability {_share(feature.conditional)} given the "
-                f"other features, which make {feature.expected} likeliest "
+                f"other features{_but(feature)}, which make {feature.expected} likeliest "
                 f"({_share(feature.expected_probability)}); on its own {_share(feature.marginal)}."
             )
         return "\n".join(lines)
@@ -109,6 +115,10 @@ class RecordExplanation(PrintedHtml):
         }
 
 
+def _but(feature: FeatureExplanation) -> str:
+    return f" ({_share(feature.without)} without {feature.against})" if feature.against else ""
+
+
 def explain_record(
     state: TreeState, levels: NDArray, names: Sequence[str], labels: Sequence[Sequence[str]]
 ) -> RecordExplanation:
@@ -125,6 +135,7 @@ def explain_record(
     alone = site_marginals(state, observed(state.sites, np.full((1, sites), -1)))
     rest = site_marginals(state, observed(state.sites, row), own_evidence=False)
     contributions = chain_rule(state, levels)
+    less = _without_each(state, levels)
     features = []
     for k, level in enumerate(levels):
         law = rest[k][0]
@@ -132,6 +143,7 @@ def explain_record(
         own = float(law[level]) if level >= 0 else float("nan")
         with np.errstate(divide="ignore"):
             surprise = float(np.log(law[best]) - np.log(law[level])) if level >= 0 else 0.0
+        against, without = _strongest(less, k, int(level), own) if surprise >= _SURPRISING else (-1, np.nan)
         features.append(
             FeatureExplanation(
                 name=names[k],
@@ -143,10 +155,30 @@ def explain_record(
                 expected_probability=float(law[best]),
                 surprise=surprise,
                 is_missing=bool(level < 0),
+                against=names[against] if against >= 0 else "",
+                without=without,
             )
         )
     total = float(log_marginal(state, row)[0])
     return RecordExplanation(total, tuple(features), tuple(law[0] for law in rest))
+
+
+def _without_each(state: TreeState, levels: NDArray) -> tuple[NDArray, ...] | None:
+    """P(level | all others but one) of each site, (sites, levels): row j leaves site j out; None of many."""
+    if len(levels) > _MOST_COMPARED:
+        return None
+    rows = np.where(np.eye(len(levels), dtype=bool), -1, levels)
+    return site_marginals(state, observed(state.sites, rows), own_evidence=False)
+
+
+def _strongest(less: tuple[NDArray, ...] | None, site: int, level: int, own: float) -> tuple[int, float]:
+    """The site without which a level is likeliest, and how likely; (-1, NaN) if that changes little."""
+    if less is None:
+        return -1, float("nan")
+    law = less[site][:, level].copy()
+    law[site] = 0.0
+    best = int(np.argmax(law))
+    return (best, float(law[best])) if law[best] > own * np.exp(_SURPRISING) else (-1, float("nan"))
 
 
 def chain_rule(state: TreeState, levels: NDArray) -> NDArray:

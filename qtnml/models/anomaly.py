@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.born.evidence import chunk_of, observed, site_marginals
+from qtnml.born.evidence import chunk_of, log_alone, observed, site_marginals
 from qtnml.data.frames import Table, is_frame, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
@@ -21,6 +21,7 @@ from qtnml.models.saved import SavedToFile
 from qtnml.models.settings import is_number
 from qtnml.models.validation import generator
 
+_JUDGED = ("record", "feature", "both", "dependence")
 _LEAST_CALIBRATION = 20
 _LEAST_PROBABILITY = 1e-12
 _LEAST_SPREAD = 0.1  # nats: a feature that follows from the others never varies among few records
@@ -45,7 +46,9 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             by the probability of their bins alone: a number far out is an anomaly.
         by: What a record is judged by. "record": its density. "feature": its least likely value given
             all others, which finds values that are usual one by one but do not belong together, and records
-            of many columns of which one is wrong. "both": the more anomalous of the two.
+            of many columns of which one is wrong. "both": the more anomalous of the two. "dependence": its
+            probability over that of its values one by one (`BornMachine.log_dependence`): combinations that
+            do not belong together, among all records, whichever cells are missing.
         unseen: Added to the score for each value that was not seen in training, nats; without `density` also
             for each number that lies further outside the range seen than the outermost bin is wide. Takes
             effect with an encoder that has unseen="missing".
@@ -71,7 +74,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         contamination: float = 0.01,
         calibration_fraction: float = 0.2,
         density: bool = True,
-        by: Literal["record", "feature", "both"] = "record",
+        by: Literal["record", "feature", "both", "dependence"] = "record",
         unseen: float = -10.0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -115,8 +118,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
 
     def check_settings(self) -> None:
         """Refuse settings that cannot be used."""
-        if self.by not in ("record", "feature", "both"):
-            raise InvalidInputError(f"by must be 'record', 'feature' or 'both', got {self.by!r}")
+        if self.by not in _JUDGED:
+            raise InvalidInputError(f"by must be one of {', '.join(map(repr, _JUDGED))}, got {self.by!r}")
         for name, most in (("contamination", 0.5), ("calibration_fraction", 1.0)):
             share = getattr(self, name)
             if not (is_number(share, int, float, np.number) and 0 <= share < most):
@@ -144,22 +147,26 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> NDArray:
         """How usual records are, (samples,): the lower, the more anomalous.
 
-        With by="record" the log-density, nats. Otherwise standard deviations from what is usual: of the
-        strangest value given the others, of the whole record, or the lower of these.
+        With by="record" the log-density, and with by="dependence" the `log_dependence` of the model, nats.
+        Otherwise standard deviations from what is usual: of the strangest value given the others, of the
+        whole record, or the lower of these.
         """
         check_is_fitted(self, "model_")
         return self._joined(self._parts(self.model_, X), self.usual_)
 
     def _parts(self, model: BornMachine, X: Any) -> NDArray:
         """Conditional log-likelihoods of each feature where they count, and the record's, last."""
-        levels, beside = _seen(model, X, density=self.density, unseen=float(self.unseen))
+        density = self.density and self.by != "dependence"  # which density within bins would cancel from
+        levels, beside = _seen(model, X, density=density, unseen=float(self.unseen))
         whole = (model.log_likelihood_of_levels(levels) + beside.sum(axis=1))[:, None]
-        if self.by == "record":
+        if self.by == "dependence":
+            whole = whole - log_alone(model.marginals(), levels)[:, None]
+        if self.by in ("record", "dependence"):
             return np.asarray(whole)
         return np.concatenate([conditionals(model, levels) + beside, whole], axis=1)
 
     def _joined(self, parts: NDArray, usual: NDArray) -> NDArray:
-        if self.by == "record":
+        if self.by in ("record", "dependence"):
             return parts[:, -1]
         standard = (parts - usual[0]) / usual[1]
         return np.asarray(standard[:, : None if self.by == "both" else -1].min(axis=1))

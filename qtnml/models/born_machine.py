@@ -12,7 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
 from qtnml.born import TreeState, finite_logs
 from qtnml.born.completion import most_probable
-from qtnml.born.evidence import chunk_of, log_marginal, observed, site_marginals
+from qtnml.born.evidence import chunk_of, log_alone, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.data.columns import MISSING
@@ -143,6 +143,16 @@ class BornMachine(SavedToFile, LearntLaw):
         """
         levels = self.levels(X)
         return np.asarray(self._log_likelihood(levels, **noisy) + self.log_within(X, levels))
+
+    def log_dependence(self, X: Any) -> NDArray:
+        """ln of each sample's probability over that of its values one by one, nats, (samples,).
+
+        ln P(x) - sum of ln P(x_k) over what is known of the sample: the pointwise total correlation. Below 0
+        the values go together less often than by chance. `score_samples` is low where one value is rare;
+        this is low where the combination is, so that samples with different missing values compare.
+        """
+        levels = self.levels(X)
+        return np.asarray(self.log_likelihood_of_levels(levels) - log_alone(self.marginals(), levels))
 
     def log_within(self, X: Any, levels: NDArray) -> NDArray:
         """ln of the density of each sample's numbers within their bins, nats, (samples,).

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
 from qtnml.born import TreeState
+from qtnml.born.evidence import log_alone
 from qtnml.born.markov import cut
 from qtnml.compile import GenerativeCircuit
 from qtnml.data.columns import MISSING
@@ -277,6 +278,16 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         """
         levels = self.levels(X)
         return self._log_likelihood(levels) + self.models_[0].log_within(X, levels)
+
+    def log_dependence(self, X: Any) -> NDArray:
+        """ln of each sample's probability over that of its values one by one, nats, (samples,).
+
+        ln P(x) - sum of ln P(x_k) over what is known of the sample: the pointwise total correlation. Below 0
+        the values go together less often than by chance. `score_samples` is low where one value is rare;
+        this is low where the combination is, so that samples with different missing values compare.
+        """
+        levels = self.levels(X)
+        return np.asarray(self._log_likelihood(levels) - log_alone(self.marginals(), levels))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Mean of `score_samples`."""

@@ -113,7 +113,8 @@ def noise_study(
             width of the schedule).
         noise: What does not vary: a `DeviceNoise`; or a Qiskit backend or its name ("fake:torino"), whose
             calibration is the noise of circuits compiled for it. Of a backend, "strength" and "num_qubits"
-            (at most so many; a row says under "qubits" what the compiler took) may vary.
+            (at most so many: the compiler takes the circuit that decides best on these samples, and a row
+            says under "qubits" how wide it is) may vary.
         reuse_qubits, num_qubits: Of the circuit, as for `compile`; each model's own where nothing is said.
         path: JSON lines, written as they come: started again, the study does what is left.
         engine, workers, scheduler: Where points are computed; see `qtnml.study.run_study`.
@@ -139,7 +140,7 @@ def noise_study(
         )
     grid = {axis: _checked_axis(axis, values, base) for axis, values in grid.items()}
     first = next(iter(seeds.values()))
-    X = first.features(X)
+    given, X = X, first.features(X)
     for model in seeds.values():
         if len(outcomes_of_labels(y, model.classes_)) != len(X) or not len(X):
             raise InvalidInputError(f"{len(X)} samples but {len(y)} labels; give at least one of each")
@@ -156,7 +157,7 @@ def noise_study(
         for (name, k), model in seeds.items()
         for point in product(*grid.values())
     ]
-    run = _Tester(seeds, X, y, base, device)
+    run = _Tester(seeds, X, y, base, device, given)
     with tempfile.TemporaryDirectory() as folder:
         results = run_study(
             run,
@@ -242,13 +243,24 @@ def _no_longer(t2: Any, most: Any) -> Any:
 
 @dataclass(eq=False)
 class _Tester:
-    """The task of a study: accuracy of one model at one point."""
+    """The task of a study: accuracy of one model at one point.
+
+    Attributes:
+        models: By name and number.
+        X: Samples as networks take them.
+        y: Labels.
+        base: The noise at strength 1.
+        device: What circuits are compiled for; None for circuits of qubits that are alike.
+        samples: As the user gave them, by which circuits for a device are compared.
+        circuits: That were compiled, by model and width.
+    """
 
     models: Mapping[tuple[str, int], NetworkClassifier]
     X: NDArray
     y: NDArray
     base: DeviceNoise
     device: Any = None
+    samples: Any = None
     circuits: dict[tuple[Any, ...], CompiledCircuit] = field(default_factory=dict)
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
@@ -276,6 +288,7 @@ class _Tester:
         if key not in self.circuits:
             self.circuits[key] = model.compile(
                 target=None if self.device is None else qiskit_device(self.device),
+                samples=None if self.device is None else self.samples,
                 reuse_qubits=task["reuse_qubits"],
                 num_qubits=None if width is None else int(width),
             )

@@ -31,6 +31,20 @@ def test_contributions_and_conditionals(name: str, rng: np.random.Generator) -> 
         assert feature.expected == f"v{conditional.argmax()}"
         marginal = law.sum(axis=tuple(j for j in range(law.ndim) if j != k))
         assert feature.marginal == pytest.approx(marginal[levels[k]], abs=1e-10)
+        left_out = {
+            j: law[tuple(slice(None) if i in (j, k) else v for i, v in enumerate(levels))].sum(
+                axis=int(j > k)
+            )
+            for j in range(len(dims))
+            if j != k
+        }
+        likelier = {j: (each / each.sum())[levels[k]] for j, each in left_out.items()}
+        against = max(likelier, key=likelier.__getitem__)
+        if feature.against:
+            assert feature.against == f"f{against}"
+            assert feature.without == pytest.approx(likelier[against], abs=1e-10)
+        else:
+            assert feature.surprise < 0.5 or np.log(likelier[against] / feature.conditional) <= 0.5
         prefix = law[tuple(levels[: k + 1])].sum() / law[tuple(levels[:k])].sum()
         assert feature.contribution == pytest.approx(np.log(prefix), abs=1e-9)
     assert [f.surprise for f in found.ranked] == sorted((f.surprise for f in found.features), reverse=True)

@@ -305,5 +305,24 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
         without[:, site] = np.nan
         expected = law.log_likelihood(strange[:5]) - law.log_likelihood(without)
         np.testing.assert_allclose(parts[:, site], expected, atol=1e-8)
-    with pytest.raises(InvalidInputError, match="by must be 'record', 'feature' or 'both', got 'row'"):
+    with pytest.raises(InvalidInputError, match="by must be one of .*'dependence', got 'row'"):
         AnomalyDetector(model, by="row").fit(normal)  # type: ignore[arg-type]
+
+
+def test_a_combination_is_strange_though_its_values_are_common() -> None:
+    rng = np.random.default_rng(0)
+    pair = rng.integers(0, 2, 400)
+    rows = np.column_stack([pair, pair, rng.integers(0, 2, 400), rng.random(400) < 0.01]).astype(int)
+    model = MPSBornMachine(2, random_state=0).fit(rows)
+    asked = np.array([[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
+    found = model.log_dependence(asked)
+    singles = [law[0] for law in model.marginals()]
+    alone = np.array([sum(np.log(law[v]) for law, v in zip(singles, row, strict=True)) for row in asked])
+    np.testing.assert_allclose(found, model.log_likelihood(asked) - alone, atol=1e-9)
+    assert found.argmin() == 0  # the rare bit of the second row is no strange combination
+    assert model.log_dependence([[0.0, np.nan, np.nan, np.nan]])[0] == pytest.approx(0, abs=1e-9)
+    detector = AnomalyDetector(MPSBornMachine(2), by="dependence", random_state=0).fit(rows)
+    assert detector.predict(asked[:1]).tolist() == [-1]
+    np.testing.assert_allclose(
+        detector.score_samples(asked), detector.model_.log_dependence(asked), atol=1e-9
+    )

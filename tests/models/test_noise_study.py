@@ -45,13 +45,18 @@ def test_points_are_exact(trained, small_digits):
 
 
 def test_of_a_device(trained, small_digits, tmp_path):
+    FakeNairobiV2 = pytest.importorskip("qiskit_ibm_runtime.fake_provider").FakeNairobiV2
     X, y = small_digits.X_test[:20], small_digits.y_test[:20]
     grid = {"strength": [1, 2], "num_qubits": [5, 7]}
     study = noise_study({"tree": trained}, X, y, grid, noise="fake:nairobi", path=tmp_path / "s.jsonl")
     for row in study.rows:
         assert row["qubits"] <= row["num_qubits"]
         if row["strength"] == 1:
-            assert row["accuracy"] == trained.score(X, y, noise="fake:nairobi", num_qubits=row["num_qubits"])
+            circuit = trained.compile(target="fake:nairobi", num_qubits=row["num_qubits"], samples=X)
+            noisy = NoisyCircuit(circuit, DeviceNoise.from_backend(FakeNairobiV2()))
+            chosen = trained.classes_[noisy.probabilities(X)[:, :2].argmax(axis=1)]
+            assert row["accuracy"] == pytest.approx((chosen == y).mean())
+            assert not circuit.expected.made_up
     of = {(row["strength"], row["num_qubits"]): row["mean_probability"] for row in study.rows}
     assert of[2, 5] < of[1, 5]
     assert study.noise["device"] == "fake:nairobi"
