@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.data.frames import are_whole, as_dates, as_numbers, plain_value
+from qtnml.data.frames import are_whole, as_dates, as_numbers, as_whole, plain_value
 from qtnml.data.functions import FUNCTIONS, Functions, isometry
 from qtnml.data.marginal import Marginal, marginal_from
 from qtnml.errors import InvalidInputError, MergedBinsWarning, warn_user
@@ -31,12 +31,13 @@ class Column:
             and the last open outwards.
         values: Categories or numbers, in order; the first levels.
         edges: Of the bins, which are the levels after those of `values`.
-        is_whole: Whether all its cells were integers, so that values drawn from it are; edges are then
+        is_whole: Whether all its cells were whole numbers, so that values drawn from it are; edges are then
             integers as well.
         marginal: How the numbers of bins are distributed; None takes them as even in each bin.
         functions: Of the bins, see `site_map`; None where each bin stands for itself.
         num_functions: How many.
         is_date: Whether numbers are days since 1970.
+        as_floats: Whether whole numbers came as floats, as pandas keeps those beside gaps, and go back so.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     functions: Functions | None = None
     num_functions: int = 0
     is_date: bool = False
+    as_floats: bool = False
 
     @property
     def num_levels(self) -> int:
@@ -242,12 +244,24 @@ class Binning:
                 )
             return Column(name, "values", tuple(distinct), is_whole=is_whole)
         numbers = as_numbers(cells, name)
+        as_floats = not is_whole and are_whole(as_whole(numbers))
+        is_whole |= as_floats
         chosen = shaping if len(np.unique(numbers[shaping])) > 2 else np.ones(len(numbers), dtype=bool)
         points, edges = self._points_and_edges(numbers[chosen], weights[chosen], name, is_whole=is_whole)
         spread = numbers[chosen], weights[chosen]
         rest = ~np.isin(spread[0], points)
         marginal = Marginal.of(spread[0][rest], spread[1][rest])
-        column = Column(name, "bins", points, edges, is_whole, marginal, self.functions, self.num_functions)
+        column = Column(
+            name,
+            "bins",
+            points,
+            edges,
+            is_whole,
+            marginal,
+            self.functions,
+            self.num_functions,
+            as_floats=as_floats,
+        )
         if column.num_levels < self.bins and self.functions is None:
             warn_user(
                 f"column {name!r}: its {len(distinct)} values make {column.num_levels} levels, not "
@@ -312,6 +326,7 @@ def column_from(stored: dict[str, Any]) -> Column:
         stored.get("functions"),
         int(stored.get("num_functions", 0)),
         bool(stored.get("is_date", False)),
+        bool(stored.get("as_floats", False)),
     )
     if not _is_sound(column):
         raise InvalidInputError(

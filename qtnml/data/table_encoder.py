@@ -418,7 +418,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         safe = np.where(missing, 0, levels)
         if column.is_numeric:
             numbers = column.numbers(safe, shares)
-            if column.is_whole and not missing.any():
+            if column.is_whole and not column.as_floats and not missing.any():
                 return numbers.astype(np.int64)
             return np.where(missing, np.nan, numbers)
         if all(isinstance(v, bool) for v in column.values) and not missing.any():

@@ -469,9 +469,8 @@ class BornMachine(SavedToFile, LearntLaw):
             replace(feature, given=f"{cell[0]:.6g}") if is_number else feature
             for feature, cell, is_number in zip(found.features, cells, in_bins, strict=True)
         ]
-        density = (
-            float(self.score_samples(x)[0]) if any(column.kind == "bins" for column in columns) else None
-        )
+        within = float(self.log_within(x, levels)[0])
+        density = found.log_likelihood + within if any(c.kind == "bins" for c in columns) else None
         return replace(found, features=tuple(features), log_density=density)
 
     def _levels_and_remarks(self, x: Any) -> tuple[NDArray, list[str]]:

@@ -373,3 +373,13 @@ def test_whole_numbers_with_gaps_stay_whole() -> None:
     back = encoder.inverse_transform(encoder.transform(frame.dropna()))
     assert (back["age"] == back["age"].round()).all()
     assert not TableEncoder(4).fit(frame.assign(age=frame["age"] + 0.5)).columns_[0].is_whole
+
+
+def test_whole_numbers_that_came_as_floats_are_drawn_whole() -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(18, 90, 300).astype(float)  # as pandas leaves integers whose gaps were dropped
+    encoder = TableEncoder(4).fit(pd.DataFrame({"age": age}))
+    assert encoder.columns_[0].is_whole
+    drawn = encoder.inverse_transform(np.arange(4)[:, None])["age"]
+    assert drawn.dtype == np.float64
+    assert (drawn == drawn.round()).all()
