@@ -622,6 +622,35 @@ def test_a_born_machine_from_the_command_line(run, records: Path, tmp_path: Path
         assert qpy.load(file)[0].metadata["qtnml"]["site_bits"][0] == [0]
 
 
+@pytest.mark.filterwarnings("always::qtnml.errors.IncompleteDataWarning")
+def test_dates_and_strange_combinations_on_the_command_line(run, tmp_path: Path) -> None:
+    path, model, scores = tmp_path / "visits.csv", tmp_path / "born.qtnml", tmp_path / "scores.csv"
+    rng = np.random.default_rng(0)
+    days = rng.integers(0, 700, 120)
+    begun = np.datetime64("2023-01-01") + days
+    rows = [[f"V{k:03}", str(begun[k]), "old" if days[k] < 350 else "new"] for k in range(120)]
+    rows[7][2] = "new" if days[7] < 350 else "old"
+    rows[9][1] = ""
+    path.write_text("\n".join(map(",".join, [["id", "begun", "kind"], *rows])) + "\n")
+    status, _, err = run("born", "fit", path, "--ignore", "id", "--bins", 4, "-b", 2, "-o", model)
+    assert status == 0, err
+    drawn = list(csv.DictReader(run("born", "sample", model, "-n", 5, "--seed", 0)[1].splitlines()))
+    assert all("2023-01-01" <= row["begun"] <= "2024-12-31" and len(row["begun"]) == 10 for row in drawn)
+    assert run("born", "impute", model, path, "-o", tmp_path / "filled.csv")[0] == 0
+    filled = list(csv.reader((tmp_path / "filled.csv").read_text().splitlines()))[1:]
+    assert [row for k, row in enumerate(filled) if k != 9] == [row for k, row in enumerate(rows) if k != 9]
+    assert len(filled[9][1]) == 10
+    folded = ("born", "score", model, path, "--by", "dependence", "--folds", 4, "-o", scores, "--json")
+    assert json.loads(run(*folded)[1])["least_likely_rows"][0] == 7
+    assert next(csv.DictReader(scores.read_text().splitlines()))["id"] == "V007"
+    for options, message in (
+        (("--by", "row"), "--by is record or dependence, got 'row'"),
+        (("--folds", 121), "--folds 121 of 120 records leaves some empty"),
+    ):
+        status, _, err = run("born", "score", model, path, *options)
+        assert (status, message in err) == (2, True), err
+
+
 def test_born_machines_of_pictures(run, tmp_path: Path) -> None:
     model = tmp_path / "digits.qtnml"
     _, out, _ = run(
@@ -667,7 +696,7 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
             ("predict", born, records),
             "is no trained classifier or regressor; for generative models see `qtnml born --help`",
         ),
-        (("noise", born), "MPSBornMachine is no trained classifier or regressor"),
+        (("noise", born), "TreeBornMachine is no trained classifier or regressor"),
         (("compile", born, "--target", "aer"), "backend 'aer' has no map of its qubits"),
         (("born", "fit", records, "--ignore", "nothing"), "has no column 'nothing'"),
         (("born", "fit", records, "--model", "rbm"), "unknown model 'rbm'"),

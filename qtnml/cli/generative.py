@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -269,7 +270,7 @@ def sample(
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
     # An array of integers beside other numbers is one of floats.
     columns = machine.encoder_.columns_ if machine.encoder_ is not None else ()
-    whole = {k for k, column in enumerate(columns) if column.is_whole}
+    whole = {k for k, column in enumerate(columns) if column.is_whole and not column.is_date}
     rows = [
         ["" if _is_hole(cell) else int(cell) if k in whole else cell for k, cell in enumerate(row)]
         for row in np.asarray(drawn).tolist()
@@ -282,7 +283,7 @@ def sample(
     elif as_json:
         import json
 
-        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        print(json.dumps([dict(zip(names, map(_plain, row), strict=True)) for row in rows]))
     else:
         print(_csv(names, rows), end="")
 
@@ -380,7 +381,7 @@ def impute(
     elif as_json:
         import json
 
-        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        print(json.dumps([dict(zip(names, map(_plain, row), strict=True)) for row in rows]))
     else:
         print(_csv(names, rows), end="")
 
@@ -469,8 +470,13 @@ def _csv(names: list[str], rows: list[list[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerows([[_plain(cell) for cell in row] for row in rows])
     return buffer.getvalue()
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a file has it: a moment at midnight is a date."""
+    return cell.isoformat(sep=" ").removesuffix(" 00:00:00") if isinstance(cell, datetime) else cell
 
 
 def _write(path: Path, names: list[str], rows: list[list[Any]]) -> None:

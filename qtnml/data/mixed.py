@@ -1,5 +1,6 @@
 """CSV tables of numbers, text and missing cells, in the form that `TableEncoder` takes."""
 
+import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from qtnml.data.tables import CsvTable, is_plain_number
 from qtnml.errors import DataError, InvalidInputError
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0+)?", re.ASCII)
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d($|[ T])", re.ASCII)
 _MISSING = ("", "na", "nan", "null", "none", "?")
 
 
@@ -29,7 +31,7 @@ def read_table(
     """Names and cells (rows, columns) of a CSV file: numbers as such, text as it is, None where empty.
 
     A column is one of numbers if every cell is written as a program writes numbers; codes (007, 1_0) stay
-    text, all of them different.
+    text, all of them different. It is one of dates if every cell is (2024-01-31, 2024-01-31 12:30).
 
     Args:
         path: A `.csv` or `.csv.gz` file; empty cells, NA, NaN, null, None and ? are missing.
@@ -145,16 +147,28 @@ def load_table(
 
 
 def _cells(texts: list[str]) -> list[Any]:
-    """One column: numbers if every cell that is not missing is one, integers if all are."""
+    """One column: numbers, or dates, if every cell that is not missing is one; integers if all are."""
     kept = [None if text.lower() in _MISSING else text for text in texts]
     present = [text for text in kept if text is not None]
     if not all(map(is_plain_number, present)):
         if present and all(map(_is_float, present)) and not all(map(_is_finite, present)):
             raise InvalidInputError("has an infinite value; leave the cell empty or scale the column")
-        return list(kept)
+        dates = [None if text is None else _date(text) for text in kept]
+        is_dates = present and all(date is not None for date, text in zip(dates, kept, strict=True) if text)
+        return dates if is_dates else list(kept)
     # Integers beside missing cells are often written 45.0.
     whole = all(_WHOLE.fullmatch(text) for text in present)
     return [None if text is None else int(text.partition(".")[0]) if whole else float(text) for text in kept]
+
+
+def _date(text: str) -> datetime.datetime | None:
+    """A date or a moment as ISO 8601 writes it, with separators; None of any other text."""
+    if not _ISO_DATE.match(text):
+        return None
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _is_float(text: str) -> bool:
