@@ -264,7 +264,8 @@ def sample(
         drawn = measured.sample(number, random_state=seed)
         bought = measured.jobs.bought_shots
         Console(stderr=True).print(
-            f"{max(number - bought, 0):,} of {number:,} shots were in the ledger, {bought:,} were run",
+            f"{max(number - bought, 0):,} of {number:,} shots were in the ledger, {bought:,} were run; the "
+            f"circuit has {measured.trained.num_qubits} qubits",
             highlight=False,
         )
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]

@@ -68,7 +68,7 @@ def list_(
             each.backend,
             f"{each.jobs:,}",
             f"{each.jobs * each.shots:,}",
-            (moment(each.created) or "")[2:16],
+            _briefly(each.created),
             duration_of(each),
             each.label,
         )
@@ -325,6 +325,12 @@ def _print_ended(ended: list[Any], as_json: bool) -> None:
 def moment(seconds: float | None) -> str | None:
     """A time as a person says it."""
     return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _briefly(seconds: float | None) -> str:
+    """A time for a narrow column: of this year without the year, of others the day."""
+    told = moment(seconds) or ""
+    return told[5:16] if told[:4] == time.strftime("%Y") else told[:10]
 
 
 def duration_of(found: Any) -> str:
