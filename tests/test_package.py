@@ -10,11 +10,13 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import numpy as np
 import pytest
 
 import qtnml
 from qtnml.errors import ClippedDataWarning, warn_user
+from qtnml.train import enable_compilation_cache
 
 pytestmark = pytest.mark.portable
 
@@ -45,6 +47,15 @@ def test_compilation_cache_is_used_when_asked_for(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "xla")], check=True)
     assert any((tmp_path / "xla").iterdir())
+
+
+def test_a_folder_that_jax_was_given_is_kept(tmp_path: Path) -> None:
+    before = jax.config.values["jax_compilation_cache_dir"]
+    try:
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
+        assert enable_compilation_cache() == tmp_path / "mine"
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
 
 
 def _imported(path: Path, *, at_call: bool) -> set[str]:
