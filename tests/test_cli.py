@@ -641,10 +641,12 @@ def test_dates_and_strange_combinations_on_the_command_line(run, tmp_path: Path)
     assert [row for k, row in enumerate(filled) if k != 9] == [row for k, row in enumerate(rows) if k != 9]
     assert len(filled[9][1]) == 10
     folded = ("born", "score", model, path, "--by", "dependence", "--folds", 4, "-o", scores, "--json")
-    assert json.loads(run(*folded)[1])["least_likely_rows"][0] == 7
+    assert json.loads(run(*folded)[1])["lowest_rows"][0] == 7
     assert next(csv.DictReader(scores.read_text().splitlines()))["id"] == "V007"
+    by_feature = ("born", "score", model, path, "--by", "feature", "--json")
+    assert json.loads(run(*by_feature)[1])["lowest_rows"][0] == 7
     for options, message in (
-        (("--by", "row"), "--by is record or dependence, got 'row'"),
+        (("--by", "row"), "--by is one of record, dependence, feature, got 'row'"),
         (("--folds", 121), "--folds 121 of 120 records leaves some empty"),
     ):
         status, _, err = run("born", "score", model, path, *options)

@@ -36,6 +36,8 @@ def test_budgets_are_listed(run: Any, ledger: Path) -> None:
     assert "may" in out
     assert "20 of 100" in out
     assert "0.20 of 5" in out
+    assert "80 left" in out
+    assert "4.80 left" in out
     default, found = json.loads(run("jobs", "budgets", "--jobs", ledger, "--json")[1])
     assert (default["name"], default["shots"], default["limits"]) == ("default", 5, {})  # without a limit
     assert (found["name"], found["shots"], found["limits"]) == ("may", 20, {"shots": 100, "cost": 5})

@@ -163,7 +163,7 @@ def main() -> None:
         return
     path = FOLDER / "results.json"
     results = json.loads(path.read_text()) if options.chosen else {}
-    for name, data in all_sets().items():
+    for name, data in sorted(all_sets().items(), key=lambda item: len(item[1].X_train)):
         if not options.chosen:
             results[name] = measured(data, options.seeds)
         known = {} if options.anew else results[name].get("by folds", {})

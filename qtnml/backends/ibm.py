@@ -214,6 +214,8 @@ def fake(
 
     The same code as for a real device, in the client's local testing mode; arguments as for `ibm`. Options
     for error suppression have no effect here; `seed` decides submissions that have none of their own.
+    Qubits that wait do not relax in that mode, so that results are nearer to those without noise than plans
+    and `compiled.expected` say; `get_backend("exact", noise="fake:torino")` and `"aer"` have that as well.
     """
     _check_mode(mode)
     found, translation = fake_device(f"fake:{device}"), Translation(**how)

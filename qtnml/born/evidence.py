@@ -20,6 +20,8 @@ from qtnml.structure.sites import Sites
 _CHUNK_FLOATS = 2**25
 _TINY = 1e-300
 
+_LEAST_PROBABILITY = 1e-12
+
 
 def observed(sites: Sites, X: Any) -> tuple[NDArray, ...]:
     """Evidence of strings (samples, sites) of levels, NaN or -1 where a value is missing.
@@ -137,6 +139,23 @@ def log_alone(laws: Sequence[NDArray], levels: NDArray) -> NDArray:
     for law, column in zip(laws, levels.T, strict=True):
         with np.errstate(divide="ignore"):
             found += np.where(column >= 0, np.log(law[0])[np.maximum(column, 0)], 0.0)
+    return found
+
+
+def log_conditionals(state: TreeState, levels: NDArray) -> NDArray:
+    """ln P(level | all other known levels) of each site, nats, (rows, sites); 0 where nothing is known (-1).
+
+    Never below ln 1e-12, which a single impossible value has.
+    """
+    found = np.empty(levels.shape)
+    chunk = chunk_of(state)
+    for start in range(0, len(levels), chunk):
+        part = levels[start : start + chunk]
+        laws = site_marginals(state, observed(state.sites, part), own_evidence=False)
+        for site, law in enumerate(laws[: levels.shape[1]]):
+            own = np.take_along_axis(law, np.maximum(part[:, [site]], 0), axis=1)[:, 0]
+            known = np.log(np.maximum(own, _LEAST_PROBABILITY))
+            found[start : start + chunk, site] = np.where(part[:, site] >= 0, known, 0.0)
     return found
 
 

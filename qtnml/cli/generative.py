@@ -34,6 +34,9 @@ born = typer.Typer(
 app.add_typer(born, rich_help_panel=TRAIN)
 
 _ESTIMATORS = {"tree": "TreeBornMachine", "mps": "MPSBornMachine"}
+#: What `score --by` takes -> the method.
+_JUDGES = {"record": "score_samples", "dependence": "log_dependence", "feature": "log_conditionals"}
+_LEAST_SPREAD = 0.1  # nats: a feature that follows from the others never varies among few records
 #: Arguments that `fit` has options of its own for, or none.
 _OF_COMMAND = {"checkpoint", "resume", "warm_start", "verbose"}
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `qtnml born fit` wrote.")]
@@ -126,6 +129,7 @@ def fit(
         "kind": type(whole).__name__,
         **({} if label is None else {"classes": whole.classes_.tolist()}),
         "samples": len(X),
+        "complete_samples": len(X) - _with_holes(X),
         "features": estimator.n_features_in_,
         "largest_bond": max(estimator.bond_dims_, default=1),
         "parameters": estimator.state_.num_parameters,
@@ -189,11 +193,12 @@ def _by_folds(machine: Any, X: Any, folds: int, judge: str) -> Any:
         raise InvalidInputError(f"--folds {folds} of {len(X)} records leaves some empty")
     names = machine.notes_.get("columns")
     plain = clone(machine).set_params(verbose=0, checkpoint=None, resume=False)
-    found = np.empty(len(X))
+    found: list[Any] = [None] * len(X)
     for rest, part in KFold(folds, shuffle=True, random_state=0).split(found):
         learnt, judged = (X[each] if names is None else named_table(names, X[each]) for each in (rest, part))
-        found[part] = getattr(plain.fit(learnt), judge)(judged)
-    return found
+        for row, score in zip(part, getattr(plain.fit(learnt), judge)(judged), strict=True):
+            found[row] = score
+    return np.array(found)
 
 
 def _beside(rows: list[list[Any]], others: dict[str, list[str]]) -> list[list[Any]]:
@@ -274,7 +279,7 @@ def sample(
     whole = {k for k, column in enumerate(columns) if column.is_whole and not column.is_date}
     rows = [
         ["" if _is_hole(cell) else int(cell) if k in whole else cell for k, cell in enumerate(row)]
-        for row in np.asarray(drawn).tolist()
+        for row in _rounded(drawn).tolist()
     ]
     if classes is not None:
         names = [*names, machine.notes_.get("label", "class")]
@@ -301,7 +306,7 @@ def score(
         str,
         typer.Option(
             help="record: its log-density; dependence: ln of its probability over that of its values one by "
-            "one, low where the combination is strange."
+            "one; feature: its value that fits least to the others, in standard deviations."
         ),
     ] = "record",
     folds: Annotated[
@@ -310,9 +315,10 @@ def score(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The score of every record in nats, the least likely first; empty cells are summed over.
+    """The score of every record, the lowest first; empty cells are summed over.
 
-    A score is a log-likelihood; where columns are numbers it is a log-density in their units. The file has
+    A score is a log-likelihood, nats; where columns are numbers it is a log-density in their units. Strange
+    combinations are found by dependence, and a single wrong value among many columns by feature. The file has
     the columns that the model was not trained on as well, e.g. an id.
 
     Example: qtnml born score born.qtnml records.csv -o scores.csv
@@ -321,16 +327,18 @@ def score(
     """
     if output is not None:
         check_parent(output, model, data)
-    if by not in ("record", "dependence"):
-        raise InvalidInputError(f"--by is record or dependence, got {by!r}")
+    if by not in _JUDGES:
+        raise InvalidInputError(f"--by is one of {', '.join(_JUDGES)}, got {by!r}")
     machine = _loaded(model)
-    if by == "dependence" or folds is not None:
+    if by != "record" or folds is not None:
         machine = _of_records(machine, model)
-    judge = "score_samples" if by == "record" else "log_dependence"
     from qtnml.models import strings_for
 
     X = strings_for(machine, data)
-    logs = getattr(machine, judge)(X) if folds is None else _by_folds(machine, X, folds, judge)
+    logs = getattr(machine, _JUDGES[by])(X) if folds is None else _by_folds(machine, X, folds, _JUDGES[by])
+    if by == "feature":
+        usual, spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), _LEAST_SPREAD)
+        logs = ((logs - usual) / spread).min(axis=1)
     bound = float(np.quantile(logs, quantile))
     order = np.argsort(logs, kind="stable")
     rows = [[int(k), round(float(logs[k]), 6), int(logs[k] < bound)] for k in order]
@@ -342,7 +350,7 @@ def score(
         "mean_score": float(logs.mean()),
         "threshold": bound,
         "anomalies": sum(row[2] for row in rows),
-        "least_likely_rows": [row[0] for row in rows[:5]],
+        "lowest_rows": [row[0] for row in rows[:5]],
     }
     report(f"Scores of {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
 
@@ -368,16 +376,18 @@ def impute(
     from qtnml.models import strings_for
 
     X = strings_for(machine, data)
-    filled = machine.impute(X, method=method, random_state=seed)
+    before = np.asarray(X, dtype=object)
+    holes = np.array([[_is_hole(cell) or cell == "" for cell in row] for row in before.tolist()])
+    filled = np.asarray(machine.impute(X, method=method, random_state=seed), dtype=object)
+    filled = np.where(holes, _rounded(filled), filled)
     names = machine.notes_.get("columns") or [f"x{k}" for k in range(machine.n_features_in_)]
-    columns = dict(zip(names, np.asarray(filled, dtype=object).T.tolist(), strict=True))
+    columns = dict(zip(names, filled.T.tolist(), strict=True))
     others = _other_columns(machine, data)
     names = _table_of(machine, data).names if others else names
     rows = [list(row) for row in zip(*((columns | others)[name] for name in names), strict=True)]
     if output is not None:
         _write(output, names, rows)
-        before = [[_is_hole(cell) or cell == "" for cell in row] for row in np.asarray(X, object).tolist()]
-        facts = {"records": len(rows), "filled_cells": int(np.sum(before))}
+        facts = {"records": len(rows), "filled_cells": int(holes.sum())}
         report(f"Filled {data}", {k.replace("_", " "): shown(v) for k, v in facts.items()}, facts, as_json)
     elif as_json:
         import json
@@ -461,6 +471,22 @@ def explain(
         print(json.dumps(found.to_dict()))
     else:
         print(found)
+
+
+def _rounded(cells: Any) -> Any:
+    """Drawn numbers to six digits, as objects."""
+    rows = np.asarray(cells).tolist()
+    short = [[float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row] for row in rows]
+    found = np.empty((len(rows), len(rows[0])), dtype=object)
+    found[:] = short
+    return found
+
+
+def _with_holes(X: Any) -> int:
+    """How many rows have missing cells."""
+    from qtnml.data.frames import Table
+
+    return int(np.any(X.missing, axis=0).sum()) if isinstance(X, Table) else 0
 
 
 def _is_hole(cell: Any) -> bool:

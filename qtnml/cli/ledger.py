@@ -146,10 +146,18 @@ def budgets(ledger: Ledger = None, as_json: Json = False) -> None:
         cells = []
         for name in ("shots", "circuits", "seconds", "cost"):
             spent, limit = each[name], each["limits"].get(name)
-            shown = f"{spent:,}" if isinstance(spent, int) else f"{spent:,.2f}"
-            cells.append(shown if limit is None else f"{shown} of {limit:,}")
+            cells.append(_amount(spent) if limit is None else _of_limit(spent, limit))
         table.add_row(escape(each["name"]), *cells)
     Console().print(table)
+
+
+def _amount(amount: float) -> str:
+    return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.2f}"
+
+
+def _of_limit(spent: float, limit: float) -> str:
+    """What was spent of a limit, and below it what is left."""
+    return f"{_amount(spent)} of {limit:,}\n{_amount(max(limit - spent, 0))} left"
 
 
 @jobs.command()

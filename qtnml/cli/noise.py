@@ -185,7 +185,10 @@ def _samples(
 
     source = data or getattr(model, "notes_", {}).get("data")
     if source is None:
-        raise InvalidInputError("the model does not know its data; give --data")
+        raise InvalidInputError(
+            "the model does not know its data, as it is none of `qtnml train`; give --data, and --classes, "
+            "--size and --order as it was trained"
+        )
     X, y = samples_for(model, source, classes=labels(classes), size=size, order=order)
     if y is None:
         raise InvalidInputError(f"{source} has no labels, which accuracy needs")

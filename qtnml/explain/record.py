@@ -91,12 +91,7 @@ class RecordExplanation(PrintedHtml):
             lines.append(f"With the features before it, {first.name} is never {first.shown}.")
         elif not strange and not self.remarks:
             lines.append("No feature is surprising given the others.")
-        for feature in strange:
-            lines.append(
-                f"{feature.name} is {feature.shown}: probability {_share(feature.conditional)} given the "
-                f"other features{_but(feature)}, which make {feature.expected} likeliest "
-                f"({_share(feature.expected_probability)}); on its own {_share(feature.marginal)}."
-            )
+        lines += [_surprise(feature) for feature in strange]
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -115,8 +110,16 @@ class RecordExplanation(PrintedHtml):
         }
 
 
-def _but(feature: FeatureExplanation) -> str:
-    return f" ({_share(feature.without)} without {feature.against})" if feature.against else ""
+def _surprise(feature: FeatureExplanation) -> str:
+    """One feature in words, and which other one it goes least with."""
+    told = (
+        f"{feature.name} is {feature.shown}: probability {_share(feature.conditional)} given the other "
+        f"features, which make {feature.expected} likeliest ({_share(feature.expected_probability)}); on its "
+        f"own {_share(feature.marginal)}."
+    )
+    if feature.against:
+        told += f" It goes least with {feature.against}, without which it would be {_share(feature.without)}."
+    return told
 
 
 def explain_record(

@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from qtnml.arrays import NDArray
-from qtnml.born.evidence import chunk_of, log_alone, observed, site_marginals
+from qtnml.born.evidence import log_alone, log_conditionals
 from qtnml.data.frames import Table, is_frame, row_weights
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.errors import InvalidInputError
@@ -23,7 +23,6 @@ from qtnml.models.validation import generator
 
 _JUDGED = ("record", "feature", "both", "dependence")
 _LEAST_CALIBRATION = 20
-_LEAST_PROBABILITY = 1e-12
 _LEAST_SPREAD = 0.1  # nats: a feature that follows from the others never varies among few records
 
 
@@ -163,7 +162,7 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
             whole = whole - log_alone(model.marginals(), levels)[:, None]
         if self.by in ("record", "dependence"):
             return np.asarray(whole)
-        return np.concatenate([conditionals(model, levels) + beside, whole], axis=1)
+        return np.concatenate([log_conditionals(model.state_, levels) + beside, whole], axis=1)
 
     def _joined(self, parts: NDArray, usual: NDArray) -> NDArray:
         if self.by in ("record", "dependence"):
@@ -190,22 +189,6 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         which = "Each of these" if len(costly) == len(found.remarks) else "Each value never seen"
         cost = f"{which} costs {-float(self.unseen):g} nats of the score."
         return replace(found, remarks=(*found.remarks, cost))
-
-
-def conditionals(model: BornMachine, levels: NDArray) -> NDArray:
-    """ln P(level | all other levels) of each feature, (samples, features); 0 where it is missing (-1)."""
-    state = model.state_
-    found = np.empty(levels.shape)
-    chunk = chunk_of(state)
-    for start in range(0, len(levels), chunk):
-        part = levels[start : start + chunk]
-        laws = site_marginals(state, observed(state.sites, part), own_evidence=False)
-        for site, law in enumerate(laws[: levels.shape[1]]):
-            own = np.take_along_axis(law, np.maximum(part[:, [site]], 0), axis=1)[:, 0]
-            found[start : start + chunk, site] = np.where(
-                part[:, site] >= 0, np.log(np.maximum(own, _LEAST_PROBABILITY)), 0.0
-            )
-    return found
 
 
 def _seen(model: BornMachine, X: Any, *, density: bool, unseen: float) -> tuple[NDArray, NDArray]:

@@ -12,7 +12,7 @@ from qtnml.arrays import NDArray
 from qtnml.backends import get_backend
 from qtnml.born import TreeState, finite_logs
 from qtnml.born.completion import most_probable
-from qtnml.born.evidence import chunk_of, log_alone, log_marginal, observed, site_marginals
+from qtnml.born.evidence import chunk_of, log_alone, log_conditionals, log_marginal, observed, site_marginals
 from qtnml.born.sampling import sample
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.data.columns import MISSING
@@ -153,6 +153,14 @@ class BornMachine(SavedToFile, LearntLaw):
         """
         levels = self.levels(X)
         return np.asarray(self.log_likelihood_of_levels(levels) - log_alone(self.marginals(), levels))
+
+    def log_conditionals(self, X: Any) -> NDArray:
+        """ln P(x_k | all other known values) of each value, nats, (samples, features); 0 where it is missing.
+
+        Of bins. The least of a row says which value fits least to the others.
+        """
+        levels = self.levels(X)
+        return log_conditionals(self.state_, levels)
 
     def log_within(self, X: Any, levels: NDArray) -> NDArray:
         """ln of the density of each sample's numbers within their bins, nats, (samples,).

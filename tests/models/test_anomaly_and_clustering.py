@@ -21,7 +21,6 @@ from qtnml import (
 )
 from qtnml.born import log_amplitudes
 from qtnml.errors import InvalidInputError, ModelFileError, UnseenCategoryWarning
-from qtnml.models.anomaly import conditionals
 from qtnml.models.built_persistence import entry_of
 from qtnml.storage import save_archive
 
@@ -299,7 +298,7 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
     assert found["feature"] > 0.9
     assert found["both"] > 0.9
     law = detector.model_
-    parts = conditionals(law, strange[:5])
+    parts = law.log_conditionals(strange[:5])
     for site in (0, 3, 15):
         without = strange[:5].astype(float)
         without[:, site] = np.nan
