@@ -159,16 +159,17 @@ class Column:
         if level < len(self.values):
             value = self.values[level]
             is_number = isinstance(value, float | int) and not isinstance(value, bool)
-            return self._shown(value, 12) if is_number else str(value)
+            return self.shown(value, 12) if is_number else str(value)
         place, bins = level - len(self.values), len(self.edges) - 1
-        low, high = (self._shown(edge, 4) for edge in self.edges[place : place + 2])
+        low, high = (self.shown(edge, 4) for edge in self.edges[place : place + 2])
         if bins == 1:
             return f"about {low} to {high}"
         if place == 0:
             return f"< {high}"
         return f">= {low}" if place == bins - 1 else f"[{low}, {high})"
 
-    def _shown(self, number: float, digits: int) -> str:
+    def shown(self, number: float, digits: int = 6) -> str:
+        """For people: a number of the column, a date where it is one."""
         if not self.is_date:
             return f"{number:.{digits}g}"
         date = as_dates(np.array([number]))[0]

@@ -470,12 +470,9 @@ class BornMachine(SavedToFile, LearntLaw):
         """An explanation with the numbers of the record that are in bins, and its density."""
         assert self.encoder_ is not None
         cells, columns = Table.of(x).columns, self.encoder_.columns_
-        in_bins = [
-            levels[0, k] >= len(column.values) and not column.is_date for k, column in enumerate(columns)
-        ]
         features = [
-            replace(feature, given=f"{cell[0]:.6g}") if is_number else feature
-            for feature, cell, is_number in zip(found.features, cells, in_bins, strict=True)
+            replace(feature, given=column.shown(cell[0])) if level >= len(column.values) else feature
+            for feature, cell, column, level in zip(found.features, cells, columns, levels[0], strict=True)
         ]
         within = float(self.log_within(x, levels)[0])
         density = found.log_likelihood + within if any(c.kind == "bins" for c in columns) else None
