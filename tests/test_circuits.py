@@ -31,6 +31,7 @@ def check(name: str, samples: int) -> None:
         assert result.accuracy > 0.9
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", QUICK)
 def test_circuits_fit(name: str) -> None:
     check(name, 5)

@@ -272,6 +272,7 @@ def test_every_kind_of_model(run, tmp_path: Path, options: tuple[object, ...], k
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 6
 
 
+@pytest.mark.slow
 def test_from_postselected_to_traced(run, tmp_path: Path) -> None:
     """Also: what has no circuit says so, and every prediction tells its success probability."""
     common = ("digits", "--size", 4, "--classes", "3,5", "--json", "-o", tmp_path / "m")
@@ -715,6 +716,7 @@ def test_errors_of_born_commands(run, model: Path, records: Path, tmp_path: Path
         assert message in err
 
 
+@pytest.mark.slow
 def test_a_device_may_be_named_wherever_a_circuit_is_made(run, model: Path, tmp_path: Path) -> None:
     _, out, _ = run("compile", model, "--target", "fake:torino", "--num-qubits", 5, "--json")
     facts = json.loads(out)

@@ -53,10 +53,10 @@ class TreeForestClassifier(SavedToFile, ClassifierMixin, BaseEstimator):
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = TreeClassifier(2, epochs=60)
-    >>> forest = TreeForestClassifier(model, 3, random_state=0).fit(X, y)
+    >>> model = TreeClassifier(2, epochs=30)
+    >>> forest = TreeForestClassifier(model, 2, random_state=0).fit(X, y)
     >>> bool(forest.score(X, y) > 0.9), len(forest.compile())
-    (True, 3)
+    (True, 2)
     """
 
     def __init__(

@@ -208,6 +208,7 @@ def test_what_is_charged_is_read_when_it_is_known(account: Account, tmp_path: Pa
     assert (store.spent.seconds, store.spent.cost) == (3.0, pytest.approx(4.8))
 
 
+@pytest.mark.slow
 def test_who_pays_is_not_what_is_measured(service: Any) -> None:
     options = {"dynamical_decoupling": {"enable": True}}
     backend = get_backend(

@@ -208,6 +208,7 @@ def test_own_gates_and_uploads_on_a_device() -> None:
     assert compiled.verify(np.random.default_rng(0).random((2, 8))) < 1e-10
 
 
+@pytest.mark.slow
 def test_an_estimator_compiles_for_a_device(trained: TreeClassifier, small_digits: Any) -> None:
     compiled = trained.compile(target=HEAVY_HEX, synthesis=Synthesis("analytic"))
     assert compiled.verify(small_digits.X_test[:2]) < 1e-10

@@ -338,6 +338,7 @@ def test_bad_models() -> None:
     assert AmplitudeModel.mps(4, 2, 3, MultiQubitEncoding(2)).network.tree.num_leaves == 8
 
 
+@pytest.mark.slow
 def test_trees_of_ones_own(rng: np.random.Generator) -> None:
     X, tree = rng.random((200, 4)), from_brackets([[0, 3], [1, 2]])
     y = ((X[:, 0] > 0.5) == (X[:, 3] > 0.5)).astype(int)

@@ -93,6 +93,7 @@ def test_between_both_ends(topology: Topology, weight: float, rng: np.random.Gen
         assert np.exp(log) == pytest.approx(success, rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize(
     "model", [Model(balanced_tree(4)), AmplitudeModel.mps(4, 3, 4)], ids=["tree", "chain"]

@@ -63,6 +63,7 @@ def born(pairs: np.ndarray) -> TreeBornMachine:
     return TreeBornMachine(8, encoder=encoder, random_state=0).fit(pairs)
 
 
+@pytest.mark.slow
 def test_the_density_is_normalised_and_near_the_truth(born: TreeBornMachine, pairs: np.ndarray) -> None:
     line = np.linspace(-9, 9, 1201)
     grid = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)

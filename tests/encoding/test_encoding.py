@@ -19,6 +19,7 @@ from qtnml.errors import ClippedDataWarning, InvalidInputError
 from tests.references import PhaseEncoding
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "encoding",
     [

@@ -174,6 +174,7 @@ def test_more_gates_are_never_worse() -> None:
     assert not some.circuit.num_nonlocal_gates()
 
 
+@pytest.mark.slow
 def test_an_infidelity_out_of_reach_of_fits_is_reached_exactly() -> None:
     shape = NodeShape(3, 2)
     node = synthesize_node(unitary(shape, seed=4), shape, Synthesis(target_infidelity=1e-13))

@@ -99,6 +99,7 @@ def test_parts_that_do_not_hang_together_are_a_state_as_well() -> None:
     assert abs(vector @ expected) == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("graph", ["any", "tree", "chain", [(0, 1), (1, 2), (2, 3), (0, 3)]])
 def test_the_greedy_search_ends_within_its_bounds(graph: object, rng: np.random.Generator) -> None:
     """A smooth function, no exact network: every step explains more, and the graph is one that is allowed."""

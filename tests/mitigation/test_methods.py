@@ -193,6 +193,7 @@ def measured(trained, tmp_path_factory):
     return measured
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("mitigation", "share"),
     [("readout", 0.9), ("zne", 0.85), ("readout+zne-exponential", 0.75), ("readout+learned", 0.4)],

@@ -66,6 +66,7 @@ def test_gates_are_extrapolated(born: MPSBornMachine) -> None:
     assert found.factors == pytest.approx((1.0, 3.0, 5.0), abs=0.3)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_repeated_runs(born: MPSBornMachine) -> None:
     machine = born.to_backend(
         get_backend("exact", noise=READOUT), shots=1000, jobs=False, mitigation="readout"

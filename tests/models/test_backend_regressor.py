@@ -74,6 +74,7 @@ def test_readout_mitigation_brings_values_back(
     assert (np.abs(found - wanted) < 6 * errors).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_training_there_lowers_the_error(
     regressor: TreeRegressor, data: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -52,6 +52,7 @@ def test_training_goes_on_from_there(born: MPSBornMachine, loss: str, optimizer:
     assert drawn.shape == (200, 5)
 
 
+@pytest.mark.slow
 def test_random_and_identity_starts() -> None:
     for start in ("random", "identity"):
         model = CircuitBornMachine(1, start=start, iterations=100, random_state=0).fit(X)  # type: ignore[arg-type]

@@ -84,6 +84,7 @@ def _silent() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_after_a_recalibration_nothing_is_bought_again(
     clf: TreeClassifier, data: tuple[np.ndarray, np.ndarray], ledger: Path
 ) -> None:

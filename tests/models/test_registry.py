@@ -67,6 +67,7 @@ def samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return X, (X[:, 0] > X[:, 1]).astype(int)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "model",
     [

@@ -70,6 +70,7 @@ def dense_with_layers(network: TensorNetwork, vectors: np.ndarray, channel: Chan
     return _marginal(np.diag(rho).real, qubits[: topology.root_qubits], total)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TREES)
 @pytest.mark.parametrize("channel", [from_kraus(KRAUS), dephasing(0.3)], ids=["Kraus", "dephasing"])
 def test_a_channel_between_the_layers(name, channel, rng):
@@ -167,6 +168,7 @@ HARSH = DeviceNoise(
 )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("noise", [HARSH, dephasing(0.6)], ids=["device", "channel"])
 def test_training_under_noise_lowers_the_loss_under_it(noise, small_digits):
     X, y = small_digits.X_train, small_digits.y_train

@@ -363,6 +363,7 @@ def test_files_keep_passes(tmp_path: Path) -> None:
 
 
 class TestChosen:
+    @pytest.mark.slow
     def test_no_worse_than_none_by_its_own_measure(self, trained: TreeClassifier) -> None:
         backend = line_of(6)
         plain = trained.compile(target=backend, num_qubits=5)

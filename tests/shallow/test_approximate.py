@@ -92,6 +92,7 @@ def test_the_printed_circuit_has_the_fidelity(ising: State, blocks: str, layout:
     assert found.two_qubit_gates <= sum(found.blocks.two_qubit_gates)
 
 
+@pytest.mark.slow
 def test_few_qubits_draw_the_same_strings(near: Approximation) -> None:
     reused = near.compile()
     assert reused.num_qubits == 3
@@ -231,6 +232,7 @@ def test_a_front_on_a_device_knows_what_noise_costs(ising: State) -> None:
     assert front.best_on_device().expected.excess_nll == min(nats)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_devices_coupling_map(ising: State) -> None:
     found = shallow.approximate(ising, layers=2, layout=FakeTorino(), iterations=20, starts=1)
     assert found.layout == "edges of fake_torino"

@@ -49,6 +49,7 @@ def test_the_prepared_state_has_its_sites_in_their_places(
     assert by_qiskit(other_order.circuit, vector) == pytest.approx(other_order.fidelity, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_steps_are_appended_whatever_the_order(vector: np.ndarray, other_order: Approximation) -> None:
     nothing = QuantumCircuit(4)
     for pair in ((0, 1), (2, 3)):
@@ -58,6 +59,7 @@ def test_steps_are_appended_whatever_the_order(vector: np.ndarray, other_order: 
     assert found.fidelity == pytest.approx(other_order.fidelity, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_steps_on_sites_of_several_qubits() -> None:
     state = states.from_vector(np.random.default_rng(0).normal(size=9), dims=(3, 3))
     found = shallow.approximate(state, layers=1, iterations=15, starts=1)
@@ -201,6 +203,7 @@ def test_fit_starts_anew_unless_it_is_to_go_on() -> None:
         CircuitBornMachine.from_born(born, layers=2.7)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_orders_that_would_need_bonds_beyond_reason_are_refused() -> None:
     one = State(TreeState.random(structure.site_chain([2] * 40), 4, np.random.default_rng(0)))
     other = State(

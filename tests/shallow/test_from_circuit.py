@@ -34,6 +34,7 @@ def test_any_circuit_is_its_own_blocks(seed: int) -> None:
     assert found.verify() < 1e-9
 
 
+@pytest.mark.slow
 def test_few_steps_are_optimised_towards_many() -> None:
     hamiltonian = states.xxz(8, couplings=np.linspace(0.5, 1.5, 7), field=0.0)
     neel = [k % 2 for k in range(8)]
@@ -103,6 +104,7 @@ def test_circuits_that_are_no_start() -> None:
         shallow.trotter_circuit(states.ising(3), 1.0, 1, initial=[0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("more", ["all", "neighbours", [(0, 5), (2, 4)], "device"])
 def test_gates_at_the_identity_are_trained_on_an_energy(more: Any) -> None:

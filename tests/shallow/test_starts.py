@@ -31,6 +31,7 @@ def test_a_chain_of_bond_two_is_one_staircase(is_complex: bool) -> None:
     assert found.verify() < 1e-9
 
 
+@pytest.mark.slow
 def test_layers_of_bond_two_come_nearer_one_by_one() -> None:
     state = random_state(8, 6)
     target = Target.of(state)
