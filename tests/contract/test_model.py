@@ -112,6 +112,7 @@ def test_parameters_of_an_estimator_go_into_jax(model: Model, rng: np.random.Gen
     assert float(gradient[0, 2]) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_jax_transformations_and_an_optax_loop(rng: np.random.Generator) -> None:
     model = Model(balanced_tree(4), ansatz=BrickWall(2, rotations="ry"))
     parameters = model.init(jax.random.key(1))

@@ -83,7 +83,7 @@ def test_a_circuit_is_refined_on_another_loss() -> None:
     assert after == pytest.approx(exact, abs=1e-3)
 
 
-@pytest.mark.sampled
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["su4", "so4"])
 def test_sweeps_never_fall(kind: Kind) -> None:
     state = random_state(8, 4, is_complex=kind == "su4")

@@ -194,7 +194,7 @@ def test_estimators_take_trees_without_widths(tree: Tree, tmp_path: Path, rng: n
     assert load_model(tmp_path / "b").topology == tree
 
 
-@pytest.mark.sampled
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "base",
