@@ -471,7 +471,7 @@ class BornMachine(SavedToFile, LearntLaw):
         assert self.encoder_ is not None
         cells, columns = Table.of(x).columns, self.encoder_.columns_
         features = [
-            replace(feature, given=column.shown(cell[0])) if level >= len(column.values) else feature
+            replace(feature, given=column.shown(float(cell[0]))) if level >= len(column.values) else feature
             for feature, cell, column, level in zip(found.features, cells, columns, levels[0], strict=True)
         ]
         within = float(self.log_within(x, levels)[0])

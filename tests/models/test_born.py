@@ -132,6 +132,8 @@ def test_tables_of_mixed_columns(table: pd.DataFrame, tmp_path: Path) -> None:
     assert why.log_likelihood == pytest.approx(model.log_likelihood(table[:1])[0])
     assert why.log_density == pytest.approx(model.score_samples(table[:1])[0])
     assert f"nats of the bins; log-density {why.log_density:.2f}" in str(why)
+    as_text = model.explain(table.iloc[[0]].astype({"size": object}).assign(size=str(table["size"].iloc[0])))
+    assert as_text.features == why.features
     size = next(feature for feature in why.features if feature.name == "size")
     assert size.shown == f"{table['size'].iloc[0]:.6g} (bin {size.value})"
     path = tmp_path / "tree.qtnml"
