@@ -56,7 +56,8 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
     return {
         "parameters": plain(parameters),
         "given": None if given is None else settings_entry(given),
-        "learnt": plain({key: value for key, value in learnt.items() if key not in arrays}),
+        # Of a model from an older file NaN stands for what it did not hold.
+        "learnt": plain({k: v for k, v in learnt.items() if k not in arrays and v == v}),
         "parts": parts,
     }, arrays
 
@@ -120,7 +121,7 @@ def _check_mixture(mixture: BornMixture, machines: list[BornMachine]) -> None:
 def _check_detector(detector: AnomalyDetector) -> None:
     if not isinstance(detector.offset_, float):
         raise ModelFileError("its threshold is not a number")
-    columns = 1 if detector.by == "record" else detector.model_.n_features_in_ + 1
+    columns = 1 if detector.by in ("record", "dependence") else detector.model_.n_features_in_ + 1
     usual = detector.usual_
     sound = usual.shape == (2, columns) and usual.dtype == np.float64 and np.isfinite(usual).all()
     if not (sound and (usual[1] > 0).all()):

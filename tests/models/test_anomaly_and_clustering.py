@@ -308,7 +308,7 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
         AnomalyDetector(model, by="row").fit(normal)  # type: ignore[arg-type]
 
 
-def test_a_combination_is_strange_though_its_values_are_common() -> None:
+def test_a_combination_is_strange_though_its_values_are_common(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pair = rng.integers(0, 2, 400)
     rows = np.column_stack([pair, pair, rng.integers(0, 2, 400), rng.random(400) < 0.01]).astype(int)
@@ -325,3 +325,6 @@ def test_a_combination_is_strange_though_its_values_are_common() -> None:
     np.testing.assert_allclose(
         detector.score_samples(asked), detector.model_.log_dependence(asked), atol=1e-9
     )
+    detector.save(tmp_path / "detector.qtnml")
+    again = load_model(tmp_path / "detector.qtnml")
+    np.testing.assert_array_equal(again.score_samples(asked), detector.score_samples(asked))
