@@ -11,7 +11,7 @@ from qiskit_aer.noise import NoiseModel
 
 from qtnml.arrays import NDArray
 from qtnml.backends.aer_noise import misread, noise_on_active_qubits
-from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts, version_of
+from qtnml.backends.base import DENSITY_MATRIX_QUBITS, Capabilities, Counts, measures_at_the_end, version_of
 from qtnml.backends.given_noise import device_given, noise_setting
 from qtnml.backends.translation import Group, Translation, Translator, active_qubits
 from qtnml.errors import BackendError
@@ -201,25 +201,9 @@ def _sampling_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:
         return "matrix_product_state"
     mixes = noisy or _has_reset(circuit)
     # After a read-out in the middle every shot goes its own way: a state vector each is the least.
-    if mixes and width <= DENSITY_MATRIX_QUBITS and not _reads_midway(circuit):
+    if mixes and width <= DENSITY_MATRIX_QUBITS and measures_at_the_end(circuit, besides=_WAITING):
         return "density_matrix"
     return "statevector"
-
-
-def _reads_midway(circuit: QuantumCircuit) -> bool:
-    """Whether a qubit is used again after it was measured, or decides what happens to others."""
-    measured: set[Any] = set()
-    for instruction in circuit.data:
-        name = instruction.operation.name
-        if name in ("if_else", "while_loop", "switch_case"):
-            return True
-        if name == "barrier" or name in _WAITING:
-            continue
-        if measured & set(instruction.qubits):
-            return True
-        if name == "measure":
-            measured |= set(instruction.qubits)
-    return False
 
 
 def _exact_method(circuit: QuantumCircuit, *, noisy: bool = False) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp
 
 from qtnml.arrays import NDArray
 from qtnml.compile import BoundCircuits
@@ -334,13 +335,18 @@ def _check_measures(circuit: QuantumCircuit, number: int, backend: Backend) -> N
         )
 
 
-def measures_at_the_end(circuit: QuantumCircuit) -> bool:
-    """Whether nothing happens to a qubit after it was measured."""
+def measures_at_the_end(circuit: QuantumCircuit, besides: Sequence[str] = ()) -> bool:
+    """Whether nothing happens to a qubit after it was measured, nor by what was measured.
+
+    Args:
+        circuit: The circuit.
+        besides: Names of instructions that may follow, such as delays; barriers always may.
+    """
     measured: set[Any] = set()
     for instruction in circuit.data:
-        if instruction.operation.name == "barrier":
+        if instruction.operation.name in ("barrier", *besides):
             continue
-        if measured & set(instruction.qubits):
+        if measured & set(instruction.qubits) or isinstance(instruction.operation, ControlFlowOp):
             return False
         if instruction.clbits:
             measured |= set(instruction.qubits)

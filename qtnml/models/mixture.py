@@ -280,12 +280,7 @@ class BornMixture(SavedToFile, ClusterMixin, DensityMixin, BaseEstimator):
         return self._log_likelihood(levels) + self.models_[0].log_within(X, levels)
 
     def log_dependence(self, X: Any) -> NDArray:
-        """ln of each sample's probability over that of its values one by one, nats, (samples,).
-
-        ln P(x) - sum of ln P(x_k) over what is known of the sample: the pointwise total correlation. Below 0
-        the values go together less often than by chance. `score_samples` is low where one value is rare;
-        this is low where the combination is, so that samples with different missing values compare.
-        """
+        """Pointwise total correlation, nats, (samples,); see `BornMachine.log_dependence`."""
         levels = self.levels(X)
         return np.asarray(self._log_likelihood(levels) - log_alone(self.marginals(), levels))
 

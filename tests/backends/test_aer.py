@@ -175,6 +175,13 @@ def test_method_is_chosen_by_circuit() -> None:
     midway = circuit(7, reset=True)
     midway.reset(0)
     assert _sampling_method(midway) == "statevector"
+    waiting = circuit(7, reset=True)
+    waiting.delay(100, 0)  # nothing that a result could show
+    assert _sampling_method(waiting) == "density_matrix"
+    conditional = circuit(7, reset=True)
+    with conditional.if_test((conditional.clbits[0], 1)):
+        conditional.x(1)
+    assert _sampling_method(conditional) == "statevector"
     assert _sampling_method(circuit(64, reset=False)) == "matrix_product_state"
     assert _exact_method(circuit(12, reset=False)) == "statevector"
     assert _exact_method(circuit(12, reset=True)) == "density_matrix"
