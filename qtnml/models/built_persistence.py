@@ -57,7 +57,7 @@ def entry_of(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray]]:
         "parameters": plain(parameters),
         "given": None if given is None else settings_entry(given),
         # Of a model from an older file NaN stands for what it did not hold.
-        "learnt": plain({k: v for k, v in learnt.items() if k not in arrays and v == v}),
+        "learnt": plain({k: v for k, v in learnt.items() if k not in arrays and not _is_nan(v)}),
         "parts": parts,
     }, arrays
 
@@ -98,6 +98,10 @@ def restored(cls: Any, header: dict[str, Any], arrays: Mapping[str, NDArray]) ->
 def _of_older_files(key: str) -> Any:
     """What files of older versions do not hold."""
     return {"nll_": float("nan"), "usual_": np.array([[0.0], [1.0]])}[key]
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and np.isnan(value)
 
 
 def _machines(estimator: Any) -> Sequence[BornMachine]:
