@@ -135,7 +135,7 @@ def exact_rates(compiled: CompiledCircuit, images: int, rounds: int) -> dict[str
     """Circuits a second of the exact backend: by itself, and through its usual ledger in memory."""
     X = np.random.default_rng(4).random((images, 64))
     backend, bound = get_backend("exact"), compiled.bind(X)
-    run_circuits(backend, bound[:64], shots=1024)  # its law is made once
+    run_circuits(backend, bound[:64], shots=1024)  # its distribution is made once
     bare = [timed(lambda: run_circuits(backend, bound, shots=1024)) for _ in range(rounds)]
     kept = [
         timed(lambda k=k: store_for(None, backend).run(bound, backend, shots=1024, repeat=k))

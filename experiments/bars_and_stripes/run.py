@@ -85,7 +85,7 @@ def rows_of(shape: tuple[int, int], kind: str, bond: int, starts: int) -> list[d
 
 
 def on_a_few_qubits(shape: tuple[int, int], bond: int, shots: int) -> dict[str, Any]:
-    """Samples from Aer, with reuse: how many are pictures, and do they follow the law?"""
+    """Samples from Aer, with reuse: how many are pictures, and do they follow the distribution?"""
     X = bars_and_stripes(*shape)
     models = [trained(shape, "snake", bond, seed, is_complex=True) for seed in range(3)]
     model = max(models, key=lambda m: m.score(X))

@@ -23,7 +23,7 @@ from qtnml.born import TreeState
 from qtnml.compile import CompiledCircuit, compile_network, compile_state
 from qtnml.compile.certificate import circuit_probabilities
 from qtnml.encoding import AngleEncoding
-from qtnml.noise import CircuitLaw, DeviceNoise, NoisyCircuit, sensitivity
+from qtnml.noise import CircuitDistribution, DeviceNoise, NoisyCircuit, sensitivity
 from qtnml.structure import Topology, balanced_tree, mps, site_chain
 
 FOLDER = Path(__file__).parent
@@ -160,7 +160,7 @@ def right(samples: int) -> dict[str, Any]:
     chain = compile_state(
         TreeState.random(site_chain([2] * 8), 4, np.random.default_rng(0)), reuse_qubits=False
     )
-    law = CircuitLaw(chain.trained_circuit, (), NOISE).probabilities(np.empty((1, 0)))[0]
+    distribution = CircuitDistribution(chain.trained_circuit, (), NOISE).probabilities(np.empty((1, 0)))[0]
     aer = exact_probabilities(get_backend("aer", noise=NOISE), [chain.trained_circuit])[0]
     drawn = run_circuits(get_backend("exact", noise=NOISE), [chain.trained_circuit], shots=1_000_000, seed=0)[
         0
@@ -170,7 +170,7 @@ def right(samples: int) -> dict[str, Any]:
     strings = chisquare(seen[often], aer[often] / aer[often].sum() * seen[often].sum()).pvalue
     return {
         "largest deviation from Aer, 64 pixels": float(np.abs(ours - theirs).max()),
-        "largest deviation from Aer, strings of 8 bits": float(np.abs(law - aer).max()),
+        "largest deviation from Aer, strings of 8 bits": float(np.abs(distribution - aer).max()),
         f"chi-squared p of {samples} samples: smallest, median": [float(min(values)), float(median(values))],
         "chi-squared p of 1,000,000 strings": float(strings),
     }

@@ -1,4 +1,4 @@
-"""Classical laws of bits to read the numbers against: independent pixels, the Chow-Liu tree, a mixture."""
+"""Classical distributions to compare with: independent pixels, the Chow-Liu tree, a mixture."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def chow_liu(train: np.ndarray, test: np.ndarray) -> float:
 
 
 def mixture(train: np.ndarray, test: np.ndarray, parts: int, rounds: int = 50) -> float:
-    """Of a mixture of laws with independent pixels, by expectation maximisation."""
+    """Of a mixture of distributions with independent pixels, by expectation maximisation."""
     X = train.astype(np.float32)
     start = X[np.random.default_rng(0).choice(len(X), parts, replace=False)]
     p, share = (0.25 + 0.5 * start).astype(np.float32), np.full(parts, 1 / parts, np.float32)

@@ -12,19 +12,19 @@ from qtnml.backends.base import Capabilities, Counts, version_of
 from qtnml.backends.given_noise import device_given, noise_setting
 from qtnml.backends.translation import Translation, Translator
 from qtnml.errors import BackendError, InvalidInputError
-from qtnml.noise import CircuitLaw, DeviceNoise
+from qtnml.noise import CircuitDistribution, DeviceNoise
 
-_KEPT = 16  # laws of templates
+_KEPT = 16  # distributions of templates
 
 
 class Exact:
     """The exact distribution as a simulator: nothing is known but the circuit, nothing is approximated.
 
-    Circuits are contracted with their noise as trees of maps (`qtnml.noise.CircuitLaw`). Those of trees and
-    chains come apart at any size; a circuit with many qubits entangled at once, as after routing by SWAPs or
-    in a dense ansatz, is refused. Circuits that differ only in the data they encode are contracted together,
-    in microseconds each. Of a shot that fails a post-selection, only that is told (see
-    `qtnml.noise.CircuitLaw`).
+    Circuits are contracted with their noise as trees of maps (`qtnml.noise.CircuitDistribution`). Those of
+    trees and chains come apart at any size; a circuit with many qubits entangled at once, as after routing by
+    SWAPs or in a dense ansatz, is refused. Circuits that differ only in the data they encode are contracted
+    together, in microseconds each. Of a shot that fails a post-selection, only that is told (see
+    `qtnml.noise.CircuitDistribution`).
 
     Args:
         noise: A `qtnml.noise.DeviceNoise`, which acts on circuits as they are; or a Qiskit backend, or the
@@ -54,40 +54,44 @@ class Exact:
         self.device_noise = noise if isinstance(noise, DeviceNoise) else None
         self.version = version_of(ours=True)
         self._translator = Translator(device, translation)
-        self._laws: dict[int, tuple[QuantumCircuit, CircuitLaw]] = {}
+        self._distributions: dict[int, tuple[QuantumCircuit, CircuitDistribution]] = {}
         self.capabilities = Capabilities(resets=True, exact=True, seeds=True, quick=True)
         given = {"noise": noise_setting(noise), **translation.settings()}
         self.settings: Mapping[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the laws, which are known by ids of this process."""
-        return {**vars(self), "_laws": {}}
+        """Without the distributions, which are known by ids of this process."""
+        return {**vars(self), "_distributions": {}}
 
     def sample(self, circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> list[Counts]:
         """Counts of each circuit."""
         rng = np.random.default_rng(seed)
         with _refusals():
             return [
-                counts for law, values in self._groups(circuits) for counts in law.sample(values, shots, rng)
+                counts
+                for distribution, values in self._groups(circuits)
+                for counts in distribution.sample(values, shots, rng)
             ]
 
     def probabilities(self, circuits: Sequence[QuantumCircuit]) -> NDArray:
         """Exact outcome probabilities, shape (circuits, outcomes)."""
         with _refusals():
-            return np.concatenate([law.probabilities(values) for law, values in self._groups(circuits)])
+            return np.concatenate(
+                [distribution.probabilities(values) for distribution, values in self._groups(circuits)]
+            )
 
-    def _groups(self, circuits: Sequence[QuantumCircuit]) -> Iterator[tuple[CircuitLaw, NDArray]]:
+    def _groups(self, circuits: Sequence[QuantumCircuit]) -> Iterator[tuple[CircuitDistribution, NDArray]]:
         for group in self._translator.groups(circuits):
             if not group.parameters:  # a circuit of the user's, who may change it before the next call
-                yield CircuitLaw(group.template, (), self._noise), group.values
+                yield CircuitDistribution(group.template, (), self._noise), group.values
                 continue
-            known = self._laws.get(id(group.template))
+            known = self._distributions.get(id(group.template))
             if known is None:
-                if len(self._laws) >= _KEPT:
-                    del self._laws[next(iter(self._laws))]
-                law = CircuitLaw(group.template, group.parameters, self._noise)
-                # The template is kept beside its law: as long as it lives, its id is no other's.
-                self._laws[id(group.template)] = known = (group.template, law)
+                if len(self._distributions) >= _KEPT:
+                    del self._distributions[next(iter(self._distributions))]
+                distribution = CircuitDistribution(group.template, group.parameters, self._noise)
+                # The template is kept beside its distribution: as long as it lives, its id is no other's.
+                self._distributions[id(group.template)] = known = (group.template, distribution)
             yield known[1], group.values
 
 

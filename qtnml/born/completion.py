@@ -36,7 +36,7 @@ def most_probable(state: TreeState, evidence: tuple[NDArray, ...], width: int = 
 
     Args:
         state: The distribution.
-        evidence: See `qtnml.born.evidence.observed`; weights between 0 and 1 weigh the law.
+        evidence: See `qtnml.born.evidence.observed`; weights between 0 and 1 weigh the distribution.
         width: Partial strings kept.
 
     Raises:
@@ -99,8 +99,8 @@ def _joined(state: TreeState, node: int, parts: list[_Beam]) -> _Beam:
 
 def _best(beam: _Beam, down: NDArray, width: int) -> _Beam:
     """The likeliest given what all else sends down."""
-    law = np.einsum("nwp,npq,nwq->nw", beam.vectors, down, beam.vectors.conj()).real
-    score = 2 * beam.logs + np.log(np.maximum(law, _FLOOR))
+    distribution = np.einsum("nwp,npq,nwq->nw", beam.vectors, down, beam.vectors.conj()).real
+    score = 2 * beam.logs + np.log(np.maximum(distribution, _FLOOR))
     kept = np.argsort(-score, axis=1, kind="stable")[:, :width]
     rows = np.arange(len(kept))[:, None]
     vectors = beam.vectors[rows, kept]

@@ -1,8 +1,8 @@
 """Exact samples from a tree: each site is drawn from its distribution given the sites before it.
 
 The walk over the tree is the same for squared amplitudes and for probabilities (`qtnml.born.sampling` and
-`qtnml.born.law`). From above, each bond receives one vector per sample, which summarises the sites drawn so
-far.
+`qtnml.born.distribution`). From above, each bond receives one vector per sample, which summarises the sites
+drawn so far.
 """
 
 from abc import ABC, abstractmethod

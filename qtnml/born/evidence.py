@@ -108,10 +108,11 @@ def site_marginals(
     found = []
     for site, node in enumerate(state.tree.node_of_leaf):
         place = 1 + state.tree.nodes[node].index(site)
-        law = np.einsum("bii->bi", _rest(state, node, place, down[node], evidence, up)).real
-        law = np.maximum(law, 0.0) * (evidence[site] if own_evidence else 1.0)
-        total = law.sum(axis=1, keepdims=True)
-        found.append(np.divide(law, total, out=np.full_like(law, 1 / law.shape[1]), where=total > 0))
+        marginal = np.einsum("bii->bi", _rest(state, node, place, down[node], evidence, up)).real
+        marginal = np.maximum(marginal, 0.0) * (evidence[site] if own_evidence else 1.0)
+        total = marginal.sum(axis=1, keepdims=True)
+        even = np.full_like(marginal, 1 / marginal.shape[1])
+        found.append(np.divide(marginal, total, out=even, where=total > 0))
     return tuple(found)
 
 
@@ -128,17 +129,17 @@ def log_marginal(state: TreeState, X: Any) -> NDArray:
     return logs
 
 
-def log_alone(laws: Sequence[NDArray], levels: NDArray) -> NDArray:
+def log_alone(marginals: Sequence[NDArray], levels: NDArray) -> NDArray:
     """Sum of ln P(level) of each row's known levels, every site on its own, nats, (rows,).
 
     Args:
-        laws: P(level) of each site, (1, levels).
+        marginals: P(level) of each site, (1, levels).
         levels: Shape (rows, sites), -1 where nothing is known.
     """
     found = np.zeros(len(levels))
-    for law, column in zip(laws, levels.T, strict=True):
+    for marginal, column in zip(marginals, levels.T, strict=True):
         with np.errstate(divide="ignore"):
-            found += np.where(column >= 0, np.log(law[0])[np.maximum(column, 0)], 0.0)
+            found += np.where(column >= 0, np.log(marginal[0])[np.maximum(column, 0)], 0.0)
     return found
 
 
@@ -151,9 +152,9 @@ def log_conditionals(state: TreeState, levels: NDArray) -> NDArray:
     chunk = chunk_of(state)
     for start in range(0, len(levels), chunk):
         part = levels[start : start + chunk]
-        laws = site_marginals(state, observed(state.sites, part), own_evidence=False)
-        for site, law in enumerate(laws[: levels.shape[1]]):
-            own = np.take_along_axis(law, np.maximum(part[:, [site]], 0), axis=1)[:, 0]
+        conditionals = site_marginals(state, observed(state.sites, part), own_evidence=False)
+        for site, conditional in enumerate(conditionals[: levels.shape[1]]):
+            own = np.take_along_axis(conditional, np.maximum(part[:, [site]], 0), axis=1)[:, 0]
             known = np.log(np.maximum(own, _LEAST_PROBABILITY))
             found[start : start + chunk, site] = np.where(part[:, site] >= 0, known, 0.0)
     return found

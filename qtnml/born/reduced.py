@@ -41,9 +41,9 @@ def bond_entropies(state: TreeState) -> NDArray:
     return np.array([entropy(values**2) for values in schmidt_values(state)])
 
 
-def entropy(law: NDArray) -> float:
+def entropy(distribution: NDArray) -> float:
     """-sum p ln p in nats of probabilities (or eigenvalues of a density matrix)."""
-    used = law[law > 0]
+    used = distribution[distribution > 0]
     return float(-(used * np.log(used)).sum())
 
 

@@ -214,25 +214,25 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         return self._assembled(self._decoded(levels, random_state))
 
-    def medians(self, laws: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
+    def medians(self, distributions: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
         """Median of each column's distribution (rows, levels), or for categories the most likely level.
 
         Returns:
             Levels (rows, columns) of the medians, and the fraction of that level's mass below the median.
         """
         levels, shares = [], []
-        for column, law in zip(self.columns_, laws, strict=True):
+        for column, distribution in zip(self.columns_, distributions, strict=True):
             numbers = column.level_numbers
             if numbers is None:
-                levels.append(law.argmax(axis=1))
-                shares.append(np.full(len(law), 0.5))
+                levels.append(distribution.argmax(axis=1))
+                shares.append(np.full(len(distribution), 0.5))
                 continue
             order = np.argsort(numbers, kind="stable")
-            above = np.cumsum(law[:, order], axis=1)
+            above = np.cumsum(distribution[:, order], axis=1)
             half = above[:, -1:] / 2
             place = np.minimum((above < half).sum(axis=1), len(order) - 1)
-            rows = np.arange(len(law))
-            own = law[rows, order[place]]
+            rows = np.arange(len(distribution))
+            own = distribution[rows, order[place]]
             levels.append(order[place])
             shares.append(
                 np.clip(1 - (above[rows, place] - half[:, 0]) / np.maximum(own, 1e-300), 0, 1 - 1e-9)

@@ -105,7 +105,7 @@ class RecordExplanation(PrintedHtml):
             "features": [
                 {name: _finite(value) for name, value in asdict(feature).items()} for feature in self.features
             ],
-            "conditionals": [law.tolist() for law in self.conditionals],
+            "conditionals": [conditional.tolist() for conditional in self.conditionals],
             "remarks": list(self.remarks),
         }
 
@@ -141,11 +141,11 @@ def explain_record(
     less = _without_each(state, levels)
     features = []
     for k, level in enumerate(levels):
-        law = rest[k][0]
-        best = int(np.argmax(law))
-        own = float(law[level]) if level >= 0 else float("nan")
+        conditional = rest[k][0]
+        best = int(np.argmax(conditional))
+        own = float(conditional[level]) if level >= 0 else float("nan")
         with np.errstate(divide="ignore"):
-            surprise = float(np.log(law[best]) - np.log(law[level])) if level >= 0 else 0.0
+            surprise = float(np.log(conditional[best]) - np.log(conditional[level])) if level >= 0 else 0.0
         against, without = _strongest(less, k, int(level), own) if surprise >= _SURPRISING else (-1, np.nan)
         features.append(
             FeatureExplanation(
@@ -155,7 +155,7 @@ def explain_record(
                 conditional=own,
                 marginal=float(alone[k][0, level]) if level >= 0 else float("nan"),
                 expected=labels[k][best],
-                expected_probability=float(law[best]),
+                expected_probability=float(conditional[best]),
                 surprise=surprise,
                 is_missing=bool(level < 0),
                 against=names[against] if against >= 0 else "",
@@ -163,7 +163,7 @@ def explain_record(
             )
         )
     total = float(log_marginal(state, row)[0])
-    return RecordExplanation(total, tuple(features), tuple(law[0] for law in rest))
+    return RecordExplanation(total, tuple(features), tuple(conditional[0] for conditional in rest))
 
 
 def _without_each(state: TreeState, levels: NDArray) -> tuple[NDArray, ...] | None:
@@ -178,10 +178,11 @@ def _strongest(less: tuple[NDArray, ...] | None, site: int, level: int, own: flo
     """The site without which a level is likeliest, and how likely; (-1, NaN) if that changes little."""
     if less is None:
         return -1, float("nan")
-    law = less[site][:, level].copy()
-    law[site] = 0.0
-    best = int(np.argmax(law))
-    return (best, float(law[best])) if law[best] > own * np.exp(_SURPRISING) else (-1, float("nan"))
+    others = less[site][:, level].copy()
+    others[site] = 0.0
+    best = int(np.argmax(others))
+    found = best, float(others[best])
+    return found if found[1] > own * np.exp(_SURPRISING) else (-1, float("nan"))
 
 
 def chain_rule(state: TreeState, levels: NDArray) -> NDArray:

@@ -83,7 +83,7 @@ class ModelExplanation(PrintedHtml):
         return {
             "names": list(self.names),
             "labels": [list(entry) for entry in self.labels],
-            "marginals": [law.tolist() for law in self.marginals],
+            "marginals": [marginal.tolist() for marginal in self.marginals],
             "mutual_information": self.mutual_information.tolist(),
             "classical_information": self.classical_information.tolist(),
             "bond_features": [list(entry) for entry in self.bond_features],
@@ -112,7 +112,7 @@ def explain_model(
     return ModelExplanation(
         names=tuple(names),
         labels=tuple(tuple(entry) for entry in labels),
-        marginals=tuple(law[0] for law in marginals),
+        marginals=tuple(marginal[0] for marginal in marginals),
         mutual_information=mutual_information(reduced),
         classical_information=mutual_information(reduced, "classical"),
         bond_features=tuple(below[bond] for bond in order),

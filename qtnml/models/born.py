@@ -93,7 +93,7 @@ class MPSBornMachine(BornMachine):
     """
 
     def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
-        """See `LearntLaw`."""
+        """See `LearntDensity`."""
         order = self.order
         if isinstance(order, str):
             order = seriation(data.information(dims))
@@ -201,7 +201,7 @@ class TreeBornMachine(BornMachine):
         )
 
     def sites_for(self, data: Strings, dims: tuple[int, ...]) -> Sites:
-        """See `LearntLaw`."""
+        """See `LearntDensity`."""
         topology, order = self.topology, self.order
         if self.warm_start and self.reconnect and hasattr(self, "state_") and self.state_.sites.dims == dims:
             return self.state_.sites

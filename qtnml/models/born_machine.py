@@ -28,7 +28,7 @@ from qtnml.gates import Synthesis
 from qtnml.models.approximated import approximated
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.born_data import levels_encoder
-from qtnml.models.born_training import LearntLaw
+from qtnml.models.born_training import LearntDensity
 from qtnml.models.noise import device_called, target_of
 from qtnml.models.pinned import pin_of, pinned
 from qtnml.models.saved import SavedToFile
@@ -42,7 +42,7 @@ from qtnml.states import State, as_state
 _MOST_CELLS = 2**28  # of samples that are drawn at once: 2 GB
 
 
-class BornMachine(SavedToFile, LearntLaw):
+class BornMachine(SavedToFile, LearntDensity):
     """What `MPSBornMachine` and `TreeBornMachine` share."""
 
     @classmethod
@@ -320,13 +320,13 @@ class BornMachine(SavedToFile, LearntLaw):
         ]
         return self._completed(X, levels, np.concatenate(found), np.arange(len(levels)), None)
 
-    def completed_by(self, X: Any, levels: NDArray, laws: Sequence[NDArray]) -> Any:
+    def completed_by(self, X: Any, levels: NDArray, distributions: Sequence[NDArray]) -> Any:
         """Samples whose missing cells are the medians of distributions (samples, levels) of each column."""
         rows = np.arange(len(levels))
         if self.encoder_ is None:
-            likeliest = np.stack([law.argmax(axis=1) for law in laws], axis=1)
+            likeliest = np.stack([distribution.argmax(axis=1) for distribution in distributions], axis=1)
             return np.where(levels >= 0, levels, likeliest)
-        found, shares = self.encoder_.medians(laws)
+        found, shares = self.encoder_.medians(distributions)
         return self.encoder_.complete(X, levels >= 0, found, rows, None, shares)
 
     def _completed(self, X: Any, levels: NDArray, filled: NDArray, rows: NDArray, rng: Any) -> Any:

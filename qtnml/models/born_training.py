@@ -69,7 +69,7 @@ class Labels(NamedTuple):
         return Sites((*sites.dims, self.number), Tree(leaf + 1, nodes))
 
 
-class LearntLaw(DensityMixin, LevelInput):
+class LearntDensity(DensityMixin, LevelInput):
     """Learns a state from samples; the settings are those of `MPSBornMachine` and `TreeBornMachine`."""
 
     state_: TreeState

@@ -15,8 +15,8 @@ from qtnml.noise.channels import (
 )
 from qtnml.noise.circuit import NoisyCircuit
 from qtnml.noise.device import NOISELESS, DeviceNoise, Instruction
+from qtnml.noise.distribution import CircuitDistribution
 from qtnml.noise.generative import NoisyGenerativeCircuit
-from qtnml.noise.law import CircuitLaw
 from qtnml.noise.schedule import NoiseSchedule
 from qtnml.noise.sensitivity import Sensitivity, sensitivity
 from qtnml.noise.settings import noise_from_settings, noise_from_text, noise_settings
@@ -25,7 +25,7 @@ from qtnml.noise.wires import GateRates, Rates, WireNoise, layer_noise, no_noise
 __all__ = [
     "NOISELESS",
     "Channel",
-    "CircuitLaw",
+    "CircuitDistribution",
     "DeviceNoise",
     "GateRates",
     "Instruction",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born.law import TreeLaw
+from qtnml.born.distribution import TreeDistribution
 from qtnml.errors import InvalidInputError
 from qtnml.noise.groups import TRACE, Group, Groups, kron
 from qtnml.noise.instructions import Instructions, mixed, read_out
@@ -19,13 +19,13 @@ from qtnml.noise.tree import piece_maps
 from qtnml.structure import Sites, Tree
 
 
-def law_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> TreeLaw:
+def distribution_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> TreeDistribution:
     """The distribution of what a circuit without data reads."""
-    (law,) = laws_backwards(rows, sites)
-    return law
+    (distribution,) = distributions_backwards(rows, sites)
+    return distribution
 
 
-def laws_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> list[TreeLaw]:
+def distributions_backwards(rows: Instructions, sites: Sequence[Sequence[int]]) -> list[TreeDistribution]:
     """The distribution of what a circuit without data reads, for each setting of its weights.
 
     Args:
@@ -48,7 +48,7 @@ class _Backwards(Groups):
         self._roots: list[int] = []
         self._first = _first_uses(rows)
 
-    def run(self) -> list[TreeLaw]:
+    def run(self) -> list[TreeDistribution]:
         rows = self._rows
         relaxation, kept = rows.noise_maps()
         after = rows.singles_under_noise()
@@ -118,7 +118,7 @@ class _Backwards(Groups):
         if not group.places:
             self._roots.append(self._close(group, ()))
 
-    def _finished(self) -> list[TreeLaw]:
+    def _finished(self) -> list[TreeDistribution]:
         sites = self._sites
         nodes, cores = list[tuple[int, ...]](), list[NDArray]()
         for piece, flat in zip(self._pieces, piece_maps(self._pieces, self._rows.settings or 1), strict=True):
@@ -151,7 +151,7 @@ class _Backwards(Groups):
             root = len(nodes) - 1
         dims = tuple(2 ** len(bits) for bits in sites)
         tree = Sites(dims, Tree(len(sites), tuple(nodes)))
-        return [TreeLaw(tree, tuple(core[k] for core in cores)) for k in range(len(cores[0]))]
+        return [TreeDistribution(tree, tuple(core[k] for core in cores)) for k in range(len(cores[0]))]
 
 
 def _first_uses(rows: Instructions) -> dict[int, int]:

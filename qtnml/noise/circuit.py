@@ -10,8 +10,8 @@ from qtnml.arrays import NDArray
 from qtnml.encoding import Encoding, leaf_paulis
 from qtnml.errors import InvalidInputError
 from qtnml.noise.device import DeviceNoise
+from qtnml.noise.distribution import CircuitDistribution, with_copies
 from qtnml.noise.instructions import Instructions
-from qtnml.noise.law import CircuitLaw, with_copies
 from qtnml.noise.order import joins_last
 from qtnml.noise.rows import rows_of
 from qtnml.noise.tree import CircuitTree, evaluated
@@ -150,5 +150,5 @@ class NoisyCircuit:
             for s in program.steps
             if isinstance(s, Encode)
         }
-        law = CircuitLaw(program.circuit(), tuple(free.values()), self.noise)
-        return law.given_success(angles[:, list(free)])
+        distribution = CircuitDistribution(program.circuit(), tuple(free.values()), self.noise)
+        return distribution.given_success(angles[:, list(free)])

@@ -13,11 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from qtnml.arrays import NDArray
-from qtnml.born.law import TreeLaw
+from qtnml.born.distribution import TreeDistribution
 from qtnml.errors import InvalidInputError
-from qtnml.noise.backwards import law_backwards
+from qtnml.noise.backwards import distribution_backwards
 from qtnml.noise.device import DeviceNoise
-from qtnml.noise.law import with_copies
+from qtnml.noise.distribution import with_copies
 from qtnml.noise.order import joins_last
 from qtnml.noise.rows import rows_of
 from qtnml.program import Program
@@ -54,7 +54,7 @@ class NoisyGenerativeCircuit:
     >>> state = TreeState.random(site_chain([2] * 100), 2, np.random.default_rng(0))
     >>> noise = DeviceNoise(t1=100e-6, t2=80e-6, two_qubit_time=70e-9, reset_time=1e-6, readout_error=0.01)
     >>> noisy = NoisyGenerativeCircuit(compile_state(state), noise)
-    >>> noisy.law.log_probability(np.zeros((1, 100))).shape
+    >>> noisy.distribution.log_probability(np.zeros((1, 100))).shape
     (1,)
     """
 
@@ -66,10 +66,10 @@ class NoisyGenerativeCircuit:
             raise InvalidInputError(f"noise must be a qtnml.noise.DeviceNoise, got {self.noise!r}")
 
     @cached_property
-    def law(self) -> TreeLaw:
+    def distribution(self) -> TreeDistribution:
         """Distribution of all bits as read. A site of k levels has 2**bits values, also those above k."""
         rows = with_copies(rows_of(self.compiled.trained_program, self.noise), before_resets=False)
-        return law_backwards(joins_last(rows, backwards=True), self.compiled.site_bits)
+        return distribution_backwards(joins_last(rows, backwards=True), self.compiled.site_bits)
 
     def log_likelihood(self, X: NDArray) -> NDArray:
         """Log-probability in nats to read each string of levels (samples, sites), -1 or NaN where missing.
@@ -79,7 +79,7 @@ class NoisyGenerativeCircuit:
         X = np.asarray(X, dtype=np.float64)
         valid = self._valid
         if valid is None:
-            return self.law.log_probability(X)
+            return self.distribution.log_probability(X)
         return np.asarray(valid.log_probability(X) - np.log1p(-self.lost_mass))
 
     @cached_property
@@ -91,20 +91,20 @@ class NoisyGenerativeCircuit:
         return float(1.0 - np.exp(valid.log_probability(np.full((1, len(self.compiled.site_dims)), -1)))[0])
 
     @cached_property
-    def _valid(self) -> TreeLaw | None:
+    def _valid(self) -> TreeDistribution | None:
         """The distribution of the levels there are, of sum below 1; None where there are no others."""
-        law, dims = self.law, self.compiled.site_dims
-        if law.sites.dims == dims:
+        distribution, dims = self.distribution, self.compiled.site_dims
+        if distribution.sites.dims == dims:
             return None
         cores = []
-        for core, wires in zip(law.cores, law.tree.nodes, strict=True):
+        for core, wires in zip(distribution.cores, distribution.tree.nodes, strict=True):
             for place, wire in enumerate(wires, 1):
                 if wire < len(dims):
                     core = np.take(core, np.arange(dims[wire]), axis=place)
             cores.append(core)
-        return TreeLaw(Sites(dims, law.tree), tuple(cores))
+        return TreeDistribution(Sites(dims, distribution.tree), tuple(cores))
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray:
         """Strings as read, shape (count, sites), conditional on all bits being valid levels."""
         # Drawn level by level from the restricted distribution, so whatever share of the shots is lost.
-        return (self._valid or self.law).sample(rng, count)
+        return (self._valid or self.distribution).sample(rng, count)

@@ -51,13 +51,13 @@ def plot_explanation(found: ModelExplanation, *, title: str = "") -> Figure:
 def _marginals(axes: Any, found: ModelExplanation) -> None:
     """P(level) of each feature as stacked bars; of many bits P(1) as a line."""
     if len(found.names) > _MOST_NAMES:
-        axes.plot([1 - law[0] for law in found.marginals], color=_EXPECTED, linewidth=1)
+        axes.plot([1 - p[0] for p in found.marginals], color=_EXPECTED, linewidth=1)
         axes.set(xlabel="feature", ylabel="P(not the first level)", ylim=(0, 1))
     else:
         places, bottom = np.arange(len(found.names)), np.zeros(len(found.names))
-        most = max(len(law) for law in found.marginals)
+        most = max(len(p) for p in found.marginals)
         for level in range(most):
-            heights = np.array([law[level] if level < len(law) else 0.0 for law in found.marginals])
+            heights = np.array([p[level] if level < len(p) else 0.0 for p in found.marginals])
             shade = 0.25 + 0.6 * level / max(most - 1, 1)
             axes.bar(places, heights, bottom=bottom, color=str(shade), edgecolor="white", linewidth=0.5)
             bottom += heights

@@ -73,9 +73,9 @@ class Strings:
         number = max(_COPIES, len(self.X))
         copies = self.X[rng.choice(len(self.X), number, p=self.weights)]
         for site, dim in enumerate(dims):
-            law = np.bincount(self.X[:, site], self.weights, dim) + 1 / dim
+            distribution = np.bincount(self.X[:, site], self.weights, dim) + 1 / dim
             anew = rng.random(number) < min(1.0, 2 / len(dims))
-            copies[anew, site] = rng.choice(dim, int(anew.sum()), p=law / law.sum())
+            copies[anew, site] = rng.choice(dim, int(anew.sum()), p=distribution / distribution.sum())
         weights = np.concatenate([(1 - share) * self.weights, np.full(number, share / number)])
         mixed = Strings.of(np.concatenate([self.X, copies]), weights, self.numbers, self.maps)
         return replace(mixed, rows=self.rows)

@@ -1,4 +1,4 @@
-"""Born machines against brute force: every law, every conditional, every reduced state."""
+"""Born machines against brute force: every distribution, every conditional, every reduced state."""
 
 import numpy as np
 import pytest
@@ -76,13 +76,13 @@ def test_any_cores_become_canonical(rng: np.random.Generator) -> None:
         TreeState(sites, tuple(2 * core for core in state.cores)).check()
 
 
-def test_evidence_sums_the_law_weighed(state: TreeState, rng: np.random.Generator) -> None:
-    law = np.abs(dense(state)) ** 2
+def test_evidence_sums_the_distribution_weighed(state: TreeState, rng: np.random.Generator) -> None:
+    distribution = np.abs(dense(state)) ** 2
     dims = state.sites.dims
     evidence = tuple(rng.random((3, dim)) for dim in dims)
     weighed = []
     for row in range(3):
-        found = law
+        found = distribution
         for site, dim in enumerate(dims):
             shape = [dim if k == site else 1 for k in range(len(dims))]
             found = found * evidence[site][row].reshape(shape)
@@ -96,27 +96,27 @@ def test_evidence_sums_the_law_weighed(state: TreeState, rng: np.random.Generato
 
 
 def test_conditional_is_joint_over_marginal(state: TreeState) -> None:
-    law = np.abs(dense(state)) ** 2
+    distribution = np.abs(dense(state)) ** 2
     strings = all_strings(state.sites.dims).astype(float)
     known = strings.copy()
     known[:, 1:] = np.nan
     joint, given = log_marginal(state, strings), log_marginal(state, known)
-    axes = tuple(range(1, law.ndim))
-    wanted = law / law.sum(axis=axes, keepdims=True)
+    axes = tuple(range(1, distribution.ndim))
+    wanted = distribution / distribution.sum(axis=axes, keepdims=True)
     np.testing.assert_allclose(np.exp(joint - given), wanted.ravel(), atol=1e-10)
     nothing = np.full((1, strings.shape[1]), -1.0)
     assert log_marginal(state, nothing)[0] == pytest.approx(0, abs=1e-12)
 
 
-def test_samples_follow_the_law(state: TreeState, rng: np.random.Generator) -> None:
-    law = np.abs(dense(state)) ** 2
-    assert p_value(sample(state, rng, 20_000), law) > 1e-3
-    row = np.full((2, law.ndim), np.nan)
+def test_samples_follow_the_distribution(state: TreeState, rng: np.random.Generator) -> None:
+    distribution = np.abs(dense(state)) ** 2
+    assert p_value(sample(state, rng, 20_000), distribution) > 1e-3
+    row = np.full((2, distribution.ndim), np.nan)
     row[0, 0] = 1
     row[1, -1] = 0
     drawn = sample(state, rng, 10_000, observed(state.sites, row))
-    first, last = np.zeros_like(law), np.zeros_like(law)
-    first[1], last[..., 0] = law[1], law[..., 0]
+    first, last = np.zeros_like(distribution), np.zeros_like(distribution)
+    first[1], last[..., 0] = distribution[1], distribution[..., 0]
     assert p_value(drawn[0], first / first.sum()) > 1e-3
     assert p_value(drawn[1], last / last.sum()) > 1e-3
 
@@ -130,19 +130,19 @@ def test_sampling_draws_what_it_says(rng: np.random.Generator) -> None:
 
 
 def test_beam_search_is_exact_where_it_is_exhaustive(state: TreeState) -> None:
-    law = np.abs(dense(state)) ** 2
-    row = np.full((1, law.ndim), np.nan)
+    distribution = np.abs(dense(state)) ** 2
+    row = np.full((1, distribution.ndim), np.nan)
     row[0, 0] = 1
     found = most_probable(state, observed(state.sites, row), width=10_000)
-    order = np.argsort(-law[1].ravel())
-    best = np.column_stack(np.unravel_index(order[:3], law[1].shape))
+    order = np.argsort(-distribution[1].ravel())
+    best = np.column_stack(np.unravel_index(order[:3], distribution[1].shape))
     np.testing.assert_array_equal(found.strings[0, :3, 1:], best[: len(found.strings[0])])
     told = np.exp(found.log_likelihood[0])
-    np.testing.assert_allclose(told[: len(order)], law[1].ravel()[order], atol=1e-12)
+    np.testing.assert_allclose(told[: len(order)], distribution[1].ravel()[order], atol=1e-12)
     assert (told[len(order) :] == 0).all()
     narrow = most_probable(state, observed(state.sites, row), width=2)
     told = np.exp(narrow.log_likelihood[0, 0])
-    assert told == pytest.approx(law[tuple(narrow.strings[0, 0])], abs=1e-12)
+    assert told == pytest.approx(distribution[tuple(narrow.strings[0, 0])], abs=1e-12)
 
 
 def test_reduced_states_are_partial_traces(state: TreeState) -> None:

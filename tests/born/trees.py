@@ -28,10 +28,10 @@ def dense(state: TreeState) -> np.ndarray:
     return (np.exp(logs) * phases).reshape(state.sites.dims)
 
 
-def p_value(strings: np.ndarray, law: np.ndarray) -> float:
+def p_value(strings: np.ndarray, distribution: np.ndarray) -> float:
     """Chi-squared test of strings against probabilities (flattened or not); rare ones together."""
-    flat = law.ravel()
-    counts = np.bincount(np.ravel_multi_index(tuple(strings.T), law.shape), minlength=flat.size)
+    flat = distribution.ravel()
+    counts = np.bincount(np.ravel_multi_index(tuple(strings.T), distribution.shape), minlength=flat.size)
     expected = flat * len(strings)
     usual = expected > 5
     assert counts[flat == 0].sum() == 0

@@ -31,13 +31,13 @@ SHOTS = 2048
 def test_gates_prepare_the_state(name: str, is_complex: bool, rng: np.random.Generator) -> None:
     state = TreeState.random(TREES[name], 3, rng, is_complex=is_complex)
     compiled = compile_state(state, reuse_qubits=False)
-    law, dims = np.abs(dense(state)) ** 2, state.sites.dims
+    distribution, dims = np.abs(dense(state)) ** 2, state.sites.dims
     # Its own gates, by Qiskit's dense state vector.
     circuit = compiled.trained_circuit
     found = Statevector(circuit.remove_final_measurements(inplace=False)).probabilities_dict(
         [circuit.find_bit(q).index for q in _measured(circuit)]
     )
-    built = np.zeros_like(law)
+    built = np.zeros_like(distribution)
     outcomes = [int(key, 2) for key in found]
     levels = compiled.levels(outcomes)
     for row, value in zip(levels, found.values(), strict=True):
@@ -45,17 +45,19 @@ def test_gates_prepare_the_state(name: str, is_complex: bool, rng: np.random.Gen
             built[tuple(row)] += value
         else:
             assert value < 1e-12
-    np.testing.assert_allclose(built, law, atol=1e-10)
+    np.testing.assert_allclose(built, distribution, atol=1e-10)
     # The nodes' matrices, contracted.
     strings = all_strings(dims)
-    np.testing.assert_allclose(np.exp(log_likelihood(compiled.state(), strings)), law.ravel(), atol=1e-10)
+    np.testing.assert_allclose(
+        np.exp(log_likelihood(compiled.state(), strings)), distribution.ravel(), atol=1e-10
+    )
     assert compiled.infidelity < 1e-12
     # With reuse, drawn by Aer.
     reused = compile_state(state)
     assert reused.num_qubits <= compiled.num_qubits
     counts = run_circuits(get_backend("aer"), [reused.trained_circuit], shots=SHOTS, seed=3)[0]
     drawn = np.repeat(reused.levels(list(counts)), list(counts.values()), axis=0)
-    assert p_value(drawn, law) > 1e-4
+    assert p_value(drawn, distribution) > 1e-4
 
 
 def _measured(circuit):
@@ -102,8 +104,8 @@ def test_weights_are_parameters(rng: np.random.Generator) -> None:
     strings = all_strings((2,) * 6)
     assert np.exp(log_likelihood(moved.state(), strings)).sum() == pytest.approx(1, abs=1e-10)
     assert moved.verify(state, strings) > 1e-3
-    dense_law = np.exp(log_likelihood(compiled.state(compiled.weights), strings))
-    np.testing.assert_allclose(dense_law, np.exp(log_likelihood(state, strings)), atol=1e-10)
+    dense_distribution = np.exp(log_likelihood(compiled.state(compiled.weights), strings))
+    np.testing.assert_allclose(dense_distribution, np.exp(log_likelihood(state, strings)), atol=1e-10)
     for wrong in (compiled.weights[:-1], np.full_like(compiled.weights, np.nan)):
         with pytest.raises(InvalidInputError, match="expected 72 weights|weights must be finite"):
             compiled.with_weights(wrong)

@@ -236,7 +236,7 @@ def test_many_strings_are_compiled_and_equal_few(
     assert many._compiled.cache_info().misses == before + 1
 
 
-def test_twelve_sites_of_the_compiled_law_sum_to_one(
+def test_twelve_sites_of_the_compiled_distribution_sum_to_one(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(many, "SWITCH", 1)

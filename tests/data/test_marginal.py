@@ -10,7 +10,7 @@ from scipy import stats
 from qtnml.data.marginal import Marginal, marginal_from
 from qtnml.errors import InvalidInputError
 
-LAWS = {
+DISTRIBUTIONS = {
     "normal": stats.norm(3, 2),
     "exponential": stats.expon(scale=5),
     "uniform": stats.uniform(-1, 3),
@@ -23,9 +23,9 @@ LAWS = {
 def draws(
     name: str, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    law = LAWS[name]
-    if law is not None:
-        return law.rvs(count, random_state=rng), law.logpdf
+    distribution = DISTRIBUTIONS[name]
+    if distribution is not None:
+        return distribution.rvs(count, random_state=rng), distribution.logpdf
     wide, narrow = stats.norm(0, 5), stats.norm(2, 0.05)
     drawn = np.where(
         rng.random(count) < 0.5, wide.rvs(count, random_state=rng), narrow.rvs(count, random_state=rng)
@@ -33,7 +33,7 @@ def draws(
     return drawn, lambda x: np.logaddexp(wide.logpdf(x), narrow.logpdf(x)) - np.log(2)
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(DISTRIBUTIONS))
 def test_densities_are_close_to_the_truth(name: str, rng: np.random.Generator) -> None:
     """Of new numbers, in nats, median over eight draws: the more rows the closer."""
     medians = []
@@ -49,7 +49,7 @@ def test_densities_are_close_to_the_truth(name: str, rng: np.random.Generator) -
     assert medians[1] < 0.6 * medians[0]
 
 
-@pytest.mark.parametrize("name", list(LAWS))
+@pytest.mark.parametrize("name", list(DISTRIBUTIONS))
 def test_probabilities_are_integrals_of_the_density(name: str, rng: np.random.Generator) -> None:
     marginal = Marginal.of(draws(name, 50, rng)[0])
     low, high = marginal.tails

@@ -17,22 +17,22 @@ from tests.born.trees import TREES, dense
 def test_contributions_and_conditionals(name: str, rng: np.random.Generator) -> None:
     tree = TREES[name]
     state = TreeState.random(tree, 3, rng, is_complex=True)
-    law, dims = np.abs(dense(state)) ** 2, state.sites.dims
+    distribution, dims = np.abs(dense(state)) ** 2, state.sites.dims
     levels = np.array([rng.integers(0, dim) for dim in dims])
     names, labels = [f"f{k}" for k in range(len(dims))], [[f"v{k}" for k in range(dim)] for dim in dims]
     found = explain_record(state, levels, names, labels)
-    assert found.log_likelihood == pytest.approx(np.log(law[tuple(levels)]), abs=1e-9)
+    assert found.log_likelihood == pytest.approx(np.log(distribution[tuple(levels)]), abs=1e-9)
     assert sum(f.contribution for f in found.features) == pytest.approx(found.log_likelihood, abs=1e-9)
     for k, feature in enumerate(found.features):
         row = [*levels[:k], slice(None), *levels[k + 1 :]]
-        conditional = law[tuple(row)] / law[tuple(row)].sum()
+        conditional = distribution[tuple(row)] / distribution[tuple(row)].sum()
         np.testing.assert_allclose(found.conditionals[k], conditional, atol=1e-10)
         assert feature.conditional == pytest.approx(conditional[levels[k]], abs=1e-10)
         assert feature.expected == f"v{conditional.argmax()}"
-        marginal = law.sum(axis=tuple(j for j in range(law.ndim) if j != k))
+        marginal = distribution.sum(axis=tuple(j for j in range(distribution.ndim) if j != k))
         assert feature.marginal == pytest.approx(marginal[levels[k]], abs=1e-10)
         left_out = {
-            j: law[tuple(slice(None) if i in (j, k) else v for i, v in enumerate(levels))].sum(
+            j: distribution[tuple(slice(None) if i in (j, k) else v for i, v in enumerate(levels))].sum(
                 axis=int(j > k)
             )
             for j in range(len(dims))
@@ -45,7 +45,7 @@ def test_contributions_and_conditionals(name: str, rng: np.random.Generator) -> 
             assert feature.without == pytest.approx(likelier[against], abs=1e-10)
         else:
             assert feature.surprise < 0.5 or np.log(likelier[against] / feature.conditional) <= 0.5
-        prefix = law[tuple(levels[: k + 1])].sum() / law[tuple(levels[:k])].sum()
+        prefix = distribution[tuple(levels[: k + 1])].sum() / distribution[tuple(levels[:k])].sum()
         assert feature.contribution == pytest.approx(np.log(prefix), abs=1e-9)
     assert [f.surprise for f in found.ranked] == sorted((f.surprise for f in found.features), reverse=True)
 

@@ -34,8 +34,8 @@ class Exact(GenerativeObjective):
     """Probabilities in the place of counts."""
 
     def drawn(self, points):
-        laws = (np.exp(log_likelihood(self.compiled.state(point), STRINGS)) for point in points)
-        return [Sample(STRINGS, 1e9 * law) for law in laws]
+        distributions = (np.exp(log_likelihood(self.compiled.state(point), STRINGS)) for point in points)
+        return [Sample(STRINGS, 1e9 * distribution) for distribution in distributions]
 
 
 def test_mmd_is_the_sum_over_all_pairs(data: np.ndarray, rng: np.random.Generator) -> None:
@@ -57,7 +57,7 @@ def test_mmd_is_the_sum_over_all_pairs(data: np.ndarray, rng: np.random.Generato
     wanted = mean(other, other, different=True) - 2 * mean(other, data, different=False)
     wanted += mean(data, data, different=True)
     assert loss.value(sample_of(other), sample_of(data)) == pytest.approx(wanted, abs=1e-12)
-    # Unbiased: between samples of one law it is zero on average, and not above it.
+    # Unbiased: between samples of one distribution it is zero on average, and not above it.
     both = [
         loss.value(sample_of(STRINGS[rng.integers(0, 16, 30)]), sample_of(STRINGS[rng.integers(0, 16, 30)]))
         for _ in range(200)
@@ -95,18 +95,18 @@ def test_training_comes_back(
 ) -> None:
     # Without reuse Aer draws all shots at once.
     compiled = compile_state(compiled.state(), reuse_qubits=False)
-    law = np.exp(log_likelihood(compiled.state(), STRINGS))
-    data = STRINGS[rng.choice(16, 500, p=law)]
+    distribution = np.exp(log_likelihood(compiled.state(), STRINGS))
+    data = STRINGS[rng.choice(16, 500, p=distribution)]
     away = compiled.with_weights(compiled.weights + 0.25 * rng.normal(size=len(compiled.weights)))
     steps = {"spsa": 60, "averaged-spsa": 25, "parameter-shift": 6, "cma-es": 25}[optimizer]
     how = HybridTraining(optimizer=optimizer, loss=loss, steps=steps, batch_size=500, random_state=0)
     where = Where(get_backend("exact"), JobStore("sqlite://"), shots=1000)
     result = train_generative_on_backend(away, data, where, how)
     before, after = (
-        float(law @ (np.log(law) - log_likelihood(circuit.state(), STRINGS)))
+        float(distribution @ (np.log(distribution) - log_likelihood(circuit.state(), STRINGS)))
         for circuit in (away, result.compiled)
     )
-    assert after < 0.6 * before  # Kullback-Leibler divergence to the law of the data
+    assert after < 0.6 * before  # Kullback-Leibler divergence to the distribution of the data
     assert len(result.history) == steps
     assert result.shots == result.circuits * 1000
 

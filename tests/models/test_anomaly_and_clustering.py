@@ -297,12 +297,12 @@ def test_values_that_do_not_belong_together_are_found(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again.score_samples(strange), detector.score_samples(strange))
     assert found["feature"] > 0.9
     assert found["both"] > 0.9
-    law = detector.model_
-    parts = law.log_conditionals(strange[:5])
+    born = detector.model_
+    parts = born.log_conditionals(strange[:5])
     for site in (0, 3, 15):
         without = strange[:5].astype(float)
         without[:, site] = np.nan
-        expected = law.log_likelihood(strange[:5]) - law.log_likelihood(without)
+        expected = born.log_likelihood(strange[:5]) - born.log_likelihood(without)
         np.testing.assert_allclose(parts[:, site], expected, atol=1e-8)
     with pytest.raises(InvalidInputError, match="by must be one of .*'dependence', got 'row'"):
         AnomalyDetector(model, by="row").fit(normal)  # type: ignore[arg-type]
@@ -315,8 +315,8 @@ def test_a_combination_is_strange_though_its_values_are_common(tmp_path: Path) -
     model = MPSBornMachine(2, random_state=0).fit(rows)
     asked = np.array([[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
     found = model.log_dependence(asked)
-    singles = [law[0] for law in model.marginals()]
-    alone = np.array([sum(np.log(law[v]) for law, v in zip(singles, row, strict=True)) for row in asked])
+    singles = [marginal[0] for marginal in model.marginals()]
+    alone = np.array([sum(np.log(p[v]) for p, v in zip(singles, row, strict=True)) for row in asked])
     np.testing.assert_allclose(found, model.log_likelihood(asked) - alone, atol=1e-9)
     assert found.argmin() == 0  # the rare bit of the second row is no strange combination
     assert model.log_dependence([[0.0, np.nan, np.nan, np.nan]])[0] == pytest.approx(0, abs=1e-9)

@@ -55,11 +55,11 @@ def table() -> pd.DataFrame:
 @pytest.mark.sampled
 @pytest.mark.parametrize("cls", [MPSBornMachine, TreeBornMachine])
 @pytest.mark.parametrize("method", ["sweeps", "gradient", "greedy"])
-def test_every_method_learns_the_law(cls: type[BornMachine], method: str, bits: np.ndarray) -> None:
+def test_every_method_learns_the_distribution(cls: type[BornMachine], method: str, bits: np.ndarray) -> None:
     epochs = None if method == "gradient" else 40
     model = cls(4, method=method, random_state=0, epochs=epochs).fit(bits)  # type: ignore[arg-type]
-    law = np.exp(model.score_samples(STRINGS))
-    assert law.sum() == pytest.approx(1, abs=1e-10)
+    distribution = np.exp(model.score_samples(STRINGS))
+    assert distribution.sum() == pytest.approx(1, abs=1e-10)
     counts = np.bincount(np.ravel_multi_index(tuple(bits.T), (2,) * 5), minlength=32)
     entropy = -np.sum(counts[counts > 0] / 300 * np.log(counts[counts > 0] / 300))
     assert -model.score(bits) < entropy + 0.12
@@ -76,37 +76,39 @@ def test_the_design_runs(born: MPSBornMachine, bits: np.ndarray) -> None:
     assert clone(born).get_params() == born.get_params()
 
 
-def test_samples_follow_the_law(born: MPSBornMachine) -> None:
-    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
-    assert p_value(born.sample(20_000, random_state=1), law) > 1e-3
+def test_samples_follow_the_distribution(born: MPSBornMachine) -> None:
+    distribution = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    assert p_value(born.sample(20_000, random_state=1), distribution) > 1e-3
     given = np.array([[1, np.nan, 0, np.nan, np.nan]])
     drawn = born.sample(5000, given=given, random_state=2)
-    part = np.zeros_like(law)
-    part[1, :, 0] = law[1, :, 0]
+    part = np.zeros_like(distribution)
+    part[1, :, 0] = distribution[1, :, 0]
     assert p_value(drawn, part / part.sum()) > 1e-3
     np.testing.assert_array_equal(born.sample(5, random_state=7), born.sample(5, random_state=7))
     assert born.sample(0).shape == (0, 5)
 
 
 def test_conditionals_and_marginals(born: MPSBornMachine) -> None:
-    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    distribution = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
     found = np.exp(born.conditional_log_likelihood([[1, 0, np.nan, 1, np.nan]], given=[0, 3]))
-    joint, given = law[1, 0, :, 1, :].sum(), law[1, :, :, 1, :].sum()
+    joint, given = distribution[1, 0, :, 1, :].sum(), distribution[1, :, :, 1, :].sum()
     assert found[0] == pytest.approx(joint / given, abs=1e-10)
     alone = born.marginals()
-    np.testing.assert_allclose(alone[1][0], law.sum(axis=(0, 2, 3, 4)), atol=1e-12)
+    np.testing.assert_allclose(alone[1][0], distribution.sum(axis=(0, 2, 3, 4)), atol=1e-12)
     known = born.marginals([[1, np.nan, np.nan, np.nan, np.nan]])
-    np.testing.assert_allclose(known[4][0], law[1].sum(axis=(0, 1, 2)) / law[1].sum(), atol=1e-12)
+    np.testing.assert_allclose(
+        known[4][0], distribution[1].sum(axis=(0, 1, 2)) / distribution[1].sum(), atol=1e-12
+    )
     assert born.log_likelihood([[np.nan] * 5])[0] == pytest.approx(0, abs=1e-10)
 
 
 def test_missing_values_are_filled_in(born: MPSBornMachine) -> None:
-    law = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
+    distribution = np.exp(born.score_samples(STRINGS)).reshape((2,) * 5)
     X = np.array([[1, np.nan, np.nan, 1, 1], [0, 0, 1, np.nan, 0]])
     filled = born.impute(X)
-    best = np.unravel_index(law[1, :, :, 1, 1].argmax(), (2, 2))
+    best = np.unravel_index(distribution[1, :, :, 1, 1].argmax(), (2, 2))
     assert filled[0].tolist() == [1, *best, 1, 1]
-    assert filled[1, 3] == law[0, 0, 1, :, 0].argmax()
+    assert filled[1, 3] == distribution[0, 0, 1, :, 0].argmax()
     drawn = born.impute(X, "sample", random_state=0)
     known = ~np.isnan(X)
     np.testing.assert_array_equal(drawn[known], X[known])
@@ -167,7 +169,7 @@ def test_a_saved_model_is_the_same(born: MPSBornMachine, bits: np.ndarray, tmp_p
             load_model(path)
 
 
-def test_under_noise_the_law_is_that_of_the_circuit(born: MPSBornMachine) -> None:
+def test_under_noise_the_distribution_is_that_of_the_circuit(born: MPSBornMachine) -> None:
     noise = DeviceNoise(
         t1=50e-6, two_qubit_time=1e-7, two_qubit_error=0.02, readout_error=0.03, reset_error=0.01
     )

@@ -1,4 +1,4 @@
-"""The joint law of records and classes: Bayes by brute force, draws by class, the mixed loss, files."""
+"""Joint distribution of records and classes: Bayes by brute force, draws by class, mixed loss, files."""
 
 import itertools
 from pathlib import Path
@@ -41,7 +41,7 @@ MODELS = {
 }
 
 
-def joint_law(clf: BornClassifier) -> np.ndarray:
+def joint_distribution(clf: BornClassifier) -> np.ndarray:
     """P over all strings of columns and classes, from the whole tensor."""
     return np.abs(dense(clf.state_)) ** 2
 
@@ -55,11 +55,11 @@ def test_probabilities_are_those_of_bayes(name: str, records: tuple[np.ndarray, 
     assert clf.n_iter_ == len(clf.history_)
     assert clf.history_[clf.best_epoch_].score < clf.independent_nll_
     assert clf.stopped_ in ("early", "finished")
-    law = joint_law(clf)
-    assert law.shape == (2,) * 5 + (3,)
-    assert law.sum() == pytest.approx(1)
+    distribution = joint_distribution(clf)
+    assert distribution.shape == (2,) * 5 + (3,)
+    assert distribution.sum() == pytest.approx(1)
     strings = np.array(list(itertools.product((0, 1), repeat=5)))
-    of_all = law.reshape(32, 3)
+    of_all = distribution.reshape(32, 3)
     np.testing.assert_allclose(np.exp(clf.log_likelihood(strings)), of_all.sum(axis=1), atol=1e-10)
     labels = np.repeat(clf.classes_[1], 32)
     np.testing.assert_allclose(np.exp(clf.log_likelihood(strings, labels)), of_all[:, 1], atol=1e-10)
@@ -67,22 +67,22 @@ def test_probabilities_are_those_of_bayes(name: str, records: tuple[np.ndarray, 
     bayes = of_all[possible] / of_all[possible].sum(axis=1, keepdims=True)
     np.testing.assert_allclose(clf.predict_proba(strings[possible]), bayes, atol=1e-8)
     # Missing values are summed over.
-    some = law.sum(axis=(1, 2, 4))[1, 0]
+    some = distribution.sum(axis=(1, 2, 4))[1, 0]
     found = clf.predict_proba([[1, np.nan, np.nan, 0, np.nan]])[0]
     np.testing.assert_allclose(found, some / some.sum(), atol=1e-8)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_proba(X).argmax(axis=1)])
 
 
-def test_draws_follow_the_law_and_the_class(records: tuple[np.ndarray, np.ndarray]) -> None:
+def test_draws_follow_the_distribution_and_the_class(records: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = records
     clf = BornClassifier(TreeBornMachine(4, epochs=10), random_state=0).fit(X, y)
-    law = joint_law(clf)
+    distribution = joint_distribution(clf)
     drawn, labels = clf.sample(4000, random_state=1)
     joint = np.concatenate([drawn, np.searchsorted(clf.classes_, labels)[:, None]], axis=1)
-    assert p_value(joint, law) > 1e-3
+    assert p_value(joint, distribution) > 1e-3
     of_class, same = clf.sample(4000, label="b", random_state=2)
     assert set(same) == {"b"}
-    assert p_value(of_class, law[..., 1] / law[..., 1].sum()) > 1e-3
+    assert p_value(of_class, distribution[..., 1] / distribution[..., 1].sum()) > 1e-3
     np.testing.assert_array_equal(clf.sample(5, random_state=3)[0], clf.sample(5, random_state=3)[0])
 
 
@@ -106,19 +106,19 @@ def test_the_mixed_loss_is_its_formula(
     model, parameters = LabelledBornModel.of(state)
     X, y = rng.integers(0, 2, (20, tree.num_leaves)), rng.integers(0, 3, 20)
     logs = model.outcomes(jax.tree.map(jnp.asarray, parameters), jnp.asarray(X))[0]
-    law = np.abs(dense(state)) ** 2
-    rows = law[tuple(X.T)]
+    distribution = np.abs(dense(state)) ** 2
+    rows = distribution[tuple(X.T)]
     np.testing.assert_allclose(np.exp(logs.T), rows, atol=1e-9)
     own = np.log(rows[np.arange(20), y])
     for share in (0.0, 0.3, 1.0):
         expected = (1 - share) * -own + share * (np.log(rows.sum(axis=1)) - own)
         np.testing.assert_allclose(JointLoss(share)(logs, jnp.asarray(y)), expected, rtol=1e-5)
     again = model.state(model.project(Parameters(parameters.nodes)))
-    np.testing.assert_allclose(np.abs(dense(again)) ** 2, law, atol=1e-12)
+    np.testing.assert_allclose(np.abs(dense(again)) ** 2, distribution, atol=1e-12)
 
 
 @pytest.mark.slow
-def test_cross_entropy_makes_a_better_classifier_and_a_worse_law() -> None:
+def test_cross_entropy_makes_a_better_classifier_and_a_worse_distribution() -> None:
     """Many bits that tell nothing drown the class in a likelihood."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)

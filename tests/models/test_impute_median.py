@@ -25,7 +25,9 @@ def born(table: pd.DataFrame) -> TreeBornMachine:
     return TreeBornMachine(16, encoder=encoder, random_state=0).fit(table)
 
 
-def test_medians_are_those_of_the_conditional_law(born: TreeBornMachine, table: pd.DataFrame) -> None:
+def test_medians_are_those_of_the_conditional_distribution(
+    born: TreeBornMachine, table: pd.DataFrame
+) -> None:
     given = table[:40].copy()
     truth = RHO * given["x"].to_numpy()  # of a normal pair
     given["y"] = np.nan

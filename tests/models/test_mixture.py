@@ -77,15 +77,15 @@ def test_a_mixture_explains_what_one_tree_does_not(
 
 
 def test_queries_are_those_of_the_whole_distribution(mixture: BornMixture) -> None:
-    law = np.exp(mixture.score_samples(STRINGS)).reshape((2,) * 6)
+    distribution = np.exp(mixture.score_samples(STRINGS)).reshape((2,) * 6)
     known = [[1, np.nan, 0, np.nan, np.nan, np.nan]]
-    part = law[1, :, 0]
+    part = distribution[1, :, 0]
     assert mixture.log_likelihood(known)[0] == pytest.approx(np.log(part.sum()))
     marginals = mixture.marginals(known)
     np.testing.assert_allclose(marginals[1][0], part.sum(axis=(1, 2, 3)) / part.sum())
-    np.testing.assert_allclose(mixture.marginals()[4][0], law.sum(axis=(0, 1, 2, 3, 5)))
+    np.testing.assert_allclose(mixture.marginals()[4][0], distribution.sum(axis=(0, 1, 2, 3, 5)))
     found = mixture.conditional_log_likelihood([[1, 1, 0, 1, 0, 1]], [0, 2])[0]
-    assert found == pytest.approx(np.log(law[1, 1, 0, 1, 0, 1] / part.sum()))
+    assert found == pytest.approx(np.log(distribution[1, 1, 0, 1, 0, 1] / part.sum()))
     drawn, labels = mixture.sample(4000, given=known, random_state=0)
     assert drawn.shape == (4000, 6)
     assert (drawn[:, 0] == 1).all()
@@ -94,7 +94,7 @@ def test_queries_are_those_of_the_whole_distribution(mixture: BornMixture) -> No
     np.testing.assert_allclose(np.bincount(labels, minlength=3) / 4000, shares, atol=0.04)
     assert p_value(drawn[:, [1, 3, 4, 5]].astype(int), part / part.sum()) > 1e-3
     drawn, _ = mixture.sample(4000, random_state=0)
-    assert p_value(drawn, law) > 1e-3
+    assert p_value(drawn, distribution) > 1e-3
     filled = mixture.impute([[1, np.nan, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]], random_state=0)
     assert np.isin(filled, (0, 1)).all()
     np.testing.assert_array_equal(filled[1], 0)

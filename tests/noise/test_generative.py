@@ -1,4 +1,4 @@
-"""Generative circuits under noise: the exact law against Aer's density matrix, samples against the law."""
+"""Generative circuits under noise: exact probabilities against Aer's density matrix, samples too."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from qtnml import get_backend
 from qtnml.backends import run_circuits
 from qtnml.born import TreeState, log_likelihood
-from qtnml.born.law import TreeLaw
+from qtnml.born.distribution import TreeDistribution
 from qtnml.compile import GenerativeCircuit, compile_state
 from qtnml.errors import InvalidInputError
 from qtnml.noise import DeviceNoise, Instruction, NoisyGenerativeCircuit, groups, over_rotation
@@ -53,30 +53,30 @@ def test_equals_aer(case: str, noise: str, rng: np.random.Generator) -> None:
             t1=30e-6, two_qubit_time=1e-7, one_qubit_channel=over_rotation("Z", 0.1), readout_error=0.03
         )
     compiled = compile_state(state, reuse_qubits=False)
-    law = NoisyGenerativeCircuit(compiled, given).law
-    strings = all_strings(law.sites.dims)
-    found = np.exp(law.log_probability(strings))
+    distribution = NoisyGenerativeCircuit(compiled, given).distribution
+    strings = all_strings(distribution.sites.dims)
+    found = np.exp(distribution.log_probability(strings))
     assert found.sum() == pytest.approx(1, abs=1e-10)
     aer = get_backend("aer", noise=given).probabilities([compiled.trained_circuit])[0]  # type: ignore[attr-defined]
     np.testing.assert_allclose(found, aer[outcomes(compiled, strings)], atol=1e-10)
 
 
 @pytest.mark.parametrize("case", ["chain", "levels", "tree"])
-def test_reused_qubits_follow_the_law(case: str, rng: np.random.Generator) -> None:
+def test_reused_qubits_follow_the_distribution(case: str, rng: np.random.Generator) -> None:
     sites, bond = CASES[case]
     state = TreeState.random(sites, bond, rng)
     compiled = compile_state(state)
     assert compiled.num_resets
     noisy = NoisyGenerativeCircuit(compiled, NOISE)
-    dims = noisy.law.sites.dims
+    dims = noisy.distribution.sites.dims
     strings = all_strings(dims)
-    law = np.exp(noisy.law.log_probability(strings)).reshape(dims)
+    distribution = np.exp(noisy.distribution.log_probability(strings)).reshape(dims)
     counts = run_circuits(get_backend("aer", noise=NOISE), [compiled.trained_circuit], shots=8192, seed=5)[0]
     numbers = {int(k): row for k, row in zip(outcomes(compiled, strings), strings, strict=True)}
     drawn = np.array([numbers[k] for k, n in counts.items() for _ in range(n)])
-    assert p_value(drawn, law) > 1e-4
-    assert p_value(noisy.law.sample(rng, 8192), law) > 1e-4
-    valid = law[tuple(slice(dim) for dim in sites.dims)]
+    assert p_value(drawn, distribution) > 1e-4
+    assert p_value(noisy.distribution.sample(rng, 8192), distribution) > 1e-4
+    valid = distribution[tuple(slice(dim) for dim in sites.dims)]
     assert noisy.lost_mass == pytest.approx(1 - valid.sum(), abs=1e-12)
     assert p_value(noisy.sample(rng, 4096), valid / valid.sum()) > 1e-4
     kept = noisy.log_likelihood(all_strings(sites.dims))
@@ -86,9 +86,9 @@ def test_reused_qubits_follow_the_law(case: str, rng: np.random.Generator) -> No
 def test_missing_values_are_summed_over(rng: np.random.Generator) -> None:
     state = TreeState.random(Sites((2, 2, 2, 2), Tree(4, ((0, 1), (2, 3), (4, 5)))), 2, rng)
     noisy = NoisyGenerativeCircuit(compile_state(state), NOISE)
-    law = np.exp(noisy.log_likelihood(all_strings((2,) * 4))).reshape((2,) * 4)
+    distribution = np.exp(noisy.log_likelihood(all_strings((2,) * 4))).reshape((2,) * 4)
     found = np.exp(noisy.log_likelihood(np.array([[1, np.nan, 0, -1]])))
-    assert found[0] == pytest.approx(law[1, :, 0, :].sum(), abs=1e-12)
+    assert found[0] == pytest.approx(distribution[1, :, 0, :].sum(), abs=1e-12)
 
 
 def test_without_noise_it_is_the_state(rng: np.random.Generator) -> None:
@@ -110,7 +110,7 @@ def test_errors(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> No
         noisy.log_likelihood(np.full((1, 4), 2))
     monkeypatch.setattr(groups, "_LARGEST_MAP", 32)
     with pytest.raises(InvalidInputError, match="truncate a Born machine's bonds"):
-        _ = NoisyGenerativeCircuit(compile_state(state), NOISE).law
+        _ = NoisyGenerativeCircuit(compile_state(state), NOISE).distribution
 
 
 def test_instructions_of_a_device(rng: np.random.Generator) -> None:
@@ -134,7 +134,7 @@ def test_what_is_lost_costs_no_time(rng: np.random.Generator) -> None:
 
 def test_deep_trees_in_any_order_of_wires(rng: np.random.Generator) -> None:
     nodes = ((0,), *((1200 + k, k + 1) for k in range(1199)))  # the bond stands before the site
-    law = TreeLaw(
+    distribution = TreeDistribution(
         Sites((2,) * 1200, Tree(1200, nodes)), tuple(np.full((1, *[1] * (len(w) - 1), 2), 0.5) for w in nodes)
     )
-    assert law.sample(rng, 4).shape == (4, 1200)
+    assert distribution.sample(rng, 4).shape == (4, 1200)

@@ -10,9 +10,9 @@ from qtnml.born import TreeState
 from qtnml.compile import compile_network, compile_state
 from qtnml.errors import InvalidInputError
 from qtnml.noise import DeviceNoise, NoisyCircuit
-from qtnml.noise.backwards import laws_backwards
+from qtnml.noise.backwards import distributions_backwards
+from qtnml.noise.distribution import with_copies
 from qtnml.noise.instructions import Instructions
-from qtnml.noise.law import with_copies
 from qtnml.noise.order import joins_last
 from qtnml.noise.rows import rows_of
 from qtnml.noise.tree import evaluated
@@ -64,8 +64,10 @@ def test_backwards(seed: int, reuse: bool) -> None:
     strings = rng.integers(0, 2, (5, 12))
     found = []
     for each in (rows, shuffled(rows, rng)):
-        (law,) = laws_backwards(joins_last(each, backwards=True), [(bit,) for bit in range(12)])
-        found.append(law.log_probability(strings))
+        (distribution,) = distributions_backwards(
+            joins_last(each, backwards=True), [(bit,) for bit in range(12)]
+        )
+        found.append(distribution.log_probability(strings))
     np.testing.assert_allclose(found[0], found[1], atol=1e-10)
 
 

@@ -30,7 +30,7 @@ from qtnml.compile import (
 from qtnml.errors import InvalidInputError
 from qtnml.hybrid import HybridTraining
 from qtnml.models import TreeClassifier
-from qtnml.noise import CircuitLaw, DeviceNoise, NoisyCircuit
+from qtnml.noise import CircuitDistribution, DeviceNoise, NoisyCircuit
 from qtnml.noise.device import Instruction
 from qtnml.program import Check, FlipIf, Gate, Program, Reset, device_of, timeline
 from qtnml.program.operations import Operation, Wait
@@ -190,14 +190,14 @@ class TestTwirl:
                     start.x(qubit)
                 program = Program.read(start.compose(circuit))
                 twirled = Twirl(seed)(program, None).circuit()
-                found.append(CircuitLaw(twirled, (), noise).probabilities(np.empty((1, 0)))[0])
+                found.append(CircuitDistribution(twirled, (), noise).probabilities(np.empty((1, 0)))[0])
             right = {(): 0, (0,): 3}[prepared]
             return float(np.mean(found, axis=0)[right])
 
         plain = {
-            prepared: CircuitLaw(_prepared(prepared, circuit), (), noise).probabilities(np.empty((1, 0)))[0][
-                right
-            ]
+            prepared: CircuitDistribution(_prepared(prepared, circuit), (), noise).probabilities(
+                np.empty((1, 0))
+            )[0][right]
             for prepared, right in (((), 0), ((0,), 3))
         }
         assert plain[()] == pytest.approx(1.0)
@@ -300,7 +300,7 @@ class TestHoldReads:
         noise = DeviceNoise.from_backend(line_of(6))
         values = np.empty((1, 0))
         found = [
-            CircuitLaw(each.trained_circuit, (), noise).probabilities(values)
+            CircuitDistribution(each.trained_circuit, (), noise).probabilities(values)
             for each in (compiled, compiled.with_passes("hold-reads"))
         ]
         np.testing.assert_allclose(found[0], found[1], atol=1e-12)
@@ -417,11 +417,11 @@ class TestFeedForward:
         up, down, shots = 0.1, 0.05, 50_000
         circuit = circuits()["outward"].with_passes("feed-forward").trained_circuit
         noise = DeviceNoise(readout_error=((up, down),) * circuit.num_qubits)
-        law = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
-        plain = CircuitLaw(circuits()["outward"].trained_circuit, (), noise).probabilities(np.empty((1, 0)))[
-            0
-        ]
-        assert np.abs(law - plain).sum() > 0.05  # the two are different things
+        distribution = CircuitDistribution(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+        plain = CircuitDistribution(circuits()["outward"].trained_circuit, (), noise).probabilities(
+            np.empty((1, 0))
+        )[0]
+        assert np.abs(distribution - plain).sum() > 0.05  # the two are different things
         model = NoiseModel()
         model.add_all_qubit_readout_error(ReadoutError([[1 - up, up], [down, 1 - down]]))
         counts = (
@@ -430,7 +430,7 @@ class TestFeedForward:
         seen = np.zeros(64)
         for bits, number in counts.items():
             seen[int(bits, 2)] += number
-        assert chisquare(seen, law * shots).pvalue > 1e-3
+        assert chisquare(seen, distribution * shots).pvalue > 1e-3
 
     def test_relaxation_after_the_flip(self) -> None:
         """By a density matrix: read, flip, wait, read again."""
@@ -446,7 +446,7 @@ class TestFeedForward:
             t1=10e-6,
             instructions=(Instruction("if_else", (0,), 2e-6, 0.0), Instruction("if_else", (1,), 2e-6, 0.0)),
         )
-        law = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+        distribution = CircuitDistribution(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
         # After a misread bit the qubit is in |1>, and decays while the device decides.
         kept = np.exp(-2e-6 / 10e-6)
         wanted = np.zeros(8)
@@ -457,7 +457,7 @@ class TestFeedForward:
                 for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
                     right = (0.9 if a == value else 0.1) * (0.9 if b == value else 0.1)
                     wanted[read + 2 * a + 4 * b] += p * weight * right
-        np.testing.assert_allclose(law, wanted, atol=1e-12)
+        np.testing.assert_allclose(distribution, wanted, atol=1e-12)
 
     def test_other_control_flow_is_refused(self) -> None:
         circuit = QuantumCircuit(2, 1)
@@ -465,7 +465,7 @@ class TestFeedForward:
         with circuit.if_test((circuit.clbits[0], 1)):
             circuit.h(1)
         with pytest.raises(InvalidInputError, match="knows no 'if_else'"):
-            CircuitLaw(circuit, (), DeviceNoise())
+            CircuitDistribution(circuit, (), DeviceNoise())
 
     def test_devices_without_it(self) -> None:
         with pytest.raises(InvalidInputError, match="has no gates that depend on a bit"):

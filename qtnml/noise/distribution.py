@@ -14,7 +14,7 @@ from qiskit.circuit import Parameter, ParameterExpression
 
 from qtnml.arrays import NDArray
 from qtnml.errors import InvalidInputError
-from qtnml.noise.backwards import laws_backwards
+from qtnml.noise.backwards import distributions_backwards
 from qtnml.noise.device import DeviceNoise
 from qtnml.noise.instructions import PLANES, Copy, Fed, Instructions, Misread, Moved, Place
 from qtnml.noise.order import order_of
@@ -30,7 +30,7 @@ _TOGETHER = 32  # circuits of one setting, from which on they are contracted by 
 _CONTROL = ("if_else", "while_loop", "for_loop", "switch_case", "box", "break_loop", "continue_loop")
 
 
-class CircuitLaw:
+class CircuitDistribution:
     """The distribution of a circuit's classical bits.
 
     An outcome is all bits read as a binary number; the first bit is the least significant. A bit that nothing
@@ -45,7 +45,8 @@ class CircuitLaw:
 
     >>> circuit = QuantumCircuit(2, 2)
     >>> _ = circuit.h(0), circuit.cx(0, 1), circuit.measure([0, 1], [0, 1])
-    >>> CircuitLaw(circuit, (), DeviceNoise(readout_error=0.01)).probabilities(np.empty((1, 0))).round(4)
+    >>> noisy = CircuitDistribution(circuit, (), DeviceNoise(readout_error=0.01))
+    >>> noisy.probabilities(np.empty((1, 0))).round(4)
     array([[0.4901, 0.0099, 0.0099, 0.4901]])
     """
 
@@ -78,16 +79,16 @@ class CircuitLaw:
                 f"draw shots instead (a table has at most {MOST_BITS} bits)"
             )
         found = np.zeros((len(values), 2**self._num_bits))
-        for places, settings, law in self._laws(values):
-            outcomes, table = law.table(values[places], settings)
+        for places, settings, distribution in self._distributions(values):
+            outcomes, table = distribution.table(values[places], settings)
             found[places[:, None], outcomes] = table
         return found
 
     def sample(self, values: NDArray, shots: int, rng: np.random.Generator) -> list[dict[int, int]]:
         """Counts drawn from the distribution of each circuit."""
         found: list[dict[int, int]] = [{} for _ in values]
-        for places, settings, law in self._laws(values):
-            drawn = law.counts(values[places], settings, shots, rng)
+        for places, settings, distribution in self._distributions(values):
+            drawn = distribution.counts(values[places], settings, shots, rng)
             for place, counts in zip(places, drawn, strict=True):
                 found[place] = counts
         return found
@@ -100,33 +101,33 @@ class CircuitLaw:
         """
         found = np.empty((len(values), 0))
         log = np.empty(len(values))
-        for places, settings, law in self._laws(values):
-            if not isinstance(law, _Forwards):
+        for places, settings, distribution in self._distributions(values):
+            if not isinstance(distribution, _Forwards):
                 raise InvalidInputError(
                     "this circuit spreads its outcome over many bits; ask for `probabilities`, or draw shots"
                 )
-            part, log[places] = law.evaluated(values[places], settings)
+            part, log[places] = distribution.evaluated(values[places], settings)
             if not found.shape[1]:
                 found = np.empty((len(values), part.shape[1]))
             found[places] = part
         return found, log
 
-    def _laws(self, values: NDArray) -> "Iterator[tuple[NDArray, NDArray, _Forwards | _Backwards]]":
+    def _distributions(self, values: NDArray) -> "Iterator[tuple[NDArray, NDArray, _Forwards | _Backwards]]":
         """Circuits of a few settings of the weights, the setting of each, and their distribution."""
         if not len(values):
             return
         if not self._weights:
             if self._plain is None:
-                self._plain = self._law(None)
+                self._plain = self._distribution(None)
             yield np.arange(len(values)), np.zeros(len(values), dtype=int), self._plain
             return
         known, group = _distinct(values[:, self._weights])
         for start in range(0, len(known), _SETTINGS):
             part = known[start : start + _SETTINGS]
             places = np.flatnonzero((group >= start) & (group < start + len(part)))
-            yield places, group[places] - start, self._law(part)
+            yield places, group[places] - start, self._distribution(part)
 
-    def _law(self, values: NDArray | None) -> "_Forwards | _Backwards":
+    def _distribution(self, values: NDArray | None) -> "_Forwards | _Backwards":
         rows = self._rows.at(values)
         if self._data:
             return self._forwards(rows)
@@ -214,13 +215,13 @@ class _Backwards:
 
     def __init__(self, rows: Instructions) -> None:
         self._bits = sorted(bit for bit in rows.bits if bit is not None)
-        self._laws = laws_backwards(rows, [(bit,) for bit in self._bits])
+        self._distributions = distributions_backwards(rows, [(bit,) for bit in self._bits])
 
     def table(self, values: NDArray, settings: NDArray) -> tuple[NDArray, NDArray]:  # noqa: ARG002
         """Outcomes that there are, and their probabilities (circuits, outcomes)."""
         count = len(self._bits)
         strings = np.arange(2**count)[:, None] >> np.arange(count) & 1
-        rows = np.exp([law.log_probability(strings) for law in self._laws])
+        rows = np.exp([distribution.log_probability(strings) for distribution in self._distributions])
         return _outcomes(self._bits[::-1]), rows[settings]
 
     def counts(
@@ -228,9 +229,9 @@ class _Backwards:
     ) -> list[dict[int, int]]:
         """Drawn shots of each circuit."""
         found: list[dict[int, int]] = [{} for _ in values]
-        for number, law in enumerate(self._laws):
+        for number, distribution in enumerate(self._distributions):
             places = np.flatnonzero(settings == number)
-            strings = law.sample(rng, shots * len(places)).reshape(len(places), shots, -1)
+            strings = distribution.sample(rng, shots * len(places)).reshape(len(places), shots, -1)
             for place, part in zip(places, strings, strict=True):
                 found[place] = self._counted(part)
         return found

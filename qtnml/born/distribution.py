@@ -19,7 +19,7 @@ from qtnml.structure import Sites, Tree
 
 
 @dataclass(frozen=True, eq=False)
-class TreeLaw:
+class TreeDistribution:
     """P(x) of strings as a contraction.
 
     Attributes:
@@ -74,9 +74,9 @@ def _of_levels(network: AmplitudeNetwork, stacks: tuple[Array, ...], levels: Arr
 class _Probabilities(Walk):
     """Walk over a distribution."""
 
-    def __init__(self, law: TreeLaw, rng: np.random.Generator, count: int) -> None:
-        super().__init__(law.tree, law.cores, rng, count)
-        self._traces = law.traces
+    def __init__(self, distribution: TreeDistribution, rng: np.random.Generator, count: int) -> None:
+        super().__init__(distribution.tree, distribution.cores, rng, count)
+        self._traces = distribution.traces
 
     def _level(self, tensor: NDArray, wires: tuple[int, ...]) -> NDArray:
         return draw(np.maximum(self._entering(tensor, wires), 0.0), self._rng)

@@ -13,7 +13,7 @@ from qtnml.backends import run_circuits
 from qtnml.compile import compile_network
 from qtnml.encoding import AngleEncoding
 from qtnml.errors import BackendError, InvalidInputError
-from qtnml.noise import CircuitLaw, DeviceNoise
+from qtnml.noise import CircuitDistribution, DeviceNoise
 from qtnml.structure import balanced_tree
 
 NOISE = DeviceNoise(
@@ -92,7 +92,7 @@ def random_circuit(rng: np.random.Generator, num_qubits: int, num_bits: int, ste
 def test_any_circuit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     circuit = random_circuit(rng, 3, int(rng.integers(1, 5)), 20)
-    found = CircuitLaw(circuit, (), DeviceNoise()).probabilities(ONE)[0]
+    found = CircuitDistribution(circuit, (), DeviceNoise()).probabilities(ONE)[0]
     np.testing.assert_allclose(found, branching(circuit), atol=1e-12)
 
 
@@ -104,17 +104,17 @@ def test_many_bits_go_backwards(seed: int) -> None:
     circuit.h(1)
     circuit.cx(1, 0)
     circuit.measure([0, 1, 2], [7, 6, 5])
-    found = CircuitLaw(circuit, (), DeviceNoise()).probabilities(ONE)[0]
+    found = CircuitDistribution(circuit, (), DeviceNoise()).probabilities(ONE)[0]
     np.testing.assert_allclose(found, branching(circuit), atol=1e-12)
 
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("seed", range(6))
 def test_under_noise_it_is_aers(seed: int) -> None:
-    """Aer has no exact probabilities of measurements in the middle: its shots are drawn from the law."""
+    """Aer has no exact probabilities of measurements in the middle; its shots follow ours."""
     rng = np.random.default_rng(seed)
     circuit = random_circuit(rng, 3, 3, 20)
-    expected = CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0]
+    expected = CircuitDistribution(circuit, (), NOISE).probabilities(ONE)[0]
     assert expected.sum() == pytest.approx(1, abs=1e-12)
     shots = 20_000
     counts = run_circuits(get_backend("aer", noise=NOISE), [circuit], shots=shots, seed=seed)[0]
@@ -142,7 +142,7 @@ def test_under_noise_it_is_aers_exactly(seed: int) -> None:
             circuit.reset(b)
     order = rng.permutation(4).tolist()
     circuit.measure(range(4), order)
-    found = CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0]
+    found = CircuitDistribution(circuit, (), NOISE).probabilities(ONE)[0]
     aer = get_backend("aer", noise=NOISE).probabilities([circuit])[0]  # type: ignore[attr-defined]
     np.testing.assert_allclose(found, aer, atol=1e-10)
 
@@ -154,10 +154,12 @@ def test_data_and_weights_apart(rng: np.random.Generator) -> None:
     weights = rng.uniform(0, 6, (6, len(compiled.w)))
     weights[3:] = weights[:3]
     circuits = compiled.bind_angles(compiled.angles(X), weights)
-    law = CircuitLaw(circuits.template, circuits.parameters, NOISE)
-    found = law.probabilities(circuits.values)
+    distribution = CircuitDistribution(circuits.template, circuits.parameters, NOISE)
+    found = distribution.probabilities(circuits.values)
     for k, circuit in enumerate(circuits):
-        np.testing.assert_allclose(found[k], CircuitLaw(circuit, (), NOISE).probabilities(ONE)[0], atol=1e-12)
+        np.testing.assert_allclose(
+            found[k], CircuitDistribution(circuit, (), NOISE).probabilities(ONE)[0], atol=1e-12
+        )
 
 
 def test_a_parameter_in_two_places(rng: np.random.Generator) -> None:
@@ -174,18 +176,20 @@ def test_a_parameter_in_two_places(rng: np.random.Generator) -> None:
     circuit.h([0, 1])
     circuit.measure([0, 1], [0, 1])
     values = rng.uniform(0, 3, (4, 2))
-    found = CircuitLaw(circuit, (a, b), DeviceNoise()).probabilities(values)
+    found = CircuitDistribution(circuit, (a, b), DeviceNoise()).probabilities(values)
     for row, value in zip(found, values, strict=True):
         bound = circuit.assign_parameters({a: value[0], b: value[1]})
         np.testing.assert_allclose(row, branching(bound), atol=1e-12)
 
 
 def test_checks(rng: np.random.Generator) -> None:
-    """Shots that fail a post-selection are counted, and those that pass have the conditional law."""
+    """Shots that fail a post-selection are counted, and those that pass have the conditional distribution."""
     network = TensorNetwork.random(balanced_tree(4), rng)
     compiled = compile_network(network, AngleEncoding(), discard="postselect")
     X = rng.random((3, 4))
-    found = CircuitLaw(*law_of(compiled, X)[:2], DeviceNoise()).probabilities(law_of(compiled, X)[2])
+    found = CircuitDistribution(*distribution_of(compiled, X)[:2], DeviceNoise()).probabilities(
+        distribution_of(compiled, X)[2]
+    )
     for row, circuit in zip(found, compiled.bind(X), strict=True):
         expected = branching(circuit)
         np.testing.assert_allclose(row[:2], expected[:2], atol=1e-12)
@@ -193,7 +197,7 @@ def test_checks(rng: np.random.Generator) -> None:
         assert row[3:].sum() == 0
 
 
-def law_of(compiled, X):  # type: ignore[no-untyped-def]
+def distribution_of(compiled, X):  # type: ignore[no-untyped-def]
     circuits = compiled.bind(X)
     return circuits.template, circuits.parameters, circuits.values
 
@@ -238,7 +242,7 @@ def test_what_it_refuses(rng: np.random.Generator) -> None:
     many = QuantumCircuit(1, 20)
     many.measure(0, 19)
     with pytest.raises(InvalidInputError, match="draw shots"):
-        CircuitLaw(many, (), DeviceNoise()).probabilities(ONE)
+        CircuitDistribution(many, (), DeviceNoise()).probabilities(ONE)
     with pytest.raises(BackendError, match="takes no detail"):
         get_backend("exact:fast")
 
@@ -256,7 +260,7 @@ def test_an_angle_that_enters_several_times_in_a_row(turns: tuple[float, float])
     bound = circuit.remove_final_measurements(inplace=False).assign_parameters([0.3])
     wanted = Statevector(bound).probabilities()
     try:
-        found = CircuitLaw(circuit, (a,), DeviceNoise()).probabilities(np.array([[0.3]]))[0]
+        found = CircuitDistribution(circuit, (a,), DeviceNoise()).probabilities(np.array([[0.3]]))[0]
     except InvalidInputError:
         return
     np.testing.assert_allclose(found, wanted, atol=1e-12)
@@ -277,7 +281,7 @@ def test_gates_between_a_wire_and_an_upload_on_it() -> None:
     circuit.measure(1, 0)
     bound = circuit.remove_final_measurements(inplace=False).assign_parameters({a: 0.3, b: 0.9})
     wanted = Statevector(bound).probabilities([1])
-    found = CircuitLaw(circuit, (a, b), DeviceNoise()).probabilities(np.array([[0.3, 0.9]]))[0]
+    found = CircuitDistribution(circuit, (a, b), DeviceNoise()).probabilities(np.array([[0.3, 0.9]]))[0]
     np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
@@ -289,14 +293,14 @@ def test_checks_that_lead_to_no_outcome() -> None:
     circuit.h(0)
     circuit.measure([0, 1], [0, 1])
     noise = DeviceNoise(readout_error=0.1)
-    found = CircuitLaw(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
+    found = CircuitDistribution(circuit, (), noise).probabilities(np.empty((1, 0)))[0]
     np.testing.assert_allclose(found, [0.45, 0.45, 0.05, 0.05], atol=1e-12)
     a = Parameter("a")
     with_data = QuantumCircuit(*circuit.qregs, *circuit.cregs)
     with_data.ry(a, 0)
     with_data.measure([0, 1], [0, 1])
     with pytest.raises(InvalidInputError, match="joined with nothing that is read"):
-        CircuitLaw(with_data, (a,), noise).probabilities(np.array([[0.3]]))
+        CircuitDistribution(with_data, (a,), noise).probabilities(np.array([[0.3]]))
 
 
 def _flipped(*steps: str) -> QuantumCircuit:
@@ -324,11 +328,13 @@ def _flipped(*steps: str) -> QuantumCircuit:
 )
 def test_flips_that_are_refused(steps: tuple[str, ...], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        CircuitLaw(_flipped(*steps), (), DeviceNoise(readout_error=0.1)).probabilities(np.empty((1, 0)))
+        CircuitDistribution(_flipped(*steps), (), DeviceNoise(readout_error=0.1)).probabilities(
+            np.empty((1, 0))
+        )
 
 
 def test_a_flip_of_another_qubit_by_an_older_bit() -> None:
     """Read qubit 0, then flip qubit 1 by it: both bits err on their own."""
-    law = CircuitLaw(_flipped("h", "m00", "x10", "m11"), (), DeviceNoise(readout_error=0.1))
-    found = law.probabilities(np.empty((1, 0)))[0]
+    distribution = CircuitDistribution(_flipped("h", "m00", "x10", "m11"), (), DeviceNoise(readout_error=0.1))
+    found = distribution.probabilities(np.empty((1, 0)))[0]
     np.testing.assert_allclose(found, [0.45, 0.05, 0.05, 0.45], atol=1e-12)
