@@ -1,16 +1,28 @@
 """The `qtnml` command."""
 
-from qtnml.cli import circuits, compiling, generative, jobs, ledger, noise, predicting, studying, training
+from qtnml.cli import (
+    born_answers,
+    born_fit,
+    circuits,
+    compiling,
+    jobs,
+    ledger,
+    noise,
+    predicting,
+    studying,
+    training,
+)
 from qtnml.cli.app import app, main, tidy_help
 
-for _group in (app, generative.born, jobs.jobs, circuits.circuits):
+for _group in (app, born_fit.born, jobs.jobs, circuits.circuits):
     tidy_help(_group)
 
 __all__ = [
     "app",
+    "born_answers",
+    "born_fit",
     "circuits",
     "compiling",
-    "generative",
     "jobs",
     "ledger",
     "main",

@@ -252,8 +252,8 @@ def _facts(clf: Any, data: Any) -> dict[str, Any]:
 def _columns(table: Any) -> str:
     """What the columns of a table were taken for."""
     kinds = [
-        "categories" if not column.is_numeric else "numbers with gaps" if hole else "numbers"
-        for column, hole in zip(table.encoder.columns_, table.holes, strict=True)
+        "categories" if not column.is_numeric else "numbers with gaps" if gap else "numbers"
+        for column, gap in zip(table.encoder.columns_, table.gaps, strict=True)
     ]
     return ", ".join(f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds))
 

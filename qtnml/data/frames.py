@@ -69,8 +69,8 @@ class Table:
             _as_days(cells) if is_date else cells for cells, is_date in zip(columns, dates, strict=True)
         ]
         missing = tuple(_missing(cells) for cells in columns)
-        for name, cells, holes in zip(names, columns, missing, strict=True):
-            _check_cells(name, cells, holes)
+        for name, cells, gaps in zip(names, columns, missing, strict=True):
+            _check_cells(name, cells, gaps)
         return cls(tuple(names), tuple(columns), missing, frame, dates)
 
     def __len__(self) -> int:
@@ -255,7 +255,7 @@ def _of_series(series: Any) -> NDArray:
         if numbers.dtype.kind in "biuf":
             return _plain_cells(numbers)
     return _objects(
-        [None if hole else cell for cell, hole in zip(series.to_list(), series.is_null(), strict=True)]
+        [None if gap else cell for cell, gap in zip(series.to_list(), series.is_null(), strict=True)]
     )
 
 

@@ -186,7 +186,8 @@ class AnomalyDetector(SavedToFile, OutlierMixin, BaseEstimator):
         costly = [remark for remark in found.remarks if not self.density or "never seen" in remark]
         if not costly:
             return found
-        which = "Each of these" if len(costly) == len(found.remarks) else "Each value never seen"
+        all_of_them = "This" if len(costly) == 1 else "Each of these"
+        which = all_of_them if len(costly) == len(found.remarks) else "Each value never seen"
         cost = f"{which} costs {-float(self.unseen):g} nats of the score."
         return replace(found, remarks=(*found.remarks, cost))
 

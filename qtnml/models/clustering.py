@@ -50,7 +50,7 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         """Train the model and find the bond."""
         self.check_settings()
         model = clone(self.model).fit(X)
-        _refuse_holes(model.levels(X))
+        _refuse_gaps(model.levels(X))
         entropies = bond_entropies(model.state_)
         if not len(entropies):
             raise InvalidInputError(
@@ -87,7 +87,7 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         """Terms up to a factor for each sample, and the logarithms of those factors."""
         check_is_fitted(self, "model_")
         state, levels = self.model_.state_, self.model_.levels(X)
-        _refuse_holes(levels)
+        _refuse_gaps(levels)
         edges = Environments(
             state.cores, Batch.of_levels(state.tree, levels, state.sites.dims), np.dtype(np.complex128)
         )
@@ -109,7 +109,7 @@ class SchmidtClustering(SavedToFile, ClusterMixin, BaseEstimator):
         return np.asarray(self.contributions(X).argmax(axis=1))
 
 
-def _refuse_holes(levels: NDArray) -> None:
+def _refuse_gaps(levels: NDArray) -> None:
     if (levels < 0).any():
         raise InvalidInputError(
             "Input X contains NaN: samples with missing values have no cluster; fill them in (impute)"

@@ -25,12 +25,12 @@ class TableInput:
 
     Attributes:
         encoder: Fitted.
-        holes: Which columns had missing cells in training.
+        gaps: Which columns had missing cells in training.
         middles: Median of each column of numbers, 0 of all others.
     """
 
     encoder: TableEncoder
-    holes: tuple[bool, ...]
+    gaps: tuple[bool, ...]
     middles: tuple[float, ...]
 
     @classmethod
@@ -51,7 +51,7 @@ class TableInput:
         table = Table.of(X)
         fitted = clone(encoder).fit_table(table, weights, held_out)
         used, shaping = weights > 0, (weights > 0) & ~held_out
-        holes = tuple(bool((missing & used).any()) for missing in table.missing)
+        gaps = tuple(bool((missing & used).any()) for missing in table.missing)
         middles = []
         for k, (cells, missing) in enumerate(zip(table.columns, table.missing, strict=True)):
             numbers = np.zeros(1)
@@ -60,12 +60,12 @@ class TableInput:
                 rows = rows if rows.any() else used & ~missing
                 numbers = as_numbers(cells[rows], table.names[k])
             middles.append(float(np.median(numbers)))
-        return cls(fitted, holes, tuple(middles))
+        return cls(fitted, gaps, tuple(middles))
 
     @property
     def num_columns(self) -> int:
         """Of the table."""
-        return len(self.holes)
+        return len(self.gaps)
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ class TableInput:
 
     def _takes_gaps(self, k: int) -> bool:
         """Whether a column has a level for what is missing."""
-        return self.holes[k] or self.encoder.unseen == "missing"
+        return self.gaps[k] or self.encoder.unseen == "missing"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class TableInput:
         found = list[str]()
         for k, column in enumerate(self.encoder.columns_):
             if _is_number(self.encoder, k):
-                found += [column.name, f"{column.name} missing"] if self.holes[k] else [column.name]
+                found += [column.name, f"{column.name} missing"] if self.gaps[k] else [column.name]
             else:
                 bits = self._bits(column, k)
                 found += [f"{column.name} bit {bit}" for bit in range(bits)] if bits > 1 else [column.name]
@@ -112,7 +112,7 @@ class TableInput:
             self.encoder.transform(table)  # which raises or warns
         for k, column in enumerate(self.encoder.columns_):
             missing = table.missing[k] if k not in categories else levels[:, k] == MISSING
-            if not (self.holes[k] if k not in categories else self._takes_gaps(k)):
+            if not (self.gaps[k] if k not in categories else self._takes_gaps(k)):
                 _refuse_gaps(table, k, missing)
             if k in categories:
                 codes = np.where(missing, column.num_levels, levels[:, k])
@@ -120,21 +120,21 @@ class TableInput:
                 continue
             numbers = np.full(len(table), self.middles[k])
             numbers[~missing] = as_numbers(table.columns[k][~missing], column.name)
-            found += [numbers, missing.astype(np.float64)] if self.holes[k] else [numbers]
+            found += [numbers, missing.astype(np.float64)] if self.gaps[k] else [numbers]
         return np.stack(found, axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; `from_dict` is the inverse."""
-        return {"encoder": self.encoder.to_dict(), "holes": list(self.holes), "middles": list(self.middles)}
+        return {"encoder": self.encoder.to_dict(), "holes": list(self.gaps), "middles": list(self.middles)}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "TableInput":
         """Rebuild from `to_dict`."""
         encoder = TableEncoder.from_dict(stored["encoder"])
-        holes, middles = tuple(map(bool, stored["holes"])), tuple(map(float, stored["middles"]))
-        if not len(holes) == len(middles) == len(encoder.columns_) or not np.isfinite(middles).all():
-            raise InvalidInputError("holes and middles are one for each column, and finite")
-        return cls(encoder, holes, middles)
+        gaps, middles = tuple(map(bool, stored["holes"])), tuple(map(float, stored["middles"]))
+        if not len(gaps) == len(middles) == len(encoder.columns_) or not np.isfinite(middles).all():
+            raise InvalidInputError("gaps and middles are one for each column, and finite")
+        return cls(encoder, gaps, middles)
 
 
 def _refuse_gaps(table: Table, k: int, gaps: NDArray) -> None:

@@ -167,7 +167,8 @@ def test_fresh_normal_records_are_inliers() -> None:
     assert "x0 lies far outside the range seen in training." in text
     assert "costs" not in text  # a number has its cost in the density
     bins = AnomalyDetector(density=False, random_state=0).fit(rng.normal(size=(400, 3)))
-    assert "Each of these costs 10 nats of the score." in str(bins.explain([1e9, 0.0, 0.0]))
+    assert "This costs 10 nats of the score." in str(bins.explain([1e9, 0.0, 0.0]))
+    assert "Each of these costs 10 nats of the score." in str(bins.explain([1e9, 1e9, 0.0]))
     training = AnomalyDetector(calibration_fraction=0, contamination=0.1, random_state=0)
     X = rng.normal(size=(300, 2)) @ [
         [1.0, 1.0],
