@@ -1,7 +1,8 @@
 """scikit-learn estimators: classical and on a backend."""
 
 from qtnml.docstrings import documented
-from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifier
+from qtnml.models.amplitude_mps import AmplitudeMPSClassifier
+from qtnml.models.amplitude_tree import AmplitudeTreeClassifier
 from qtnml.models.anomaly import AnomalyDetector
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier

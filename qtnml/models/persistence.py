@@ -13,7 +13,9 @@ from qtnml.compile.stored import circuit_entry, restored_circuit
 from qtnml.contract import AmplitudeModel, AmplitudeNetwork, FactorisedNetwork, Model, Parameters
 from qtnml.encoding import FeatureScaler, get_encoding
 from qtnml.errors import InvalidInputError, ModelFileError, NotRegisteredError
-from qtnml.models.amplitude import AmplitudeClassifier, AmplitudeMPSClassifier, AmplitudeTreeClassifier
+from qtnml.models.amplitude import AmplitudeClassifier
+from qtnml.models.amplitude_mps import AmplitudeMPSClassifier
+from qtnml.models.amplitude_tree import AmplitudeTreeClassifier
 from qtnml.models.backend_born import BackendBornMachine
 from qtnml.models.backend_classifier import BackendClassifier
 from qtnml.models.backend_regressor import BackendRegressor

@@ -12,7 +12,8 @@ from qtnml.compile import minimal_order
 from qtnml.contract import AmplitudeModel, Model
 from qtnml.data import Dataset, load_dataset
 from qtnml.errors import ClippedDataWarning, InvalidInputError
-from qtnml.models.amplitude import AmplitudeMPSClassifier, AmplitudeTreeClassifier
+from qtnml.models.amplitude_mps import AmplitudeMPSClassifier
+from qtnml.models.amplitude_tree import AmplitudeTreeClassifier
 from qtnml.models.classifiers import MPSClassifier, TreeClassifier
 from qtnml.models.objects import with_arguments
 from qtnml.noise import noise_from_settings
