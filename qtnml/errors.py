@@ -105,6 +105,10 @@ class LargeCircuitWarning(UserWarning):
     """A circuit has far more gates than today's devices carry."""
 
 
+class LongChainWarning(UserWarning):
+    """A chain is so long that its label hardly learns from the far end."""
+
+
 class NoShotsWarning(UserWarning):
     """No shot of a sample counts, so nothing is known of it."""
 

@@ -147,12 +147,11 @@ def measured(name: str, *, smoke: bool, circuits: bool) -> dict[str, Any]:
 
 
 def large(*, smoke: bool) -> dict[str, Any]:
-    """One chain of bond 64 on 28x28 pixels of MNIST."""
+    """One chain of bond 64 on 28x28 pixels of MNIST, its label in the middle."""
     data = load_dataset("mnist", order="snake", train_size=2000 if smoke else None)
     KEPT.mkdir(exist_ok=True)
     model = AmplitudeMPSClassifier(
         LARGE_BOND,
-        label="end",
         augment=PictureAugmentation((28, 28), order="snake", shift=1.2, turn=8.0, zoom=0.08),
         epochs=1 if smoke else LARGE_EPOCHS,
         feature_range=(0, 1),

@@ -9,11 +9,14 @@ from qtnml.arrays import NDArray
 from qtnml.data.augmentation import Augmentation
 from qtnml.data.table_encoder import TableEncoder
 from qtnml.encoding import Encoding
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, LongChainWarning, warn_user
 from qtnml.models.amplitude import AmplitudeClassifier
 from qtnml.models.classifiers import MPSClassifier
 from qtnml.structure import Tree, chain
 from qtnml.train import Callback, Loss, Optimizer
+
+#: MNIST of 20x20 pixels in snake order learns with the label at the end, of 24x24 it does not.
+_LONGEST_ARM = 450
 
 
 class AmplitudeMPSClassifier(AmplitudeClassifier):
@@ -133,7 +136,15 @@ class AmplitudeMPSClassifier(AmplitudeClassifier):
 
     def _tree(self, X: NDArray, leaves: int, levels: tuple[int, ...] | None = None) -> Tree:
         del X, levels
-        return chain(leaves, root=leaves // 2 if self.label == "middle" else leaves - 1)
+        root = leaves // 2 if self.label == "middle" else leaves - 1
+        if root > _LONGEST_ARM and self.method == "gradient":
+            cure = "label='middle', or " if self.label == "end" else ""
+            warn_user(
+                f"{root} data qubits lie on one side of the label; training by gradient hardly starts beyond "
+                f"{_LONGEST_ARM}. Use {cure}a tree (AmplitudeTreeClassifier), or fewer features",
+                LongChainWarning,
+            )
+        return chain(leaves, root=root)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -17,7 +17,7 @@ from qtnml import (
     load_model,
 )
 from qtnml.data import PictureAugmentation, pixel_order
-from qtnml.errors import InvalidInputError
+from qtnml.errors import InvalidInputError, LongChainWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
 
@@ -218,3 +218,11 @@ def test_regressors_of_few_samples_take_augmented_ones() -> None:
 
     model = TreeRegressor(1, augment=jittered, feature_range=(0, 1), random_state=0).fit(X, y)
     assert model.score(X, y) > 0.5
+
+
+def test_a_label_far_from_the_other_end_is_warned_of() -> None:
+    """A chain of 576 pixels with its label at the end was seen to learn nothing."""
+    X = np.zeros((4, 576))
+    with pytest.warns(LongChainWarning, match=r"575 data qubits .* Use label='middle', or a tree"):
+        AmplitudeMPSClassifier(2, label="end", epochs=1, feature_range=(0, 1)).fit(X, [0, 1, 0, 1])
+    AmplitudeMPSClassifier(2, epochs=1, feature_range=(0, 1)).fit(X, [0, 1, 0, 1])  # warnings are errors here
