@@ -6,6 +6,7 @@ QTNML_DATA=/path/to/data python experiments/picture_forests/run.py [--sets ...] 
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,12 @@ from qtnml import AmplitudeMPSClassifier, AmplitudeTreeClassifier, load_dataset,
 from qtnml.data import PictureAugmentation, pixel_order
 from qtnml.gates import Synthesis
 from qtnml.storage import write_atomically
+from qtnml.structure import chain
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER / "checkpoints"
-SIZE = 14
-BOND, BOND_OF_CIRCUIT = 32, 16
+SIDES = {"fashion-mnist"}  # sets whose pictures may be mirrored
 LARGE_BOND, LARGE_EPOCHS = 64, 12
-#: Chosen by 6,000 held-out training pictures among some ten short runs; see the README.
-SETS: dict[str, dict[str, Any]] = {
-    "mnist": {"epochs": 50, "augment": {"shift": 0.6, "turn": 8.0, "zoom": 0.08}, "trees": 4},
-    "fashion-mnist": {"epochs": 40, "augment": {"shift": 0.0, "mirror": True}, "trees": 8, "sides": True},
-}
 BASELINES = {
     "logistic regression": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
     "SVM (RBF)": lambda: SVC(C=10.0),
@@ -38,12 +34,80 @@ BASELINES = {
 }
 
 
-def orders() -> list[np.ndarray]:
+def pixels(size: int) -> list[np.ndarray]:
     """Of eight chains: row by row and column by column, every second one backwards; from the other end; z."""
-    snake = pixel_order("snake", SIZE, SIZE)
-    rows, columns = np.divmod(snake, SIZE)
-    other, z = columns * SIZE + rows, pixel_order("z", SIZE, SIZE)
+    snake = pixel_order("snake", size, size)
+    other, z = transposed(snake, size), pixel_order("z", size, size)
     return [snake, other, snake, other, snake[::-1], other[::-1], z, z[::-1]]
+
+
+def patches(size: int) -> list[np.ndarray]:
+    """Of four chains over patches of 2x2: rows of patches and columns of them, from both ends."""
+    rows = pixel_order("patches", size, size)
+    return [rows, transposed(rows, size), rows[::-1], transposed(rows, size)[::-1]]
+
+
+def transposed(order: np.ndarray, size: int) -> np.ndarray:
+    """An order with rows and columns swapped."""
+    row, column = np.divmod(order, size)
+    return column * size + row
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Chains of one kind on one set.
+
+    Attributes:
+        label: Of its rows in the table.
+        size: Pixels of a side.
+        bond, epochs, trees: Of a chain, and how many.
+        augment: Of `PictureAugmentation`.
+        group: Pixels of a node.
+    """
+
+    label: str
+    size: int
+    bond: int
+    epochs: int
+    trees: int
+    augment: dict[str, Any]
+    group: int = 1
+
+    def orders(self) -> list[np.ndarray]:
+        """Pixel order of each chain."""
+        return pixels(self.size) if self.group == 1 else patches(self.size)
+
+    def classifier(self, number: int, **settings: Any) -> Any:
+        """A chain, not trained yet, its label at the end of its order (of patches: at the beginning)."""
+        settings |= {"feature_range": (0, 1), "validation_fraction": 0.0, "random_state": number}
+        augment = PictureAugmentation((self.size, self.size), **self.augment)
+        settings["augment"] = Reordered(augment, self.orders()[number])
+        if self.group == 1:
+            return AmplitudeMPSClassifier(self.bond, label="end", **settings)
+        topology = chain(self.size**2, group=self.group)
+        return AmplitudeTreeClassifier(self.bond, topology=topology, **settings)
+
+    def file(self, name: str, number: int) -> Path:
+        """Where a trained chain is kept."""
+        kind = "" if self.group == 1 else "-patches"
+        return KEPT / f"{name}{kind}-{self.bond}-{number}.npz"
+
+
+#: Chosen by 6,000 held-out training pictures among some twenty short runs; see the README.
+MOVED = {"shift": 0.6, "turn": 8.0, "zoom": 0.08}
+MIRRORED = {"shift": 0.0, "mirror": True}
+FORESTS = {
+    "mnist": [
+        Forest("bond 16", 14, 16, 50, 1, MOVED),
+        Forest("bond 32", 14, 32, 50, 4, MOVED),
+        Forest("28x28, 2x2 a node, bond 16", 28, 16, 30, 2, MOVED | {"shift": 1.2}, 4),
+    ],
+    "fashion-mnist": [
+        Forest("bond 16", 14, 16, 40, 1, MIRRORED),
+        Forest("bond 32", 14, 32, 40, 8, MIRRORED),
+        Forest("28x28, 2x2 a node, bond 16", 28, 16, 40, 4, MIRRORED | {"shift": 1, "whole_pixels": True}, 4),
+    ],
+}
 
 
 class Reordered:
@@ -56,61 +120,41 @@ class Reordered:
         return np.asarray(self.augment(X[:, self.back], rng)[:, self.order])
 
 
-def tree(
-    name: str, number: int, bond: int, data: Any, *, smoke: bool
-) -> tuple[np.ndarray, np.ndarray, float, AmplitudeMPSClassifier]:
-    """Test probabilities of one chain, those of mirrored pictures, the seconds it was trained, and itself.
-
-    It is trained once.
-    """
-    how, order = SETS[name], orders()[number]
+def member(name: str, forest: Forest, number: int, data: Any, *, smoke: bool) -> Any:
+    """One chain, trained once."""
     KEPT.mkdir(exist_ok=True)
-    path = KEPT / f"{name}-{bond}-{number}.npz"
+    path = forest.file(name, number)
     if smoke or not path.exists():
-        augment = Reordered(PictureAugmentation((SIZE, SIZE), **how["augment"]), order)
-        model = AmplitudeMPSClassifier(
-            bond,
-            label="end",
-            augment=augment,
-            epochs=1 if smoke else how["epochs"],
-            feature_range=(0, 1),
-            validation_fraction=0.0,
-            checkpoint=None if smoke else KEPT / f"{name}-{bond}-{number}.run",
-            resume=not smoke,
-            random_state=number,
-        )
-        model.fit(data.X_train[:, order], data.y_train)
-        if not smoke:
-            model.save(path)
-    if not smoke:
-        model = load_model(path)
-    mirrored = data.X_test[:, np.arange(SIZE * SIZE).reshape(SIZE, SIZE)[:, ::-1].ravel()]
-    proba, of_mirrored = (model.predict_proba(X[:, order]) for X in (data.X_test, mirrored))
-    return proba, of_mirrored, model.history_[-1].seconds, model
+        run = {"checkpoint": path.with_suffix(".run"), "resume": True} if not smoke else {}
+        model = forest.classifier(number, epochs=1 if smoke else forest.epochs, **run)
+        model.fit(data.X_train[:, forest.orders()[number]], data.y_train)
+        if smoke:
+            return model
+        model.save(path)
+    return load_model(path)
 
 
-def circuit_of(model: AmplitudeMPSClassifier, X: np.ndarray) -> dict[str, Any]:
-    """Resources of a chain's exact circuit, and how many shots count."""
-    network, began = model.to_network(), time.perf_counter()
-    compiled = network.compile(synthesis=Synthesis(method="analytic"))
-    seconds = time.perf_counter() - began
+def circuit_of(model: Any, X: np.ndarray, *, written_out: bool) -> dict[str, Any]:
+    """How many shots of a chain's exact circuit count, and its resources where it is written out as gates."""
+    network = model.to_network()
     logs = network.log_success_probability(X)
     error = float(np.abs(network.predict_proba(X) - model.predict_proba(X)).max())
-    return {
+    found = {"log10_success": round(float(logs.mean() / np.log(10)), 1), "largest_difference": error}
+    if not written_out:
+        return found
+    began = time.perf_counter()
+    compiled = network.compile(synthesis=Synthesis(method="analytic"))
+    return found | {
         "qubits": compiled.num_qubits,
         "two_qubit_gates": compiled.two_qubit_gates,
-        "compile_seconds": round(seconds, 1),
-        "log10_success": round(float(logs.mean() / np.log(10)), 1),
-        "largest_difference": error,
+        "compile_seconds": round(time.perf_counter() - began, 1),
     }
 
 
 def measured(name: str, *, smoke: bool, circuits: bool) -> dict[str, Any]:
     """Test accuracies of everything on one set."""
-    data = load_dataset(name, size=SIZE)
-    if smoke:
-        data = load_dataset(name, size=SIZE, train_size=2000)
     found: dict[str, Any] = {}
+    data = load_dataset(name, size=14, train_size=2000 if smoke else None)
     began = time.perf_counter()
     products = AmplitudeTreeClassifier(
         10, cores="cp", topology="star", epochs=1 if smoke else 30, feature_range=(0, 1), random_state=0
@@ -119,30 +163,46 @@ def measured(name: str, *, smoke: bool, circuits: bool) -> dict[str, Any]:
         "accuracy": products.score(data.X_test, data.y_test),
         "seconds": round(time.perf_counter() - began, 1),
     }
+    found |= baselines(name, data, smoke=smoke)
+    for forest in FORESTS[name]:
+        found |= measured_forest(name, forest, smoke=smoke, circuits=circuits)
+    return found
+
+
+def baselines(name: str, data: Any, *, smoke: bool) -> dict[str, Any]:
+    """Usual classifiers, each trained once."""
+    KEPT.mkdir(exist_ok=True)
     known = KEPT / f"{name}-baselines.json"
-    baselines = json.loads(known.read_text()) if known.exists() and not smoke else {}
+    found: dict[str, Any] = json.loads(known.read_text()) if known.exists() and not smoke else {}
     for label, make in BASELINES.items():
-        if label not in baselines:
+        if label not in found:
             began = time.perf_counter()
             score = make().fit(data.X_train, data.y_train).score(data.X_test, data.y_test)
-            baselines[label] = {"accuracy": float(score), "seconds": round(time.perf_counter() - began, 1)}
-            print(name, label, baselines[label], flush=True)
-    if not smoke:
-        write_atomically(known, json.dumps(baselines).encode())
-    found |= baselines
-    for bond, count in ((BOND_OF_CIRCUIT, 1), (BOND, 1 if smoke else SETS[name]["trees"])):
-        total, both, spent = np.zeros((len(data.y_test), 10)), np.zeros((len(data.y_test), 10)), 0.0
-        for number in range(count):
-            proba, of_mirrored, seconds, model = tree(name, number, bond, data, smoke=smoke)
-            total, both, spent = total + proba, both + proba + of_mirrored, spent + seconds
-            label = f"chain, bond {bond}" if number == 0 else f"forest of {number + 1} chains, bond {bond}"
-            found[label] = {"accuracy": accuracy(total, data.y_test), "seconds": round(spent, 1)}
-            if SETS[name].get("sides"):
-                found[f"{label}, both sides"] = {"accuracy": accuracy(both, data.y_test)}
-            if circuits and bond == BOND_OF_CIRCUIT:
-                X = data.X_test[:200, orders()[0]]
-                found[label] |= circuit_of(model, X)
+            found[label] = {"accuracy": float(score), "seconds": round(time.perf_counter() - began, 1)}
             print(name, label, found[label], flush=True)
+    if not smoke:
+        write_atomically(known, json.dumps(found).encode())
+    return found
+
+
+def measured_forest(name: str, forest: Forest, *, smoke: bool, circuits: bool) -> dict[str, Any]:
+    """Test accuracies of one chain and of the means of several."""
+    data, found = load_dataset(name, size=forest.size, train_size=2000 if smoke else None), dict[str, Any]()
+    mirrored = np.arange(forest.size**2).reshape(forest.size, forest.size)[:, ::-1].ravel()
+    total, both, spent = np.zeros((len(data.y_test), 10)), np.zeros((len(data.y_test), 10)), 0.0
+    for number in range(1 if smoke else forest.trees):
+        model = member(name, forest, number, data, smoke=smoke)
+        order = forest.orders()[number]
+        proba = model.predict_proba(data.X_test[:, order])
+        total, spent = total + proba, spent + model.history_[-1].seconds
+        label = f"chain, {forest.label}" if number == 0 else f"forest of {number + 1} chains, {forest.label}"
+        found[label] = {"accuracy": accuracy(total, data.y_test), "seconds": round(spent, 1)}
+        if name in SIDES:
+            both = both + proba + model.predict_proba(data.X_test[:, mirrored][:, order])
+            found[f"{label}, both sides"] = {"accuracy": accuracy(both, data.y_test)}
+        if circuits and number == 0 and forest.bond == 16:
+            found[label] |= circuit_of(model, data.X_test[:200, order], written_out=forest.group == 1)
+        print(name, label, found[label], flush=True)
     return found
 
 
@@ -161,7 +221,8 @@ def large(*, smoke: bool) -> dict[str, Any]:
         random_state=0,
     )
     model.fit(data.X_train, data.y_train)
-    found = {"accuracy": model.score(data.X_test, data.y_test), "seconds": model.history_[-1].seconds}
+    seconds = round(model.history_[-1].seconds, 1)
+    found = {"accuracy": model.score(data.X_test, data.y_test), "seconds": seconds}
     return {f"chain of 28x28 pixels, bond {LARGE_BOND}": found}
 
 
@@ -183,7 +244,7 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--sets", nargs="*", default=list(FORESTS))
     parser.add_argument("--circuits", action="store_true", help="compile a chain as well: minutes")
     parser.add_argument("--large", action="store_true", help="only the chain of 28x28 pixels: an hour")
     parser.add_argument("--smoke", action="store_true")
@@ -202,9 +263,9 @@ def main() -> None:
         found = measured(name, smoke=options.smoke, circuits=options.circuits)
         if not options.smoke:
             results = json.loads(path.read_text()) if path.exists() else {}
-            large_row = {k: v for k, v in results.get(name, {}).items() if "28x28" in k}
+            large_row = {k: v for k, v in results.get(name, {}).items() if k.startswith("chain of 28x28")}
             results[name] = found | large_row
-            results = {known: results[known] for known in SETS if known in results}
+            results = {known: results[known] for known in FORESTS if known in results}
             write_atomically(path, (json.dumps(results, indent=1) + "\n").encode())
             write_atomically(FOLDER / "results.md", table(results).encode())
 

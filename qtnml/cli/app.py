@@ -51,7 +51,10 @@ Size = Annotated[
 ]
 Order = Annotated[
     str,
-    typer.Option(help="Pixel order: raster, snake or z (quad-tree, best for trees).", rich_help_panel=DATA),
+    typer.Option(
+        help="Pixel order: raster, snake, z (quad-tree, best for trees) or patches (2x2).",
+        rich_help_panel=DATA,
+    ),
 ]
 Target = Annotated[
     str | None,

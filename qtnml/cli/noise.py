@@ -60,7 +60,7 @@ def noise(
     size: Size = None,
     order: Annotated[
         str | None,
-        typer.Option(help="Pixel order: raster, snake or z (default: as the model was trained)."),
+        typer.Option(help="Pixel order: raster, snake, z or patches (default: as the model was trained)."),
     ] = None,
     reuse: Annotated[
         bool | None,

@@ -55,7 +55,7 @@ def predict(
     size: Size = None,
     order: Annotated[
         str | None,
-        typer.Option(help="Pixel order: raster, snake or z.", rich_help_panel=DATA),
+        typer.Option(help="Pixel order: raster, snake, z or patches.", rich_help_panel=DATA),
     ] = None,
     target: Target = None,
     header: Header = None,

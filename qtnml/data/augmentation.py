@@ -27,6 +27,8 @@ class PictureAugmentation:
         shape: Rows and columns of a picture.
         order: The pixel order of the samples, as for `qtnml.load_dataset`.
         shift: Largest shift in each direction, in pixels.
+        whole_pixels: Shift by whole numbers of pixels, so that a picture that is only moved or mirrored stays
+            as sharp as it was.
         turn: Largest angle of rotation, in degrees.
         zoom: Largest change of size, as a fraction: 0.1 means from 1/1.1 to 1.1 times.
         shear: Largest shear, as a fraction of the height.
@@ -45,6 +47,7 @@ class PictureAugmentation:
     zoom: float = 0.0
     shear: float = 0.0
     mirror: bool = False
+    whole_pixels: bool = False
 
     def __post_init__(self) -> None:
         shape: Any = self.shape
@@ -73,7 +76,9 @@ class PictureAugmentation:
             part = slice(start, start + step)
             raster = np.empty_like(X[part])
             raster[:, order] = X[part]
-            moved = _resampled(raster.reshape(-1, rows, columns), maps[part])
+            pictures = raster.reshape(-1, rows, columns)
+            only_shifted = self.whole_pixels and not (self.turn or self.zoom or self.shear)
+            moved = (_shifted if only_shifted else _resampled)(pictures, maps[part])
             out[part] = moved.reshape(len(raster), -1)[:, order]
         return out
 
@@ -86,12 +91,32 @@ class PictureAugmentation:
         angle = np.deg2rad(drawn(self.turn))
         size = (1 + self.zoom) ** drawn(1.0)
         shear, shift = drawn(self.shear), (drawn(self.shift), drawn(self.shift))
+        if self.whole_pixels:
+            # Every whole shift is as likely as any other, those at the edges too.
+            most = int(self.shift)
+            shift = (rng.integers(-most, most + 1, samples), rng.integers(-most, most + 1, samples))
         sign = np.where(rng.random(samples) < 0.5, -1.0, 1.0) if self.mirror else np.ones(samples)
         cosine, sine = np.cos(angle) / size, np.sin(angle) / size
         maps = np.stack([cosine, -sine, shift[0], sine, cosine, shift[1]], axis=1).reshape(-1, 2, 3)
         maps[:, :, 0] += shear[:, None] * maps[:, :, 1]
         maps[:, :, 1] *= sign[:, None]
         return maps
+
+
+def _shifted(pictures: NDArray, maps: NDArray) -> NDArray:
+    """As `_resampled`, for maps that only mirror and shift by whole pixels: copies, shift by shift."""
+    samples, rows, columns = pictures.shape
+    mirrored = (maps[:, 1, 1] < 0)[:, None, None]
+    shifts = (maps[:, :, 2] * np.column_stack([np.ones(samples), np.sign(maps[:, 1, 1])])).astype(int)
+    edge = int(np.abs(shifts).max(initial=0))
+    sides = ((0, 0), (edge, edge), (edge, edge))
+    padded = np.pad(np.where(mirrored, pictures[:, :, ::-1], pictures), sides)
+    out = np.empty_like(pictures)
+    for down, right in np.unique(shifts, axis=0):
+        own = np.flatnonzero((shifts == (down, right)).all(axis=1))
+        top, left = edge + down, edge + right
+        out[own] = padded[own, top : top + rows, left : left + columns]
+    return out
 
 
 def _resampled(pictures: NDArray, maps: NDArray) -> NDArray:

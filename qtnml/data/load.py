@@ -40,7 +40,7 @@ def load_dataset(
             files.
         size: Side (or rows and columns) to average pictures down to; None keeps their size.
         classes: Keep only these labels.
-        order: Pixel order of pictures: "raster", "snake" or "z" (quad-tree).
+        order: Pixel order of pictures: "raster", "snake", "z" (quad-tree) or "patches" (2x2, in snake order).
         target: Column of the labels in a CSV file with a header; the last column by default.
         header: Whether the first row of a CSV file names the columns; None decides by its cells.
         ignore: Columns of a CSV file to leave out.

@@ -29,6 +29,17 @@ def z_order(rows: int, columns: int) -> NDArray:
     return np.argsort(2 * _spread_bits(row) + _spread_bits(column), kind="stable")
 
 
+def patches(rows: int, columns: int) -> NDArray:
+    """Patches of 2x2 pixels, each row by row, in snake order; for chains of four pixels a node.
+
+    Where the picture has an odd number of rows or columns, its last patches are smaller.
+    """
+    corners = [(row, column) for row in range(0, rows, 2) for column in range(0, columns, 2)]
+    corners = [corners[k] for k in snake(-(-rows // 2), -(-columns // 2))]
+    grid = np.arange(rows * columns).reshape(rows, columns)
+    return np.concatenate([grid[row : row + 2, column : column + 2].ravel() for row, column in corners])
+
+
 def _spread_bits(values: NDArray) -> NDArray:
     """Move bit k of every value to bit 2k."""
     spread = np.zeros_like(values)
@@ -38,7 +49,12 @@ def _spread_bits(values: NDArray) -> NDArray:
 
 
 #: The named orders; add a function `(rows, columns) -> raster positions` to name another.
-PIXEL_ORDERS: dict[str, Callable[[int, int], NDArray]] = {"raster": raster, "snake": snake, "z": z_order}
+PIXEL_ORDERS: dict[str, Callable[[int, int], NDArray]] = {
+    "raster": raster,
+    "snake": snake,
+    "z": z_order,
+    "patches": patches,
+}
 
 
 def pixel_order(order: str, rows: int, columns: int) -> NDArray:

@@ -40,7 +40,7 @@ def samples_for(model: TrainedEstimator, source: str, **given: Any) -> tuple[Any
         if data.image_shape is not None and "order" not in how:
             warn_user(
                 "the model does not say in which order it takes pixels (it was not written by `qtnml "
-                "train`); z order is taken: give --order raster, snake or z",
+                "train`); z order is taken: give --order raster, snake, z or patches",
                 PixelOrderWarning,
             )
         X, y = data.raw(data.X_test), data.y_test

@@ -12,7 +12,9 @@ from qtnml.structure.tree import Tree
 Edge = tuple[int, int]
 
 
-def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1, root: int = 0) -> Tree:
+def chain(
+    num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1, root: int = 0, group: int = 1
+) -> Tree:
     """Matrix product state: every node joins one leaf with the wire of the node before.
 
     Args:
@@ -21,9 +23,13 @@ def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1
         first: Number of leaves of the lowest node, at the far end.
         root: Position of the root in the order. If it is not an end, the chain has two arms, whose wires
             enter the root before its leaf.
+        group: Number of leaves of each node, e.g. 4 for the pixels of a patch of 2x2; the last node, at the
+            far end, takes those that are left.
 
     >>> chain(3).nodes, chain(3, first=2).nodes, chain(3, root=1).nodes
     (((2,), (1, 3), (0, 4)), ((1, 2), (0, 3)), ((0,), (2,), (3, 4, 1)))
+    >>> chain(5, group=2).nodes
+    ((4,), (2, 3, 5), (0, 1, 6))
     """
     order = _checked_order(order, num_leaves)
     if not 1 <= first <= num_leaves:
@@ -32,6 +38,19 @@ def chain(num_leaves: int, order: Sequence[int] | None = None, *, first: int = 1
         raise InvalidInputError(
             f"the root is one of {num_leaves} places, and 0 where first is not 1, got root={root}"
         )
+    if (
+        isinstance(group, bool)
+        or not isinstance(group, int)
+        or group < 1
+        or (group > 1 and (root or first > 1))
+    ):
+        raise InvalidInputError(
+            f"group must be a positive integer, and 1 where first or root is given, got {group!r}"
+        )
+    if group > 1:
+        groups = [tuple(order[k : k + group]) for k in range(0, num_leaves, group)][::-1]
+        above = ((*own, num_leaves + k) for k, own in enumerate(groups[1:]))
+        return Tree(num_leaves, (groups[0], *above))
     if root:
         return _two_arms(order, root)
     upward = order[: num_leaves - first][::-1]

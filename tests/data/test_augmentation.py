@@ -7,6 +7,28 @@ from qtnml.data import PictureAugmentation, pixel_order
 from qtnml.errors import InvalidInputError
 
 
+def test_whole_shifts_are_those_of_the_interpolation() -> None:
+    """The quick way for pictures that are only mirrored and shifted, against the general one."""
+    X = np.random.default_rng(0).random((200, 35))
+    quick = PictureAugmentation((7, 5), shift=2, mirror=True, whole_pixels=True)
+    general = PictureAugmentation((7, 5), shift=2, mirror=True, whole_pixels=True, turn=1e-12)
+    np.testing.assert_allclose(
+        quick(X, np.random.default_rng(3)), general(X, np.random.default_rng(3)), atol=1e-9
+    )
+
+
+def test_whole_pixels_keep_pictures_sharp() -> None:
+    X = np.zeros((300, 49))
+    X[:, 24] = 1.0
+    moved = PictureAugmentation((7, 7), shift=2, whole_pixels=True)(X, np.random.default_rng(0))
+    rows, columns = np.divmod(moved.argmax(axis=1), 7)
+    assert np.allclose(np.sort(moved, axis=1)[:, -1], 1.0, atol=1e-12)
+    assert np.allclose(moved.sum(axis=1), 1.0, atol=1e-12)
+    counts = np.bincount(rows * 7 + columns, minlength=49).reshape(7, 7)[1:6, 1:6]
+    assert counts.sum() == 300
+    assert counts.min() > 0  # corners too
+
+
 def test_nothing_to_do_changes_nothing() -> None:
     X = np.random.default_rng(0).random((5, 12))
     assert np.allclose(PictureAugmentation((3, 4), shift=0.0)(X, np.random.default_rng(1)), X, atol=1e-12)

@@ -25,6 +25,15 @@ def test_snake_neighbours_touch() -> None:
     assert (np.abs(np.diff(rows)) + np.abs(np.diff(columns)) == 1).all()
 
 
+def test_patches_of_two_by_two_touch() -> None:
+    blocks = pixel_order("patches", 6, 4).reshape(-1, 4)
+    rows, columns = np.divmod(blocks, 4)
+    assert (np.ptp(rows, axis=1) == 1).all()
+    assert (np.ptp(columns, axis=1) == 1).all()
+    steps = np.abs(np.diff(rows[:, 0])) + np.abs(np.diff(columns[:, 0]))
+    assert (steps == 2).all()  # from one patch to its neighbour
+
+
 def test_unknown_order_is_named() -> None:
     with pytest.raises(InvalidInputError, match="unknown pixel order 'spiral'.*'raster', 'snake', 'z'"):
         pixel_order("spiral", 2, 2)

@@ -23,6 +23,7 @@ from qtnml.structure import (
     Tree,
     balanced,
     balanced_tree,
+    chain,
     chow_liu_tree,
     from_brackets,
     mps,
@@ -56,6 +57,15 @@ def test_chains(bond_qubits: int, leaf: str, rng: np.random.Generator) -> None:
     assert minimal_order(mps(50, bond_qubits, leaf=leaf))[0] == bond_qubits + 1
     with pytest.raises(InvalidInputError, match=f"the root has {bond_qubits + 1} qubits and cannot keep"):
         mps(8, bond_qubits, leaf=leaf, root_qubits=bond_qubits + 2)
+
+
+def test_a_chain_of_groups() -> None:
+    tree = chain(10, order=[9, 8, 7, 6, 5, 4, 3, 2, 1, 0], group=4)
+    assert tree.nodes == ((1, 0), (5, 4, 3, 2, 10), (9, 8, 7, 6, 11))
+    assert chain(3, group=4).nodes == ((0, 1, 2),)
+    for wrong in ({"group": 0}, {"group": True}, {"group": 2, "root": 1}, {"group": 2, "first": 2}):
+        with pytest.raises(InvalidInputError, match="group must be a positive integer, and 1 where"):
+            chain(6, **wrong)
 
 
 def test_a_chain_is_one_scan() -> None:
