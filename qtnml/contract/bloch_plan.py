@@ -5,9 +5,11 @@ from functools import lru_cache
 
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.contract.plan import Chain, Plan, plan_contraction
+from qtnml.errors import InvalidInputError
 from qtnml.structure import Topology
 
 _CHUNK_FLOATS = 2**22  # of the largest intermediate array in NumPy inference: 32 MB in float64
+_MOST_BYTES = 2**34  # of all maps of nodes
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,27 @@ def numbers_per_sample(topology: Topology) -> int:
     """Numbers that pass through the contraction of one sample: joint input and output of every node."""
     kinds = (group.kind for group in contraction_plan(topology).groups for _ in group.nodes)
     return sum(int(4**kind.num_inputs) + int(4**kind.width) for kind in kinds)
+
+
+def check_size(topology: Topology) -> None:
+    """Refuse networks whose maps of Bloch vectors do not fit into memory.
+
+    The map of a node from m to n qubits has 4**(m + n) numbers. A contraction holds those of all nodes twice.
+
+    Raises:
+        InvalidInputError: They take more than 16 GiB.
+    """
+    groups = contraction_plan(topology).groups
+    numbers = [4 ** (group.kind.num_inputs + group.kind.width) for group in groups for _ in group.nodes]
+    needed = 2 * 8 * sum(numbers)
+    if needed > _MOST_BYTES:
+        largest = max((group.kind for group in groups), key=lambda kind: kind.num_inputs + kind.width)
+        raise InvalidInputError(
+            f"nodes from {largest.num_inputs} to {largest.width} qubits have maps of "
+            f"4**{largest.num_inputs + largest.width} numbers, those of all {len(numbers)} nodes take "
+            f"{needed / 2**30:.0f} GiB; join fewer qubits in a node. An amplitude classifier has the same "
+            "probabilities without noise, and its network compiles"
+        )
 
 
 def _node_kind(topology: Topology, k: int) -> NodeKind:

@@ -8,9 +8,10 @@ import pytest
 
 from qtnml.ansatz import BrickWall, Orthogonal, TensorNetwork, unitarity_error
 from qtnml.contract import AmplitudeModel, Model, Parameters
+from qtnml.contract.bloch_plan import check_size
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
-from qtnml.structure import Topology, balanced_tree, mps
+from qtnml.structure import Topology, balanced_tree, chain, mps, with_qubits
 from tests.references import ENCODING
 
 
@@ -201,3 +202,11 @@ def test_bad_models() -> None:
     model = Model(balanced_tree(4))
     with pytest.raises(InvalidInputError, match=r"samples with 4 features, got shape \(3,\)"):
         model.apply(model.init(jax.random.key(0)), jnp.zeros(3))
+
+
+def test_networks_that_do_not_fit_into_memory_are_refused() -> None:
+    """Nodes of eight qubits: 4**12 numbers each. Without the check, JAX dies of memory."""
+    wide = with_qubits(chain(280, group=4), [1] * 280, 4)
+    with pytest.raises(InvalidInputError, match=r"nodes from 8 to 4 qubits have maps of 4\*\*12 .* 17 GiB"):
+        Model(wide).predict(Parameters(()), np.zeros((1, 280)))
+    check_size(with_qubits(chain(200, group=4), [1] * 200, 4))
