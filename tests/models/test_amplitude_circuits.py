@@ -18,6 +18,7 @@ from qtnml import (
 )
 from qtnml.data import PictureAugmentation, pixel_order
 from qtnml.errors import InvalidInputError, LongChainWarning
+from qtnml.structure import chain
 
 pytestmark = pytest.mark.filterwarnings("ignore::qtnml.errors.ClippedDataWarning")
 
@@ -226,3 +227,21 @@ def test_a_label_far_from_the_other_end_is_warned_of() -> None:
     with pytest.warns(LongChainWarning, match=r"575 data qubits .* Use label='middle', or a tree"):
         AmplitudeMPSClassifier(2, label="end", epochs=1, feature_range=(0, 1)).fit(X, [0, 1, 0, 1])
     AmplitudeMPSClassifier(2, epochs=1, feature_range=(0, 1)).fit(X, [0, 1, 0, 1])  # warnings are errors here
+
+
+def test_a_chain_of_patches_is_a_circuit() -> None:
+    """Nodes of four pixels: the network of unitaries and its gates have the classifier's probabilities."""
+    X, y = load_digits(n_class=2, return_X_y=True)
+    small = X.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)[:, pixel_order("patches", 4, 4)]
+    clf = AmplitudeTreeClassifier(
+        2, topology=chain(16, group=4), epochs=5, feature_range=(0, 16), random_state=0
+    ).fit(small, y)
+    assert clf.score(small, y) > 0.85
+    network = clf.to_network()
+    np.testing.assert_allclose(network.predict_proba(small[:50]), clf.predict_proba(small[:50]), atol=1e-12)
+    compiled = clf.compile()
+    assert compiled.num_qubits == 5  # four pixels and the bond
+    found = compiled.probabilities(small[:2])
+    found /= found.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, clf.predict_proba(small[:2]), atol=1e-10)
+    assert compiled.verify(small[:1]) < 1e-10  # Qiskit's own simulation
