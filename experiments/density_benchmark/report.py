@@ -16,6 +16,7 @@ OURS = {
     "average": "3 x 4, averaged",
     "tuned": "tuned",
 }
+NAMES = OURS | {"average of 1": "3 x 1, averaged"}
 CANDIDATES = ("tree", "bond 2", "mixture", "average of 1", "average")
 OTHERS = ("mixture of trees", "Strudel", "HCLT")
 
@@ -73,7 +74,7 @@ def sizes(results: dict[str, Any], shown: list[str]) -> list[str]:
                 each = " each" if "components" in own else ""
                 cell += f" / {own['qubits']} qubits, {own['cx']:,} CX{each}"
             if "model" in own:
-                cell += f" ({own['components']} components)"
+                cell += f" ({NAMES[own['model']]})"
             cells.append(cell)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

@@ -21,6 +21,7 @@ from qtnml import AmplitudeMPSClassifier, AmplitudeTreeClassifier, load_dataset,
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.data import PictureAugmentation, pixel_order
 from qtnml.gates import Synthesis
+from qtnml.gates.synthesis import synthesize
 from qtnml.storage import write_atomically
 from qtnml.structure import chain
 
@@ -145,7 +146,8 @@ def circuit_of(model: Any, X: np.ndarray, *, written_out: bool) -> dict[str, Any
         "largest_difference": float(np.abs(proba - model.predict_proba(X)).max()),
     }
     if not written_out:
-        return found
+        node = synthesize(network.params_.nodes[-1][-1]).circuit
+        return found | {"cx_of_a_node": node.count_ops()["cx"]}
     began = time.perf_counter()
     compiled = network.compile(synthesis=Synthesis(method="analytic"))
     return found | {

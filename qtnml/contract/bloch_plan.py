@@ -1,5 +1,6 @@
 """Contraction plan of a topology: nodes of one kind have transfer maps of one shape, computed together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,7 +57,11 @@ class BlochPlan:
 
 @lru_cache(maxsize=256)
 def contraction_plan(topology: Topology) -> BlochPlan:
-    """Plan the level-by-level contraction of a topology."""
+    """Plan the level-by-level contraction of a topology.
+
+    Raises:
+        InvalidInputError: The maps of its nodes take more than 16 GiB.
+    """
     kinds = [_node_kind(topology, k) for k in range(len(topology.nodes))]
     alone = frozenset(k for k, node in enumerate(topology.nodes) if node.uploads)
     plan = plan_contraction(topology.tree, kinds, topology.leaf_widths, alone=alone)
@@ -65,6 +70,7 @@ def contraction_plan(topology: Topology) -> BlochPlan:
         MapGroup(kinds[nodes[0]], position[nodes[0]][0], tuple(position[k][1] for k in nodes), nodes)
         for nodes in plan.groups
     )
+    _check_size(groups)
     return BlochPlan(plan, groups)
 
 
@@ -86,24 +92,19 @@ def numbers_per_sample(topology: Topology) -> int:
     return sum(int(4**kind.num_inputs) + int(4**kind.width) for kind in kinds)
 
 
-def check_size(topology: Topology) -> None:
-    """Refuse networks whose maps of Bloch vectors do not fit into memory.
+def _check_size(groups: Sequence[MapGroup]) -> None:
+    """Refuse maps of Bloch vectors that do not fit into memory, before JAX dies of them.
 
     The map of a node from m to n qubits has 4**(m + n) numbers. A contraction holds those of all nodes twice.
-
-    Raises:
-        InvalidInputError: They take more than 16 GiB.
     """
-    groups = contraction_plan(topology).groups
-    numbers = [4 ** (group.kind.num_inputs + group.kind.width) for group in groups for _ in group.nodes]
-    needed = 2 * 8 * sum(numbers)
+    needed = 16 * sum(len(g.nodes) * 4 ** (g.kind.num_inputs + g.kind.width) for g in groups)
     if needed > _MOST_BYTES:
-        largest = max((group.kind for group in groups), key=lambda kind: kind.num_inputs + kind.width)
+        kind = max((g.kind for g in groups), key=lambda kind: kind.num_inputs + kind.width)
         raise InvalidInputError(
-            f"nodes from {largest.num_inputs} to {largest.width} qubits have maps of "
-            f"4**{largest.num_inputs + largest.width} numbers, those of all {len(numbers)} nodes take "
-            f"{needed / 2**30:.0f} GiB; join fewer qubits in a node. An amplitude classifier has the same "
-            "probabilities without noise, and its network compiles"
+            f"nodes from {kind.num_inputs} to {kind.width} qubits have maps of "
+            f"4**{kind.num_inputs + kind.width} numbers; those of all nodes take {needed / 2**30:.0f} "
+            f"GiB, at most {_MOST_BYTES / 2**30:.0f} are allowed; join fewer qubits in a node. An amplitude "
+            "classifier has the same probabilities without noise, and its network compiles"
         )
 
 

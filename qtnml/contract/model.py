@@ -14,7 +14,7 @@ from qtnml.ansatz.base import Normal
 from qtnml.ansatz.tensor_network import stacking
 from qtnml.arrays import Array, NDArray, common_namespace, full_precision, namespace
 from qtnml.contract.bloch import contract, contract_postselected, noisy_transfer_maps, transfer_maps
-from qtnml.contract.bloch_plan import check_size, chunk_size, numbers_per_sample
+from qtnml.contract.bloch_plan import chunk_size, numbers_per_sample
 from qtnml.contract.many import evaluate_many
 from qtnml.contract.operations import Operations
 from qtnml.contract.wire_noise import WireChannels
@@ -283,7 +283,6 @@ class Model:
         is_classes = self.readout == "outcomes"
         if not len(X):
             return np.empty((0, 2**self.topology.root_qubits)[: 1 + is_classes]), np.empty(0)
-        check_size(self.topology)
         values, log_success = evaluate_many(
             _evaluated,
             self,

@@ -59,6 +59,8 @@ class PictureAugmentation:
             value = getattr(self, name)
             if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value >= 0):
                 raise InvalidInputError(f"{name} must be a number of at least 0, got {value!r}")
+        if self.whole_pixels and self.shift != int(self.shift):
+            raise InvalidInputError(f"whole_pixels needs a whole number as shift, got {self.shift!r}")
         pixel_order(self.order, rows, columns)
 
     def __call__(self, X: NDArray, rng: np.random.Generator) -> NDArray:

@@ -15,7 +15,7 @@ from qtnml.models.classifiers import MPSClassifier
 from qtnml.structure import Tree, chain
 from qtnml.train import Callback, Loss, Optimizer
 
-#: MNIST of 20x20 pixels in snake order learns with the label at the end, of 24x24 it does not.
+#: MNIST of 20x20 pixels learns with the label at the end, of 24x24 it does not (experiments/long_chains).
 _LONGEST_ARM = 450
 
 

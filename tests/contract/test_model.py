@@ -8,7 +8,7 @@ import pytest
 
 from qtnml.ansatz import BrickWall, Orthogonal, TensorNetwork, unitarity_error
 from qtnml.contract import AmplitudeModel, Model, Parameters
-from qtnml.contract.bloch_plan import check_size
+from qtnml.contract.bloch_plan import contraction_plan
 from qtnml.encoding import state_vectors
 from qtnml.errors import InvalidInputError
 from qtnml.structure import Topology, balanced_tree, chain, mps, with_qubits
@@ -209,4 +209,4 @@ def test_networks_that_do_not_fit_into_memory_are_refused() -> None:
     wide = with_qubits(chain(280, group=4), [1] * 280, 4)
     with pytest.raises(InvalidInputError, match=r"nodes from 8 to 4 qubits have maps of 4\*\*12 .* 17 GiB"):
         Model(wide).predict(Parameters(()), np.zeros((1, 280)))
-    check_size(with_qubits(chain(200, group=4), [1] * 200, 4))
+    contraction_plan(with_qubits(chain(200, group=4), [1] * 200, 4))

@@ -81,3 +81,5 @@ def test_other_pictures_are_refused() -> None:
             PictureAugmentation(shape)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="16 pixels"):
         PictureAugmentation((4, 4))(np.zeros((2, 9)), np.random.default_rng(0))
+    with pytest.raises(InvalidInputError, match=r"whole_pixels needs a whole number as shift, got 0\.6"):
+        PictureAugmentation((4, 4), shift=0.6, whole_pixels=True)
